@@ -1,0 +1,192 @@
+//! The keys of the control table: one function per kind of row, so that no key is ever spelled twice.
+
+/// Partition and sort key of one row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The partition key.
+    pub pk: String,
+    /// The sort key.
+    pub sk: String,
+}
+
+/// Where an image repository lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Repository<'a> {
+    /// Twelve digits.
+    pub account: &'a str,
+    /// Such as `us-east-1`.
+    pub region: &'a str,
+    /// The repository's name, slashes included.
+    pub name: &'a str,
+}
+
+impl std::fmt::Display for Repository<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}/{}", self.account, self.region, self.name)
+    }
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// An immutable version of a pipeline file.
+    #[must_use]
+    pub fn pipeline_version(application: &str, version: u32) -> Self {
+        Self::new(format!("PIPELINE#{application}"), format!("VERSION#{version:06}"))
+    }
+
+    /// Which version of the pipeline file new releases use.
+    #[must_use]
+    pub fn pipeline_current(application: &str) -> Self {
+        Self::new(format!("PIPELINE#{application}"), "CURRENT")
+    }
+
+    /// The listing of all applications, one row each.
+    #[must_use]
+    pub fn application(application: &str) -> Self {
+        Self::new(Self::APPLICATIONS, application)
+    }
+
+    /// The application that a repository belongs to.
+    #[must_use]
+    pub fn repository(repository: Repository<'_>) -> Self {
+        Self::new(format!("REPOSITORY#{repository}"), "APPLICATION")
+    }
+
+    /// What a tag pointed to when it was last seen to move.
+    #[must_use]
+    pub fn tag(repository: Repository<'_>, tag: &str) -> Self {
+        Self::new(format!("TAG#{repository}"), format!("TAG#{tag}"))
+    }
+
+    /// A release.
+    #[must_use]
+    pub fn release(release_id: &str) -> Self {
+        Self::new(format!("RELEASE#{release_id}"), "RELEASE")
+    }
+
+    /// The pointer by which the releases of an application are listed, oldest first.
+    #[must_use]
+    pub fn release_listing(application: &str, created_at: &str, release_id: &str) -> Self {
+        Self::new(Self::releases_of(application), format!("{created_at}#{release_id}"))
+    }
+
+    /// The partition of [`Key::release_listing`].
+    #[must_use]
+    pub fn releases_of(application: &str) -> String {
+        format!("RELEASES#{application}")
+    }
+
+    /// A deployment.
+    #[must_use]
+    pub fn deployment(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "DEPLOYMENT")
+    }
+
+    /// The partition of a deployment's rows.
+    #[must_use]
+    pub fn deployment_rows(deployment_id: &str) -> String {
+        format!("DEPLOYMENT#{deployment_id}")
+    }
+
+    /// The plan that a deployment carries out, computed under its lock.
+    #[must_use]
+    pub fn plan(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "PLAN")
+    }
+
+    /// A task definition that a deployment registered or reused, by its place in the plan.
+    #[must_use]
+    pub fn revision(deployment_id: &str, name: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), format!("REVISION#{name}"))
+    }
+
+    /// What a deployment found out about one attempt at one of its steps.
+    #[must_use]
+    pub fn step(deployment_id: &str, mode: &str, index: u32, attempt: u32) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), format!("{}{mode}#{index:02}#{attempt:02}", Self::STEP_PREFIX))
+    }
+
+    /// The announcement of one act.
+    #[must_use]
+    pub fn intent(deployment_id: &str, intent_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), format!("INTENT#{intent_id}"))
+    }
+
+    /// The pointer by which the sweeper finds an announced act without an outcome.
+    #[must_use]
+    pub fn open_intent(deployment_id: &str, intent_id: &str) -> Self {
+        Self::new(Self::OPEN_INTENTS, format!("{deployment_id}#{intent_id}"))
+    }
+
+    /// A lock.
+    #[must_use]
+    pub fn lock(name: &str) -> Self {
+        Self::new(format!("LOCK#{name}"), "LOCK")
+    }
+
+    /// An execution's wait for the end of a resource.
+    #[must_use]
+    pub fn waiter(resource: &str, execution_arn: &str, state: &str) -> Self {
+        Self::new(Self::resource_rows(resource), format!("{}{execution_arn}#{state}", Self::WAIT_PREFIX))
+    }
+
+    /// An event about a resource, by its version or by the digest of its id.
+    #[must_use]
+    pub fn event(resource: &str, name: &str) -> Self {
+        Self::new(Self::resource_rows(resource), format!("{}{name}", Self::EVENT_PREFIX))
+    }
+
+    /// The partition of the rows about a resource.
+    #[must_use]
+    pub fn resource_rows(resource: &str) -> String {
+        format!("RESOURCE#{resource}")
+    }
+
+    /// The pointer by which the sweeper finds an open wait.
+    #[must_use]
+    pub fn open_wait(resource: &str, execution_arn: &str, state: &str) -> Self {
+        Self::new(Self::OPEN_WAITS, format!("{resource}#{execution_arn}#{state}"))
+    }
+
+    /// A revision of a service that was verified, by the time of its verification.
+    #[must_use]
+    pub fn verified(service: &str, verified_at: &str) -> Self {
+        Self::new(Self::service_rows(service), format!("{}{verified_at}", Self::VERIFIED_PREFIX))
+    }
+
+    /// The partition of the rows about a service, named `{account}/{region}/{cluster}/{service}`.
+    #[must_use]
+    pub fn service_rows(service: &str) -> String {
+        format!("SERVICE#{service}")
+    }
+
+    /// What an environment runs.
+    #[must_use]
+    pub fn environment(application: &str, environment: &str) -> Self {
+        Self::new(format!("ENVIRONMENT#{application}#{environment}"), "CURRENT")
+    }
+
+    /// The head of a chain of the ledger.
+    #[must_use]
+    pub fn head(chain: &str) -> Self {
+        Self::new(format!("CHAIN#{chain}"), "HEAD")
+    }
+
+    /// The partition that lists all applications.
+    pub const APPLICATIONS: &str = "APPLICATIONS";
+    /// The partition of [`Key::open_intent`].
+    pub const OPEN_INTENTS: &str = "OPEN#INTENT";
+    /// The partition of [`Key::open_wait`].
+    pub const OPEN_WAITS: &str = "OPEN#WAIT";
+    /// What the sort key of a step begins with.
+    pub const STEP_PREFIX: &str = "STEP#";
+    /// What the sort key of a wait begins with.
+    pub const WAIT_PREFIX: &str = "WAIT#";
+    /// What the sort key of an inbox event begins with.
+    pub const EVENT_PREFIX: &str = "EVENT#";
+    /// What the sort key of a verified revision begins with.
+    pub const VERIFIED_PREFIX: &str = "VERIFIED#";
+}

@@ -1,0 +1,1 @@
+//! Narrow ports to the outside world and their AWS side.

@@ -1,0 +1,3 @@
+//! The decisions of Esclusa, pure: pipeline, plan, protocols, verdicts, audit chain.
+
+pub mod canonical;

@@ -1,0 +1,1 @@
+//! Tolerant types of the AWS events that Esclusa consumes.

@@ -1,0 +1,1 @@
+//! Lambda wiring: configuration, logs, errors that Step Functions can branch on.

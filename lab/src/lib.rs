@@ -1,0 +1,1 @@
+//! Esclusa on the simulated AWS: the local run, the invariants, time travel.

@@ -1,0 +1,1 @@
+//! Amazon DynamoDB on a laptop.

@@ -1,0 +1,1 @@
+//! Amazon ECS on a laptop.

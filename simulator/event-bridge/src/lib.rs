@@ -1,0 +1,1 @@
+//! Amazon EventBridge and EventBridge Scheduler on a laptop.

@@ -1,0 +1,219 @@
+//! The images of the simulated registry, and how their containers behave.
+//!
+//! An image carries its behaviour in its own manifest, as the annotation [`Behaviour::ANNOTATION`], so that any client that can put an image can
+//! script it: the digest, as everywhere, is the SHA-256 of the manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// The state of an image in the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageStatus {
+    /// Can be pulled.
+    Active,
+    /// Moved to archive storage: cannot be pulled until restored.
+    Archived,
+}
+
+/// One image of one repository.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// The tags that point here now.
+    pub tags: BTreeSet<String>,
+    /// The manifest as it was pushed.
+    pub manifest: String,
+    /// Its media type.
+    pub manifest_media_type: String,
+    /// The media type of the configuration, where the manifest names one.
+    pub artifact_media_type: Option<String>,
+    /// When it was pushed.
+    pub pushed_at: Timestamp,
+    /// Whether it can be pulled.
+    pub status: ImageStatus,
+}
+
+impl Image {
+    /// How containers of this image behave: what the manifest says, or a server that starts and stays healthy.
+    #[must_use]
+    pub fn behaviour(&self) -> Behaviour {
+        serde_json::from_str::<Value>(&self.manifest)
+            .ok()
+            .and_then(|manifest| {
+                let text = manifest.get("annotations")?.get(Behaviour::ANNOTATION)?.as_str()?.to_owned();
+                Behaviour::parse(&text)
+            })
+            .unwrap_or_default()
+    }
+}
+
+/// Repositories with their images, by repository name and digest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Images {
+    /// The repositories that exist.
+    pub repositories: BTreeMap<String, BTreeMap<String, Image>>,
+}
+
+impl Images {
+    /// The image of a repository by digest.
+    #[must_use]
+    pub fn by_digest(&self, repository: &str, digest: &str) -> Option<&Image> {
+        self.repositories.get(repository)?.get(digest)
+    }
+
+    /// The image of a repository that a tag points to.
+    #[must_use]
+    pub fn by_tag(&self, repository: &str, tag: &str) -> Option<&Image> {
+        self.repositories.get(repository)?.values().find(|image| image.tags.contains(tag))
+    }
+
+    /// The image that a container's `image` names, where it lies in this account's registry:
+    /// `{account}.dkr.ecr.{region}.amazonaws.com/{repository}` followed by `:{tag}` or `@{digest}`.
+    /// `None` for images of other registries, which the scheduler treats as always there.
+    #[must_use]
+    pub fn resolve(&self, reference: &str) -> Option<Resolution<'_>> {
+        let (registry, path) = reference.split_once('/')?;
+        if !(registry.contains(".dkr.ecr.") && registry.ends_with(".amazonaws.com")) {
+            return None;
+        }
+        let image = if let Some((repository, digest)) = path.split_once('@') {
+            self.by_digest(repository, digest)
+        } else if let Some((repository, tag)) = path.rsplit_once(':') {
+            self.by_tag(repository, tag)
+        } else {
+            self.by_tag(path, "latest")
+        };
+        Some(Resolution { image })
+    }
+}
+
+/// The answer of [`Images::resolve`] for an image of this account's registry.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Resolution<'a> {
+    /// The image, or `None` when the registry does not have it.
+    pub image: Option<&'a Image>,
+}
+
+/// How the containers of an image behave when ECS runs them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Behaviour {
+    /// The first program that matches a container decides; a container that none matches serves and stays healthy.
+    pub programs: Vec<Program>,
+}
+
+/// What a container does when its name and command match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    /// The container's name; any when absent.
+    pub container: Option<String>,
+    /// A word that the container's command line (the override's, or the definition's) must contain; any when absent.
+    pub command_contains: Option<String>,
+    /// What happens.
+    pub outcome: Outcome,
+    /// Lines it writes to its log when it has started.
+    pub log: Vec<String>,
+}
+
+/// The fate of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Runs until it is stopped; its health check passes.
+    Serve,
+    /// Runs until it is stopped; its health check never passes.
+    Unhealthy,
+    /// Runs for so many seconds and exits with this code.
+    Exit {
+        /// Seconds from start to exit.
+        after_seconds: u32,
+        /// The exit code.
+        code: i32,
+    },
+    /// Never starts: `TaskFailedToStart` with this reason and no exit code.
+    FailToStart {
+        /// The stopped reason, such as `CannotPullContainerError: …`.
+        reason: String,
+    },
+    /// Runs for so many seconds and is lost with its host: no exit code.
+    Vanish {
+        /// Seconds from start to loss.
+        after_seconds: u32,
+        /// The stop code, such as `SpotInterruption`.
+        stop_code: String,
+    },
+    /// Runs until it is stopped and never ends by itself. Other than [`Outcome::Serve`], it is killed with exit code 137.
+    Hang,
+}
+
+impl Behaviour {
+    /// The manifest annotation that carries the behaviour, as JSON:
+    /// `{"programs": [{"container": "api", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20, "code": 1, "log": ["…"]}]}`.
+    /// `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with `reason`), `vanish` (with `stop_code`), `hang`.
+    pub const ANNOTATION: &str = "simulator.behaviour";
+
+    /// Reads the annotation. `None` when it is not of the form above.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let programs = value.get("programs")?.as_array()?.iter().map(Program::parse).collect::<Option<Vec<_>>>()?;
+        Some(Self { programs })
+    }
+
+    /// The program for a container with this name and command line.
+    #[must_use]
+    pub fn program(&self, container: &str, command: &[String]) -> Option<&Program> {
+        self.programs.iter().find(|program| {
+            program.container.as_deref().is_none_or(|name| name == container)
+                && program.command_contains.as_deref().is_none_or(|word| command.iter().any(|part| part.contains(word)))
+        })
+    }
+}
+
+impl Program {
+    fn parse(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let seconds = || value.get("after_seconds").and_then(Value::as_u64).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(5);
+        let code = || value.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
+        let outcome = match value.get("outcome")?.as_str()? {
+            "serve" => Outcome::Serve,
+            "unhealthy" => Outcome::Unhealthy,
+            "exit" => Outcome::Exit { after_seconds: seconds(), code: code() },
+            "fail_to_start" => Outcome::FailToStart { reason: text("reason")? },
+            "vanish" => Outcome::Vanish { after_seconds: seconds(), stop_code: text("stop_code")? },
+            "hang" => Outcome::Hang,
+            _ => return None,
+        };
+        let log = value
+            .get("log")
+            .and_then(Value::as_array)
+            .map(|lines| lines.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default();
+        Some(Self { container: text("container"), command_contains: text("command_contains"), outcome, log })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_matching_program_decides() {
+        let behaviour = Behaviour::parse(
+            r#"{"programs": [
+                {"container": "migrations", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20, "code": 1},
+                {"container": "api", "outcome": "unhealthy"}]}"#,
+        )
+        .unwrap();
+        let migrate = ["dotnet".to_owned(), "Imagy.Catalog.Api.dll".to_owned(), "--migrate".to_owned()];
+        assert_eq!(behaviour.program("migrations", &migrate).unwrap().outcome, Outcome::Exit { after_seconds: 20, code: 1 });
+        assert_eq!(behaviour.program("migrations", &[]), None);
+        assert_eq!(behaviour.program("api", &[]).unwrap().outcome, Outcome::Unhealthy);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_not_taken_for_a_known_one() {
+        assert_eq!(Behaviour::parse(r#"{"programs": [{"outcome": "explode"}]}"#), None);
+    }
+}

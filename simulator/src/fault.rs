@@ -1,0 +1,171 @@
+//! Faults as data: which call, and what goes wrong with it.
+
+use jiff::SignedDuration;
+use serde_json::json;
+use simulator_kernel::{ApiError, Principal};
+
+/// Which calls a fault is meant for. What is absent matches every call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// The signing name of the called service, such as `dynamodb`.
+    pub service: Option<String>,
+    /// The operation, such as `PutItem`.
+    pub operation: Option<String>,
+    /// Who calls.
+    pub principal: Option<Principal>,
+    /// The function whose invocation calls.
+    pub function: Option<String>,
+    /// Which of the calls that match the members above, counted from 1 since the fault was set; every one when absent.
+    pub nth: Option<u64>,
+}
+
+impl Selector {
+    /// Selects one operation of one service.
+    #[must_use]
+    pub fn operation(service: &str, operation: &str) -> Self {
+        Self { service: Some(service.to_owned()), operation: Some(operation.to_owned()), ..Self::default() }
+    }
+
+    /// Selects the calls that invocations of one function make.
+    #[must_use]
+    pub fn function(function: &str) -> Self {
+        Self { function: Some(function.to_owned()), ..Self::default() }
+    }
+
+    /// Narrows to the calls of one principal.
+    #[must_use]
+    pub fn by(mut self, principal: Principal) -> Self {
+        self.principal = Some(principal);
+        self
+    }
+
+    /// Narrows to the `nth` matching call, counted from 1.
+    #[must_use]
+    pub fn nth(mut self, nth: u64) -> Self {
+        self.nth = Some(nth);
+        self
+    }
+
+    fn matches(&self, call: &Called<'_>) -> bool {
+        self.service.as_deref().is_none_or(|service| service == call.service)
+            && self.operation.as_deref().is_none_or(|operation| operation == call.operation)
+            && self.principal.as_ref().is_none_or(|principal| principal == call.principal)
+            && self.function.as_deref().is_none_or(|function| Some(function) == call.function)
+    }
+}
+
+/// What a selector looks at.
+pub(crate) struct Called<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) operation: &'a str,
+    pub(crate) principal: &'a Principal,
+    pub(crate) function: Option<&'a str>,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultKind {
+    /// The call is answered with this error and has no effect.
+    ErrorBefore(ApiError),
+    /// The call has its effect and is answered with this error.
+    ErrorAfter(ApiError),
+    /// The call has its effect; the connection is reset before the answer.
+    AnswerLost,
+    /// The call is refused as one too many, in the words of its service. No effect.
+    Throttle,
+    /// The call reaches its service this much later.
+    Delay(SignedDuration),
+    /// The call reaches its service twice; the caller sees the first answer. For `lambda` `Invoke` the function runs twice.
+    Repeat,
+    /// The calling invocation dies before the call has left it.
+    DieBefore,
+    /// The calling invocation dies when the call has had its effect, before the answer.
+    DieAfter,
+}
+
+/// One planned fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// Which call.
+    pub selector: Selector,
+    /// What happens to it.
+    pub kind: FaultKind,
+}
+
+impl Fault {
+    /// A fault of `kind` for the calls of `selector`.
+    #[must_use]
+    pub fn new(selector: Selector, kind: FaultKind) -> Self {
+        Self { selector, kind }
+    }
+}
+
+/// The faults of a run, with how many calls each has seen.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan(Vec<(Fault, u64)>);
+
+impl FaultPlan {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.0.push((fault, 0));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Counts the call at every fault that could be meant, and gives the first that is.
+    pub(crate) fn strike(&mut self, call: &Called<'_>) -> Option<FaultKind> {
+        let mut struck = None;
+        for (fault, seen) in &mut self.0 {
+            if fault.selector.matches(call) {
+                *seen += 1;
+                if struck.is_none() && fault.selector.nth.is_none_or(|nth| nth == *seen) {
+                    struck = Some(fault.kind.clone());
+                }
+            }
+        }
+        struck
+    }
+}
+
+/// How a service refuses a call that is one too many.
+pub(crate) fn throttled(service: &str) -> ApiError {
+    match service {
+        "dynamodb" => ApiError::client(
+            "ProvisionedThroughputExceededException",
+            "The level of configured provisioned throughput for the table was exceeded. \
+             Consider increasing your provisioning level with the UpdateTable API.",
+        ),
+        "lambda" => ApiError { status: 429, ..ApiError::client("TooManyRequestsException", "Rate Exceeded.") }
+            .with("Reason", json!("CallerRateLimitExceeded")),
+        _ => ApiError::client("ThrottlingException", "Rate exceeded"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(plan: &mut FaultPlan, operation: &str) -> Option<FaultKind> {
+        plan.strike(&Called { service: "ecs", operation, principal: &Principal::Administrator, function: None })
+    }
+
+    #[test]
+    fn a_fault_strikes_its_nth_call_and_no_other() {
+        let mut plan = FaultPlan::default();
+        plan.add(Fault::new(Selector::operation("ecs", "RunTask").nth(2), FaultKind::Throttle));
+        let struck: Vec<bool> = ["RunTask", "StopTask", "RunTask", "RunTask"]
+            .iter()
+            .map(|operation| called(&mut plan, operation).is_some())
+            .collect();
+        assert_eq!(struck, [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_fault_without_a_number_strikes_always() {
+        let mut plan = FaultPlan::default();
+        plan.add(Fault::new(Selector::operation("ecs", "RunTask"), FaultKind::AnswerLost));
+        assert_eq!(called(&mut plan, "RunTask"), Some(FaultKind::AnswerLost));
+        assert_eq!(called(&mut plan, "RunTask"), Some(FaultKind::AnswerLost));
+    }
+}

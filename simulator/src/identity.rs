@@ -1,0 +1,38 @@
+//! Access keys and ARNs of principals.
+
+use sha2::{Digest, Sha256};
+use simulator_kernel::{Kernel, Principal};
+
+/// The secret that belongs to every access key. Signatures are not checked: it only has to be there.
+pub const SECRET_ACCESS_KEY: &str = "simulated";
+
+/// The access key that speaks for a principal.
+pub trait AccessKey {
+    /// The access key id: for a role always the same for the same name.
+    fn access_key_id(&self) -> String;
+}
+
+impl AccessKey for Principal {
+    fn access_key_id(&self) -> String {
+        let (prefix, name) = match self {
+            Self::Administrator => return "AKIAADMINISTRATOR000".to_owned(),
+            Self::Role(name) => ("ASIA", name),
+            Self::Service(name) => ("AWS0", name),
+        };
+        let hash: String = hex::encode_upper(Sha256::digest(name.as_bytes())).chars().take(16).collect();
+        format!("{prefix}{hash}")
+    }
+}
+
+/// The ARN by which AWS speaks of a caller, with the user id beside it.
+pub(crate) fn caller(principal: &Principal, kernel: &Kernel) -> (String, String) {
+    let account = kernel.account();
+    match principal {
+        Principal::Administrator => (format!("arn:aws:iam::{account}:user/administrator"), "AIDAADMINISTRATOR000".to_owned()),
+        Principal::Role(name) => (
+            format!("arn:aws:sts::{account}:assumed-role/{name}/simulator"),
+            format!("{}:simulator", principal.access_key_id().replacen("ASIA", "AROA", 1)),
+        ),
+        Principal::Service(name) => (name.clone(), name.clone()),
+    }
+}

@@ -1,0 +1,1 @@
+//! AWS on a laptop: one seed, one clock, injectable faults.

@@ -1,0 +1,134 @@
+//! Where everything that reaches the world from outside its thread of control is put: calls of SDK clients and of the loopback endpoint, sleeps,
+//! the ends of process invocations. The world takes from it one by one; nothing else crosses.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use simulator_kernel::{ApiError, Principal};
+use tokio::sync::oneshot;
+
+use crate::lambda::{FunctionError, InvocationId};
+use crate::world::World;
+
+/// One thing that has reached the world.
+pub(crate) enum Arrival {
+    /// An API call.
+    Call(ClientCall),
+    /// Somebody wants to be told when this much simulated time has passed.
+    Sleep { duration: SignedDuration, done: oneshot::Sender<()> },
+    /// A process invocation has ended.
+    Ended { invocation: InvocationId, result: Result<Value, FunctionError> },
+    /// A process wrote a line.
+    Line { function: String, line: String },
+    /// Work that only the world's thread can do.
+    Errand(Box<dyn FnOnce(&mut World) + Send>),
+}
+
+/// An API call of a client, parsed.
+#[derive(Debug)]
+pub(crate) struct ClientCall {
+    pub(crate) principal: Principal,
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    pub(crate) input: Value,
+    /// The invocation that makes the call, where an invocation does.
+    pub(crate) invocation: Option<InvocationId>,
+    /// Dropped without an answer, the client sees its connection reset.
+    pub(crate) answer: oneshot::Sender<Result<Value, ApiError>>,
+}
+
+/// The access key ids that the world knows.
+#[derive(Debug, Default)]
+struct Keys {
+    principals: BTreeMap<String, (Principal, Option<InvocationId>)>,
+}
+
+#[derive(Default)]
+struct Inner {
+    arrivals: VecDeque<Arrival>,
+    keys: Keys,
+    now: Timestamp,
+    /// The invocation whose future is being polled.
+    running: Option<InvocationId>,
+}
+
+/// Shared between the world and everybody who calls it. One lock, held for moments.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    inner: Mutex<Inner>,
+    bell: Condvar,
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.lock();
+        formatter.debug_struct("Mailbox").field("arrivals", &inner.arrivals.len()).field("now", &inner.now).finish()
+    }
+}
+
+impl Mailbox {
+    pub(crate) fn new(now: Timestamp) -> Arc<Self> {
+        let mailbox = Self::default();
+        mailbox.lock().now = now;
+        Arc::new(mailbox)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Whole after every statement, so a thread that died with the lock leaves nothing half-done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn put(&self, arrival: Arrival) {
+        self.lock().arrivals.push_back(arrival);
+        self.bell.notify_all();
+    }
+
+    pub(crate) fn take(&self) -> Option<Arrival> {
+        self.lock().arrivals.pop_front()
+    }
+
+    /// Blocks the thread until something has arrived or `limit` of real time is over.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let inner = self.lock();
+        drop(self.bell.wait_timeout_while(inner, limit, |inner| inner.arrivals.is_empty()));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    pub(crate) fn set_now(&self, now: Timestamp) {
+        self.lock().now = now;
+    }
+
+    /// Says whose future is polled until this is called again.
+    pub(crate) fn set_running(&self, invocation: Option<InvocationId>) {
+        self.lock().running = invocation;
+    }
+
+    pub(crate) fn running(&self) -> Option<InvocationId> {
+        self.lock().running
+    }
+
+    pub(crate) fn register_key(&self, access_key_id: &str, principal: Principal, invocation: Option<InvocationId>) {
+        self.lock().keys.principals.insert(access_key_id.to_owned(), (principal, invocation));
+    }
+
+    pub(crate) fn principal(&self, access_key_id: &str) -> Option<(Principal, Option<InvocationId>)> {
+        self.lock().keys.principals.get(access_key_id).cloned()
+    }
+
+    /// A future that is ready when `duration` of simulated time has passed.
+    pub(crate) fn sleep(&self, duration: SignedDuration) -> impl Future<Output = ()> + Send + Sync + 'static {
+        let (done, over) = oneshot::channel();
+        self.put(Arrival::Sleep { duration, done });
+        async move {
+            // The sender is dropped only together with the world, after which nobody waits.
+            let _ended = over.await;
+        }
+    }
+}

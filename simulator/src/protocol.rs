@@ -1,0 +1,309 @@
+//! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the REST-JSON paths of Lambda and EventBridge
+//! Scheduler, and the query protocol of STS.
+
+use http::header::HeaderMap;
+use serde_json::{Map, Value, json};
+use simulator_kernel::ApiError;
+
+/// How the answer must be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// `X-Amz-Target` and a JSON body; the content type is answered in kind.
+    Json { content_type: String },
+    /// Method and path; errors are named by a header too.
+    Rest,
+    /// Lambda's `Invoke`: the payload is the body, the rest is headers.
+    Invoke,
+    /// A form in, XML out.
+    Query { action: String },
+}
+
+/// One request, understood as far as the protocol goes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HttpCall {
+    pub(crate) access_key_id: String,
+    pub(crate) service: String,
+    pub(crate) operation: String,
+    pub(crate) input: Value,
+    pub(crate) protocol: Protocol,
+}
+
+/// One answer, ready for any HTTP library.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Reads a request. An error is told to the client with [`Protocol::Json`].
+pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[u8]) -> Result<HttpCall, ApiError> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (access_key_id, service) = header("authorization").and_then(credential).ok_or_else(|| {
+        ApiError::client("MissingAuthenticationTokenException", "the request has no `Authorization` header of signature version 4")
+    })?;
+    let call = |operation: String, input: Value, protocol: Protocol| HttpCall {
+        access_key_id: access_key_id.to_owned(),
+        service: service.to_owned(),
+        operation,
+        input,
+        protocol,
+    };
+    if let Some(target) = header("x-amz-target") {
+        let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation);
+        let content_type = header("content-type").unwrap_or("application/x-amz-json-1.1").to_owned();
+        let mut input = json_body(body)?;
+        // SDKs write maps in the order of their hash tables, which differs from run to run.
+        input.sort_all_objects();
+        return Ok(call(operation.to_owned(), input, Protocol::Json { content_type }));
+    }
+    let segments: Vec<String> = uri.path().split('/').filter(|part| !part.is_empty()).map(percent_decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let query = form(uri.query().unwrap_or_default().as_bytes());
+    match (service, method, segments.as_slice()) {
+        ("lambda", "POST", ["2015-03-31", "functions", name, "invocations"]) => {
+            let mut input = json!({
+                "FunctionName": name,
+                "InvocationType": header("x-amz-invocation-type").unwrap_or("RequestResponse"),
+                "Payload": json_body(body).map_err(|error| ApiError::client("InvalidRequestContentException", error.message))?,
+            });
+            merge(&mut input, query);
+            Ok(call("Invoke".to_owned(), input, Protocol::Invoke))
+        }
+        ("lambda", "GET", ["2015-03-31", "functions", name]) => {
+            Ok(call("GetFunction".to_owned(), json!({"FunctionName": name}), Protocol::Rest))
+        }
+        ("lambda", "GET", ["2015-03-31", "functions", name, "configuration"]) => {
+            Ok(call("GetFunctionConfiguration".to_owned(), json!({"FunctionName": name}), Protocol::Rest))
+        }
+        ("lambda", "GET", ["2015-03-31", "functions"]) => {
+            Ok(call("ListFunctions".to_owned(), Value::Object(query), Protocol::Rest))
+        }
+        ("scheduler", method, ["schedules", rest @ ..]) => {
+            let operation = match (method, rest.is_empty()) {
+                ("GET", true) => "ListSchedules",
+                ("GET", false) => "GetSchedule",
+                ("POST", false) => "CreateSchedule",
+                ("PUT", false) => "UpdateSchedule",
+                ("DELETE", false) => "DeleteSchedule",
+                _ => return Err(ApiError::unsupported(format_args!("`{method} {}` of `scheduler`", uri.path()))),
+            };
+            let mut input = json_body(body)?;
+            merge(&mut input, query.into_iter().map(|(name, value)| (upper_first(&name), value)).collect());
+            if let Some(name) = rest.first() {
+                merge(&mut input, Map::from_iter([("Name".to_owned(), json!(name))]));
+            }
+            Ok(call(operation.to_owned(), input, Protocol::Rest))
+        }
+        ("sts", "POST", []) => {
+            let mut input = form(body);
+            let action = input.remove("Action").and_then(|action| action.as_str().map(str::to_owned)).unwrap_or_default();
+            input.remove("Version");
+            Ok(call(action.clone(), Value::Object(input), Protocol::Query { action }))
+        }
+        _ => Err(ApiError::unsupported(format_args!("`{method} {}` of `{service}`", uri.path()))),
+    }
+}
+
+/// Writes an answer.
+pub(crate) fn encode(protocol: &Protocol, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
+    let mut answer = match protocol {
+        Protocol::Json { content_type } => json_answer(content_type, result),
+        Protocol::Rest => rest_answer(result),
+        Protocol::Invoke => match result {
+            Ok(output) => invoke_answer(output),
+            error => rest_answer(error),
+        },
+        Protocol::Query { action } => query_answer(action, request_id, result),
+    };
+    answer.headers.push(("x-amzn-requestid", request_id.to_owned()));
+    answer
+}
+
+fn json_answer(content_type: &str, result: Result<Value, ApiError>) -> HttpAnswer {
+    let (status, body) = match result {
+        Ok(output) => (200, output),
+        Err(error) => (error.status, error.body()),
+    };
+    HttpAnswer { status, headers: vec![("content-type", content_type.to_owned())], body: body.to_string().into_bytes() }
+}
+
+fn rest_answer(result: Result<Value, ApiError>) -> HttpAnswer {
+    let code = result.as_ref().err().map(|error| error.code.clone());
+    let mut answer = json_answer("application/json", result);
+    if let Some(code) = code {
+        answer.headers.push(("x-amzn-errortype", code));
+    }
+    answer
+}
+
+fn invoke_answer(output: Value) -> HttpAnswer {
+    let Value::Object(mut output) = output else {
+        return rest_answer(Err(ApiError::server("ServiceException", "the answer of `Invoke` is not an object")));
+    };
+    let status = output.get("StatusCode").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    for (member, header) in [("FunctionError", "x-amz-function-error"), ("ExecutedVersion", "x-amz-executed-version")] {
+        if let Some(text) = output.get(member).and_then(Value::as_str) {
+            headers.push((header, text.to_owned()));
+        }
+    }
+    let body = output.remove("Payload").map(|payload| payload.to_string().into_bytes()).unwrap_or_default();
+    HttpAnswer { status, headers, body }
+}
+
+fn query_answer(action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
+    let (status, body) = match result {
+        Ok(output) => {
+            let members: String = output
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("<{name}>{}</{name}>", xml_escape(value.as_str().unwrap_or_default())))
+                .collect();
+            let body = format!(
+                "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>{members}</{action}Result>\
+                 <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
+            );
+            (200, body)
+        }
+        Err(error) => {
+            let body = format!(
+                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{}</Code>\
+                 <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+                xml_escape(&error.code),
+                xml_escape(&error.message)
+            );
+            (error.status, body)
+        }
+    };
+    HttpAnswer { status, headers: vec![("content-type", "text/xml".to_owned())], body: body.into_bytes() }
+}
+
+/// Access key id and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
+fn credential(authorization: &str) -> Option<(&str, &str)> {
+    let (_, rest) = authorization.split_once("Credential=")?;
+    let scope = rest.split([',', ' ']).next()?;
+    let mut parts = scope.split('/');
+    let key = parts.next()?;
+    let service = parts.nth(2)?;
+    (!key.is_empty() && !service.is_empty()).then_some((key, service))
+}
+
+fn json_body(body: &[u8]) -> Result<Value, ApiError> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::client("SerializationException", format!("the body is not JSON: {error}")))
+}
+
+fn merge(input: &mut Value, members: Map<String, Value>) {
+    if let Some(object) = input.as_object_mut() {
+        object.extend(members);
+    }
+}
+
+fn upper_first(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+fn form(body: &[u8]) -> Map<String, Value> {
+    let text = String::from_utf8_lossy(body);
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(&name.replace('+', " ")), Value::String(percent_decode(&value.replace('+', " "))))
+        })
+        .collect()
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits: String = bytes.by_ref().take(2).map(char::from).collect();
+            match u8::from_str_radix(&digits, 16) {
+                Ok(value) => decoded.push(value),
+                Err(_) => {
+                    decoded.push(b'%');
+                    decoded.extend(digits.bytes());
+                }
+            }
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn xml_escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIATEST/20261102/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00";
+
+    fn request(service: &str, method: &str, uri: &str, extra: &[(&'static str, &str)], body: &str) -> Result<HttpCall, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", SIGNED.replace("{service}", service).parse().unwrap());
+        for (name, value) in extra {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        parse(method, &uri.parse().unwrap(), &headers, body.as_bytes())
+    }
+
+    #[test]
+    fn the_signature_names_the_service_and_the_target_the_operation() {
+        let target = [("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask")];
+        let call = request("ecs", "POST", "/", &target, r#"{"cluster": "a"}"#).unwrap();
+        assert_eq!((call.service.as_str(), call.operation.as_str()), ("ecs", "RunTask"));
+        assert_eq!(call.access_key_id, "AKIATEST");
+        assert_eq!(call.input, json!({"cluster": "a"}));
+    }
+
+    #[test]
+    fn a_function_may_be_invoked_by_its_arn() {
+        let uri = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Aintake/invocations?Qualifier=live";
+        let call = request("lambda", "POST", uri, &[("x-amz-invocation-type", "Event")], r#"{"b": 1, "a": 2}"#).unwrap();
+        assert_eq!(call.input["FunctionName"], "arn:aws:lambda:us-east-1:123456789012:function:intake");
+        assert_eq!(call.input["InvocationType"], "Event");
+        assert_eq!(call.input["Qualifier"], "live");
+        assert_eq!(call.input["Payload"].to_string(), r#"{"b":1,"a":2}"#, "a payload keeps its bytes' order");
+    }
+
+    #[test]
+    fn an_unknown_path_is_refused_by_name() {
+        let error = request("s3", "GET", "/bucket", &[], "").unwrap_err();
+        assert_eq!(error.message, "the simulated AWS does not implement `GET /bucket` of `s3`");
+    }
+
+    #[test]
+    fn an_unsigned_request_is_refused() {
+        let error = parse("POST", &"/".parse().unwrap(), &HeaderMap::new(), b"").unwrap_err();
+        assert_eq!(error.code, "MissingAuthenticationTokenException");
+    }
+
+    #[test]
+    fn a_function_error_travels_in_a_header_beside_the_payload() {
+        let output = json!({"StatusCode": 200, "FunctionError": "Unhandled", "Payload": {"errorType": "Oops"}});
+        let answer = encode(&Protocol::Invoke, "r", Ok(output));
+        assert!(answer.headers.contains(&("x-amz-function-error", "Unhandled".to_owned())));
+        assert_eq!(answer.body, br#"{"errorType":"Oops"}"#);
+    }
+
+    #[test]
+    fn sts_is_answered_in_xml() {
+        let call = request("sts", "POST", "/", &[], "Action=GetCallerIdentity&Version=2011-06-15").unwrap();
+        assert_eq!(call.operation, "GetCallerIdentity");
+        let answer = encode(&call.protocol, "r", Ok(json!({"Account": "1<2"})));
+        let body = String::from_utf8(answer.body).unwrap();
+        assert!(body.contains("<GetCallerIdentityResult><Account>1&lt;2</Account></GetCallerIdentityResult>"), "{body}");
+    }
+}

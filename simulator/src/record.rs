@@ -1,0 +1,78 @@
+//! What the world writes down about every call, for oracles and counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use simulator_kernel::{Authorization, Principal};
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// The service has not answered yet.
+    Open,
+    /// The service did it and the caller was told.
+    Success,
+    /// The service, or a fault in front of it, answered with this error code. No effect, unless `effect` says so.
+    Error {
+        /// The error's name, such as `ConditionalCheckFailedException`.
+        code: String,
+        /// Whether the call had its effect although the caller was told otherwise.
+        effect: bool,
+    },
+    /// The role of the caller does not allow this action.
+    Denied {
+        /// The IAM action that is missing, such as `ecs:RunTask`.
+        action: String,
+    },
+    /// The service answered; the caller never heard it.
+    Lost,
+    /// The caller died before the call left it.
+    NeverSent,
+}
+
+/// One API call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRecord {
+    /// When the call reached the service.
+    pub at: Timestamp,
+    /// Who called.
+    pub principal: Principal,
+    /// The function whose invocation made the call, where one did.
+    pub function: Option<String>,
+    /// The signing name of the service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// The input as it came.
+    pub input: Value,
+    /// The permissions that the call needed.
+    pub authorizations: Vec<Authorization>,
+    /// How it ended.
+    pub outcome: CallOutcome,
+}
+
+/// How often each (service, operation) was called.
+#[must_use]
+pub fn count_by_operation(calls: &[CallRecord]) -> BTreeMap<(String, String), usize> {
+    let mut counts = BTreeMap::new();
+    for call in calls {
+        *counts.entry((call.service.clone(), call.operation.clone())).or_default() += 1;
+    }
+    counts
+}
+
+/// The IAM actions that each role used, to compare with what its policies allow.
+#[must_use]
+pub fn used_actions(calls: &[CallRecord]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for call in calls {
+        if let Principal::Role(role) = &call.principal
+            && !matches!(call.outcome, CallOutcome::Denied { .. } | CallOutcome::NeverSent)
+        {
+            let actions = call.authorizations.iter().map(|authorization| authorization.action.clone());
+            used.entry(role.clone()).or_default().extend(actions);
+        }
+    }
+    used
+}

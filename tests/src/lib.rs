@@ -1,0 +1,1 @@
+//! Whole flows, faults, models, state-machine and template checks, golden transcripts.
