@@ -48,7 +48,11 @@ impl Wake for TaskWaker {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Executor").field("tasks", &self.tasks.len()).field("ready", &*self.ready.set()).finish()
+        formatter
+            .debug_struct("Executor")
+            .field("tasks", &self.tasks.len())
+            .field("ready", &*self.ready.set())
+            .finish()
     }
 }
 
@@ -63,7 +67,10 @@ impl Executor {
     pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let id = TaskId(self.next);
         self.next += 1;
-        let shared = Rc::new(RefCell::new(Shared { state: State::Running, waker: None }));
+        let shared = Rc::new(RefCell::new(Shared {
+            state: State::Running,
+            waker: None,
+        }));
         let end = TaskEnd(Rc::clone(&shared));
         self.tasks.insert(
             id,
@@ -94,8 +101,13 @@ impl Executor {
 
     /// Polls one task once. A task that is over is removed.
     pub fn poll(&mut self, task: TaskId) {
-        let Some(mut future) = self.tasks.remove(&task) else { return };
-        let waker = Waker::from(Arc::new(TaskWaker { task, ready: Arc::clone(&self.ready) }));
+        let Some(mut future) = self.tasks.remove(&task) else {
+            return;
+        };
+        let waker = Waker::from(Arc::new(TaskWaker {
+            task,
+            ready: Arc::clone(&self.ready),
+        }));
         if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
             self.tasks.insert(task, future);
         }
@@ -165,7 +177,10 @@ pub struct JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("JoinHandle").field("id", &self.id).finish_non_exhaustive()
+        formatter
+            .debug_struct("JoinHandle")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -246,12 +261,20 @@ mod tests {
     fn the_seed_decides_every_interleaving() {
         assert_eq!(history(1), history(1));
         let different: BTreeSet<Vec<(u32, u32)>> = (0..20).map(history).collect();
-        assert!(different.len() > 10, "20 seeds gave only {} interleavings", different.len());
+        assert!(
+            different.len() > 10,
+            "20 seeds gave only {} interleavings",
+            different.len()
+        );
     }
 
     #[test]
     fn every_task_keeps_its_own_order() {
-        let steps: Vec<u32> = history(3).into_iter().filter(|(task, _)| *task == 2).map(|(_, step)| step).collect();
+        let steps: Vec<u32> = history(3)
+            .into_iter()
+            .filter(|(task, _)| *task == 2)
+            .map(|(_, step)| step)
+            .collect();
         assert_eq!(steps, [0, 1, 2, 3]);
     }
 

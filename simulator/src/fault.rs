@@ -23,13 +23,20 @@ impl Selector {
     /// Selects one operation of one service.
     #[must_use]
     pub fn operation(service: &str, operation: &str) -> Self {
-        Self { service: Some(service.to_owned()), operation: Some(operation.to_owned()), ..Self::default() }
+        Self {
+            service: Some(service.to_owned()),
+            operation: Some(operation.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Selects the calls that invocations of one function make.
     #[must_use]
     pub fn function(function: &str) -> Self {
-        Self { function: Some(function.to_owned()), ..Self::default() }
+        Self {
+            function: Some(function.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Narrows to the calls of one principal.
@@ -48,9 +55,18 @@ impl Selector {
 
     fn matches(&self, call: &Called<'_>) -> bool {
         self.service.as_deref().is_none_or(|service| service == call.service)
-            && self.operation.as_deref().is_none_or(|operation| operation == call.operation)
-            && self.principal.as_ref().is_none_or(|principal| principal == call.principal)
-            && self.function.as_deref().is_none_or(|function| Some(function) == call.function)
+            && self
+                .operation
+                .as_deref()
+                .is_none_or(|operation| operation == call.operation)
+            && self
+                .principal
+                .as_ref()
+                .is_none_or(|principal| principal == call.principal)
+            && self
+                .function
+                .as_deref()
+                .is_none_or(|function| Some(function) == call.function)
     }
 }
 
@@ -131,13 +147,12 @@ impl FaultPlan {
 /// How a service refuses a call that is one too many.
 pub(crate) fn throttled(service: &str) -> ApiError {
     match service {
-        "dynamodb" => ApiError::client(
-            "ProvisionedThroughputExceededException",
-            "The level of configured provisioned throughput for the table was exceeded. \
-             Consider increasing your provisioning level with the UpdateTable API.",
-        ),
-        "lambda" => ApiError { status: 429, ..ApiError::client("TooManyRequestsException", "Rate Exceeded.") }
-            .with("Reason", json!("CallerRateLimitExceeded")),
+        "dynamodb" => simulator_dynamodb::throttled(),
+        "lambda" => ApiError {
+            status: 429,
+            ..ApiError::client("TooManyRequestsException", "Rate Exceeded.")
+        }
+        .with("Reason", json!("CallerRateLimitExceeded")),
         _ => ApiError::client("ThrottlingException", "Rate exceeded"),
     }
 }
@@ -147,13 +162,21 @@ mod tests {
     use super::*;
 
     fn called(plan: &mut FaultPlan, operation: &str) -> Option<FaultKind> {
-        plan.strike(&Called { service: "ecs", operation, principal: &Principal::Administrator, function: None })
+        plan.strike(&Called {
+            service: "ecs",
+            operation,
+            principal: &Principal::Administrator,
+            function: None,
+        })
     }
 
     #[test]
     fn a_fault_strikes_its_nth_call_and_no_other() {
         let mut plan = FaultPlan::default();
-        plan.add(Fault::new(Selector::operation("ecs", "RunTask").nth(2), FaultKind::Throttle));
+        plan.add(Fault::new(
+            Selector::operation("ecs", "RunTask").nth(2),
+            FaultKind::Throttle,
+        ));
         let struck: Vec<bool> = ["RunTask", "StopTask", "RunTask", "RunTask"]
             .iter()
             .map(|operation| called(&mut plan, operation).is_some())

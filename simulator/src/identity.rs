@@ -19,7 +19,10 @@ impl AccessKey for Principal {
             Self::Role(name) => ("ASIA", name),
             Self::Service(name) => ("AWS0", name),
         };
-        let hash: String = hex::encode_upper(Sha256::digest(name.as_bytes())).chars().take(16).collect();
+        let hash: String = hex::encode_upper(Sha256::digest(name.as_bytes()))
+            .chars()
+            .take(16)
+            .collect();
         format!("{prefix}{hash}")
     }
 }
@@ -28,10 +31,13 @@ impl AccessKey for Principal {
 pub(crate) fn caller(principal: &Principal, kernel: &Kernel) -> (String, String) {
     let account = kernel.account();
     match principal {
-        Principal::Administrator => (format!("arn:aws:iam::{account}:user/administrator"), "AIDAADMINISTRATOR000".to_owned()),
+        Principal::Administrator => (
+            format!("arn:aws:iam::{account}:user/administrator"),
+            "AIDAADMINISTRATOR000".to_owned(),
+        ),
         Principal::Role(name) => (
-            format!("arn:aws:sts::{account}:assumed-role/{name}/simulator"),
-            format!("{}:simulator", principal.access_key_id().replacen("ASIA", "AROA", 1)),
+            format!("arn:aws:sts::{account}:assumed-role/{name}/{name}"),
+            format!("{}:{name}", principal.access_key_id().replacen("ASIA", "AROA", 1)),
         ),
         Principal::Service(name) => (name.clone(), name.clone()),
     }

@@ -19,9 +19,15 @@ pub(crate) enum Arrival {
     /// An API call.
     Call(ClientCall),
     /// Somebody wants to be told when this much simulated time has passed.
-    Sleep { duration: SignedDuration, done: oneshot::Sender<()> },
+    Sleep {
+        duration: SignedDuration,
+        done: oneshot::Sender<()>,
+    },
     /// A process invocation has ended.
-    Ended { invocation: InvocationId, result: Result<Value, FunctionError> },
+    Ended {
+        invocation: InvocationId,
+        result: Result<Value, FunctionError>,
+    },
     /// A process wrote a line.
     Line { function: String, line: String },
     /// Work that only the world's thread can do.
@@ -38,19 +44,17 @@ pub(crate) struct ClientCall {
     /// The invocation that makes the call, where an invocation does.
     pub(crate) invocation: Option<InvocationId>,
     /// Dropped without an answer, the client sees its connection reset.
-    pub(crate) answer: oneshot::Sender<Result<Value, ApiError>>,
+    pub(crate) answer: oneshot::Sender<Answered>,
 }
 
-/// The access key ids that the world knows.
-#[derive(Debug, Default)]
-struct Keys {
-    principals: BTreeMap<String, (Principal, Option<InvocationId>)>,
-}
+/// The request id that the world gave to a call, and its answer.
+pub(crate) type Answered = (String, Result<Value, ApiError>);
 
 #[derive(Default)]
 struct Inner {
     arrivals: VecDeque<Arrival>,
-    keys: Keys,
+    /// Principals by access key id, with the invocation that a key's process works on.
+    keys: BTreeMap<String, (Principal, Option<InvocationId>)>,
     now: Timestamp,
     /// The invocation whose future is being polled.
     running: Option<InvocationId>,
@@ -66,7 +70,11 @@ pub(crate) struct Mailbox {
 impl fmt::Debug for Mailbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = self.lock();
-        formatter.debug_struct("Mailbox").field("arrivals", &inner.arrivals.len()).field("now", &inner.now).finish()
+        formatter
+            .debug_struct("Mailbox")
+            .field("arrivals", &inner.arrivals.len())
+            .field("now", &inner.now)
+            .finish()
     }
 }
 
@@ -94,7 +102,10 @@ impl Mailbox {
     /// Blocks the thread until something has arrived or `limit` of real time is over.
     pub(crate) fn wait(&self, limit: Duration) {
         let inner = self.lock();
-        drop(self.bell.wait_timeout_while(inner, limit, |inner| inner.arrivals.is_empty()));
+        drop(
+            self.bell
+                .wait_timeout_while(inner, limit, |inner| inner.arrivals.is_empty()),
+        );
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -115,15 +126,17 @@ impl Mailbox {
     }
 
     pub(crate) fn register_key(&self, access_key_id: &str, principal: Principal, invocation: Option<InvocationId>) {
-        self.lock().keys.principals.insert(access_key_id.to_owned(), (principal, invocation));
+        self.lock()
+            .keys
+            .insert(access_key_id.to_owned(), (principal, invocation));
     }
 
     pub(crate) fn principal(&self, access_key_id: &str) -> Option<(Principal, Option<InvocationId>)> {
-        self.lock().keys.principals.get(access_key_id).cloned()
+        self.lock().keys.get(access_key_id).cloned()
     }
 
     /// A future that is ready when `duration` of simulated time has passed.
-    pub(crate) fn sleep(&self, duration: SignedDuration) -> impl Future<Output = ()> + Send + Sync + 'static {
+    pub(crate) fn sleep(&self, duration: SignedDuration) -> impl Future<Output = ()> + Send + Sync + use<> {
         let (done, over) = oneshot::channel();
         self.put(Arrival::Sleep { duration, done });
         async move {

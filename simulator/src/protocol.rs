@@ -36,11 +36,14 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Reads a request. An error is told to the client with [`Protocol::Json`].
+/// Reads a request. An error is told to the client with [`Protocol::Rest`], which clients of the JSON protocols understand too.
 pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[u8]) -> Result<HttpCall, ApiError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (access_key_id, service) = header("authorization").and_then(credential).ok_or_else(|| {
-        ApiError::client("MissingAuthenticationTokenException", "the request has no `Authorization` header of signature version 4")
+        ApiError::client(
+            "MissingAuthenticationTokenException",
+            "the request has no `Authorization` header of signature version 4",
+        )
     })?;
     let call = |operation: String, input: Value, protocol: Protocol| HttpCall {
         access_key_id: access_key_id.to_owned(),
@@ -51,13 +54,20 @@ pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[
     };
     if let Some(target) = header("x-amz-target") {
         let operation = target.rsplit_once('.').map_or(target, |(_, operation)| operation);
-        let content_type = header("content-type").unwrap_or("application/x-amz-json-1.1").to_owned();
+        let content_type = header("content-type")
+            .unwrap_or("application/x-amz-json-1.1")
+            .to_owned();
         let mut input = json_body(body)?;
         // SDKs write maps in the order of their hash tables, which differs from run to run.
         input.sort_all_objects();
         return Ok(call(operation.to_owned(), input, Protocol::Json { content_type }));
     }
-    let segments: Vec<String> = uri.path().split('/').filter(|part| !part.is_empty()).map(percent_decode).collect();
+    let segments: Vec<String> = uri
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(percent_decode)
+        .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let query = form(uri.query().unwrap_or_default().as_bytes());
     match (service, method, segments.as_slice()) {
@@ -70,12 +80,16 @@ pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[
             merge(&mut input, query);
             Ok(call("Invoke".to_owned(), input, Protocol::Invoke))
         }
-        ("lambda", "GET", ["2015-03-31", "functions", name]) => {
-            Ok(call("GetFunction".to_owned(), json!({"FunctionName": name}), Protocol::Rest))
-        }
-        ("lambda", "GET", ["2015-03-31", "functions", name, "configuration"]) => {
-            Ok(call("GetFunctionConfiguration".to_owned(), json!({"FunctionName": name}), Protocol::Rest))
-        }
+        ("lambda", "GET", ["2015-03-31", "functions", name]) => Ok(call(
+            "GetFunction".to_owned(),
+            json!({"FunctionName": name}),
+            Protocol::Rest,
+        )),
+        ("lambda", "GET", ["2015-03-31", "functions", name, "configuration"]) => Ok(call(
+            "GetFunctionConfiguration".to_owned(),
+            json!({"FunctionName": name}),
+            Protocol::Rest,
+        )),
         ("lambda", "GET", ["2015-03-31", "functions"]) => {
             Ok(call("ListFunctions".to_owned(), Value::Object(query), Protocol::Rest))
         }
@@ -86,10 +100,21 @@ pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[
                 ("POST", false) => "CreateSchedule",
                 ("PUT", false) => "UpdateSchedule",
                 ("DELETE", false) => "DeleteSchedule",
-                _ => return Err(ApiError::unsupported(format_args!("`{method} {}` of `scheduler`", uri.path()))),
+                _ => {
+                    return Err(ApiError::unsupported(format_args!(
+                        "`{method} {}` of `scheduler`",
+                        uri.path()
+                    )));
+                }
             };
             let mut input = json_body(body)?;
-            merge(&mut input, query.into_iter().map(|(name, value)| (upper_first(&name), value)).collect());
+            merge(
+                &mut input,
+                query
+                    .into_iter()
+                    .map(|(name, value)| (upper_first(&name), value))
+                    .collect(),
+            );
             if let Some(name) = rest.first() {
                 merge(&mut input, Map::from_iter([("Name".to_owned(), json!(name))]));
             }
@@ -97,11 +122,17 @@ pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[
         }
         ("sts", "POST", []) => {
             let mut input = form(body);
-            let action = input.remove("Action").and_then(|action| action.as_str().map(str::to_owned)).unwrap_or_default();
+            let action = input
+                .remove("Action")
+                .and_then(|action| action.as_str().map(str::to_owned))
+                .unwrap_or_default();
             input.remove("Version");
             Ok(call(action.clone(), Value::Object(input), Protocol::Query { action }))
         }
-        _ => Err(ApiError::unsupported(format_args!("`{method} {}` of `{service}`", uri.path()))),
+        _ => Err(ApiError::unsupported(format_args!(
+            "`{method} {}` of `{service}`",
+            uri.path()
+        ))),
     }
 }
 
@@ -125,7 +156,11 @@ fn json_answer(content_type: &str, result: Result<Value, ApiError>) -> HttpAnswe
         Ok(output) => (200, output),
         Err(error) => (error.status, error.body()),
     };
-    HttpAnswer { status, headers: vec![("content-type", content_type.to_owned())], body: body.to_string().into_bytes() }
+    HttpAnswer {
+        status,
+        headers: vec![("content-type", content_type.to_owned())],
+        body: body.to_string().into_bytes(),
+    }
 }
 
 fn rest_answer(result: Result<Value, ApiError>) -> HttpAnswer {
@@ -139,16 +174,29 @@ fn rest_answer(result: Result<Value, ApiError>) -> HttpAnswer {
 
 fn invoke_answer(output: Value) -> HttpAnswer {
     let Value::Object(mut output) = output else {
-        return rest_answer(Err(ApiError::server("ServiceException", "the answer of `Invoke` is not an object")));
+        return rest_answer(Err(ApiError::server(
+            "ServiceException",
+            "the answer of `Invoke` is not an object",
+        )));
     };
-    let status = output.get("StatusCode").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    let status = output
+        .get("StatusCode")
+        .and_then(Value::as_u64)
+        .and_then(|status| u16::try_from(status).ok())
+        .unwrap_or(200);
     let mut headers = vec![("content-type", "application/json".to_owned())];
-    for (member, header) in [("FunctionError", "x-amz-function-error"), ("ExecutedVersion", "x-amz-executed-version")] {
+    for (member, header) in [
+        ("FunctionError", "x-amz-function-error"),
+        ("ExecutedVersion", "x-amz-executed-version"),
+    ] {
         if let Some(text) = output.get(member).and_then(Value::as_str) {
             headers.push((header, text.to_owned()));
         }
     }
-    let body = output.remove("Payload").map(|payload| payload.to_string().into_bytes()).unwrap_or_default();
+    let body = output
+        .remove("Payload")
+        .map(|payload| payload.to_string().into_bytes())
+        .unwrap_or_default();
     HttpAnswer { status, headers, body }
 }
 
@@ -177,7 +225,11 @@ fn query_answer(action: &str, request_id: &str, result: Result<Value, ApiError>)
             (error.status, body)
         }
     };
-    HttpAnswer { status, headers: vec![("content-type", "text/xml".to_owned())], body: body.into_bytes() }
+    HttpAnswer {
+        status,
+        headers: vec![("content-type", "text/xml".to_owned())],
+        body: body.into_bytes(),
+    }
 }
 
 /// Access key id and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
@@ -206,7 +258,12 @@ fn merge(input: &mut Value, members: Map<String, Value>) {
 
 fn upper_first(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase())
+        .into_iter()
+        .chain(letters)
+        .collect()
 }
 
 fn form(body: &[u8]) -> Map<String, Value> {
@@ -215,7 +272,10 @@ fn form(body: &[u8]) -> Map<String, Value> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(&name.replace('+', " ")), Value::String(percent_decode(&value.replace('+', " "))))
+            (
+                percent_decode(&name.replace('+', " ")),
+                Value::String(percent_decode(&value.replace('+', " "))),
+            )
         })
         .collect()
 }
@@ -250,7 +310,13 @@ mod tests {
 
     const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIATEST/20261102/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00";
 
-    fn request(service: &str, method: &str, uri: &str, extra: &[(&'static str, &str)], body: &str) -> Result<HttpCall, ApiError> {
+    fn request(
+        service: &str,
+        method: &str,
+        uri: &str,
+        extra: &[(&'static str, &str)],
+        body: &str,
+    ) -> Result<HttpCall, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", SIGNED.replace("{service}", service).parse().unwrap());
         for (name, value) in extra {
@@ -271,17 +337,34 @@ mod tests {
     #[test]
     fn a_function_may_be_invoked_by_its_arn() {
         let uri = "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Aintake/invocations?Qualifier=live";
-        let call = request("lambda", "POST", uri, &[("x-amz-invocation-type", "Event")], r#"{"b": 1, "a": 2}"#).unwrap();
-        assert_eq!(call.input["FunctionName"], "arn:aws:lambda:us-east-1:123456789012:function:intake");
+        let call = request(
+            "lambda",
+            "POST",
+            uri,
+            &[("x-amz-invocation-type", "Event")],
+            r#"{"b": 1, "a": 2}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            call.input["FunctionName"],
+            "arn:aws:lambda:us-east-1:123456789012:function:intake"
+        );
         assert_eq!(call.input["InvocationType"], "Event");
         assert_eq!(call.input["Qualifier"], "live");
-        assert_eq!(call.input["Payload"].to_string(), r#"{"b":1,"a":2}"#, "a payload keeps its bytes' order");
+        assert_eq!(
+            call.input["Payload"].to_string(),
+            r#"{"b":1,"a":2}"#,
+            "a payload keeps its bytes' order"
+        );
     }
 
     #[test]
     fn an_unknown_path_is_refused_by_name() {
         let error = request("s3", "GET", "/bucket", &[], "").unwrap_err();
-        assert_eq!(error.message, "the simulated AWS does not implement `GET /bucket` of `s3`");
+        assert_eq!(
+            error.message,
+            "the simulated AWS does not implement `GET /bucket` of `s3`"
+        );
     }
 
     #[test]
@@ -294,7 +377,11 @@ mod tests {
     fn a_function_error_travels_in_a_header_beside_the_payload() {
         let output = json!({"StatusCode": 200, "FunctionError": "Unhandled", "Payload": {"errorType": "Oops"}});
         let answer = encode(&Protocol::Invoke, "r", Ok(output));
-        assert!(answer.headers.contains(&("x-amz-function-error", "Unhandled".to_owned())));
+        assert!(
+            answer
+                .headers
+                .contains(&("x-amz-function-error", "Unhandled".to_owned()))
+        );
         assert_eq!(answer.body, br#"{"errorType":"Oops"}"#);
     }
 
@@ -304,6 +391,9 @@ mod tests {
         assert_eq!(call.operation, "GetCallerIdentity");
         let answer = encode(&call.protocol, "r", Ok(json!({"Account": "1<2"})));
         let body = String::from_utf8(answer.body).unwrap();
-        assert!(body.contains("<GetCallerIdentityResult><Account>1&lt;2</Account></GetCallerIdentityResult>"), "{body}");
+        assert!(
+            body.contains("<GetCallerIdentityResult><Account>1&lt;2</Account></GetCallerIdentityResult>"),
+            "{body}"
+        );
     }
 }

@@ -57,7 +57,9 @@ pub struct CallRecord {
 pub fn count_by_operation(calls: &[CallRecord]) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     for call in calls {
-        *counts.entry((call.service.clone(), call.operation.clone())).or_default() += 1;
+        *counts
+            .entry((call.service.clone(), call.operation.clone()))
+            .or_default() += 1;
     }
     counts
 }
@@ -70,7 +72,10 @@ pub fn used_actions(calls: &[CallRecord]) -> BTreeMap<String, BTreeSet<String>> 
         if let Principal::Role(role) = &call.principal
             && !matches!(call.outcome, CallOutcome::Denied { .. } | CallOutcome::NeverSent)
         {
-            let actions = call.authorizations.iter().map(|authorization| authorization.action.clone());
+            let actions = call
+                .authorizations
+                .iter()
+                .map(|authorization| authorization.action.clone());
             used.entry(role.clone()).or_default().extend(actions);
         }
     }

@@ -95,19 +95,27 @@ impl HttpConnector for WorldConnector {
 
 impl WorldConnector {
     async fn answer(&self, request: &HttpRequest) -> Result<HttpAnswer, ConnectorError> {
-        let uri: http::Uri = request.uri().parse().map_err(|error| ConnectorError::user(Box::new(error)))?;
+        let uri: http::Uri = request
+            .uri()
+            .parse()
+            .map_err(|error| ConnectorError::user(Box::new(error)))?;
         let headers: HeaderMap = request
             .headers()
             .iter()
-            .filter_map(|(name, value)| {
-                Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
-            })
+            .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
             .collect();
         let body = request
             .body()
             .bytes()
             .ok_or_else(|| ConnectorError::user("the simulated AWS takes no streaming request body".into()))?;
-        let answer = submit(&self.mailbox, request.method(), &uri, &headers, body, self.mailbox.running());
+        let answer = submit(
+            &self.mailbox,
+            request.method(),
+            &uri,
+            &headers,
+            body,
+            self.mailbox.running(),
+        );
         let answer = std::pin::pin!(answer);
         let outcome = match self.read_timeout {
             None => answer.await,
@@ -131,13 +139,16 @@ pub(crate) async fn submit(
     body: &[u8],
     running: Option<crate::lambda::InvocationId>,
 ) -> Option<HttpAnswer> {
-    let refused = Protocol::Json { content_type: "application/x-amz-json-1.1".to_owned() };
     let call = match protocol::parse(method, uri, headers, body) {
         Ok(call) => call,
-        Err(error) => return Some(protocol::encode(&refused, "refused", Err(error))),
+        Err(error) => return Some(protocol::encode(&Protocol::Rest, "refused", Err(error))),
     };
     let Some((principal, owner)) = mailbox.principal(&call.access_key_id) else {
-        return Some(protocol::encode(&call.protocol, "refused", Err(unknown_key(&call.access_key_id))));
+        return Some(protocol::encode(
+            &call.protocol,
+            "refused",
+            Err(unknown_key(&call.access_key_id)),
+        ));
     };
     let (answer, answered) = oneshot::channel();
     mailbox.put(Arrival::Call(ClientCall {
@@ -165,11 +176,13 @@ fn unknown_key(access_key_id: &str) -> ApiError {
 }
 
 fn response(answer: HttpAnswer) -> Result<HttpResponse, ConnectorError> {
-    let status = answer.status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
+    let status = answer
+        .status
+        .try_into()
+        .map_err(|error| ConnectorError::user(Box::new(error)))?;
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
     for (name, value) in answer.headers {
         response.headers_mut().insert(name, value);
     }
     Ok(response)
 }
-

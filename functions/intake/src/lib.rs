@@ -1,1 +1,104 @@
-//! The Lambda function intake.
+//! The Lambda function `intake`: turns a push, or the wish of a person, into exactly one release, and starts executions by name.
+
+mod push;
+mod request;
+mod start;
+
+use aws_config::SdkConfig;
+use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
+use esclusa_adapters::control::{ControlTable, Key};
+use esclusa_adapters::ecr::ImageReader;
+use esclusa_adapters::journal::Journal;
+use esclusa_adapters::step_functions::StateMachineStarter;
+use esclusa_core::error::Failure;
+use esclusa_core::pipeline::{Pipeline, parse};
+use esclusa_events::Event;
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::request::ReleaseRequest;
+
+/// Who its records name.
+const ACTOR: &str = "esclusa/intake";
+
+/// The function.
+#[derive(Debug)]
+pub struct Intake {
+    journal: Journal,
+    images: ImageReader,
+    executions: StateMachineStarter,
+    account: String,
+    region: String,
+    release_state_machine: String,
+    deployment_state_machine: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+enum Request {
+    StartDeployment { deployment_id: String },
+    RequestRelease(ReleaseRequest),
+    Reconcile {},
+}
+
+impl Intake {
+    fn control(&self) -> &ControlTable {
+        self.journal.control()
+    }
+
+    /// The pipeline in force of an application, with its version.
+    async fn current_pipeline(&self, application: &str) -> Result<(u32, Pipeline), Failure> {
+        let current = self.control().get::<PipelineCurrentRow>(&Key::pipeline_current(application)).await?;
+        let Some(current) = current else {
+            return Err(Failure::refused(format!(
+                "there is no pipeline for application `{application}`: run `esclusa pipelines apply FILE`"
+            )));
+        };
+        let version = current.row.version;
+        let stored = self.control().require::<PipelineVersionRow>(&Key::pipeline_version(application, version)).await?;
+        let pipeline = parse(&stored.row.text).map_err(|errors| {
+            Failure::refused(format!(
+                "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; \
+                 apply it again with `esclusa pipelines apply FILE`: {errors}"
+            ))
+        })?;
+        Ok((version, pipeline))
+    }
+}
+
+impl Function for Intake {
+    const NAME: &'static str = "intake";
+
+    fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
+        let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
+        let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        Ok(Self {
+            journal: Journal::new(config, control, ledger),
+            images: ImageReader::new(config),
+            executions: StateMachineStarter::new(config),
+            account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
+            region: environment.required("AWS_REGION")?.to_owned(),
+            release_state_machine: environment.required("ESCLUSA_RELEASE_STATE_MACHINE_ARN")?.to_owned(),
+            deployment_state_machine: environment.required("ESCLUSA_DEPLOYMENT_STATE_MACHINE_ARN")?.to_owned(),
+        })
+    }
+
+    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+        let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        match event {
+            Event::EcrImageAction(envelope) => self.pushed(&envelope).await,
+            Event::Request(request) => match parse_request(request.payload)? {
+                Request::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
+                Request::RequestRelease(request) => self.requested(&request).await,
+                Request::Reconcile {} => self.reconcile().await,
+            },
+            Event::EcsTaskStateChange(_)
+            | Event::EcsDeploymentStateChange(_)
+            | Event::EcsServiceAction(_)
+            | Event::StepFunctionsExecutionStatusChange(_)
+            | Event::Scheduled(_)
+            | Event::Unknown(_) => Ok(json!({"ignored": "events of this kind start no release"})),
+        }
+    }
+}

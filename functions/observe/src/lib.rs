@@ -1,1 +1,93 @@
-//! The Lambda function observe.
+//! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes nothing but what is written down.
+
+mod deployment;
+mod plan;
+mod rollout;
+mod way_back;
+
+use aws_config::SdkConfig;
+use esclusa_adapters::deployments::StepRequest;
+use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::journal::Journal;
+use esclusa_adapters::planning::Planner;
+use esclusa_core::error::Failure;
+use esclusa_core::plan::PlannedStep;
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Who its records name.
+const ACTOR: &str = "esclusa/observe";
+
+/// The function.
+#[derive(Debug)]
+pub struct Observe {
+    journal: Journal,
+    planner: Planner,
+    ecs: EcsReader,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+enum Request {
+    PlanEnvironment {
+        release_id: String,
+        environment: String,
+        attempt: u8,
+    },
+    PlanDeployment {
+        deployment_id: String,
+    },
+    ReadDeployment {
+        deployment_id: String,
+    },
+    JudgeService {
+        deployment_id: String,
+        stop_requested: bool,
+        #[serde(flatten)]
+        step: StepRequest,
+    },
+    PlanWayBack {
+        deployment_id: String,
+    },
+}
+
+/// Steps as the state machine walks them.
+fn listed(steps: &[PlannedStep]) -> Value {
+    let listed = steps.iter().map(|step| match step {
+        PlannedStep::Task(task) => {
+            json!({"kind": "task", "name": task.name, "timeoutSeconds": task.timeout_seconds, "attempts": task.start_attempts})
+        }
+        PlannedStep::Service(service) => {
+            json!({"kind": "service", "name": service.name, "timeoutSeconds": service.timeout_seconds, "attempts": 1})
+        }
+    });
+    listed.collect()
+}
+
+impl Function for Observe {
+    const NAME: &'static str = "observe";
+
+    fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
+        let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
+        let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let journal = Journal::new(config, control, ledger);
+        let (account, region) = (environment.required("ESCLUSA_HOME_ACCOUNT")?, environment.required("AWS_REGION")?);
+        let planner = Planner::new(config, journal.control().clone(), account, region)?;
+        Ok(Self { journal, planner, ecs: EcsReader::new(config) })
+    }
+
+    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+        match parse_request(payload)? {
+            Request::PlanEnvironment { release_id, environment, attempt } => {
+                self.plan_environment(&release_id, &environment, attempt).await
+            }
+            Request::PlanDeployment { deployment_id } => self.plan_deployment(&deployment_id).await,
+            Request::ReadDeployment { deployment_id } => self.read_deployment(&deployment_id).await,
+            Request::JudgeService { deployment_id, stop_requested, step } => {
+                self.judge_service(&deployment_id, step.into(), stop_requested).await
+            }
+            Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
+        }
+    }
+}

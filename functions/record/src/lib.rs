@@ -1,1 +1,95 @@
-//! The Lambda function record.
+//! The Lambda function `record`: locks, ends and notifications. What it writes is true for everybody; it changes nothing in ECS.
+
+mod deployment_end;
+mod locks;
+mod release;
+
+use aws_config::SdkConfig;
+use esclusa_adapters::event_bridge::EventPublisher;
+use esclusa_adapters::journal::Journal;
+use esclusa_core::error::Failure;
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Who its records name.
+const ACTOR: &str = "esclusa/record";
+
+/// The function.
+#[derive(Debug)]
+pub struct Record {
+    journal: Journal,
+    events: EventPublisher,
+    account: String,
+    region: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
+enum Request {
+    OpenRelease { release_id: String, execution_arn: String },
+    CloseRelease { release_id: String, execution_arn: String, failure: Option<StateFailure> },
+    AcquireLocks { deployment_id: String, execution_arn: String },
+    EndDeployment { deployment_id: String, execution_arn: String, failures: Vec<StateFailure> },
+}
+
+/// A failure as a state machine caught it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StateFailure {
+    /// The name of the error.
+    kind: String,
+    /// The cause: our message, or the JSON in which Lambda wraps it.
+    #[serde(default)]
+    message: String,
+    /// The state that failed.
+    state: String,
+    /// The direction it went in; absent in the release machine.
+    #[serde(default)]
+    mode: Option<esclusa_core::verdict::Mode>,
+}
+
+impl StateFailure {
+    /// The message without Lambda's wrapping.
+    fn words(&self) -> String {
+        let wrapped = serde_json::from_str::<Value>(&self.message).ok();
+        let message = wrapped.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
+        match message.unwrap_or(&self.message) {
+            "" => format!("state `{}` failed with `{}`", self.state, self.kind),
+            words => words.to_owned(),
+        }
+    }
+
+    /// Our name for the error; none for an error of Step Functions or Lambda themselves.
+    fn error_kind(&self) -> Option<esclusa_core::error::ErrorKind> {
+        self.kind.parse().ok()
+    }
+}
+
+impl Function for Record {
+    const NAME: &'static str = "record";
+
+    fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
+        let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
+        let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        Ok(Self {
+            journal: Journal::new(config, control, ledger),
+            events: EventPublisher::new(config, environment.required("ESCLUSA_EVENT_BUS")?),
+            account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
+            region: environment.required("AWS_REGION")?.to_owned(),
+        })
+    }
+
+    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+        match parse_request(payload)? {
+            Request::OpenRelease { release_id, execution_arn } => self.open_release(&release_id, &execution_arn).await,
+            Request::CloseRelease { release_id, execution_arn, failure } => {
+                self.close_release(&release_id, &execution_arn, failure.as_ref()).await
+            }
+            Request::AcquireLocks { deployment_id, execution_arn } => self.acquire_locks(&deployment_id, &execution_arn).await,
+            Request::EndDeployment { deployment_id, execution_arn, failures } => {
+                self.end_deployment(&deployment_id, &execution_arn, &failures).await
+            }
+        }
+    }
+}

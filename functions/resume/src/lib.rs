@@ -1,1 +1,186 @@
-//! The Lambda function resume.
+//! The Lambda function `resume`: the only holder of task tokens. A state machine leaves its token here and is woken when what it waits for is over.
+//!
+//! Who waits stores the token and then looks at the truth; an event is stored and then the waiters are looked for; a sweep repeats the look for every
+//! open wait, always. Whoever comes second completes the wait, so that a duplicate, late, reordered or lost event changes nothing but the time.
+
+mod events;
+mod truth;
+mod wait;
+
+use aws_config::SdkConfig;
+use esclusa_adapters::Clock;
+use esclusa_adapters::TaskToken;
+use esclusa_adapters::control::{ControlTable, Key, Stored};
+use esclusa_adapters::deployments::StepRequest;
+use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::journal::Journal;
+use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
+use esclusa_core::error::Failure;
+use esclusa_core::protocol::Attempt;
+use esclusa_core::protocol::rendezvous::{WaitKind, Waiter};
+use esclusa_core::verdict::StepReference;
+use esclusa_events::Event;
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The function.
+#[derive(Debug)]
+pub struct Resume {
+    journal: Journal,
+    ecs: EcsReader,
+    executions: ExecutionReader,
+    tokens: TokenCompleter,
+    clock: Clock,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+enum Request {
+    AwaitTask {
+        deployment_id: String,
+        resource_arn: String,
+        #[serde(flatten)]
+        step: StepRequest,
+        #[serde(flatten)]
+        wait: WaitRequest,
+    },
+    AwaitService {
+        deployment_id: String,
+        resource_arn: String,
+        #[serde(flatten)]
+        step: StepRequest,
+        #[serde(flatten)]
+        wait: WaitRequest,
+    },
+    AwaitExecution {
+        deployment_id: String,
+        resource_arn: String,
+        #[serde(flatten)]
+        wait: WaitRequest,
+    },
+    Sweep {},
+}
+
+/// Which state of which execution waits, and until when.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WaitRequest {
+    token: TaskToken,
+    execution_arn: String,
+    state: String,
+    entered_time: Timestamp,
+    retry_count: u32,
+    timeout_seconds: i64,
+}
+
+/// The row of a wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaitRow {
+    /// Token, attempt, status, kind, deployment and deadline.
+    #[serde(flatten)]
+    pub waiter: Waiter<TaskToken>,
+    /// What is waited for.
+    pub resource: String,
+    /// Who waits.
+    pub execution_arn: String,
+    /// The state that waits.
+    pub state: String,
+    /// The step that waits; none for an execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepReference>,
+}
+
+impl WaitRow {
+    fn key(&self) -> Key {
+        Key::waiter(&self.resource, &self.execution_arn, &self.state)
+    }
+
+    fn pointer_key(&self) -> Key {
+        Key::open_wait(&self.resource, &self.execution_arn, &self.state)
+    }
+}
+
+/// The pointer by which a sweep finds an open wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenWaitRow {
+    /// What is waited for.
+    pub resource: String,
+    /// Who waits.
+    pub execution_arn: String,
+    /// The state that waits.
+    pub state: String,
+}
+
+impl WaitRequest {
+    fn row(self, kind: WaitKind, deployment_id: String, resource: String, step: Option<StepRequest>) -> WaitRow {
+        let limit = SignedDuration::from_secs(self.timeout_seconds);
+        WaitRow {
+            waiter: Waiter {
+                token: self.token,
+                attempt: Attempt { entered_at: self.entered_time, retry_count: self.retry_count },
+                status: esclusa_core::protocol::rendezvous::WaitStatus::Open,
+                kind,
+                deployment_id,
+                deadline: self.entered_time.saturating_add(limit).unwrap_or(Timestamp::MAX),
+            },
+            resource,
+            execution_arn: self.execution_arn,
+            state: self.state,
+            step: step.map(StepReference::from),
+        }
+    }
+}
+
+impl Resume {
+    fn control(&self) -> &ControlTable {
+        self.journal.control()
+    }
+
+    async fn waits_of(&self, resource: &str) -> Result<Vec<Stored<WaitRow>>, Failure> {
+        let rows = self.control().list(&Key::resource_rows(resource), Key::WAIT_PREFIX).await?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+impl Function for Resume {
+    const NAME: &'static str = "resume";
+
+    fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
+        let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
+        let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        Ok(Self {
+            journal: Journal::new(config, control, ledger),
+            ecs: EcsReader::new(config),
+            executions: ExecutionReader::new(config),
+            tokens: TokenCompleter::new(config),
+            clock: Clock::new(config),
+        })
+    }
+
+    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+        let detail = payload.get("detail").cloned().unwrap_or_default();
+        let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        match event {
+            Event::Request(request) => match parse_request(request.payload)? {
+                Request::AwaitTask { deployment_id, resource_arn, step, wait } => {
+                    self.store_and_look(wait.row(WaitKind::Task, deployment_id, resource_arn, Some(step))).await
+                }
+                Request::AwaitService { deployment_id, resource_arn, step, wait } => {
+                    self.store_and_look(wait.row(WaitKind::Service, deployment_id, resource_arn, Some(step))).await
+                }
+                Request::AwaitExecution { deployment_id, resource_arn, wait } => {
+                    self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None)).await
+                }
+                Request::Sweep {} => self.sweep().await,
+            },
+            Event::EcsTaskStateChange(envelope) => self.task_changed(&envelope, &detail).await,
+            Event::EcsDeploymentStateChange(envelope) => self.deployment_changed(&envelope, &detail).await,
+            Event::StepFunctionsExecutionStatusChange(envelope) => self.execution_changed(&envelope).await,
+            Event::EcsServiceAction(_) | Event::EcrImageAction(_) | Event::Scheduled(_) | Event::Unknown(_) => {
+                Ok(json!({"ignored": "nobody waits for events of this kind"}))
+            }
+        }
+    }
+}

@@ -1,1 +1,350 @@
 //! Amazon DynamoDB on a laptop.
+//!
+//! The engine is `dynoxide`, in memory. This crate is the seam around it: simulated time, permissions per item, idempotency tokens whose window is
+//! simulated, indexes that lag behind, injected conflicts and throttles, and counters of what was read and written. Streams are refused.
+//! Items whose time to live is over stay, as they may for days on AWS.
+
+mod engine;
+mod index_lag;
+mod keys;
+mod permissions;
+mod tokens;
+mod usage;
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+
+use dynoxide::Database;
+use dynoxide::storage_backend::ManualClock;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
+
+use index_lag::IndexLag;
+use keys::Schema;
+use tokens::Tokens;
+pub use usage::Usage;
+
+/// The operations that this service knows.
+pub const OPERATIONS: [&str; 18] = [
+    "CreateTable",
+    "DeleteTable",
+    "DescribeTable",
+    "ListTables",
+    "UpdateTable",
+    "UpdateTimeToLive",
+    "DescribeTimeToLive",
+    "PutItem",
+    "GetItem",
+    "UpdateItem",
+    "DeleteItem",
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "TransactWriteItems",
+    "TransactGetItems",
+    "DescribeEndpoints",
+];
+
+/// A refusal that the table gives although nothing is wrong with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injection {
+    /// Another transaction holds the item: `TransactionConflictException`, and for transactions a cancellation whose first reason says so.
+    Conflict,
+    /// `ProvisionedThroughputExceededException`.
+    Throttle,
+}
+
+/// The service `dynamodb`.
+pub struct DynamoDb {
+    database: Database,
+    clock: ManualClock,
+    tables: BTreeMap<String, Schema>,
+    created: BTreeMap<String, Timestamp>,
+    tokens: Tokens,
+    lag: Option<IndexLag>,
+    injections: VecDeque<Injection>,
+    usage: BTreeMap<String, Usage>,
+}
+
+impl std::fmt::Debug for DynamoDb {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("DynamoDb")
+            .field("tables", &self.tables)
+            .field("lag", &self.lag)
+            .field("injections", &self.injections)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DynamoDb {
+    /// An account without tables, at `now`.
+    ///
+    /// # Errors
+    ///
+    /// When the in-memory database cannot be opened.
+    pub fn new(now: Timestamp) -> Result<Self, ApiError> {
+        let clock = ManualClock::new(unix_seconds(now));
+        Ok(Self {
+            database: engine::open(&clock)?,
+            clock,
+            tables: BTreeMap::new(),
+            created: BTreeMap::new(),
+            tokens: Tokens::default(),
+            lag: None,
+            injections: VecDeque::new(),
+            usage: BTreeMap::new(),
+        })
+    }
+
+    /// Lets global secondary indexes show what their tables held this long ago. Zero makes them current again.
+    ///
+    /// # Errors
+    ///
+    /// When the tables of this moment cannot be copied.
+    pub fn set_index_lag(&mut self, lag: SignedDuration) -> Result<(), ApiError> {
+        self.lag = if lag.is_zero() {
+            None
+        } else {
+            Some(IndexLag::new(lag, &self.database, &self.clock, &self.tables)?)
+        };
+        Ok(())
+    }
+
+    /// The next `times` writes or transactions are refused like this.
+    pub fn inject(&mut self, injection: Injection, times: usize) {
+        self.injections.extend(std::iter::repeat_n(injection, times));
+    }
+
+    /// What was read and written so far, by table.
+    #[must_use]
+    pub fn usage(&self) -> &BTreeMap<String, Usage> {
+        &self.usage
+    }
+
+    /// Every item of a table, in the order of its keys; for oracles, without permission, cost or time.
+    ///
+    /// # Errors
+    ///
+    /// When the table does not exist.
+    pub fn items(&self, table: &str) -> Result<Vec<Value>, ApiError> {
+        engine::all_items(&self.database, table)
+    }
+
+    fn operate(&mut self, request: &Request, kernel: &Kernel) -> Result<Value, ApiError> {
+        let operation = request.operation.as_str();
+        self.clock.set(unix_seconds(kernel.now()));
+        if !OPERATIONS.contains(&operation) {
+            return Err(ApiError::unsupported(format_args!(
+                "`{operation}` of `dynamodb`; there are `{}`",
+                OPERATIONS.join("`, `")
+            )));
+        }
+        if operation == "DescribeEndpoints" {
+            let address = format!("dynamodb.{}.amazonaws.com", kernel.region());
+            return Ok(json!({"Endpoints": [{"Address": address, "CachePeriodInMinutes": 1440}]}));
+        }
+        refuse_what_is_not_simulated(&request.input)?;
+        if is_write(operation)
+            && let Some(injection) = self.injections.pop_front()
+        {
+            return Err(injected(injection, request));
+        }
+        if operation == "TransactWriteItems" {
+            self.transact(request, kernel)
+        } else {
+            self.execute(operation, &request.input, kernel)
+        }
+    }
+
+    /// A transaction whose token was used within the last ten minutes is not carried out again.
+    fn transact(&mut self, request: &Request, kernel: &Kernel) -> Result<Value, ApiError> {
+        keys::refuse_key_updates(&request.input, &self.tables)?;
+        let mut input = request.input.clone();
+        let token = input
+            .as_object_mut()
+            .and_then(|object| object.remove("ClientRequestToken"));
+        let token = token.as_ref().and_then(Value::as_str);
+        if let Some(output) = self.tokens.replay(token, &input, kernel.now())? {
+            return Ok(output);
+        }
+        let output = self.execute("TransactWriteItems", &input, kernel)?;
+        self.tokens.remember(token, &input, &output, kernel.now());
+        Ok(output)
+    }
+
+    fn execute(&mut self, operation: &str, input: &Value, kernel: &Kernel) -> Result<Value, ApiError> {
+        let metered = usage::is_metered(operation);
+        let asked = input
+            .get("ReturnConsumedCapacity")
+            .and_then(Value::as_str)
+            .is_some_and(|mode| mode != "NONE");
+        let mut inner = input.clone();
+        if metered
+            && !asked
+            && let Some(object) = inner.as_object_mut()
+        {
+            object.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
+        }
+        let through_global_index = self.reads_global_index(input);
+        let database = match &mut self.lag {
+            Some(lag) if through_global_index => lag.database_at(kernel.now())?,
+            _ => &self.database,
+        };
+        let mut output = engine::dispatch(database, operation, inner)?;
+        if metered {
+            usage::count(&mut self.usage, operation, input, &output);
+            if !asked && let Some(object) = output.as_object_mut() {
+                object.remove("ConsumedCapacity");
+            }
+        }
+        self.note_tables(operation, &output, kernel);
+        if let Some(lag) = &mut self.lag
+            && changes_data(operation)
+        {
+            lag.write(kernel.now(), operation, input);
+        }
+        engine::localise(&mut output, kernel, &self.created);
+        Ok(output)
+    }
+
+    fn reads_global_index(&self, input: &Value) -> bool {
+        let text = |member: &str| input.get(member).and_then(Value::as_str).unwrap_or_default();
+        self.tables
+            .get(text("TableName"))
+            .is_some_and(|schema| schema.is_global(text("IndexName")))
+    }
+
+    /// Keeps the key schemas of tables, which permissions and the seam's own checks need.
+    fn note_tables(&mut self, operation: &str, output: &Value, kernel: &Kernel) {
+        let description = output.get("TableDescription").or_else(|| output.get("Table"));
+        let Some(name) = description
+            .and_then(|table| table.get("TableName"))
+            .and_then(Value::as_str)
+        else {
+            return;
+        };
+        match operation {
+            "CreateTable" | "UpdateTable" => {
+                self.tables
+                    .insert(name.to_owned(), Schema::of(description.unwrap_or(&Value::Null)));
+                self.created.entry(name.to_owned()).or_insert(kernel.now());
+            }
+            "DeleteTable" => {
+                self.tables.remove(name);
+                self.created.remove(name);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Service for DynamoDb {
+    fn name(&self) -> &'static str {
+        "dynamodb"
+    }
+
+    fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
+        permissions::of(&request.operation, &request.input, &self.tables, kernel)
+    }
+
+    fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
+        Reply::Now(self.operate(request, kernel))
+    }
+
+    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
+
+    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+fn unix_seconds(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second()).unwrap_or(0)
+}
+
+fn is_write(operation: &str) -> bool {
+    matches!(
+        operation,
+        "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems"
+    )
+}
+
+fn changes_data(operation: &str) -> bool {
+    is_write(operation) || matches!(operation, "CreateTable" | "DeleteTable" | "UpdateTable")
+}
+
+fn refuse_what_is_not_simulated(input: &Value) -> Result<(), ApiError> {
+    if input
+        .pointer("/StreamSpecification/StreamEnabled")
+        .and_then(Value::as_bool)
+        == Some(true)
+    {
+        return Err(ApiError::unsupported("streams of `dynamodb`"));
+    }
+    if input
+        .get("TableName")
+        .and_then(Value::as_str)
+        .is_some_and(|table| table.starts_with("arn:"))
+    {
+        return Err(ApiError::unsupported("a `TableName` of `dynamodb` that is an ARN"));
+    }
+    Ok(())
+}
+
+fn injected(injection: Injection, request: &Request) -> ApiError {
+    let conflict = "Transaction is ongoing for the item";
+    match (injection, request.operation.as_str()) {
+        (Injection::Throttle, _) => throttled(),
+        (Injection::Conflict, "TransactWriteItems") => {
+            let actions = request
+                .input
+                .get("TransactItems")
+                .and_then(Value::as_array)
+                .map_or(1, Vec::len);
+            let reasons = (0..actions)
+                .map(|action| match action {
+                    0 => json!({"Code": "TransactionConflict", "Message": conflict}),
+                    _ => json!({"Code": "None"}),
+                })
+                .collect();
+            cancelled(reasons)
+        }
+        (Injection::Conflict, _) => ApiError::client("TransactionConflictException", conflict),
+    }
+}
+
+/// The refusal of a call that is more than the table takes.
+#[must_use]
+pub fn throttled() -> ApiError {
+    ApiError::client(
+        "ProvisionedThroughputExceededException",
+        "The level of configured provisioned throughput for the table was exceeded. \
+         Consider increasing your provisioning level with the UpdateTable API.",
+    )
+}
+
+/// A cancelled transaction with one reason per action.
+fn cancelled(reasons: Vec<Value>) -> ApiError {
+    let codes: Vec<&str> = reasons
+        .iter()
+        .filter_map(|reason| reason.get("Code")?.as_str())
+        .collect();
+    let message = format!(
+        "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
+        codes.join(", ")
+    );
+    ApiError::client("TransactionCanceledException", message).with("CancellationReasons", Value::Array(reasons))
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,9 @@ enum Threshold {
 impl BreakerConfiguration {
     /// Reads `deploymentConfiguration`. `None` for a threshold type that does not exist.
     pub(crate) fn read(deployment_configuration: &Value) -> Option<Self> {
-        let breaker = deployment_configuration.get("deploymentCircuitBreaker").unwrap_or(&Value::Null);
+        let breaker = deployment_configuration
+            .get("deploymentCircuitBreaker")
+            .unwrap_or(&Value::Null);
         let threshold = breaker.get("thresholdConfiguration").unwrap_or(&Value::Null);
         let value = number(threshold, "value");
         let threshold = match text(threshold, "type") {
@@ -35,7 +37,10 @@ impl BreakerConfiguration {
         Some(Self {
             enabled: flag(breaker, "enable"),
             rollback: flag(breaker, "rollback"),
-            reset_on_healthy_task: breaker.get("resetOnHealthyTask").and_then(Value::as_bool).unwrap_or(true),
+            reset_on_healthy_task: breaker
+                .get("resetOnHealthyTask")
+                .and_then(Value::as_bool)
+                .unwrap_or(true),
             threshold,
         })
     }
@@ -111,22 +116,22 @@ mod tests {
 
     use super::*;
 
-    fn configuration(breaker: Value) -> BreakerConfiguration {
+    fn configuration(breaker: &Value) -> BreakerConfiguration {
         BreakerConfiguration::read(&json!({"deploymentCircuitBreaker": breaker})).unwrap()
     }
 
     #[test]
     fn the_default_threshold_is_half_of_the_desired_count_between_three_and_two_hundred() {
-        let breaker = configuration(json!({"enable": true}));
+        let breaker = configuration(&json!({"enable": true}));
         let thresholds = [1, 6, 7, 25, 400, 800].map(|desired| breaker.threshold(desired));
         assert_eq!(thresholds, [3, 3, 4, 13, 200, 200]);
     }
 
     #[test]
     fn unbounded_percentages_and_counts_know_no_bounds() {
-        let unbounded = configuration(json!({"thresholdConfiguration": {"type": "UNBOUNDED_PERCENT", "value": 10}}));
+        let unbounded = configuration(&json!({"thresholdConfiguration": {"type": "UNBOUNDED_PERCENT", "value": 10}}));
         assert_eq!([1, 15, 4000].map(|desired| unbounded.threshold(desired)), [1, 2, 400]);
-        let count = configuration(json!({"thresholdConfiguration": {"type": "COUNT", "value": 7}}));
+        let count = configuration(&json!({"thresholdConfiguration": {"type": "COUNT", "value": 7}}));
         assert_eq!([1, 4000].map(|desired| count.threshold(desired)), [7, 7]);
     }
 
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn failures_to_start_stop_counting_once_a_task_runs() {
-        let configuration = configuration(json!({"enable": true}));
+        let configuration = configuration(&json!({"enable": true}));
         let mut breaker = Breaker::default();
         for _ in 0..9 {
             breaker.observe(Sign::FailedToStart, 1, &configuration);
@@ -154,11 +159,16 @@ mod tests {
 
     #[test]
     fn a_healthy_task_resets_the_count_unless_told_otherwise() {
-        let resetting = configuration(json!({"enable": true}));
-        let keeping = configuration(json!({"enable": true, "resetOnHealthyTask": false}));
+        let resetting = configuration(&json!({"enable": true}));
+        let keeping = configuration(&json!({"enable": true, "resetOnHealthyTask": false}));
         for (configuration, left) in [(resetting, 1), (keeping, 3)] {
             let mut breaker = Breaker::default();
-            for sign in [Sign::FailedToStart, Sign::FailedToStart, Sign::Healthy, Sign::FailedToStart] {
+            for sign in [
+                Sign::FailedToStart,
+                Sign::FailedToStart,
+                Sign::Healthy,
+                Sign::FailedToStart,
+            ] {
                 breaker.observe(sign, 0, &configuration);
             }
             assert_eq!(breaker.failures(), left);
@@ -167,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_breaker_that_is_off_never_trips() {
-        let configuration = configuration(json!({"enable": false}));
+        let configuration = configuration(&json!({"enable": false}));
         let mut breaker = Breaker::default();
         for _ in 0..500 {
             breaker.observe(Sign::FailedToStart, 0, &configuration);

@@ -39,7 +39,13 @@ impl Ecs {
     }
 
     pub(crate) fn create_cluster(&mut self, input: &Value, kernel: &Kernel) -> Answer {
-        let known = ["clusterName", "tags", "settings", "capacityProviders", "defaultCapacityProviderStrategy"];
+        let known = [
+            "clusterName",
+            "tags",
+            "settings",
+            "capacityProviders",
+            "defaultCapacityProviderStrategy",
+        ];
         only("CreateCluster", input, &known)?;
         let name = text(input, "clusterName").unwrap_or("default");
         if name.is_empty() || name.len() > 255 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
@@ -75,9 +81,14 @@ impl Ecs {
     }
 
     fn describe_cluster(&self, name: &str, with_tags: bool) -> Value {
-        let Some(cluster) = self.clusters.get(name) else { return Value::Null };
+        let Some(cluster) = self.clusters.get(name) else {
+            return Value::Null;
+        };
         let tasks = || self.tasks.values().filter(|task| task.cluster == name);
-        let services = self.services.values().filter(|service| service.key.cluster == name && service.is_active());
+        let services = self
+            .services
+            .values()
+            .filter(|service| service.key.cluster == name && service.is_active());
         let mut described = json!({
             "clusterArn": cluster.arn,
             "clusterName": name,

@@ -30,7 +30,11 @@ pub(crate) fn texts<'a>(input: &'a Value, key: &str) -> Vec<&'a str> {
 }
 
 pub(crate) fn list<'a>(input: &'a Value, key: &str) -> &'a [Value] {
-    input.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    input
+        .get(key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 pub(crate) fn flag(input: &Value, key: &str) -> bool {
@@ -38,14 +42,19 @@ pub(crate) fn flag(input: &Value, key: &str) -> bool {
 }
 
 pub(crate) fn number(input: &Value, key: &str) -> Option<u32> {
-    input.get(key).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok())
+    input
+        .get(key)
+        .and_then(Value::as_u64)
+        .and_then(|value| u32::try_from(value).ok())
 }
 
 /// Like [`number`], and refuses a value that is there but is no count.
 pub(crate) fn checked_number(input: &Value, key: &str) -> Result<Option<u32>, ApiError> {
     match input.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(_) => number(input, key).map(Some).ok_or_else(|| invalid_parameter(format!("{key} is out of range."))),
+        Some(_) => number(input, key)
+            .map(Some)
+            .ok_or_else(|| invalid_parameter(format!("{key} is out of range."))),
     }
 }
 
@@ -53,7 +62,9 @@ pub(crate) fn checked_number(input: &Value, key: &str) -> Result<Option<u32>, Ap
 pub(crate) fn bounded_texts<'a>(input: &'a Value, key: &str, limit: usize) -> Result<Vec<&'a str>, ApiError> {
     let values = texts(input, key);
     if values.is_empty() || values.len() > limit {
-        return Err(invalid_parameter(format!("{key} must have between 1 and {limit} elements.")));
+        return Err(invalid_parameter(format!(
+            "{key} must have between 1 and {limit} elements."
+        )));
     }
     Ok(values)
 }
@@ -74,7 +85,9 @@ pub(crate) fn only(operation: &str, input: &Value, known: &[&str]) -> Result<(),
         .into_iter()
         .flatten()
         .find(|(key, value)| !known.contains(&key.as_str()) && !is_empty(value));
-    unknown.map_or(Ok(()), |(key, _)| Err(ApiError::unsupported(format!("parameter `{key}` of ecs:{operation}"))))
+    unknown.map_or(Ok(()), |(key, _)| {
+        Err(ApiError::unsupported(format!("parameter `{key}` of ecs:{operation}")))
+    })
 }
 
 pub(crate) fn is_empty(value: &Value) -> bool {

@@ -38,7 +38,9 @@ impl Default for Settings {
 
 impl Settings {
     pub(crate) fn shortage(&self, now: Timestamp) -> Option<&CapacityShortage> {
-        self.capacity_shortages.iter().find(|shortage| shortage.from <= now && now < shortage.until)
+        self.capacity_shortages
+            .iter()
+            .find(|shortage| shortage.from <= now && now < shortage.until)
     }
 }
 
@@ -58,7 +60,11 @@ impl CapacityShortage {
     #[must_use]
     pub fn fargate(from: Timestamp, until: Timestamp) -> Self {
         let reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-        Self { from, until, reason: reason.to_owned() }
+        Self {
+            from,
+            until,
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -106,7 +112,10 @@ impl DurationRange {
     /// Between `shortest` and `longest` milliseconds.
     #[must_use]
     pub fn milliseconds(shortest: u32, longest: u32) -> Self {
-        Self { shortest_milliseconds: shortest, longest_milliseconds: longest.max(shortest) }
+        Self {
+            shortest_milliseconds: shortest,
+            longest_milliseconds: longest.max(shortest),
+        }
     }
 
     pub(crate) fn draw(self, kernel: &mut Kernel) -> SignedDuration {

@@ -25,7 +25,9 @@ impl Bucket {
     fn of(operation: &str) -> &'static [Bucket] {
         match operation {
             "RegisterTaskDefinition" | "DeregisterTaskDefinition" => &[Self::TaskDefinitionModify],
-            "DescribeTaskDefinition" | "ListTaskDefinitions" | "ListTaskDefinitionFamilies" => &[Self::TaskDefinitionRead],
+            "DescribeTaskDefinition" | "ListTaskDefinitions" | "ListTaskDefinitionFamilies" => {
+                &[Self::TaskDefinitionRead]
+            }
             "RunTask" => &[Self::ClusterResourceModify, Self::FargateRunTask],
             "StopTask" => &[Self::ClusterResourceModify],
             "DescribeTasks" | "ListTasks" => &[Self::ClusterResourceRead],
@@ -104,7 +106,10 @@ impl Throttle {
 
     fn refill(&mut self, bucket: Bucket, now: Timestamp) {
         let brim = u64::from(bucket.burst()) * 1000;
-        let level = self.levels.entry(bucket).or_insert(Level { millitokens: brim, at: now });
+        let level = self.levels.entry(bucket).or_insert(Level {
+            millitokens: brim,
+            at: now,
+        });
         let milliseconds = u64::try_from(now.duration_since(level.at).as_millis()).unwrap_or(0);
         level.millitokens = (level.millitokens + milliseconds * u64::from(bucket.refill_per_second())).min(brim);
         level.at = now;
@@ -121,10 +126,15 @@ mod tests {
     fn registration_bursts_to_twenty_and_then_flows_at_one_per_second() {
         let mut throttle = Throttle::default();
         let mut now: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
-        let admitted = (0..30).filter(|_| throttle.admits("RegisterTaskDefinition", now)).count();
+        let admitted = (0..30)
+            .filter(|_| throttle.admits("RegisterTaskDefinition", now))
+            .count();
         assert_eq!(admitted, 20);
         now += SignedDuration::from_millis(999);
-        assert!(!throttle.admits("DeregisterTaskDefinition", now), "both operations share the bucket");
+        assert!(
+            !throttle.admits("DeregisterTaskDefinition", now),
+            "both operations share the bucket"
+        );
         now += SignedDuration::from_millis(1);
         assert!(throttle.admits("RegisterTaskDefinition", now));
         assert!(!throttle.admits("RegisterTaskDefinition", now));

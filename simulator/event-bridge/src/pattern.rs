@@ -86,7 +86,9 @@ impl Pattern {
     ///
     /// When the pattern has an unknown operator, an operand of the wrong form, or a leaf that is not a non-empty array.
     pub fn compile(pattern: &Value) -> Result<Self, PatternError> {
-        let object = pattern.as_object().ok_or_else(|| PatternError::new("Filter is not an object"))?;
+        let object = pattern
+            .as_object()
+            .ok_or_else(|| PatternError::new("Filter is not an object"))?;
         let mut alternatives = conjunctions(object, &[], false)?;
         for conditions in &mut alternatives {
             // Absence is judged last, when the array elements that the other conditions chose are known.
@@ -99,7 +101,9 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, event: &Value) -> bool {
         let fields = flatten(event);
-        self.alternatives.iter().any(|conditions| satisfied(conditions, &fields, &Elements::new()))
+        self.alternatives
+            .iter()
+            .any(|conditions| satisfied(conditions, &fields, &Elements::new()))
     }
 }
 
@@ -118,18 +122,26 @@ fn conjunctions(
             disjunction(value, path)?
         } else {
             if inside_or && RESERVED_INSIDE_OR.contains(&name.as_str()) {
-                return Err(PatternError::new(format!("`{name}` is an operator and cannot be a field inside `$or`")));
+                return Err(PatternError::new(format!(
+                    "`{name}` is an operator and cannot be a field inside `$or`"
+                )));
             }
             let mut path = path.to_vec();
             path.push(name.clone());
             field(path, value, inside_or)?
         };
         if product.len().saturating_mul(member.len()) > MAXIMUM_COMBINATIONS {
-            return Err(PatternError::new(format!("`$or` forms more than {MAXIMUM_COMBINATIONS} combinations")));
+            return Err(PatternError::new(format!(
+                "`$or` forms more than {MAXIMUM_COMBINATIONS} combinations"
+            )));
         }
         product = product
             .iter()
-            .flat_map(|left| member.iter().map(move |right| [left.as_slice(), right.as_slice()].concat()))
+            .flat_map(|left| {
+                member
+                    .iter()
+                    .map(move |right| [left.as_slice(), right.as_slice()].concat())
+            })
             .collect();
     }
     Ok(product)
@@ -137,7 +149,10 @@ fn conjunctions(
 
 fn disjunction(value: &Value, path: &[String]) -> Result<Vec<Vec<Condition>>, PatternError> {
     let refused = || PatternError::new(format!("`$or` must be an array of at least two objects{}", at(path)));
-    let objects = value.as_array().filter(|objects| objects.len() >= 2).ok_or_else(refused)?;
+    let objects = value
+        .as_array()
+        .filter(|objects| objects.len() >= 2)
+        .ok_or_else(refused)?;
     let mut alternatives = Vec::new();
     for object in objects {
         alternatives.extend(conjunctions(object.as_object().ok_or_else(refused)?, path, true)?);
@@ -159,12 +174,19 @@ fn field(path: Vec<String>, value: &Value, inside_or: bool) -> Result<Vec<Vec<Co
                 .map_err(|error| PatternError::new(format!("{}{}", error.reason, at(&path))))?;
             Ok(vec![vec![Condition { path, tests }]])
         }
-        _ => Err(PatternError::new(format!("\"{}\" must be an object or an array", path.join(".")))),
+        _ => Err(PatternError::new(format!(
+            "\"{}\" must be an object or an array",
+            path.join(".")
+        ))),
     }
 }
 
 fn at(path: &[String]) -> String {
-    if path.is_empty() { String::new() } else { format!(" at `{}`", path.join(".")) }
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" at `{}`", path.join("."))
+    }
 }
 
 /// Which element of which array of the event a field lies in, by the array's number in the walk.
@@ -178,7 +200,10 @@ struct Field<'a> {
 }
 
 fn flatten(event: &Value) -> Vec<Field<'_>> {
-    let mut walk = Walk { fields: Vec::new(), arrays: 0 };
+    let mut walk = Walk {
+        fields: Vec::new(),
+        arrays: 0,
+    };
     walk.visit(event, &[], &Elements::new());
     walk.fields
 }
@@ -205,7 +230,11 @@ impl<'a> Walk<'a> {
                     self.visit(element, path, &elements);
                 }
             }
-            _ => self.fields.push(Field { path: path.to_vec(), value, elements: elements.clone() }),
+            _ => self.fields.push(Field {
+                path: path.to_vec(),
+                value,
+                elements: elements.clone(),
+            }),
         }
     }
 }

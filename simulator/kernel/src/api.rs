@@ -54,6 +54,8 @@ pub struct Outgoing {
     pub input: Value,
     /// On whose behalf.
     pub principal: Principal,
+    /// What made the service call, such as the ARN of a rule: the condition key `aws:SourceArn` of the request.
+    pub source_arn: Option<String>,
 }
 
 /// One permission that an operation needs: all of an operation's permissions must be allowed.
@@ -92,18 +94,18 @@ pub struct ApiError {
     /// 400 for the caller's mistakes, 500 and above for the service's.
     pub status: u16,
     /// Further members of the modelled error, such as `resourceIds` or `CancellationReasons`.
-    pub members: serde_json::Map<String, Value>,
+    pub members: Box<serde_json::Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error with HTTP status 400.
     pub fn client(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: 400, members: serde_json::Map::new() }
+        Self { code: code.into(), message: message.into(), status: 400, members: Box::default() }
     }
 
     /// An error with HTTP status 500.
     pub fn server(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: 500, members: serde_json::Map::new() }
+        Self { code: code.into(), message: message.into(), status: 500, members: Box::default() }
     }
 
     /// The answer to an operation, parameter or value that the simulator does not know: never shaped like success.
@@ -112,7 +114,7 @@ impl ApiError {
             code: "UnsupportedBySimulatorException".to_owned(),
             message: format!("the simulated AWS does not implement {what}"),
             status: 501,
-            members: serde_json::Map::new(),
+            members: Box::default(),
         }
     }
 
@@ -128,7 +130,7 @@ impl ApiError {
     pub fn body(&self) -> Value {
         let mut body = json!({"__type": self.code, "message": self.message});
         if let Some(object) = body.as_object_mut() {
-            for (member, value) in &self.members {
+            for (member, value) in self.members.iter() {
                 object.insert(member.clone(), value.clone());
             }
         }

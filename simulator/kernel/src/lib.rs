@@ -134,7 +134,7 @@ impl Kernel {
     pub fn emit(&mut self, source: &str, detail_type: &str, resources: &[String], detail: Value) {
         let id = self.uuid();
         let resources: Vec<Value> = resources.iter().map(|arn| Value::String(arn.clone())).collect();
-        self.effects.push_back(Effect::Event(serde_json::json!({
+        let mut event = serde_json::json!({
             "version": "0",
             "id": id,
             "detail-type": detail_type,
@@ -143,12 +143,28 @@ impl Kernel {
             "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "region": self.region,
             "resources": resources,
-            "detail": detail,
-        })));
+        });
+        if let Some(envelope) = event.as_object_mut() {
+            envelope.insert("detail".to_owned(), detail);
+        }
+        self.effects.push_back(Effect::Event(event));
     }
 
     /// Calls `operation` of `service` as `principal`, for the service `from`. The answer comes back through [`Service::replied`].
     pub fn call(&mut self, from: &str, service: &str, operation: &str, input: Value, principal: &Principal) -> CallId {
+        self.call_for(None, from, service, operation, input, principal)
+    }
+
+    /// As [`Kernel::call`], for the resource `source_arn` of the calling service: resource policies may ask for it as `aws:SourceArn`.
+    pub fn call_for(
+        &mut self,
+        source_arn: Option<&str>,
+        from: &str,
+        service: &str,
+        operation: &str,
+        input: Value,
+        principal: &Principal,
+    ) -> CallId {
         let id = CallId(self.next_id());
         self.effects.push_back(Effect::Call(Outgoing {
             id,
@@ -157,6 +173,7 @@ impl Kernel {
             operation: operation.to_owned(),
             input,
             principal: principal.clone(),
+            source_arn: source_arn.map(str::to_owned),
         }));
         id
     }

@@ -18,7 +18,7 @@ use serde_json::{Map, Number, Value};
 pub use references::References;
 
 /// The values of workflow variables, by name without `$`.
-pub type Variables = BTreeMap<String, Value>;
+pub(crate) type Variables = BTreeMap<String, Value>;
 
 /// One `{% … %}` expression: checked, ready to be evaluated.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,11 @@ impl Expression {
         let source = source.trim();
         let tree = parser::parse(source).map_err(|error| format!("`{source}` is not JSONata: {error}"))?;
         let references = References::of(&tree).map_err(|reason| format!("`{source}`: {reason}"))?;
-        Ok(Self { source: source.to_owned(), tree, references })
+        Ok(Self {
+            source: source.to_owned(),
+            tree,
+            references,
+        })
     }
 
     /// The text between `{%` and `%}`.
@@ -89,9 +93,18 @@ impl Evaluation {
         let value = self
             .evaluator
             .evaluate(&expression.tree, &JValue::Undefined)
-            .map_err(|error| format!("the JSONata expression `{}` failed: {}", expression.source, error.message()))?;
+            .map_err(|error| {
+                format!(
+                    "the JSONata expression `{}` failed: {}",
+                    expression.source,
+                    error.message()
+                )
+            })?;
         if value.is_undefined() {
-            return Err(format!("the JSONata expression `{}` returned nothing (undefined)", expression.source));
+            return Err(format!(
+                "the JSONata expression `{}` returned nothing (undefined)",
+                expression.source
+            ));
         }
         to_json(&value).map_err(|reason| format!("the JSONata expression `{}` returned {reason}", expression.source))
     }
@@ -104,7 +117,9 @@ fn to_json(value: &JValue) -> Result<Value, &'static str> {
         JValue::Bool(value) => Ok(Value::Bool(*value)),
         JValue::Number(number) => match value.as_i64() {
             Some(whole) => Ok(Value::Number(whole.into())),
-            None => Number::from_f64(*number).map(Value::Number).ok_or("a number that JSON cannot hold"),
+            None => Number::from_f64(*number)
+                .map(Value::Number)
+                .ok_or("a number that JSON cannot hold"),
         },
         JValue::String(text) => Ok(Value::String(text.to_string())),
         JValue::Array(items) => items.iter().map(to_json).collect::<Result<_, _>>().map(Value::Array),

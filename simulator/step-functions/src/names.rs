@@ -25,9 +25,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
         ));
     }
     match name.chars().find(|character| is_forbidden(*character)) {
-        Some(character) => {
-            Err(ApiError::client("InvalidName", format!("`{name}` contains {character:?}, which a name must not")))
-        }
+        Some(character) => Err(ApiError::client(
+            "InvalidName",
+            format!("`{name}` contains {character:?}, which a name must not"),
+        )),
         None => Ok(()),
     }
 }
@@ -50,7 +51,14 @@ pub(crate) fn check_arn(arn: &str, kind: &str) -> Result<(), ApiError> {
         && parts.next().is_some_and(|account| !account.is_empty())
         && parts.next() == Some(kind)
         && parts.next().is_some_and(|name| !name.is_empty());
-    if valid { Ok(()) } else { Err(ApiError::client("InvalidArn", format!("`{arn}` is not the ARN of a {kind}"))) }
+    if valid {
+        Ok(())
+    } else {
+        Err(ApiError::client(
+            "InvalidArn",
+            format!("`{arn}` is not the ARN of a {kind}"),
+        ))
+    }
 }
 
 /// The role on whose behalf the executions of a state machine call other services.
@@ -62,7 +70,10 @@ pub(crate) fn role(role_arn: &str) -> Result<Principal, ApiError> {
         .filter(|name| !name.is_empty());
     match name {
         Some(name) => Ok(Principal::Role(name.to_owned())),
-        None => Err(ApiError::client("InvalidArn", format!("`{role_arn}` is not the ARN of a role"))),
+        None => Err(ApiError::client(
+            "InvalidArn",
+            format!("`{role_arn}` is not the ARN of a role"),
+        )),
     }
 }
 
@@ -72,12 +83,46 @@ mod tests {
 
     #[test]
     fn a_name_keeps_to_the_rules_of_start_execution() {
-        for good in ["a", "catalog-prod-0f3a_1", "Grüße", "(round)", "a.b", "a=b", "a@b!", &"x".repeat(80)] {
+        for good in [
+            "a",
+            "catalog-prod-0f3a_1",
+            "Grüße",
+            "(round)",
+            "a.b",
+            "a=b",
+            "a@b!",
+            &"x".repeat(80),
+        ] {
             assert!(check_name(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "a b", "a\tb", "a<b", "a>b", "{a}", "[a]", "a?", "a*", "\"a\"", "a#b", "a%b", "a\\b", "a^b", "a|b", "a~b",
-            "a`b", "a$b", "a&b", "a,b", "a;b", "sha256:0f", "a/b", "a\u{0}", "a\u{7f}", "a\u{85}", &"x".repeat(81),
+            "",
+            "a b",
+            "a\tb",
+            "a<b",
+            "a>b",
+            "{a}",
+            "[a]",
+            "a?",
+            "a*",
+            "\"a\"",
+            "a#b",
+            "a%b",
+            "a\\b",
+            "a^b",
+            "a|b",
+            "a~b",
+            "a`b",
+            "a$b",
+            "a&b",
+            "a,b",
+            "a;b",
+            "sha256:0f",
+            "a/b",
+            "a\u{0}",
+            "a\u{7f}",
+            "a\u{85}",
+            &"x".repeat(81),
         ] {
             assert_eq!(check_name(bad).unwrap_err().code, "InvalidName", "{bad}");
         }
@@ -85,8 +130,14 @@ mod tests {
 
     #[test]
     fn a_role_is_named_by_the_end_of_its_path() {
-        assert_eq!(role("arn:aws:iam::123456789012:role/release").unwrap(), Principal::Role("release".to_owned()));
-        assert_eq!(role("arn:aws:iam::123456789012:role/a/b/release").unwrap(), Principal::Role("release".to_owned()));
+        assert_eq!(
+            role("arn:aws:iam::123456789012:role/release").unwrap(),
+            Principal::Role("release".to_owned())
+        );
+        assert_eq!(
+            role("arn:aws:iam::123456789012:role/a/b/release").unwrap(),
+            Principal::Role("release".to_owned())
+        );
         assert_eq!(role("release").unwrap_err().code, "InvalidArn");
     }
 

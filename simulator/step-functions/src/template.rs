@@ -37,7 +37,9 @@ pub(crate) fn expression_source(text: &str) -> Result<Option<&str>, String> {
     }
     match text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}")) {
         Some(source) => Ok(Some(source)),
-        None => Err(format!("`{text}` must begin with `{{%` and end with `%}}`, with nothing before or after")),
+        None => Err(format!(
+            "`{text}` must begin with `{{%` and end with `%}}`, with nothing before or after"
+        )),
     }
 }
 
@@ -73,13 +75,27 @@ impl Template {
         }
     }
 
+    /// The value of a template without expressions; expressions are `null`.
+    pub(crate) fn literal(&self) -> Value {
+        match self {
+            Self::Literal(value) => value.clone(),
+            Self::Expression(_) => Value::Null,
+            Self::Array(items) => items.iter().map(Self::literal).collect(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, member)| (name.clone(), member.literal()))
+                .collect(),
+        }
+    }
+
     /// The value, with every expression evaluated.
     pub(crate) fn evaluate(&self, evaluation: &mut Evaluation, location: &str) -> Result<Value, Unevaluated> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
-            Self::Expression(expression) => evaluation
-                .evaluate(expression)
-                .map_err(|reason| Unevaluated { location: location.to_owned(), reason }),
+            Self::Expression(expression) => evaluation.evaluate(expression).map_err(|reason| Unevaluated {
+                location: location.to_owned(),
+                reason,
+            }),
             Self::Array(items) => items
                 .iter()
                 .enumerate()
@@ -88,7 +104,12 @@ impl Template {
                 .map(Value::Array),
             Self::Object(members) => members
                 .iter()
-                .map(|(name, member)| Ok((name.clone(), member.evaluate(evaluation, &format!("{location}/{name}"))?)))
+                .map(|(name, member)| {
+                    Ok((
+                        name.clone(),
+                        member.evaluate(evaluation, &format!("{location}/{name}"))?,
+                    ))
+                })
                 .collect::<Result<Map<_, _>, _>>()
                 .map(Value::Object),
         }

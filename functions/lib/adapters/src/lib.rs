@@ -1,1 +1,27 @@
 //! Narrow ports to the outside world and their AWS side.
+//!
+//! Concrete structs over the SDK's clients, one file per service and one type per power: what a function is built with is what its role
+//! allows. They carry out and report; they decide nothing. What AWS may legitimately answer is a typed outcome, everything else a
+//! failure named by the reaction it needs. Tests replace the HTTP client underneath.
+
+pub mod acts;
+pub mod clock;
+pub mod control;
+pub mod deployments;
+pub mod ecr;
+pub mod ecs;
+pub mod event_bridge;
+pub mod journal;
+pub mod ledger;
+pub mod logs;
+pub mod planning;
+mod raw;
+pub mod rollouts;
+mod sdk;
+pub mod step_functions;
+mod task_token;
+#[cfg(test)]
+mod testing;
+
+pub use clock::Clock;
+pub use task_token::TaskToken;

@@ -68,12 +68,18 @@ mod tests {
     #[test]
     fn keys_are_sorted_at_every_depth_and_arrays_keep_their_order() {
         let value = json!({"b": [{"z": 1, "a": null}, "x"], "a": {"é": true, "e": 1.5}, "A": "\u{1}\""});
-        assert_eq!(canonical_json(&value), r#"{"A":"\u0001\"","a":{"e":1.5,"é":true},"b":[{"a":null,"z":1},"x"]}"#);
+        assert_eq!(
+            canonical_json(&value),
+            r#"{"A":"\u0001\"","a":{"e":1.5,"é":true},"b":[{"a":null,"z":1},"x"]}"#
+        );
     }
 
     #[test]
     fn the_hash_is_the_published_sha256() {
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     proptest! {

@@ -1,3 +1,17 @@
 //! The decisions of Esclusa, pure: pipeline, plan, protocols, verdicts, audit chain.
 
 pub mod canonical;
+pub mod error;
+pub mod identity;
+pub mod image;
+pub mod ledger;
+pub mod migration;
+pub mod pipeline;
+pub mod plan;
+pub mod protocol;
+pub mod secret;
+pub mod service_deployment;
+pub mod tags;
+pub mod task_definition;
+pub mod verdict;
+pub mod way_back;

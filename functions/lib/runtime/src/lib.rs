@@ -1,1 +1,14 @@
-//! Lambda wiring: configuration, logs, errors that Step Functions can branch on.
+//! Lambda wiring: configuration from the environment, logs, and errors that Step Functions can branch on.
+//!
+//! A function implements [`Function`]; its `main` is one call of [`run`]. Nothing else of a function knows that Lambda exists, so the
+//! simulator runs the same code.
+
+mod environment;
+mod function;
+mod invoke;
+mod log;
+mod run;
+
+pub use environment::Environment;
+pub use function::{Function, Invocation, parse_request};
+pub use run::run;

@@ -56,7 +56,9 @@ impl Test {
     pub(super) fn compile(value: &Value) -> Result<Self, PatternError> {
         match value {
             Value::Object(object) => operator(object),
-            Value::Array(_) => Err(PatternError::new("Match value must be String, number, true, false, or null")),
+            Value::Array(_) => Err(PatternError::new(
+                "Match value must be String, number, true, false, or null",
+            )),
             scalar => Ok(Self::Equal(scalar.clone())),
         }
     }
@@ -65,14 +67,18 @@ impl Test {
         match self {
             Self::Equal(wanted) => wanted == value,
             Self::Text(test) => value.as_str().is_some_and(|text| test.matches(text)),
-            Self::Numeric(comparisons) => {
-                value.as_f64().is_some_and(|number| comparisons.iter().all(|(comparison, bound)| comparison.holds(number, *bound)))
-            }
+            Self::Numeric(comparisons) => value.as_f64().is_some_and(|number| {
+                comparisons
+                    .iter()
+                    .all(|(comparison, bound)| comparison.holds(number, *bound))
+            }),
             Self::Cidr(cidr) => value.as_str().is_some_and(|text| cidr.contains(text)),
             Self::Present => true,
             Self::Absent => false,
             Self::NoneOf(unwanted) => !unwanted.contains(value),
-            Self::NoText(tests) => !value.as_str().is_some_and(|text| tests.iter().any(|test| test.matches(text))),
+            Self::NoText(tests) => !value
+                .as_str()
+                .is_some_and(|text| tests.iter().any(|test| test.matches(text))),
         }
     }
 }
@@ -98,10 +104,15 @@ fn operator(object: &Map<String, Value>) -> Result<Test, PatternError> {
 
 fn text_test(name: &str, operand: &Value) -> Result<TextTest, PatternError> {
     let text = |operand: &Value| {
-        operand.as_str().map(str::to_owned).ok_or_else(|| PatternError::new(format!("{name} match pattern must be a string")))
+        operand
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| PatternError::new(format!("{name} match pattern must be a string")))
     };
     let folded = match operand {
-        Value::Object(object) if matches!(name, "prefix" | "suffix") && object.len() == 1 => object.get("equals-ignore-case"),
+        Value::Object(object) if matches!(name, "prefix" | "suffix") && object.len() == 1 => {
+            object.get("equals-ignore-case")
+        }
         _ => None,
     };
     match (name, folded) {
@@ -123,7 +134,9 @@ fn anything_but(operand: &Value) -> Result<Test, PatternError> {
         {
             Ok(Test::NoneOf(values.clone()))
         }
-        Value::Array(_) => Err(PatternError::new("Inside anything but list, either all values are number or string")),
+        Value::Array(_) => Err(PatternError::new(
+            "Inside anything but list, either all values are number or string",
+        )),
         Value::Object(object) => {
             let mut members = object.iter();
             let (Some((name, operand)), None) = (members.next(), members.next()) else {
@@ -134,19 +147,28 @@ fn anything_but(operand: &Value) -> Result<Test, PatternError> {
             }
             let tests = match operand {
                 Value::String(_) => vec![text_test(name, operand)?],
-                Value::Array(values) if !values.is_empty() && values.iter().all(Value::is_string) => {
-                    values.iter().map(|value| text_test(name, value)).collect::<Result<_, _>>()?
+                Value::Array(values) if !values.is_empty() && values.iter().all(Value::is_string) => values
+                    .iter()
+                    .map(|value| text_test(name, value))
+                    .collect::<Result<_, _>>()?,
+                _ => {
+                    return Err(PatternError::new(format!(
+                        "anything-but {name} must be a string or a list of strings"
+                    )));
                 }
-                _ => return Err(PatternError::new(format!("anything-but {name} must be a string or a list of strings"))),
             };
             Ok(Test::NoText(tests))
         }
-        _ => Err(PatternError::new("Value of anything-but must be an array or single string/number value")),
+        _ => Err(PatternError::new(
+            "Value of anything-but must be an array or single string/number value",
+        )),
     }
 }
 
 fn numeric(operand: &Value) -> Result<Test, PatternError> {
-    let terms = operand.as_array().ok_or_else(|| PatternError::new("Value of numeric must be an array"))?;
+    let terms = operand
+        .as_array()
+        .ok_or_else(|| PatternError::new("Value of numeric must be an array"))?;
     let pairs = terms
         .chunks(2)
         .map(|pair| match pair {
@@ -158,13 +180,19 @@ fn numeric(operand: &Value) -> Result<Test, PatternError> {
             _ => None,
         })
         .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| PatternError::new(format!("numeric takes comparisons with numbers between -{NUMERIC_LIMIT:e} and {NUMERIC_LIMIT:e}")))?;
+        .ok_or_else(|| {
+            PatternError::new(format!(
+                "numeric takes comparisons with numbers between -{NUMERIC_LIMIT:e} and {NUMERIC_LIMIT:e}"
+            ))
+        })?;
     match pairs.as_slice() {
         [_] => Ok(Test::Numeric(pairs)),
         [(bottom, least), (top, most)] if bottom.is_lower_bound() && top.is_upper_bound() && least < most => {
             Ok(Test::Numeric(pairs))
         }
-        _ => Err(PatternError::new("numeric takes one comparison, or a lower bound followed by a greater upper bound")),
+        _ => Err(PatternError::new(
+            "numeric takes one comparison, or a lower bound followed by a greater upper bound",
+        )),
     }
 }
 
@@ -176,7 +204,9 @@ fn cidr(operand: &Value) -> Result<Test, PatternError> {
         let width = if network.is_ipv4() { 32 } else { 128 };
         (bits <= width).then_some(Cidr { network, bits })
     };
-    parse().map(Test::Cidr).ok_or_else(|| PatternError::new("Malformed CIDR"))
+    parse()
+        .map(Test::Cidr)
+        .ok_or_else(|| PatternError::new("Malformed CIDR"))
 }
 
 /// Reads a wildcard pattern: `*` is any run of characters, `\*` and `\\` stand for themselves.
@@ -242,7 +272,10 @@ fn wildcard_matches(pieces: &[Option<char>], text: &str) -> bool {
 
 fn skip_empty_runs(pieces: &[Option<char>], reached: &mut [bool]) {
     for (position, piece) in pieces.iter().enumerate() {
-        if piece.is_none() && reached.get(position) == Some(&true) && let Some(slot) = reached.get_mut(position + 1) {
+        if piece.is_none()
+            && reached.get(position) == Some(&true)
+            && let Some(slot) = reached.get_mut(position + 1)
+        {
             *slot = true;
         }
     }

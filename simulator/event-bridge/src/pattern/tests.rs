@@ -25,35 +25,85 @@ fn push(tag: &str) -> Value {
 #[test]
 fn each_operator_accepts_and_refuses_what_the_user_guide_says() {
     let table: &[(&str, Value, &[Value], &[Value])] = &[
-        ("equals", json!("Alice"), &[json!("Alice")], &[json!("alice"), json!("Alice "), json!(1), json!(null)]),
+        (
+            "equals",
+            json!("Alice"),
+            &[json!("Alice")],
+            &[json!("alice"), json!("Alice "), json!(1), json!(null)],
+        ),
         ("empty", json!(""), &[json!("")], &[json!(" "), json!(null)]),
-        ("null", json!(null), &[json!(null)], &[json!(""), json!("null"), json!(false), json!(0)]),
-        ("boolean", json!(true), &[json!(true)], &[json!("true"), json!(1), json!(false)]),
-        ("number", json!(100), &[json!(100)], &[json!("100"), json!(101), json!(100.0)]),
-        ("prefix", json!({"prefix": "us-"}), &[json!("us-east-1"), json!("us-")], &[json!("eu-us-"), json!("US-"), json!(5)]),
+        (
+            "null",
+            json!(null),
+            &[json!(null)],
+            &[json!(""), json!("null"), json!(false), json!(0)],
+        ),
+        (
+            "boolean",
+            json!(true),
+            &[json!(true)],
+            &[json!("true"), json!(1), json!(false)],
+        ),
+        (
+            "number",
+            json!(100),
+            &[json!(100)],
+            &[json!("100"), json!(101), json!(100.0)],
+        ),
+        (
+            "prefix",
+            json!({"prefix": "us-"}),
+            &[json!("us-east-1"), json!("us-")],
+            &[json!("eu-us-"), json!("US-"), json!(5)],
+        ),
         (
             "prefix, any case",
             json!({"prefix": {"equals-ignore-case": "EventB"}}),
             &[json!("EVENTBridge"), json!("eventb")],
             &[json!("event")],
         ),
-        ("suffix", json!({"suffix": ".png"}), &[json!("a.png")], &[json!("a.PNG"), json!(".pn")]),
-        ("suffix, any case", json!({"suffix": {"equals-ignore-case": ".png"}}), &[json!("a.PnG")], &[json!("a.jpg")]),
-        ("ignore case", json!({"equals-ignore-case": "alice"}), &[json!("ALICE")], &[json!("alice!"), json!(null)]),
+        (
+            "suffix",
+            json!({"suffix": ".png"}),
+            &[json!("a.png")],
+            &[json!("a.PNG"), json!(".pn")],
+        ),
+        (
+            "suffix, any case",
+            json!({"suffix": {"equals-ignore-case": ".png"}}),
+            &[json!("a.PnG")],
+            &[json!("a.jpg")],
+        ),
+        (
+            "ignore case",
+            json!({"equals-ignore-case": "alice"}),
+            &[json!("ALICE")],
+            &[json!("alice!"), json!(null)],
+        ),
         (
             "anything but text",
             json!({"anything-but": "initializing"}),
             &[json!("running"), json!(3), json!(null), json!("INITIALIZING")],
             &[json!("initializing")],
         ),
-        ("anything but number", json!({"anything-but": 123}), &[json!(124), json!("123")], &[json!(123)]),
+        (
+            "anything but number",
+            json!({"anything-but": 123}),
+            &[json!(124), json!("123")],
+            &[json!(123)],
+        ),
         (
             "anything but texts",
             json!({"anything-but": ["stopped", "overloaded"]}),
             &[json!("running")],
             &[json!("stopped"), json!("overloaded")],
         ),
-        ("anything but numbers", json!({"anything-but": [100, 200]}), &[json!(300)], &[json!(100), json!(200)]),
+        (
+            "anything but numbers",
+            json!({"anything-but": [100, 200]}),
+            &[json!(300)],
+            &[json!(100), json!(200)],
+        ),
         (
             "anything but prefix",
             json!({"anything-but": {"prefix": "init"}}),
@@ -66,7 +116,12 @@ fn each_operator_accepts_and_refuses_what_the_user_guide_says() {
             &[json!("ok")],
             &[json!("initial"), json!("error-5")],
         ),
-        ("anything but suffix", json!({"anything-but": {"suffix": ".txt"}}), &[json!("a.png")], &[json!("a.txt")]),
+        (
+            "anything but suffix",
+            json!({"anything-but": {"suffix": ".txt"}}),
+            &[json!("a.png")],
+            &[json!("a.txt")],
+        ),
         (
             "anything but, any case",
             json!({"anything-but": {"equals-ignore-case": "initializing"}}),
@@ -85,36 +140,87 @@ fn each_operator_accepts_and_refuses_what_the_user_guide_says() {
             &[json!("/usr/bin/x")],
             &[json!("/usr/lib/x")],
         ),
-        ("numeric equal", json!({"numeric": ["=", 3.018e2]}), &[json!(301.8)], &[json!("301.8"), json!(301)]),
-        ("numeric range", json!({"numeric": [">", 0, "<=", 5]}), &[json!(5), json!(0.1)], &[json!(0), json!(5.1)]),
-        ("numeric bound", json!({"numeric": ["<", 10]}), &[json!(-4), json!(9.99)], &[json!(10), json!(null)]),
+        (
+            "numeric equal",
+            json!({"numeric": ["=", 3.018e2]}),
+            &[json!(301.8)],
+            &[json!("301.8"), json!(301)],
+        ),
+        (
+            "numeric range",
+            json!({"numeric": [">", 0, "<=", 5]}),
+            &[json!(5), json!(0.1)],
+            &[json!(0), json!(5.1)],
+        ),
+        (
+            "numeric bound",
+            json!({"numeric": ["<", 10]}),
+            &[json!(-4), json!(9.99)],
+            &[json!(10), json!(null)],
+        ),
         (
             "cidr 4",
             json!({"cidr": "10.0.0.0/24"}),
             &[json!("10.0.0.255")],
             &[json!("10.0.1.0"), json!("10.0.0"), json!("::1"), json!(10)],
         ),
-        ("cidr of everything", json!({"cidr": "0.0.0.0/0"}), &[json!("203.0.113.9")], &[json!("::1")]),
-        ("cidr 6", json!({"cidr": "2001:db8::/32"}), &[json!("2001:db8:1::1")], &[json!("2001:db9::1")]),
-        ("exists", json!({"exists": true}), &[json!(null), json!(""), json!(0)], &[json!({}), json!([])]),
-        ("absent", json!({"exists": false}), &[json!({"not": "a leaf"}), json!([])], &[json!(null), json!("x")]),
+        (
+            "cidr of everything",
+            json!({"cidr": "0.0.0.0/0"}),
+            &[json!("203.0.113.9")],
+            &[json!("::1")],
+        ),
+        (
+            "cidr 6",
+            json!({"cidr": "2001:db8::/32"}),
+            &[json!("2001:db8:1::1")],
+            &[json!("2001:db9::1")],
+        ),
+        (
+            "exists",
+            json!({"exists": true}),
+            &[json!(null), json!(""), json!(0)],
+            &[json!({}), json!([])],
+        ),
+        (
+            "absent",
+            json!({"exists": false}),
+            &[json!({"not": "a leaf"}), json!([])],
+            &[json!(null), json!("x")],
+        ),
         (
             "wildcard",
             json!({"wildcard": "dir/*.png"}),
             &[json!("dir/a.png"), json!("dir/b/.png")],
             &[json!("dirx/a.png"), json!("dir/a.pngx"), json!(1)],
         ),
-        ("escaped wildcard", json!({"wildcard": "a\\*b\\\\*"}), &[json!("a*b\\c")], &[json!("axb\\c")]),
+        (
+            "escaped wildcard",
+            json!({"wildcard": "a\\*b\\\\*"}),
+            &[json!("a*b\\c")],
+            &[json!("axb\\c")],
+        ),
         ("any element", json!("b"), &[json!(["a", "b"])], &[json!(["a", "c"])]),
-        ("anything but, some element", json!({"anything-but": "b"}), &[json!(["a", "b"])], &[json!(["b", "b"])]),
+        (
+            "anything but, some element",
+            json!({"anything-but": "b"}),
+            &[json!(["a", "b"])],
+            &[json!(["b", "b"])],
+        ),
     ];
     for (name, operator, accepted, refused) in table {
         let pattern = json!({"detail": {"field": [operator]}});
         for value in *accepted {
-            assert!(matches(&pattern, &json!({"detail": {"field": value}})), "{name} should accept {value}");
+            assert!(
+                matches(&pattern, &json!({"detail": {"field": value}})),
+                "{name} should accept {value}"
+            );
         }
         for value in *refused {
-            assert!(!matches(&pattern, &json!({"detail": {"field": value}})), "{name} should refuse {value}");
+            assert!(
+                !matches(&pattern, &json!({"detail": {"field": value}})),
+                "{name} should refuse {value}"
+            );
         }
     }
 }
@@ -122,14 +228,27 @@ fn each_operator_accepts_and_refuses_what_the_user_guide_says() {
 #[test]
 fn an_absent_field_satisfies_nothing_but_its_absence() {
     let event = json!({"detail": {"other": 1}});
-    let operators =
-        [json!(null), json!({"anything-but": "x"}), json!({"anything-but": {"prefix": "x"}}), json!({"exists": true})];
+    let operators = [
+        json!(null),
+        json!({"anything-but": "x"}),
+        json!({"anything-but": {"prefix": "x"}}),
+        json!({"exists": true}),
+    ];
     for operator in operators {
-        assert!(!matches(&json!({"detail": {"field": [operator]}}), &event), "{operator} accepted an absent field");
+        assert!(
+            !matches(&json!({"detail": {"field": [operator]}}), &event),
+            "{operator} accepted an absent field"
+        );
     }
     assert!(matches(&json!({"detail": {"field": ["x", {"exists": false}]}}), &event));
-    assert!(matches(&json!({"detail": {"field": ["x", {"exists": false}]}}), &json!({"detail": {"field": "x"}})));
-    assert!(!matches(&json!({"detail": {"field": ["x", {"exists": false}]}}), &json!({"detail": {"field": "y"}})));
+    assert!(matches(
+        &json!({"detail": {"field": ["x", {"exists": false}]}}),
+        &json!({"detail": {"field": "x"}})
+    ));
+    assert!(!matches(
+        &json!({"detail": {"field": ["x", {"exists": false}]}}),
+        &json!({"detail": {"field": "y"}})
+    ));
 }
 
 #[test]
@@ -151,20 +270,39 @@ fn or_reaches_over_keys_and_nests() {
             {"scope": ["Service"]},
         ],
     });
-    assert!(matches(&pattern, &json!({"source": "aws.cloudwatch", "metricName": "ReadLatency"})));
-    assert!(matches(&pattern, &json!({"source": "aws.cloudwatch", "scope": "Service"})));
-    let inner = json!({"source": "aws.cloudwatch", "metricType": "MetricType", "namespace": "AWS/EC2", "spaceId": 1000});
+    assert!(matches(
+        &pattern,
+        &json!({"source": "aws.cloudwatch", "metricName": "ReadLatency"})
+    ));
+    assert!(matches(
+        &pattern,
+        &json!({"source": "aws.cloudwatch", "scope": "Service"})
+    ));
+    let inner =
+        json!({"source": "aws.cloudwatch", "metricType": "MetricType", "namespace": "AWS/EC2", "spaceId": 1000});
     assert!(matches(&pattern, &inner));
-    assert!(!matches(&pattern, &json!({"source": "aws.cloudwatch", "metricType": "MetricType", "namespace": "AWS/EC2"})));
+    assert!(!matches(
+        &pattern,
+        &json!({"source": "aws.cloudwatch", "metricType": "MetricType", "namespace": "AWS/EC2"})
+    ));
     assert!(!matches(&pattern, &json!({"source": "other", "scope": "Service"})));
 }
 
 #[test]
 fn conditions_inside_an_array_hold_for_one_element() {
     let event = json!({"employees": [[{"first": "Anna", "last": "Smith"}], [{"first": "Peter", "last": "Jones"}]]});
-    assert!(matches(&json!({"employees": {"first": ["Anna"], "last": ["Smith"]}}), &event));
-    assert!(!matches(&json!({"employees": {"first": ["Anna"], "last": ["Jones"]}}), &event));
-    assert!(matches(&json!({"employees": {"first": ["Anna"], "age": [{"exists": false}]}}), &event));
+    assert!(matches(
+        &json!({"employees": {"first": ["Anna"], "last": ["Smith"]}}),
+        &event
+    ));
+    assert!(!matches(
+        &json!({"employees": {"first": ["Anna"], "last": ["Jones"]}}),
+        &event
+    ));
+    assert!(matches(
+        &json!({"employees": {"first": ["Anna"], "age": [{"exists": false}]}}),
+        &event
+    ));
 }
 
 #[test]
@@ -194,31 +332,81 @@ fn a_mistake_is_refused_when_the_pattern_is_compiled() {
         (json!({"detail": {}}), "Empty objects are not allowed at `detail`"),
         (json!({"source": "aws.ecr"}), "\"source\" must be an object or an array"),
         (json!({"source": []}), "Empty arrays are not allowed at `source`"),
-        (json!({"a": {"b": [{"contains": "x"}]}}), "Unrecognized match type contains at `a.b`"),
-        (json!({"a": [{"prefix": "x", "suffix": "y"}]}), "Only one key allowed in match expression"),
-        (json!({"a": [["x"]]}), "Match value must be String, number, true, false, or null"),
+        (
+            json!({"a": {"b": [{"contains": "x"}]}}),
+            "Unrecognized match type contains at `a.b`",
+        ),
+        (
+            json!({"a": [{"prefix": "x", "suffix": "y"}]}),
+            "Only one key allowed in match expression",
+        ),
+        (
+            json!({"a": [["x"]]}),
+            "Match value must be String, number, true, false, or null",
+        ),
         (json!({"a": [{"prefix": 1}]}), "prefix match pattern must be a string"),
-        (json!({"a": [{"exists": "yes"}]}), "exists match pattern must be either true or false"),
-        (json!({"a": [{"anything-but": ["x", 1]}]}), "either all values are number or string"),
-        (json!({"a": [{"anything-but": true}]}), "Value of anything-but must be an array or single string/number value"),
-        (json!({"a": [{"anything-but": {"numeric": ["<", 1]}}]}), "Unsupported anything-but pattern: numeric"),
-        (json!({"a": [{"numeric": ["<", 5, ">", 1]}]}), "numeric takes one comparison"),
-        (json!({"a": [{"numeric": [">", 5, "<", 1]}]}), "numeric takes one comparison"),
-        (json!({"a": [{"numeric": ["<", 6.0e9]}]}), "numeric takes comparisons with numbers"),
-        (json!({"a": [{"numeric": ["<"]}]}), "numeric takes comparisons with numbers"),
+        (
+            json!({"a": [{"exists": "yes"}]}),
+            "exists match pattern must be either true or false",
+        ),
+        (
+            json!({"a": [{"anything-but": ["x", 1]}]}),
+            "either all values are number or string",
+        ),
+        (
+            json!({"a": [{"anything-but": true}]}),
+            "Value of anything-but must be an array or single string/number value",
+        ),
+        (
+            json!({"a": [{"anything-but": {"numeric": ["<", 1]}}]}),
+            "Unsupported anything-but pattern: numeric",
+        ),
+        (
+            json!({"a": [{"numeric": ["<", 5, ">", 1]}]}),
+            "numeric takes one comparison",
+        ),
+        (
+            json!({"a": [{"numeric": [">", 5, "<", 1]}]}),
+            "numeric takes one comparison",
+        ),
+        (
+            json!({"a": [{"numeric": ["<", 6.0e9]}]}),
+            "numeric takes comparisons with numbers",
+        ),
+        (
+            json!({"a": [{"numeric": ["<"]}]}),
+            "numeric takes comparisons with numbers",
+        ),
         (json!({"a": [{"cidr": "10.0.0.0/33"}]}), "Malformed CIDR"),
         (json!({"a": [{"wildcard": "a**b"}]}), "Consecutive wildcard characters"),
         (json!({"a": [{"wildcard": "a\\b"}]}), "Invalid escape character"),
-        (json!({"$or": [{"a": ["x"]}]}), "`$or` must be an array of at least two objects"),
-        (json!({"$or": [{"a": ["x"]}, {"prefix": ["x"]}]}), "`prefix` is an operator"),
+        (
+            json!({"$or": [{"a": ["x"]}]}),
+            "`$or` must be an array of at least two objects",
+        ),
+        (
+            json!({"$or": [{"a": ["x"]}, {"prefix": ["x"]}]}),
+            "`prefix` is an operator",
+        ),
     ];
     for (pattern, reason) in table {
         let error = Pattern::compile(&pattern).unwrap_err();
-        assert!(error.reason.contains(reason), "{pattern} was refused with `{}`", error.reason);
+        assert!(
+            error.reason.contains(reason),
+            "{pattern} was refused with `{}`",
+            error.reason
+        );
     }
     let either = json!([{"x": [1]}, {"y": [1]}]);
-    let wide: serde_json::Map<_, _> = (0..10).map(|index| (format!("f{index}"), json!({"$or": either}))).collect();
-    assert!(Pattern::compile(&Value::Object(wide)).unwrap_err().reason.contains("combinations"));
+    let wide: serde_json::Map<_, _> = (0..10)
+        .map(|index| (format!("f{index}"), json!({"$or": either})))
+        .collect();
+    assert!(
+        Pattern::compile(&Value::Object(wide))
+            .unwrap_err()
+            .reason
+            .contains("combinations")
+    );
 }
 
 /// Any JSON object of names and scalars, nested a little, with arrays of scalars.
@@ -235,15 +423,18 @@ fn events() -> impl Strategy<Value = Value> {
             .prop_map(|members| Value::Object(members.into_iter().collect()))
             .boxed()
     };
-    object(leaf.boxed().prop_recursive(3, 16, 4, move |inner| object(inner)).boxed())
+    object(leaf.boxed().prop_recursive(3, 16, 4, object).boxed())
 }
 
 /// The pattern that asks for exactly this event.
 fn exact(event: &Value) -> Value {
     match event {
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, member)| (name.clone(), exact(member))).collect())
-        }
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, member)| (name.clone(), exact(member)))
+                .collect(),
+        ),
         Value::Array(values) => json!([values.first()]),
         scalar => json!([scalar]),
     }

@@ -12,29 +12,35 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 const RANGE_LENGTH: usize = 10_000_000;
 
 /// Makes the functions known to `evaluator`.
-pub(super) fn register(
-    evaluator: &mut Evaluator,
-    now: Timestamp,
-    rng: fastrand::Rng,
-) -> Result<(), EvaluatorError> {
+pub(super) fn register(evaluator: &mut Evaluator, now: Timestamp, rng: fastrand::Rng) -> Result<(), EvaluatorError> {
     let rng = Rc::new(RefCell::new(rng));
     evaluator.register_fn("partition", partition)?;
     evaluator.register_fn("range", range)?;
     evaluator.register_fn("hash", hash)?;
     evaluator.register_fn("parse", parse)?;
     let source = Rc::clone(&rng);
-    evaluator.register_fn("uuid", move |_: &[JValue]| Ok(JValue::from(uuid(&mut source.borrow_mut()))))?;
+    evaluator.register_fn("uuid", move |_: &[JValue]| {
+        Ok(JValue::from(uuid(&mut source.borrow_mut())))
+    })?;
     let source = Rc::clone(&rng);
-    evaluator.register_fn_override("random", move |arguments: &[JValue]| random(arguments, &mut source.borrow_mut()))?;
-    evaluator.register_fn_override("shuffle", move |arguments: &[JValue]| shuffle(arguments, &mut rng.borrow_mut()))?;
+    evaluator.register_fn_override("random", move |arguments: &[JValue]| {
+        random(arguments, &mut source.borrow_mut())
+    })?;
+    evaluator.register_fn_override("shuffle", move |arguments: &[JValue]| {
+        shuffle(arguments, &mut rng.borrow_mut())
+    })?;
     evaluator.register_fn_override("millis", move |_: &[JValue]| Ok(JValue::from(now.as_millisecond())))?;
     evaluator.register_fn_override("now", move |arguments: &[JValue]| {
         if arguments.is_empty() {
             return Ok(JValue::from(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()));
         }
-        Err(failure("$now with a picture is not implemented: write `$fromMillis($millis(), picture)`"))
+        Err(failure(
+            "$now with a picture is not implemented: write `$fromMillis($millis(), picture)`",
+        ))
     })?;
-    evaluator.register_fn_override("eval", |_: &[JValue]| Err(failure("$eval is not available: use $parse")))
+    evaluator.register_fn_override("eval", |_: &[JValue]| {
+        Err(failure("$eval is not available: use $parse"))
+    })
 }
 
 fn failure(message: impl Into<String>) -> EvaluatorError {
@@ -52,13 +58,17 @@ fn whole_number(arguments: &[JValue], index: usize, function: &str) -> Result<i6
 fn partition(arguments: &[JValue]) -> HostFnResult {
     let items = match arguments.first() {
         None | Some(JValue::Undefined) => return Ok(JValue::Undefined),
-        Some(value) => value.as_array().ok_or_else(|| failure("argument 1 of $partition must be an array"))?,
+        Some(value) => value
+            .as_array()
+            .ok_or_else(|| failure("argument 1 of $partition must be an array"))?,
     };
     let size = usize::try_from(whole_number(arguments, 1, "partition")?).unwrap_or(0);
     if size == 0 {
         return Err(failure("argument 2 of $partition must be greater than zero"));
     }
-    Ok(JValue::array(items.chunks(size).map(|chunk| JValue::array(chunk.to_vec())).collect()))
+    Ok(JValue::array(
+        items.chunks(size).map(|chunk| JValue::array(chunk.to_vec())).collect(),
+    ))
 }
 
 /// `$range(first, last, step)`: both ends are included.
@@ -70,11 +80,12 @@ fn range(arguments: &[JValue]) -> HostFnResult {
         return Err(failure("argument 3 of $range must not be zero"));
     }
     let inside = |value: &i64| if step > 0 { *value <= last } else { *value >= last };
-    let numbers: Vec<JValue> =
-        std::iter::successors(Some(first).filter(inside), |value| value.checked_add(step).filter(inside))
-            .take(RANGE_LENGTH + 1)
-            .map(JValue::from)
-            .collect();
+    let numbers: Vec<JValue> = std::iter::successors(Some(first).filter(inside), |value| {
+        value.checked_add(step).filter(inside)
+    })
+    .take(RANGE_LENGTH + 1)
+    .map(JValue::from)
+    .collect();
     if numbers.len() > RANGE_LENGTH {
         return Err(failure(format!("$range may build at most {RANGE_LENGTH} items")));
     }
@@ -85,16 +96,24 @@ fn range(arguments: &[JValue]) -> HostFnResult {
 fn hash(arguments: &[JValue]) -> HostFnResult {
     let text = match arguments.first() {
         None | Some(JValue::Undefined) => return Ok(JValue::Undefined),
-        Some(value) => value.as_str().ok_or_else(|| failure("argument 1 of $hash must be a string"))?,
+        Some(value) => value
+            .as_str()
+            .ok_or_else(|| failure("argument 1 of $hash must be a string"))?,
     };
     let digest = match arguments.get(1).and_then(JValue::as_str) {
         Some("SHA-256") => hex::encode(Sha256::digest(text)),
         Some("SHA-384") => hex::encode(Sha384::digest(text)),
         Some("SHA-512") => hex::encode(Sha512::digest(text)),
         Some(known @ ("MD5" | "SHA-1")) => {
-            return Err(failure(format!("the simulated AWS does not implement $hash with `{known}`")));
+            return Err(failure(format!(
+                "the simulated AWS does not implement $hash with `{known}`"
+            )));
         }
-        _ => return Err(failure("argument 2 of $hash must be one of SHA-256, SHA-384, SHA-512, SHA-1, MD5")),
+        _ => {
+            return Err(failure(
+                "argument 2 of $hash must be one of SHA-256, SHA-384, SHA-512, SHA-1, MD5",
+            ));
+        }
     };
     Ok(JValue::from(digest))
 }
@@ -104,7 +123,9 @@ fn parse(arguments: &[JValue]) -> HostFnResult {
     match arguments.first() {
         None | Some(JValue::Undefined) => Ok(JValue::Undefined),
         Some(value) => {
-            let text = value.as_str().ok_or_else(|| failure("argument 1 of $parse must be a string"))?;
+            let text = value
+                .as_str()
+                .ok_or_else(|| failure("argument 1 of $parse must be a string"))?;
             JValue::from_json_str(text).map_err(|error| failure(format!("$parse got a text that is not JSON: {error}")))
         }
     }
@@ -122,7 +143,10 @@ fn random(arguments: &[JValue], rng: &mut fastrand::Rng) -> HostFnResult {
 fn shuffle(arguments: &[JValue], rng: &mut fastrand::Rng) -> HostFnResult {
     let mut items = match arguments.first() {
         None | Some(JValue::Undefined) => return Ok(JValue::Undefined),
-        Some(value) => value.as_array().ok_or_else(|| failure("argument 1 of $shuffle must be an array"))?.clone(),
+        Some(value) => value
+            .as_array()
+            .ok_or_else(|| failure("argument 1 of $shuffle must be an array"))?
+            .clone(),
     };
     rng.shuffle(&mut items);
     Ok(JValue::array(items))

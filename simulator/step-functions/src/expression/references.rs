@@ -52,7 +52,8 @@ impl References {
                 self.all(args)?;
             }
             AstNode::Lambda { params, body, .. } => {
-                self.bound.extend(params.iter().map(|name| name.trim_start_matches('$').to_owned()));
+                self.bound
+                    .extend(params.iter().map(|name| name.trim_start_matches('$').to_owned()));
                 self.visit(body)?;
             }
             AstNode::Array(items) | AstNode::ArrayGroup(items) | AstNode::Block(items) => self.all(items)?,
@@ -61,7 +62,11 @@ impl References {
                 self.visit(input)?;
                 self.all(pattern.iter().flat_map(|(key, value)| [key, value]))?;
             }
-            AstNode::Conditional { condition, then_branch, else_branch } => {
+            AstNode::Conditional {
+                condition,
+                then_branch,
+                else_branch,
+            } => {
                 self.all([condition.as_ref(), then_branch.as_ref()])?;
                 self.all(else_branch.as_deref())?;
             }
@@ -70,7 +75,11 @@ impl References {
                 self.visit(input)?;
                 self.all(terms.iter().map(|(term, _)| term))?;
             }
-            AstNode::Transform { location, update, delete } => {
+            AstNode::Transform {
+                location,
+                update,
+                delete,
+            } => {
                 self.all([location.as_ref(), update.as_ref()])?;
                 self.all(delete.as_deref())?;
             }
@@ -92,10 +101,14 @@ impl References {
 
     fn binary(&mut self, op: BinaryOp, left: &AstNode, right: &AstNode) -> Result<(), String> {
         match op {
-            BinaryOp::Coalesce => return Err("operator `??` is newer than the JSONata of Step Functions (2.0.6)".to_owned()),
-            BinaryOp::Default => return Err("operator `?:` is newer than the JSONata of Step Functions (2.0.6)".to_owned()),
+            BinaryOp::Coalesce => Err("operator `??` is newer than the JSONata of Step Functions (2.0.6)".to_owned()),
+            BinaryOp::Default => Err("operator `?:` is newer than the JSONata of Step Functions (2.0.6)".to_owned()),
             BinaryOp::ColonEqual | BinaryOp::FocusBind | BinaryOp::IndexBind => {
-                let (bound, other) = if op == BinaryOp::ColonEqual { (left, right) } else { (right, left) };
+                let (bound, other) = if op == BinaryOp::ColonEqual {
+                    (left, right)
+                } else {
+                    (right, left)
+                };
                 match bound {
                     AstNode::Variable(name) => {
                         self.bound.insert(name.clone());

@@ -3,7 +3,11 @@ use serde_json::json;
 use super::*;
 
 fn evaluate(source: &str) -> Result<Value, String> {
-    evaluate_with(source, json!({"input": {"name": "catalog", "items": [1, 2, 3], "none": null}}), &Variables::new())
+    evaluate_with(
+        source,
+        json!({"input": {"name": "catalog", "items": [1, 2, 3], "none": null}}),
+        &Variables::new(),
+    )
 }
 
 fn evaluate_with(source: &str, states: Value, variables: &Variables) -> Result<Value, String> {
@@ -22,12 +26,18 @@ fn expressions_see_the_state_and_the_variables() {
     assert_eq!(evaluate("$states.input.none").unwrap(), json!(null));
     assert_eq!(evaluate("$sum($states.input.items) / 4").unwrap(), json!(1.5));
     let variables = Variables::from([("plan".to_owned(), json!({"bakeSeconds": 30}))]);
-    assert_eq!(evaluate_with("$plan.bakeSeconds * 2", json!({}), &variables).unwrap(), json!(60));
+    assert_eq!(
+        evaluate_with("$plan.bakeSeconds * 2", json!({}), &variables).unwrap(),
+        json!(60)
+    );
 }
 
 #[test]
 fn whole_numbers_stay_whole() {
-    assert_eq!(evaluate("[1, 2.5, 3 + 1, 1793610000123]").unwrap().to_string(), "[1,2.5,4,1793610000123]");
+    assert_eq!(
+        evaluate("[1, 2.5, 3 + 1, 1793610000123]").unwrap().to_string(),
+        "[1,2.5,4,1793610000123]"
+    );
 }
 
 #[test]
@@ -44,12 +54,18 @@ fn nothing_is_an_error_and_so_is_what_json_cannot_hold() {
         let error = evaluate(source).unwrap_err();
         assert!(error.contains(reason), "{source}: {error}");
     }
-    assert_eq!(evaluate("{'a': $states.input.missing, 'b': 1}").unwrap(), json!({"b": 1}));
+    assert_eq!(
+        evaluate("{'a': $states.input.missing, 'b': 1}").unwrap(),
+        json!({"b": 1})
+    );
 }
 
 #[test]
 fn step_functions_adds_its_functions() {
-    assert_eq!(evaluate("$partition([1,2,3,4,5], 2)").unwrap(), json!([[1, 2], [3, 4], [5]]));
+    assert_eq!(
+        evaluate("$partition([1,2,3,4,5], 2)").unwrap(),
+        json!([[1, 2], [3, 4], [5]])
+    );
     assert_eq!(evaluate("$range(0, 10, 5)").unwrap(), json!([0, 5, 10]));
     assert_eq!(evaluate("$range(3, 0, -2)").unwrap(), json!([3, 1]));
     assert_eq!(evaluate("$range(1, 0, 1)").unwrap(), json!([]));
@@ -65,7 +81,11 @@ fn step_functions_adds_its_functions() {
     assert_eq!(uuid.as_str().unwrap().chars().nth(14), Some('4'));
     assert!(evaluate("$partition([1], 0)").is_err());
     assert!(evaluate("$range(1, 2, 0)").is_err());
-    assert!(evaluate("$hash('a', 'MD5')").unwrap_err().contains("does not implement"));
+    assert!(
+        evaluate("$hash('a', 'MD5')")
+            .unwrap_err()
+            .contains("does not implement")
+    );
 }
 
 #[test]
@@ -77,10 +97,19 @@ fn time_is_the_simulated_time() {
 
 #[test]
 fn what_step_functions_does_not_have_is_refused_before_it_runs() {
-    for source in ["$eval('1')", "$states.input.a ?? 1", "$states.input.a ?: 1", "$map([1], function($x){$eval($x)})"] {
+    for source in [
+        "$eval('1')",
+        "$states.input.a ?? 1",
+        "$states.input.a ?: 1",
+        "$map([1], function($x){$eval($x)})",
+    ] {
         assert!(Expression::parse(source).is_err(), "{source}");
     }
-    assert!(Expression::parse("$states.input.").unwrap_err().contains("is not JSONata"));
+    assert!(
+        Expression::parse("$states.input.")
+            .unwrap_err()
+            .contains("is not JSONata")
+    );
 }
 
 #[test]

@@ -28,7 +28,10 @@ impl std::fmt::Display for Repository<'_> {
 
 impl Key {
     fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self { pk: pk.into(), sk: sk.into() }
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
     }
 
     /// An immutable version of a pipeline file.
@@ -61,6 +64,12 @@ impl Key {
         Self::new(format!("TAG#{repository}"), format!("TAG#{tag}"))
     }
 
+    /// The proof that an event was looked at and starts nothing, by the digest of its id.
+    #[must_use]
+    pub fn ignored_event(event: &str) -> Self {
+        Self::new(format!("IGNORED#{event}"), "EVENT")
+    }
+
     /// A release.
     #[must_use]
     pub fn release(release_id: &str) -> Self {
@@ -77,6 +86,18 @@ impl Key {
     #[must_use]
     pub fn releases_of(application: &str) -> String {
         format!("RELEASES#{application}")
+    }
+
+    /// The proof that the end of a release was anchored in the chain of its application.
+    #[must_use]
+    pub fn anchor(release_id: &str) -> Self {
+        Self::new(format!("RELEASE#{release_id}"), "ANCHOR")
+    }
+
+    /// The pointer by which a release that was claimed and not yet opened is found.
+    #[must_use]
+    pub fn open_release(release_id: &str) -> Self {
+        Self::new(Self::OPEN_RELEASES, release_id)
     }
 
     /// A deployment.
@@ -97,6 +118,12 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "PLAN")
     }
 
+    /// The steps of a deployment's way back.
+    #[must_use]
+    pub fn way_back(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "WAY_BACK")
+    }
+
     /// A task definition that a deployment registered or reused, by its place in the plan.
     #[must_use]
     pub fn revision(deployment_id: &str, name: &str) -> Self {
@@ -105,14 +132,20 @@ impl Key {
 
     /// What a deployment found out about one attempt at one of its steps.
     #[must_use]
-    pub fn step(deployment_id: &str, mode: &str, index: u32, attempt: u32) -> Self {
-        Self::new(Self::deployment_rows(deployment_id), format!("{}{mode}#{index:02}#{attempt:02}", Self::STEP_PREFIX))
+    pub fn step(deployment_id: &str, mode: &str, index: usize, attempt: u32) -> Self {
+        Self::new(
+            Self::deployment_rows(deployment_id),
+            format!("{}{mode}#{index:02}#{attempt:02}", Self::STEP_PREFIX),
+        )
     }
 
     /// The announcement of one act.
     #[must_use]
     pub fn intent(deployment_id: &str, intent_id: &str) -> Self {
-        Self::new(Self::deployment_rows(deployment_id), format!("INTENT#{intent_id}"))
+        Self::new(
+            Self::deployment_rows(deployment_id),
+            format!("{}{intent_id}", Self::INTENT_PREFIX),
+        )
     }
 
     /// The pointer by which the sweeper finds an announced act without an outcome.
@@ -130,7 +163,10 @@ impl Key {
     /// An execution's wait for the end of a resource.
     #[must_use]
     pub fn waiter(resource: &str, execution_arn: &str, state: &str) -> Self {
-        Self::new(Self::resource_rows(resource), format!("{}{execution_arn}#{state}", Self::WAIT_PREFIX))
+        Self::new(
+            Self::resource_rows(resource),
+            format!("{}{execution_arn}#{state}", Self::WAIT_PREFIX),
+        )
     }
 
     /// An event about a resource, by its version or by the digest of its id.
@@ -154,7 +190,10 @@ impl Key {
     /// A revision of a service that was verified, by the time of its verification.
     #[must_use]
     pub fn verified(service: &str, verified_at: &str) -> Self {
-        Self::new(Self::service_rows(service), format!("{}{verified_at}", Self::VERIFIED_PREFIX))
+        Self::new(
+            Self::service_rows(service),
+            format!("{}{verified_at}", Self::VERIFIED_PREFIX),
+        )
     }
 
     /// The partition of the rows about a service, named `{account}/{region}/{cluster}/{service}`.
@@ -166,7 +205,22 @@ impl Key {
     /// What an environment runs.
     #[must_use]
     pub fn environment(application: &str, environment: &str) -> Self {
-        Self::new(format!("ENVIRONMENT#{application}#{environment}"), "CURRENT")
+        Self::new(Self::environment_rows(application, environment), "CURRENT")
+    }
+
+    /// What an environment ran since a moment: written once and kept.
+    #[must_use]
+    pub fn environment_history(application: &str, environment: &str, since: &str) -> Self {
+        Self::new(
+            Self::environment_rows(application, environment),
+            format!("{}{since}", Self::VERIFIED_PREFIX),
+        )
+    }
+
+    /// The partition of the rows about an environment.
+    #[must_use]
+    pub fn environment_rows(application: &str, environment: &str) -> String {
+        format!("ENVIRONMENT#{application}#{environment}")
     }
 
     /// The head of a chain of the ledger.
@@ -177,12 +231,16 @@ impl Key {
 
     /// The partition that lists all applications.
     pub const APPLICATIONS: &str = "APPLICATIONS";
+    /// The partition of [`Key::open_release`].
+    pub const OPEN_RELEASES: &str = "OPEN#RELEASE";
     /// The partition of [`Key::open_intent`].
     pub const OPEN_INTENTS: &str = "OPEN#INTENT";
     /// The partition of [`Key::open_wait`].
     pub const OPEN_WAITS: &str = "OPEN#WAIT";
     /// What the sort key of a step begins with.
     pub const STEP_PREFIX: &str = "STEP#";
+    /// What the sort key of an intent begins with.
+    pub const INTENT_PREFIX: &str = "INTENT#";
     /// What the sort key of a wait begins with.
     pub const WAIT_PREFIX: &str = "WAIT#";
     /// What the sort key of an inbox event begins with.

@@ -72,8 +72,12 @@ impl Change {
     /// # Errors
     /// [`ErrorKind::Defect`] when the row cannot be expressed as an item.
     pub fn put<T: Serialize>(key: Key, row: &T, expected: Expected) -> Result<Self, Failure> {
-        let mut item: Item = serde_dynamo::to_item(row)
-            .map_err(|error| Failure::new(ErrorKind::Defect, format!("row `{}` / `{}` cannot be stored: {error}", key.pk, key.sk)))?;
+        let mut item: Item = serde_dynamo::to_item(row).map_err(|error| {
+            Failure::new(
+                ErrorKind::Defect,
+                format!("row `{}` / `{}` cannot be stored: {error}", key.pk, key.sk),
+            )
+        })?;
         let revision = match expected {
             Expected::Absent => 1,
             Expected::Revision(revision) => revision + 1,
@@ -82,13 +86,21 @@ impl Change {
         item.insert("sk".to_owned(), AttributeValue::S(key.sk.clone()));
         item.insert("row_version".to_owned(), AttributeValue::N(ROW_VERSION.to_string()));
         item.insert("revision".to_owned(), AttributeValue::N(revision.to_string()));
-        Ok(Self { key, expected, write: Write::Put(item) })
+        Ok(Self {
+            key,
+            expected,
+            write: Write::Put(item),
+        })
     }
 
     /// Removes the row that was read.
     #[must_use]
     pub fn delete(key: Key, revision: u64) -> Self {
-        Self { key, expected: Expected::Revision(revision), write: Write::Delete }
+        Self {
+            key,
+            expected: Expected::Revision(revision),
+            write: Write::Delete,
+        }
     }
 
     /// The row that is written.
@@ -112,7 +124,10 @@ impl ControlTable {
     /// The table of this name.
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str) -> Self {
-        Self { client: Client::new(config), table: table.to_owned() }
+        Self {
+            client: Client::new(config),
+            table: table.to_owned(),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -142,9 +157,12 @@ impl ControlTable {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when it is not, besides those of [`ControlTable::get`].
     pub async fn require<T: DeserializeOwned>(&self, key: &Key) -> Result<Stored<T>, Failure> {
-        self.get(key)
-            .await?
-            .ok_or_else(|| Failure::new(ErrorKind::InvalidInput, format!("there is no row `{}` / `{}` in table `{}`", key.pk, key.sk, self.table)))
+        self.get(key).await?.ok_or_else(|| {
+            Failure::new(
+                ErrorKind::InvalidInput,
+                format!("there is no row `{}` / `{}` in table `{}`", key.pk, key.sk, self.table),
+            )
+        })
     }
 
     /// Reads the rows of a partition whose sort key begins with `prefix`, in ascending order of the sort key, each with its sort key.
@@ -159,11 +177,22 @@ impl ControlTable {
     ///
     /// # Errors
     /// Those of [`ControlTable::get`].
-    pub async fn latest<T: DeserializeOwned>(&self, pk: &str, prefix: &str, limit: usize) -> Result<Vec<(String, Stored<T>)>, Failure> {
+    pub async fn latest<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Stored<T>)>, Failure> {
         self.query(pk, prefix, false, limit).await
     }
 
-    async fn query<T: DeserializeOwned>(&self, pk: &str, prefix: &str, ascending: bool, limit: usize) -> Result<Vec<(String, Stored<T>)>, Failure> {
+    async fn query<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+        ascending: bool,
+        limit: usize,
+    ) -> Result<Vec<(String, Stored<T>)>, Failure> {
         let mut rows = Vec::new();
         let mut from = None;
         loop {
@@ -196,15 +225,36 @@ impl ControlTable {
 }
 
 fn read<T: DeserializeOwned>(item: Item) -> Result<(String, Stored<T>), Failure> {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    let number = |name: &str| item.get(name).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse::<u64>().ok());
-    let (pk, sk, revision, version) = (text("pk"), text("sk"), number("revision").unwrap_or(0), number("row_version"));
+    let text = |name: &str| {
+        item.get(name)
+            .and_then(|value| value.as_s().ok())
+            .cloned()
+            .unwrap_or_default()
+    };
+    let number = |name: &str| {
+        item.get(name)
+            .and_then(|value| value.as_n().ok())
+            .and_then(|digits| digits.parse::<u64>().ok())
+    };
+    let (pk, sk, revision, version) = (
+        text("pk"),
+        text("sk"),
+        number("revision").unwrap_or(0),
+        number("row_version"),
+    );
     if version.is_none_or(|version| version > u64::from(ROW_VERSION)) {
         return Err(Failure::new(
             ErrorKind::Defect,
-            format!("row `{pk}` / `{sk}` has a format that this version of esclusa does not know: upgrade the functions"),
+            format!(
+                "row `{pk}` / `{sk}` has a format that this version of esclusa does not know: upgrade the functions"
+            ),
         ));
     }
-    let row = serde_dynamo::from_item(item).map_err(|error| Failure::new(ErrorKind::Defect, format!("row `{pk}` / `{sk}` cannot be read: {error}")))?;
+    let row = serde_dynamo::from_item(item).map_err(|error| {
+        Failure::new(
+            ErrorKind::Defect,
+            format!("row `{pk}` / `{sk}` cannot be read: {error}"),
+        )
+    })?;
     Ok((sk, Stored { row, revision }))
 }

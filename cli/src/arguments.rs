@@ -1,0 +1,347 @@
+//! The command line. The texts here are the reference of `esclusa --help`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::Format;
+
+const EXAMPLES: &str = "\
+Examples:
+  esclusa pipelines apply pipeline.yaml                 use this file for new releases
+  esclusa plan shop production --version v1.4.0         what would change, without changing anything
+  esclusa deploy shop production v1.4.0                 bring a version there and follow it
+  esclusa rollback shop production --reason \"errors\"    back to the last verified release
+  esclusa status shop                                   what runs where, what waits for what
+  esclusa audit --application shop --since 2d           what happened, who did it
+  esclusa audit verify --all                            nothing was changed or cut off
+
+Exit codes:
+  0  done: for `deploy` and `rollback`, SUCCEEDED or UNCHANGED; for `plan`, no difference
+  1  failed: the release did not succeed, a record is broken, AWS or the state of the world does not allow it
+  2  `plan` found a difference; or the input is not valid: arguments, names, pipeline file
+
+Credentials and Region come from where the AWS command line takes them. AWS_ENDPOINT_URL leads to another endpoint.";
+
+/// Brings container images into ECS services, and tells what happened.
+#[derive(Debug, Parser)]
+#[command(name = "esclusa", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Options {
+    /// The form of the answer; `csv` only for `audit`
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) output: Format,
+    /// The control table of the installation
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_CONTROL_TABLE",
+        default_value = "esclusa-control",
+        value_name = "TABLE"
+    )]
+    pub(crate) control_table: String,
+    /// The ledger table of the installation
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_LEDGER_TABLE",
+        default_value = "esclusa-ledger",
+        value_name = "TABLE"
+    )]
+    pub(crate) ledger_table: String,
+    /// The function that takes requests
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_INTAKE_FUNCTION",
+        default_value = "esclusa-intake",
+        value_name = "NAME"
+    )]
+    pub(crate) intake_function: String,
+    /// The Region of the installation
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
+    /// The profile of the AWS configuration to take credentials and Region from
+    #[arg(long, global = true)]
+    pub(crate) profile: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check, apply and show pipeline files
+    #[command(subcommand)]
+    Pipelines(Pipelines),
+    /// Show what a deployment would change, without changing anything
+    Plan(Plan),
+    /// Bring a version into one environment, and follow it to its end
+    Deploy(Deploy),
+    /// Bring an environment back to a release that was verified there, and follow it to its end
+    Rollback(Rollback),
+    /// Show what runs where, and what is on its way and waits for what
+    Status(Status),
+    /// Tell what happened, or verify that the records are whole
+    Audit(Audit),
+    /// Show the locks, or give a quarantined one free again
+    Locks(Locks),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pipelines {
+    /// Check a pipeline file and the task definitions it refers to, without AWS
+    Validate {
+        /// The pipeline file
+        file: PathBuf,
+    },
+    /// Store a pipeline file as the version that new releases use
+    Apply {
+        /// The pipeline file
+        file: PathBuf,
+        /// Who applies it, where it is not the caller; the record names the caller as well
+        #[arg(long, value_name = "WHO")]
+        by: Option<String>,
+    },
+    /// Write a stored pipeline file to standard output
+    Show {
+        /// The application
+        application: String,
+        /// The version; the one in force unless given
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+    },
+    /// List the applications
+    List,
+}
+
+/// Shows, for every task definition, what would change against what is live, then the steps in their order, and as one list whatever forbids the
+/// deployment. Values of environment variables are never shown. Nothing is changed.
+///
+/// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused or the plan cannot be made.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// The version, as a tag or a digest; the one in force unless given
+    #[arg(long, value_name = "TAG_OR_DIGEST")]
+    pub(crate) version: Option<String>,
+    /// The image by its name in the pipeline file, where the application has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// The version, as a tag or a digest
+    pub(crate) version: String,
+    /// The image by its name in the pipeline file, where the application has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) request: Request,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// The release to go back to; the last verified one before the current unless given
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) to: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) request: Request,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Request {
+    /// Do not follow the release to its end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Makes a repetition of this command the same request, such as the id of a job
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The application; all of them unless given
+    pub(crate) application: Option<String>,
+    /// The environment; all of them unless given
+    pub(crate) environment: Option<String>,
+    /// One release, with the steps of its deployments
+    #[arg(long, value_name = "ID", conflicts_with = "application")]
+    pub(crate) release: Option<String>,
+    /// Show it again whenever something changes; with `--release`, until it ends
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) verify: Option<AuditCommand>,
+    #[command(flatten)]
+    pub(crate) selection: AuditSelection,
+}
+
+/// Without a selection, the records of today (UTC). The newest records are told, the newest last.
+#[derive(Debug, Args)]
+pub(crate) struct AuditSelection {
+    /// Records of one release and its deployments
+    #[arg(long, value_name = "ID", group = "about")]
+    pub(crate) release: Option<String>,
+    /// Records about an application
+    #[arg(long, value_name = "NAME", group = "about")]
+    pub(crate) application: Option<String>,
+    /// Only those about this environment of the application
+    #[arg(long, value_name = "NAME", requires = "application")]
+    pub(crate) environment: Option<String>,
+    /// Records about an image
+    #[arg(long, group = "about")]
+    pub(crate) digest: Option<String>,
+    /// Records of one day in UTC, such as 2026-11-21
+    #[arg(long, group = "about")]
+    pub(crate) day: Option<String>,
+    /// Not before: a time (2026-11-21T14:00Z), a day, or how long ago (90min, 2d)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Not after, in the same way
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// The most records to tell
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Walk the chains of records against their heads, which are kept outside the ledger
+    Verify(AuditVerify),
+}
+
+/// Recomputes the hash of every record of the selected chains, compares the end of each chain with its head in the control table, and the chains of
+/// ended releases with the heads that are anchored in the chain of their application.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct AuditVerify {
+    /// The chain of one release
+    #[arg(long, value_name = "ID")]
+    pub(crate) release: Option<String>,
+    /// The chains of an application, its releases and its repositories
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application: Option<String>,
+    /// The chains of all applications
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Locks {
+    #[command(subcommand)]
+    pub(crate) command: Option<LocksCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocksCommand {
+    /// Show the locks of all environments and databases
+    List,
+    /// Give a quarantined lock free again, after somebody looked at the environment
+    Release {
+        /// The name, such as `environment/shop/production`
+        name: String,
+        /// What was found and done
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+impl Arguments {
+    /// The command line of this process. Ends the process with what the parser has to say where it is none.
+    #[must_use]
+    pub fn from_process() -> Self {
+        <Self as Parser>::parse()
+    }
+
+    pub(crate) fn parse<Words>(words: Words) -> Result<Self, clap::Error>
+    where
+        Words: IntoIterator,
+        Words::Item: Into<OsString> + Clone,
+    {
+        Self::try_parse_from(words)
+    }
+
+    /// The form of the answer.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.options.output
+    }
+
+    /// The configuration of the AWS SDK that the command line asks for. A command that needs no AWS looks for none.
+    pub async fn load_config(&self) -> SdkConfig {
+        if matches!(self.command, Command::Pipelines(Pipelines::Validate { .. })) {
+            return SdkConfig::builder().build();
+        }
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(profile) = &self.options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &self.options.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        loader.load().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_a_page_that_one_can_read() {
+        let help = Arguments::command().term_width(100).render_help().to_string();
+        insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn an_audit_is_about_one_thing() {
+        let parse = |words: &[&str]| Arguments::try_parse_from([&["esclusa", "audit"], words].concat()).is_ok();
+        assert!(parse(&[]) && parse(&["--application", "shop", "--environment", "develop", "--since", "2d"]));
+        assert!(parse(&["verify", "--all"]));
+        assert!(!parse(&["--application", "shop", "--day", "2026-11-21"]));
+        assert!(!parse(&["--environment", "develop"]));
+        assert!(!parse(&["verify"]));
+        assert!(!parse(&["verify", "--all", "--application", "shop"]));
+    }
+}

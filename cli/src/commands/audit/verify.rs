@@ -1,0 +1,378 @@
+//! `esclusa audit verify`: recomputes what the records say about each other.
+
+use std::collections::BTreeMap;
+
+use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::identity::ReleaseId;
+use esclusa_core::ledger::{Chain, Head, Record, RecordKind, verify};
+use esclusa_core::pipeline::{ApplicationName, Pipeline};
+use esclusa_core::task_definition::Home;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::arguments::AuditVerify;
+use crate::commands::parse;
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
+use crate::pipelines;
+use crate::render::{palette, words};
+use crate::session::Session;
+
+/// What was found out about one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Checked {
+    chain: String,
+    records: usize,
+    /// The head it was compared with, from the control table.
+    sequence: u64,
+    hash: String,
+    /// The sequence number up to which its application's chain vouches for it.
+    anchored_sequence: Option<u64>,
+    /// What is wrong; empty when it is whole.
+    broken: Vec<String>,
+}
+
+/// Everything that was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+struct Report {
+    chains: Vec<Checked>,
+}
+
+pub(super) async fn execute(
+    selection: &AuditVerify,
+    session: &Session,
+    output: &mut Output,
+) -> Result<Exit, CommandError> {
+    let mut report = Report::default();
+    if let Some(release_id) = &selection.release {
+        let release_id: ReleaseId = parse(release_id)?;
+        let proof = proof(session, release_id.as_str()).await?;
+        let records = session
+            .ledger()
+            .chain(&Chain::application(release_id.application()))
+            .await?;
+        report
+            .chains
+            .push(release(session, release_id.as_str(), &anchors(&records), proof.as_ref()).await?);
+    } else if let Some(name) = &selection.application {
+        parse::<ApplicationName>(name)?;
+        let pipeline = pipelines::parsed(&pipelines::current(session.control(), name).await?)?;
+        application(session, name, &pipeline, &mut report).await?;
+    } else {
+        for row in pipelines::applications(session.control()).await? {
+            let version = pipelines::version(session.control(), &row.application, row.version).await?;
+            application(session, &row.application, &pipelines::parsed(&version)?, &mut report).await?;
+        }
+    }
+    if output.format() == Format::Json {
+        output.document(&report)?;
+    } else {
+        output.text(text(&report))?;
+    }
+    Ok(if report.is_whole() {
+        Exit::Success
+    } else {
+        Exit::Failure
+    })
+}
+
+/// The chains of an application: its own, those of its releases, those of its repositories.
+async fn application(
+    session: &Session,
+    name: &str,
+    pipeline: &Pipeline,
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    let pointers: Vec<(String, Stored<ReleasePointerRow>)> =
+        session.control().list(&Key::releases_of(name), "").await?;
+    let mut proofs: BTreeMap<String, Option<Head>> = BTreeMap::new();
+    for (_, stored) in pointers {
+        let release_id = stored.row.release_id;
+        let proof = proof(session, &release_id).await?;
+        proofs.insert(release_id, proof);
+    }
+    // Read after the proofs: what was proven to be anchored before must be here.
+    let (own, records) = walk(session, &Chain::application(name)).await?;
+    report.chains.push(own);
+    let anchors = anchors(&records);
+    for anchor in &anchors {
+        proofs.entry(anchor.release_id.clone()).or_default();
+    }
+    for (release_id, proof) in &proofs {
+        report
+            .chains
+            .push(release(session, release_id, &anchors, proof.as_ref()).await?);
+    }
+    let home = session.home().await?;
+    for chain in repository_chains(pipeline, &home) {
+        report.chains.push(walk(session, &chain).await?.0);
+    }
+    Ok(())
+}
+
+fn repository_chains(pipeline: &Pipeline, home: &Home) -> Vec<Chain> {
+    let images = pipeline.images.values();
+    let chain = |image: &esclusa_core::pipeline::Image| {
+        let account = image.account.as_ref().unwrap_or(&home.account);
+        let region = image.region.as_ref().unwrap_or(&home.region);
+        Chain::repository(account.as_str(), region.as_str(), image.repository.as_str())
+    };
+    images.map(chain).collect()
+}
+
+/// A chain against its head. A record that cannot be read is as bad as one that was changed.
+async fn walk(session: &Session, chain: &Chain) -> Result<(Checked, Vec<Record>), Failure> {
+    // The head is read first: a record that is written in between lies beyond it and is left for the next time.
+    let head = session.journal.head(chain).await?;
+    match session.ledger().chain(chain).await {
+        Ok(mut records) => {
+            let current = session.journal.head(chain).await?;
+            if current != head {
+                records.retain(|record| record.sequence <= head.sequence);
+            }
+            let broken = verify(&records, &head).err().map(|broken| broken.to_string());
+            Ok((checked(&head, records.len(), broken), records))
+        }
+        Err(failure) if failure.kind == ErrorKind::Defect => Ok((checked(&head, 0, Some(failure.message)), Vec::new())),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn checked(head: &Head, records: usize, broken: Option<String>) -> Checked {
+    Checked {
+        chain: head.chain.to_string(),
+        records,
+        sequence: head.sequence,
+        hash: head.hash.clone(),
+        anchored_sequence: None,
+        broken: broken.into_iter().collect(),
+    }
+}
+
+/// The chain of a release against its head, and against the head that its application's chain remembers.
+async fn release(
+    session: &Session,
+    release_id: &str,
+    anchors: &[Anchor],
+    proof: Option<&Head>,
+) -> Result<Checked, Failure> {
+    let (mut checked, records) = walk(session, &Chain::release(release_id)).await?;
+    let anchor = anchors.iter().find(|anchor| anchor.release_id == release_id);
+    checked.anchored_sequence = anchor.map(|anchor| anchor.head.sequence);
+    checked
+        .broken
+        .extend(anchor_damage(release_id, &records, anchor, proof));
+    Ok(checked)
+}
+
+/// The head that the control table says was anchored.
+async fn proof(session: &Session, release_id: &str) -> Result<Option<Head>, Failure> {
+    let row: Option<Stored<AnchorRow>> = session.control().get(&Key::anchor(release_id)).await?;
+    Ok(row.map(|stored| stored.row.head))
+}
+
+/// The head of a release's chain as its application's chain remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Anchor {
+    release_id: String,
+    head: Head,
+}
+
+/// The heads that the chain of an application remembers.
+fn anchors(records: &[Record]) -> Vec<Anchor> {
+    let ended = records.iter().filter(|record| record.kind == RecordKind::ReleaseEnded);
+    let anchor = |record: &Record| {
+        let body: Value = record.body.value().ok()?;
+        Some(Anchor {
+            release_id: record.release_id.clone()?,
+            head: Head::deserialize(body.get("head")?).ok()?,
+        })
+    };
+    ended.filter_map(anchor).collect()
+}
+
+/// What is wrong between a release's chain, the anchor in its application's chain, and the proof that there is one.
+fn anchor_damage(
+    release_id: &str,
+    records: &[Record],
+    anchor: Option<&Anchor>,
+    proof: Option<&Head>,
+) -> Option<String> {
+    let Some(Anchor { head, .. }) = anchor else {
+        return proof.map(|proof| {
+            format!("its end was anchored at {} in the chain of its application, where the record of release `{release_id}` is missing", proof.sequence)
+        });
+    };
+    if proof.is_some_and(|proof| proof != head) {
+        return Some("the anchor in the chain of its application is not the one that was written".to_owned());
+    }
+    let until: Vec<Record> = records
+        .iter()
+        .filter(|record| record.sequence <= head.sequence)
+        .cloned()
+        .collect();
+    if until.len() < usize::try_from(head.sequence).unwrap_or(usize::MAX) {
+        return Some(format!(
+            "it has {} records, but {} when it was anchored in the chain of its application",
+            until.len(),
+            head.sequence
+        ));
+    }
+    verify(&until, head)
+        .err()
+        .map(|broken| format!("against its anchor, {broken}"))
+}
+
+impl Report {
+    fn is_whole(&self) -> bool {
+        self.chains.iter().all(|checked| checked.broken.is_empty())
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for Checked {
+        chain,
+        records,
+        hash,
+        anchored_sequence,
+        broken,
+        ..
+    } in &report.chains
+    {
+        let state = if broken.is_empty() {
+            palette::good("whole ").to_string()
+        } else {
+            palette::error("BROKEN").to_string()
+        };
+        let anchored = anchored_sequence
+            .map(|sequence| format!(", anchored at {sequence}"))
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "{state}  {chain}  {}, head {}{anchored}\n",
+            words::count(*records, "record"),
+            words::hash(hash)
+        ));
+        for damage in broken {
+            text.push_str(&format!("        {damage}\n"));
+        }
+    }
+    let records: usize = report.chains.iter().map(|checked| checked.records).sum();
+    let damaged = report
+        .chains
+        .iter()
+        .filter(|checked| !checked.broken.is_empty())
+        .count();
+    let checked = format!(
+        "{} with {} checked against their heads",
+        words::count(report.chains.len(), "chain"),
+        words::count(records, "record")
+    );
+    text.push_str(&match damaged {
+        0 => format!("{checked}: all whole\n"),
+        _ => format!("{checked}: {}\n", palette::error(format_args!("{damaged} broken"))),
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use esclusa_core::ledger::{Body, Draft, append};
+    use serde_json::json;
+
+    use super::*;
+
+    const RELEASE: &str = "shop-0f0f0f0f0f0f0f0f0f0f";
+
+    fn chain_of(length: usize) -> Vec<Record> {
+        let mut head = Head::genesis(Chain::release(RELEASE));
+        let mut records = Vec::new();
+        for number in 0..length {
+            let draft = Draft::new(
+                RecordKind::Judged,
+                "esclusa/observe",
+                Body::new(&json!({"number": number})).unwrap(),
+            );
+            let (record, next) = append(&head, draft, "2026-11-21T14:05:07Z".parse().unwrap());
+            records.push(record);
+            head = next;
+        }
+        records
+    }
+
+    fn anchor(records: &[Record]) -> Anchor {
+        Anchor {
+            release_id: RELEASE.to_owned(),
+            head: records.last().unwrap().head(),
+        }
+    }
+
+    #[test]
+    fn a_chain_may_grow_after_it_was_anchored_and_never_shrink() {
+        let records = chain_of(4);
+        let anchored = anchor(&records[..3]);
+        let damage = |records: &[Record]| anchor_damage(RELEASE, records, Some(&anchored), Some(&anchored.head));
+        assert_eq!(damage(&records), None);
+        assert_eq!(damage(&records[..3]), None);
+        assert_eq!(
+            damage(&records[..2]).unwrap(),
+            "it has 2 records, but 3 when it was anchored in the chain of its application"
+        );
+    }
+
+    #[test]
+    fn an_anchor_that_is_gone_or_another_one_is_noticed() {
+        let records = chain_of(3);
+        let (anchored, other) = (anchor(&records), anchor(&records[..2]));
+        assert_eq!(anchor_damage(RELEASE, &records, None, None), None);
+        let missing = anchor_damage(RELEASE, &records, None, Some(&anchored.head)).unwrap();
+        assert!(missing.contains("missing") && missing.contains(RELEASE), "{missing}");
+        assert!(anchor_damage(RELEASE, &records, Some(&other), Some(&anchored.head)).is_some());
+    }
+
+    #[test]
+    fn a_rewritten_chain_shows_against_its_anchor() {
+        let records = chain_of(3);
+        let mut forged = chain_of(2);
+        let draft = Draft::new(RecordKind::Judged, "somebody", Body::new(&json!({})).unwrap());
+        forged.push(append(&forged[1].head(), draft, "2026-11-21T14:05:07Z".parse().unwrap()).0);
+        let damage = anchor_damage(RELEASE, &forged, Some(&anchor(&records)), None).unwrap();
+        assert!(damage.contains("record 3"), "{damage}");
+    }
+
+    #[test]
+    fn the_anchors_are_read_from_the_ends_of_releases() {
+        let anchored = anchor(&chain_of(3));
+        let body = Body::new(&json!({"head": anchored.head, "end": null})).unwrap();
+        let draft = Draft {
+            release_id: Some(RELEASE.to_owned()),
+            ..Draft::new(RecordKind::ReleaseEnded, "esclusa/record", body)
+        };
+        let (record, _) = append(
+            &Head::genesis(Chain::application("shop")),
+            draft,
+            "2026-11-21T14:05:07Z".parse().unwrap(),
+        );
+        assert_eq!(anchors(&[record]), [anchored]);
+    }
+
+    #[test]
+    fn the_report_names_what_was_checked_and_what_is_broken() {
+        let records = chain_of(3);
+        let head = records[2].head();
+        let whole = Checked {
+            anchored_sequence: Some(3),
+            ..checked(&head, 3, None)
+        };
+        let mut changed = records;
+        changed[1].actor = "somebody else".to_owned();
+        let broken = verify(&changed, &head).unwrap_err().to_string();
+        let report = Report {
+            chains: vec![whole, checked(&head, 3, Some(broken))],
+        };
+        assert!(!report.is_whole());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&report)).to_string());
+    }
+}

@@ -1,0 +1,53 @@
+//! One file for each verb.
+
+mod audit;
+mod deploy;
+mod locks;
+mod pipelines;
+mod plan;
+mod request;
+mod rollback;
+mod status;
+
+use aws_config::SdkConfig;
+
+use crate::arguments::{Arguments, Command, Pipelines};
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
+use crate::session::Session;
+
+pub(crate) async fn execute(
+    arguments: &Arguments,
+    config: &SdkConfig,
+    output: &mut Output,
+) -> Result<Exit, CommandError> {
+    let is_listing = matches!(&arguments.command, Command::Audit(audit) if audit.verify.is_none());
+    if output.format() == Format::Csv && !is_listing {
+        return Err(CommandError::InvalidInput(
+            "only `esclusa audit` answers with `--output csv`".to_owned(),
+        ));
+    }
+    if let Command::Pipelines(Pipelines::Validate { file }) = &arguments.command {
+        return pipelines::validate::execute(file, output);
+    }
+    let session = Session::new(config, &arguments.options);
+    match &arguments.command {
+        Command::Pipelines(command) => pipelines::execute(command, &session, output).await,
+        Command::Plan(command) => plan::execute(command, &session, output).await,
+        Command::Deploy(command) => deploy::execute(command, &session, output).await,
+        Command::Rollback(command) => rollback::execute(command, &session, output).await,
+        Command::Status(command) => status::execute(command, &session, output).await,
+        Command::Audit(command) => audit::execute(command, &session, output).await,
+        Command::Locks(command) => locks::execute(command, &session, output).await,
+    }
+}
+
+/// Reads a name or an id from the command line.
+pub(crate) fn parse<T>(text: &str) -> Result<T, CommandError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|error: T::Err| CommandError::InvalidInput(error.to_string()))
+}

@@ -1,0 +1,25 @@
+//! `esclusa rollback`.
+
+use esclusa_core::identity::ReleaseId;
+
+use super::parse;
+use super::request::{self, Wish};
+use crate::arguments::Rollback;
+use crate::error::{CommandError, Exit};
+use crate::output::Output;
+use crate::session::Session;
+
+pub(super) async fn execute(command: &Rollback, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    command.to.as_deref().map(parse::<ReleaseId>).transpose()?;
+    let wish = Wish {
+        kind: "rollback",
+        application: &command.application,
+        environment: &command.environment,
+        image: None,
+        tag: None,
+        digest: None,
+        target_release: command.to.as_deref(),
+        reason: Some(&command.reason),
+    };
+    request::execute(&wish, &command.request, session, output).await
+}

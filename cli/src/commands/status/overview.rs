@@ -1,0 +1,407 @@
+//! `esclusa status`: what runs where, what is on its way, which locks keep somebody out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::ecs::EcsReader;
+use esclusa_core::error::Failure;
+use esclusa_core::identity::DeploymentId;
+use esclusa_core::pipeline::{Pipeline, resolve};
+use esclusa_core::protocol::lock::LockStatus;
+use esclusa_core::task_definition::Home;
+use serde::Serialize;
+use serde_json::json;
+
+use super::View;
+use super::services::{self, Services};
+use crate::commands::locks::{self, NamedLock};
+use crate::error::CommandError;
+use crate::pipelines;
+use crate::render::table::Columns;
+use crate::render::{palette, words};
+use crate::session::Session;
+use crate::situation::{self, ReleaseSituation};
+
+/// How many of the newest releases are looked at for one that is on its way. An older one shows by the lock it holds.
+const RECENT: usize = 20;
+
+/// How many earlier releases of an environment are shown.
+const EARLIER: usize = 10;
+
+/// An application in its environments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ApplicationStatus {
+    application: String,
+    pipeline_version: u32,
+    environments: Vec<EnvironmentStatus>,
+    /// The releases that have not ended, the oldest first.
+    in_flight: Vec<ReleaseSituation>,
+    /// The locks that are held or quarantined.
+    locks: Vec<NamedLock>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct EnvironmentStatus {
+    environment: String,
+    /// What was brought there and verified last.
+    current: Option<EnvironmentRow>,
+    /// What was verified there before, the newest first; only where one environment was asked for.
+    earlier: Vec<EnvironmentRow>,
+    /// What ECS says; only where one application was asked for.
+    services: Option<Services>,
+}
+
+pub(super) async fn view(
+    application: Option<&str>,
+    environment: Option<&str>,
+    session: &Session,
+    width: Option<u16>,
+) -> Result<View, CommandError> {
+    let control = session.control();
+    let rows = match application {
+        Some(application) => vec![pipelines::current(control, application).await?],
+        None => {
+            let mut rows = Vec::new();
+            for current in pipelines::applications(control).await? {
+                rows.push(pipelines::version(control, &current.application, current.version).await?);
+            }
+            rows
+        }
+    };
+    let home = session.home().await?;
+    let mut applications = Vec::new();
+    for row in &rows {
+        let pipeline = pipelines::parsed(row)?;
+        if let Some(environment) = environment {
+            resolve(&pipeline, environment).map_err(|error| CommandError::InvalidInput(error.to_string()))?;
+        }
+        let asked = Asked {
+            environment,
+            with_services: application.is_some(),
+        };
+        applications.push(status(row.version, &pipeline, &asked, &home, session).await?);
+    }
+    Ok(View {
+        text: text(&applications, width),
+        document: json!({"applications": applications}),
+        end: None,
+    })
+}
+
+/// How much is to be shown of an application.
+struct Asked<'a> {
+    environment: Option<&'a str>,
+    with_services: bool,
+}
+
+async fn status(
+    pipeline_version: u32,
+    pipeline: &Pipeline,
+    asked: &Asked<'_>,
+    home: &Home,
+    session: &Session,
+) -> Result<ApplicationStatus, Failure> {
+    let application = pipeline.application.as_str();
+    let is_asked = |name: &str| asked.environment.is_none_or(|environment| environment == name);
+    let mut environments = Vec::new();
+    for environment in pipeline
+        .environments
+        .iter()
+        .filter(|environment| is_asked(environment.name.as_str()))
+    {
+        environments.push(environment_status(pipeline, environment.name.as_str(), asked, session).await?);
+    }
+    let mut locks = locks::of_pipeline(session.control(), pipeline, home).await?;
+    locks.retain(|named| named.lock.status != LockStatus::Free);
+    if let Some(environment) = asked.environment {
+        locks.retain(|named| named.name.split('/').any(|part| part == environment));
+    }
+    let mut in_flight = in_flight(application, &locks, session).await?;
+    in_flight.retain(|release| {
+        release
+            .environments
+            .iter()
+            .any(|environment| is_asked(&environment.environment))
+    });
+    Ok(ApplicationStatus {
+        application: application.to_owned(),
+        pipeline_version,
+        environments,
+        in_flight,
+        locks,
+    })
+}
+
+async fn environment_status(
+    pipeline: &Pipeline,
+    environment: &str,
+    asked: &Asked<'_>,
+    session: &Session,
+) -> Result<EnvironmentStatus, Failure> {
+    let application = pipeline.application.as_str();
+    let current: Option<Stored<EnvironmentRow>> = session
+        .control()
+        .get(&Key::environment(application, environment))
+        .await?;
+    let current = current.map(|stored| stored.row);
+    let mut earlier = Vec::new();
+    if asked.environment.is_some() {
+        let rows = Key::environment_rows(application, environment);
+        let history: Vec<(String, Stored<EnvironmentRow>)> =
+            session.control().latest(&rows, Key::VERIFIED_PREFIX, EARLIER).await?;
+        earlier.extend(
+            history
+                .into_iter()
+                .map(|(_, stored)| stored.row)
+                .filter(|row| Some(row) != current.as_ref()),
+        );
+    }
+    let services = if asked.with_services {
+        Some(services::read(&EcsReader::new(session.config()), pipeline, environment).await?)
+    } else {
+        None
+    };
+    Ok(EnvironmentStatus {
+        environment: environment.to_owned(),
+        current,
+        earlier,
+        services,
+    })
+}
+
+/// The releases of an application that have not ended: among the newest, and those that hold a lock.
+async fn in_flight(
+    application: &str,
+    locks: &[NamedLock],
+    session: &Session,
+) -> Result<Vec<ReleaseSituation>, Failure> {
+    let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session
+        .control()
+        .latest(&Key::releases_of(application), "", RECENT)
+        .await?;
+    let holders = locks
+        .iter()
+        .filter_map(|named| named.lock.deployment_id.as_deref()?.parse::<DeploymentId>().ok());
+    let ids: BTreeSet<String> = pointers
+        .into_iter()
+        .map(|(_, stored)| stored.row.release_id)
+        .chain(holders.map(|deployment| deployment.release_id().to_string()))
+        .collect();
+    let mut releases = Vec::new();
+    for id in ids {
+        let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&id)).await?;
+        if let Some(stored) = row.filter(|stored| stored.row.progress != Progress::Ended) {
+            releases.push(situation::release(&session.journal, &stored.row).await?);
+        }
+    }
+    releases.sort_by_key(|release| release.created_at);
+    Ok(releases)
+}
+
+fn text(applications: &[ApplicationStatus], width: Option<u16>) -> String {
+    if applications.is_empty() {
+        return "there is no application yet: run `esclusa pipelines apply FILE`\n".to_owned();
+    }
+    let mut text = String::new();
+    for application in applications {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // Writing to a `String` cannot fail.
+        let _ = write_application(&mut text, application, width);
+    }
+    text
+}
+
+fn write_application(text: &mut String, status: &ApplicationStatus, width: Option<u16>) -> std::fmt::Result {
+    let ApplicationStatus {
+        application,
+        pipeline_version,
+        environments,
+        in_flight,
+        locks,
+    } = status;
+    writeln!(
+        text,
+        "{}, pipeline version {pipeline_version}",
+        palette::heading(application)
+    )?;
+    let mut table = Columns::new(&["environment", "release", "tag", "image", "since", "lock"], width);
+    for environment in environments {
+        table.row(environment_cells(application, environment, locks));
+    }
+    write!(text, "{table}")?;
+    for environment in environments {
+        write_details(text, environment, width)?;
+    }
+    for release in in_flight {
+        let ReleaseSituation {
+            release_id,
+            kind,
+            tag,
+            digest,
+            created_at,
+            ..
+        } = release;
+        let what = format!("{} of `{tag}` ({})", kind.as_str(), words::digest(digest));
+        writeln!(
+            text,
+            "\n{} {release_id}: {what} since {}",
+            palette::heading("on its way"),
+            words::time(*created_at)
+        )?;
+        for line in release.lines() {
+            writeln!(text, "  {line}")?;
+        }
+    }
+    let help = locks::help(locks);
+    if help.is_empty() {
+        Ok(())
+    } else {
+        write!(text, "\n{help}")
+    }
+}
+
+fn environment_cells(application: &str, status: &EnvironmentStatus, locks: &[NamedLock]) -> [String; 6] {
+    let name = esclusa_adapters::deployments::environment_lock(application, &status.environment);
+    let lock = locks.iter().find(|named| named.name == name).map_or_else(
+        || "free".to_owned(),
+        |NamedLock { lock, .. }| {
+            let holder = lock
+                .deployment_id
+                .as_ref()
+                .map(|holder| format!(" by {holder}"))
+                .unwrap_or_default();
+            format!(
+                "{}{holder} since {}",
+                locks::status(lock.status),
+                words::time(lock.since)
+            )
+        },
+    );
+    let environment = status.environment.clone();
+    match &status.current {
+        None => [
+            environment,
+            "nothing yet".to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+            lock,
+        ],
+        Some(current) => [
+            environment,
+            current.release_id.clone(),
+            current.tag.clone(),
+            images(current),
+            words::time(current.since),
+            lock,
+        ],
+    }
+}
+
+/// The digests in force, with the names of the images where there are several.
+fn images(row: &EnvironmentRow) -> String {
+    let is_one = row.digests.len() == 1;
+    let image = |(name, digest): (&String, &String)| {
+        let digest = words::digest(digest);
+        if is_one { digest } else { format!("{name} {digest}") }
+    };
+    row.digests.iter().map(image).collect::<Vec<_>>().join(", ")
+}
+
+fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u16>) -> std::fmt::Result {
+    if let Some(services) = &status.services {
+        let place = format!("{} in cluster `{}`", status.environment, services.cluster);
+        write!(
+            text,
+            "\n{}\n{}",
+            palette::heading(place),
+            services::text(services, width)
+        )?;
+    }
+    if !status.earlier.is_empty() {
+        let mut table = Columns::new(&["earlier release", "tag", "image", "since"], width);
+        for row in &status.earlier {
+            table.row([
+                row.release_id.clone(),
+                row.tag.clone(),
+                images(row),
+                words::time(row.since),
+            ]);
+        }
+        write!(text, "\n{table}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use esclusa_core::protocol::lock::Lock;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-{text}Z").parse().unwrap()
+    }
+
+    fn row(release: &str, tag: &str, since: Timestamp, images: &[(&str, &str)]) -> EnvironmentRow {
+        let digests = images
+            .iter()
+            .map(|(name, digit)| ((*name).to_owned(), format!("sha256:{}", digit.repeat(64))));
+        EnvironmentRow {
+            release_id: format!("shop-{release}"),
+            deployment_id: format!("shop-{release}-develop-1"),
+            digests: digests.collect::<BTreeMap<_, _>>(),
+            tag: tag.to_owned(),
+            since,
+        }
+    }
+
+    fn environment(name: &str, current: Option<EnvironmentRow>, earlier: Vec<EnvironmentRow>) -> EnvironmentStatus {
+        EnvironmentStatus {
+            environment: name.to_owned(),
+            current,
+            earlier,
+            services: None,
+        }
+    }
+
+    #[test]
+    fn the_overview_says_what_runs_where_and_what_keeps_somebody_out() {
+        let lock = Lock {
+            status: LockStatus::Quarantined,
+            fence: 4,
+            owner: None,
+            deployment_id: Some("shop-0e-staging-1".to_owned()),
+            since: at("21T14:05:07"),
+            reason: Some("nothing proves what `migrate` did".to_owned()),
+        };
+        let one = [("app", "a")];
+        let shop = ApplicationStatus {
+            application: "shop".to_owned(),
+            pipeline_version: 3,
+            environments: vec![
+                environment("develop", Some(row("0f", "main-3f2a", at("20T09:00:00"), &one)), vec![]),
+                environment(
+                    "staging",
+                    Some(row("0d", "v1.4.0", at("18T09:00:00"), &[("app", "b"), ("web", "c")])),
+                    vec![row("0c", "v1.3.0", at("10T09:00:00"), &one)],
+                ),
+                environment("production", None, vec![]),
+            ],
+            in_flight: Vec::new(),
+            locks: vec![NamedLock {
+                name: "environment/shop/staging".to_owned(),
+                lock,
+            }],
+        };
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[shop], None)).to_string());
+    }
+}

@@ -1,0 +1,143 @@
+//! `esclusa status --release`: one release with the steps of its deployments.
+
+use std::fmt::Write as _;
+
+use esclusa_adapters::control::rows::ReleaseRow;
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_core::identity::ReleaseId;
+use esclusa_core::verdict::Mode;
+
+use super::View;
+use crate::commands::parse;
+use crate::commands::request::{conclusion, exit};
+use crate::error::CommandError;
+use crate::render::table::Columns;
+use crate::render::{palette, words};
+use crate::session::Session;
+use crate::situation::{self, DeploymentSituation, ReleaseSituation};
+
+pub(super) async fn view(release_id: &str, session: &Session, width: Option<u16>) -> Result<View, CommandError> {
+    let id: ReleaseId = parse(release_id)?;
+    let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(release_id)).await?;
+    let Some(row) = row else {
+        return Err(CommandError::refused(format!(
+            "there is no release `{release_id}`: `esclusa status {}` shows those on their way, `esclusa audit --application {}` all",
+            id.application(),
+            id.application(),
+        )));
+    };
+    let release = situation::release(&session.journal, &row.row).await?;
+    Ok(View {
+        text: text(&release, width),
+        document: serde_json::to_value(&release).map_err(std::io::Error::from)?,
+        end: release.end.as_ref().map(|_| exit(&release)),
+    })
+}
+
+fn text(release: &ReleaseSituation, width: Option<u16>) -> String {
+    let mut text = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write_release(&mut text, release, width);
+    text
+}
+
+fn write_release(text: &mut String, release: &ReleaseSituation, width: Option<u16>) -> std::fmt::Result {
+    writeln!(text, "{}", palette::heading(&release.release_id))?;
+    writeln!(
+        text,
+        "  {} of `{}`, {}",
+        release.kind.as_str(),
+        release.tag,
+        release.digest
+    )?;
+    let reason = release
+        .reason
+        .as_ref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    writeln!(
+        text,
+        "  asked for {} by {}{reason}",
+        words::time(release.created_at),
+        release.requested_by
+    )?;
+    for environment in &release.environments {
+        match &environment.deployment {
+            None => writeln!(text, "\n{}: not reached", palette::heading(&environment.environment))?,
+            Some(deployment) => {
+                writeln!(
+                    text,
+                    "\n{}: {}",
+                    palette::heading(&environment.environment),
+                    deployment.sentence()
+                )?;
+                write_steps(text, deployment, width)?;
+            }
+        }
+    }
+    if release.end.is_some() {
+        write!(text, "\n{}", conclusion(release))?;
+    }
+    Ok(())
+}
+
+fn write_steps(text: &mut String, deployment: &DeploymentSituation, width: Option<u16>) -> std::fmt::Result {
+    let mut table = Columns::new(&["begun", "judged", "step"], width);
+    for step in &deployment.steps {
+        let way = if step.mode == Mode::WayBack { "back: " } else { "" };
+        let judged = step.judged_at.map(words::time).unwrap_or_default();
+        table.row([words::time(step.begun_at), judged, format!("{way}{}", step.sentence())]);
+    }
+    if table.is_empty() {
+        Ok(())
+    } else {
+        write!(text, "{table}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use esclusa_adapters::control::rows::{Progress, ReleaseKind};
+    use esclusa_core::verdict::{StepKind, StepOutcome};
+
+    use super::*;
+    use crate::situation::tests::{deployment, step};
+    use crate::situation::{EnvironmentSituation, Wait};
+
+    #[test]
+    fn a_release_on_its_way_shows_every_environment_and_every_step() {
+        let wait = Wait {
+            what: "for the rollout of service `api`".to_owned(),
+            since: "2026-11-21T14:06:00Z".parse().unwrap(),
+            until: Some("2026-11-21T14:36:00Z".parse().unwrap()),
+        };
+        let steps = vec![
+            step(StepKind::Task, "migrate", StepOutcome::Done, "exit code 0"),
+            step(StepKind::Service, "api", StepOutcome::Begun, ""),
+        ];
+        let release = ReleaseSituation {
+            release_id: "shop-0f0f0f0f0f0f0f0f0f0f".to_owned(),
+            application: "shop".to_owned(),
+            kind: ReleaseKind::Push,
+            tag: "main-3f2a".to_owned(),
+            digest: format!("sha256:{}", "0f".repeat(32)),
+            requested_by: "17793124-05d4-b198-2fde-7ededc63b103".to_owned(),
+            reason: None,
+            progress: Progress::Started,
+            created_at: "2026-11-21T14:04:59Z".parse().unwrap(),
+            ended_at: None,
+            end: None,
+            environments: vec![
+                EnvironmentSituation {
+                    environment: "develop".to_owned(),
+                    deployment: Some(deployment(steps, vec![wait])),
+                },
+                EnvironmentSituation {
+                    environment: "production".to_owned(),
+                    deployment: None,
+                },
+            ],
+        };
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&release, None)).to_string());
+    }
+}

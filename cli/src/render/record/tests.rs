@@ -1,0 +1,116 @@
+use esclusa_core::ledger::{Body, Chain, Draft, Head, append};
+use serde_json::json;
+
+use super::*;
+
+const RELEASE: &str = "shop-0f0f0f0f0f0f0f0f0f0f";
+
+fn records(drafts: Vec<(RecordKind, &str, Value)>) -> Vec<Record> {
+    let mut head = Head::genesis(Chain::release(RELEASE));
+    let mut records = Vec::new();
+    for (seconds, (kind, actor, body)) in (0_i64..).zip(drafts) {
+        let draft = Draft {
+            application: Some("shop".to_owned()),
+            environment: Some("develop".to_owned()),
+            digest: Some(format!("sha256:{}", "0f".repeat(32))),
+            release_id: Some(RELEASE.to_owned()),
+            deployment_id: Some(format!("{RELEASE}-develop-1")),
+            ..Draft::new(kind, actor, Body::new(&body).unwrap())
+        };
+        let at = jiff::Timestamp::from_second(1_795_269_907 + seconds * 7).unwrap();
+        let (record, next) = append(&head, draft, at);
+        records.push(record);
+        head = next;
+    }
+    records
+}
+
+/// One record of every kind, with the facts that the functions write.
+pub(crate) fn story_of_a_deployment() -> Vec<Record> {
+    let service = "arn:aws:ecs:us-east-1:123456789012:service/shop/shop-api";
+    let task = "arn:aws:ecs:us-east-1:123456789012:task/shop/0123456789abcdef";
+    let end = json!({"verdict": "ROLLED_BACK", "effect": "schema_moved", "reason": "rollout_failed", "reasons": ["the rollout of `api` failed", "`migrate` had completed"]});
+    let ana = "arn:aws:sts::123456789012:assumed-role/deployer/ana";
+    let push = json!({"event": "17793124", "repository": "shop", "tag": "main-3f2a", "action": "PUSH", "facts": {"release": RELEASE, "generation": 4}});
+    let ignored = json!({"event": "17793125", "repository": "shop", "tag": "sha256-0f.sig", "facts": {"reason": "no environment takes tag `sha256-0f.sig`"}});
+    let claimed = json!({"kind": "push", "tag": "main-3f2a", "environments": ["develop", "production"], "requestedBy": "event 17793124", "reason": null, "targetRelease": null});
+    let acts = json!({"action": "ecs:UpdateService", "target": service, "facts": {}});
+    let outcome = json!({"action": "ecs:UpdateService", "target": service, "outcome": {"ecsDeploymentId": "ecs-svc/42", "serviceDeploymentArn": null}});
+    let stopped = json!({"taskArn": task, "stoppedReason": "Essential container in task exited", "containers": [{"name": "web", "exitCode": 0}, {"name": "log"}]});
+    let applied = json!({"version": 3, "sha256": "ab".repeat(32), "appliedBy": "ci/job-7", "environments": ["develop"], "repositories": [], "files": []});
+    let lifted =
+        json!({"decision": "lift_quarantine", "lock": "environment/shop/develop", "reason": "the schema is as it was"});
+    let steps = json!({"steps": [{"kind": "service", "name": "api"}]});
+    let planned = json!({"planHash": "3f2a9c".repeat(10), "unchanged": false, "steps": [{"kind": "task", "name": "migrate"}, {"kind": "service", "name": "api"}]});
+    let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
+    let anchored =
+        json!({"end": end, "head": {"chain": format!("release/{RELEASE}"), "sequence": 20, "hash": "cd".repeat(32)}});
+    records(vec![
+        (RecordKind::PipelineApplied, ana, applied),
+        (RecordKind::PushIgnored, "esclusa/intake", ignored),
+        (RecordKind::PushReceived, "esclusa/intake", push),
+        (RecordKind::ReleaseClaimed, "esclusa/intake", claimed),
+        (
+            RecordKind::ReleaseStarted,
+            "esclusa/record",
+            json!({"environments": ["develop", "production"]}),
+        ),
+        (RecordKind::DeploymentStarted, "esclusa/intake", json!({})),
+        (RecordKind::LockAcquired, "esclusa/record", locks),
+        (RecordKind::Planned, "esclusa/observe", planned),
+        (RecordKind::Intent, "esclusa/update", acts),
+        (RecordKind::Outcome, "esclusa/update", outcome),
+        (
+            RecordKind::TaskState,
+            "esclusa/resume",
+            json!({"taskArn": task, "lastStatus": "RUNNING"}),
+        ),
+        (RecordKind::TaskStopped, "esclusa/migrate", stopped),
+        (
+            RecordKind::ServiceProgress,
+            "esclusa/observe",
+            json!({"serviceArn": service, "desiredCount": 2, "runningCount": 1, "pendingCount": 1}),
+        ),
+        (
+            RecordKind::Judged,
+            "esclusa/observe",
+            json!({"name": "api", "outcome": "failed", "sentence": "ECS rolled it back"}),
+        ),
+        (RecordKind::WayBackPlanned, "esclusa/observe", steps),
+        (
+            RecordKind::LockReleased,
+            "esclusa/record",
+            json!({"locks": ["environment/shop/develop"]}),
+        ),
+        (
+            RecordKind::LockQuarantined,
+            "esclusa/record",
+            json!({"lock": "environment/shop/develop", "reason": "nothing proves what `migrate` did"}),
+        ),
+        (
+            RecordKind::LockTakenOver,
+            "esclusa/record",
+            json!({"lock": "environment/shop/develop"}),
+        ),
+        (RecordKind::PersonDecided, ana, lifted),
+        (RecordKind::DeploymentEnded, "esclusa/record", json!({"end": end})),
+        (RecordKind::ReleaseEnded, "esclusa/record", anchored),
+    ])
+}
+
+#[test]
+fn every_kind_of_record_has_a_sentence() {
+    let told: Vec<RecordKind> = story_of_a_deployment().iter().map(|record| record.kind).collect();
+    for kind in RecordKind::ALL {
+        assert!(told.contains(kind), "{kind} is not told");
+    }
+    for record in story_of_a_deployment() {
+        assert_ne!(sentence(&record), record.body.as_str(), "{}", record.kind);
+    }
+}
+
+#[test]
+fn facts_that_are_not_known_are_shown_as_they_are() {
+    let strange = records(vec![(RecordKind::Judged, "somebody", json!({"b": 1, "a": [true]}))]);
+    assert_eq!(sentence(&strange[0]), r#"{"a":[true],"b":1}"#);
+}

@@ -1,0 +1,111 @@
+//! Times, spans, digests and lists as people read them.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A time to the second, in UTC.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// The span from `since` to `now` in its two largest units, such as `3 d 4 h`.
+pub(crate) fn span(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).max(SignedDuration::ZERO).as_secs();
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in units {
+        let count = left / size;
+        left %= size;
+        if count > 0 || !parts.is_empty() {
+            parts.push((count, name));
+        }
+    }
+    let largest = parts.iter().take(2).filter(|(count, _)| *count > 0);
+    let words: Vec<String> = largest.map(|(count, name)| format!("{count} {name}")).collect();
+    if words.is_empty() {
+        "0 s".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// A digest by its first twelve digits, which is enough to tell two apart by eye.
+pub(crate) fn digest(digest: &str) -> String {
+    let (algorithm, digits) = digest.split_once(':').unwrap_or(("", digest));
+    let digits: String = digits.chars().take(12).collect();
+    if algorithm.is_empty() {
+        digits
+    } else {
+        format!("{algorithm}:{digits}")
+    }
+}
+
+/// A hash by its first twelve digits.
+pub(crate) fn hash(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}
+
+/// Names in backticks, with commas.
+pub(crate) fn names<Name: AsRef<str>>(names: impl IntoIterator<Item = Name>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    if quoted.is_empty() {
+        "none".to_owned()
+    } else {
+        quoted.join(", ")
+    }
+}
+
+/// A number with its noun in the right form.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// The last part of an ARN, which is the name that people know it by.
+pub(crate) fn resource(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// A name as one word of a shell: in quotes where it must be.
+pub(crate) fn argument(text: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (130, "2 min 10 s"),
+            (3_600, "1 h"),
+            (3_605, "1 h"),
+            (90_000, "1 d 1 h"),
+            (-5, "0 s"),
+        ];
+        for (seconds, words) in table {
+            assert_eq!(
+                span(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap()),
+                words
+            );
+        }
+    }
+
+    #[test]
+    fn an_argument_survives_the_shell() {
+        assert_eq!(argument("environment/shop/production"), "environment/shop/production");
+        assert_eq!(argument("it's"), r"'it'\''s'");
+        assert_eq!(argument(""), "''");
+    }
+}

@@ -1,0 +1,94 @@
+//! What a command works with: the tables, the clock, and who calls.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use esclusa_adapters::control::ControlTable;
+use esclusa_adapters::journal::Journal;
+use esclusa_adapters::ledger::LedgerTable;
+use esclusa_core::error::Failure;
+use esclusa_core::pipeline::{InvalidName, Region};
+use esclusa_core::task_definition::Home;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::arguments::Options;
+use crate::aws::{self, Caller};
+use crate::error::CommandError;
+
+/// An installation of Esclusa, as a command sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: SdkConfig,
+    intake_function: String,
+    pub(crate) journal: Journal,
+}
+
+impl Session {
+    pub(crate) fn new(config: &SdkConfig, options: &Options) -> Self {
+        let config = match &options.region {
+            Some(region) => config
+                .clone()
+                .into_builder()
+                .region(aws_config::Region::new(region.clone()))
+                .build(),
+            None => config.clone(),
+        };
+        Self {
+            journal: Journal::new(&config, &options.control_table, &options.ledger_table),
+            intake_function: options.intake_function.clone(),
+            config,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    pub(crate) fn control(&self) -> &ControlTable {
+        self.journal.control()
+    }
+
+    pub(crate) fn ledger(&self) -> &LedgerTable {
+        self.journal.ledger()
+    }
+
+    pub(crate) fn now(&self) -> Result<Timestamp, Failure> {
+        self.journal.clock().now()
+    }
+
+    /// The account and Region of the installation.
+    pub(crate) async fn home(&self) -> Result<Home, CommandError> {
+        let Some(region) = self.config.region() else {
+            return Err(CommandError::InvalidInput(
+                "no Region is configured: give `--region`".to_owned(),
+            ));
+        };
+        let invalid = |error: InvalidName| CommandError::InvalidInput(error.to_string());
+        let region: Region = region.as_ref().parse().map_err(invalid)?;
+        Ok(Home {
+            account: self.caller().await?.account.parse().map_err(invalid)?,
+            region,
+        })
+    }
+
+    pub(crate) async fn caller(&self) -> Result<Caller, Failure> {
+        aws::caller(&self.config).await
+    }
+
+    /// Sends a request to the `intake` function.
+    pub(crate) async fn request(&self, payload: &Value) -> Result<Value, Failure> {
+        aws::invoke(&self.config, &self.intake_function, payload).await
+    }
+
+    /// Lets time pass, by the clock of the configuration.
+    pub(crate) async fn pause(&self, duration: Duration) -> Result<(), Failure> {
+        let sleep: SharedAsyncSleep = self
+            .config
+            .sleep_impl()
+            .ok_or_else(|| Failure::defect("the configuration of the AWS SDK cannot wait"))?;
+        sleep.sleep(duration).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! How far a release has come, and what it waits for: since when, until when. Read from its rows; nothing is asked of AWS.
+
+use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind, ReleaseRow, StepRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::journal::Journal;
+use esclusa_core::error::Failure;
+use esclusa_core::protocol::Attempt;
+use esclusa_core::protocol::lock::{Lock, LockStatus};
+use esclusa_core::protocol::rendezvous::WaitStatus;
+use esclusa_core::verdict::{End, Mode, StepKind, StepOutcome};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::render::words;
+
+/// A release and its deployments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ReleaseSituation {
+    pub(crate) release_id: String,
+    pub(crate) application: String,
+    pub(crate) kind: ReleaseKind,
+    pub(crate) tag: String,
+    pub(crate) digest: String,
+    pub(crate) requested_by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) progress: Progress,
+    pub(crate) created_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) end: Option<End>,
+    /// In the order of promotion.
+    pub(crate) environments: Vec<EnvironmentSituation>,
+}
+
+/// A release in one of its environments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct EnvironmentSituation {
+    pub(crate) environment: String,
+    /// The last attempt; none before the release comes here.
+    pub(crate) deployment: Option<DeploymentSituation>,
+}
+
+/// One attempt to bring a release into an environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct DeploymentSituation {
+    pub(crate) deployment_id: String,
+    pub(crate) attempt: u32,
+    pub(crate) progress: Progress,
+    pub(crate) created_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) end: Option<End>,
+    pub(crate) steps: Vec<StepSituation>,
+    /// What it waits for now; empty while it works or is over.
+    pub(crate) waits: Vec<Wait>,
+}
+
+/// One attempt at one step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct StepSituation {
+    pub(crate) mode: Mode,
+    pub(crate) index: usize,
+    pub(crate) attempt: u32,
+    pub(crate) kind: StepKind,
+    pub(crate) name: String,
+    pub(crate) outcome: StepOutcome,
+    pub(crate) sentence: String,
+    pub(crate) resource_arn: Option<String>,
+    pub(crate) begun_at: Timestamp,
+    pub(crate) judged_at: Option<Timestamp>,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Wait {
+    /// In words, such as "for service `api` to be replaced".
+    pub(crate) what: String,
+    pub(crate) since: Timestamp,
+    /// When it gives up; none where that is not written down.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What is read of the row of a wait. The token in it is nobody's business here.
+#[derive(Debug, Deserialize)]
+struct OpenWait {
+    status: WaitStatus,
+    attempt: Attempt,
+    deadline: Timestamp,
+    deployment_id: String,
+}
+
+/// Reads how far a release has come.
+pub(crate) async fn release(journal: &Journal, release: &ReleaseRow) -> Result<ReleaseSituation, Failure> {
+    let mut environments = Vec::new();
+    for environment in &release.environments {
+        let row = journal.last_deployment(&release.release_id, environment).await?;
+        let deployment = match row {
+            Some(row) => Some(deployment(journal, &row.row).await?),
+            None => None,
+        };
+        environments.push(EnvironmentSituation {
+            environment: environment.clone(),
+            deployment,
+        });
+    }
+    Ok(ReleaseSituation {
+        release_id: release.release_id.clone(),
+        application: release.application.clone(),
+        kind: release.kind,
+        tag: release.tag.clone(),
+        digest: release.digest.clone(),
+        requested_by: release.requested_by.clone(),
+        reason: release.reason.clone(),
+        progress: release.progress,
+        created_at: release.created_at,
+        ended_at: release.ended_at,
+        end: release.end.clone(),
+        environments,
+    })
+}
+
+async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<DeploymentSituation, Failure> {
+    let mut rows: Vec<StepRow> = journal
+        .steps(&row.deployment_id)
+        .await?
+        .into_iter()
+        .map(|stored| stored.row)
+        .collect();
+    rows.sort_by_key(|row| row.record.step);
+    let waits = match row.progress {
+        Progress::Ended => Vec::new(),
+        Progress::Claimed | Progress::Started if row.fences.is_empty() => lock_waits(journal, row).await?,
+        Progress::Claimed | Progress::Started => step_waits(journal, &row.deployment_id, &rows).await?,
+    };
+    Ok(DeploymentSituation {
+        deployment_id: row.deployment_id.clone(),
+        attempt: row.attempt,
+        progress: row.progress,
+        created_at: row.created_at,
+        ended_at: row.ended_at,
+        end: row.end.clone(),
+        steps: rows.into_iter().map(StepSituation::from).collect(),
+        waits,
+    })
+}
+
+impl From<StepRow> for StepSituation {
+    fn from(row: StepRow) -> Self {
+        Self {
+            mode: row.record.step.mode,
+            index: row.record.step.index,
+            attempt: row.record.step.attempt,
+            kind: row.kind,
+            name: row.name,
+            outcome: row.record.outcome,
+            sentence: row.record.sentence,
+            resource_arn: row.resource_arn,
+            begun_at: row.begun_at,
+            judged_at: row.judged_at,
+        }
+    }
+}
+
+/// The locks that others have.
+async fn lock_waits(journal: &Journal, row: &DeploymentRow) -> Result<Vec<Wait>, Failure> {
+    let mut waits = Vec::new();
+    for name in &row.locks {
+        let stored: Option<Stored<Lock>> = journal.control().get(&Key::lock(name)).await?;
+        let Some(lock) = stored.map(|stored| stored.row) else {
+            continue;
+        };
+        let holder = lock.deployment_id.as_deref().unwrap_or("nobody");
+        if holder == row.deployment_id {
+            continue;
+        }
+        let what = match lock.status {
+            LockStatus::Free => continue,
+            LockStatus::Held => format!("for lock `{name}`, which deployment `{holder}` holds"),
+            LockStatus::Quarantined => {
+                format!(
+                    "for lock `{name}`, which is quarantined: look at the environment, then run `esclusa locks release {name} --reason …`"
+                )
+            }
+        };
+        waits.push(Wait {
+            what,
+            since: lock.since,
+            until: None,
+        });
+    }
+    Ok(waits)
+}
+
+/// The ends of resources that states of this deployment wait for.
+async fn step_waits(journal: &Journal, deployment_id: &str, rows: &[StepRow]) -> Result<Vec<Wait>, Failure> {
+    let mut waits = Vec::new();
+    for row in rows.iter().filter(|row| row.judged_at.is_none()) {
+        let Some(resource) = &row.resource_arn else { continue };
+        let open: Vec<(String, Stored<OpenWait>)> = journal
+            .control()
+            .list(&Key::resource_rows(resource), Key::WAIT_PREFIX)
+            .await?;
+        let ours = open.into_iter().map(|(_, stored)| stored.row);
+        for wait in ours.filter(|wait| wait.status == WaitStatus::Open && wait.deployment_id == deployment_id) {
+            let what = match row.kind {
+                StepKind::Task => format!("for task `{}` to stop", row.name),
+                StepKind::Service => format!("for the rollout of service `{}`", row.name),
+            };
+            waits.push(Wait {
+                what,
+                since: wait.attempt.entered_at,
+                until: Some(wait.deadline),
+            });
+        }
+    }
+    Ok(waits)
+}
+
+impl ReleaseSituation {
+    /// What goes on at the moment, as one line for each environment that has something to say.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        if self.progress == Progress::Claimed {
+            return vec![format!(
+                "claimed {}, its execution is not at work yet",
+                words::time(self.created_at)
+            )];
+        }
+        self.environments
+            .iter()
+            .filter_map(EnvironmentSituation::line)
+            .collect()
+    }
+}
+
+impl EnvironmentSituation {
+    fn line(&self) -> Option<String> {
+        let deployment = self.deployment.as_ref()?;
+        Some(format!("{}: {}", self.environment, deployment.sentence()))
+    }
+}
+
+impl DeploymentSituation {
+    /// What goes on at the moment.
+    pub(crate) fn sentence(&self) -> String {
+        if let Some(end) = &self.end {
+            return format!("{} ({}), effect {}", end.verdict, end.reason, end.effect);
+        }
+        if !self.waits.is_empty() {
+            let waits: Vec<String> = self.waits.iter().map(Wait::sentence).collect();
+            return format!("{}waits {}", self.way(), waits.join("; "));
+        }
+        match (self.progress, self.steps.last()) {
+            (Progress::Claimed, _) => "planned, takes its locks".to_owned(),
+            (_, None) => "plans again under its locks and registers task definitions".to_owned(),
+            (_, Some(step)) => format!("{}{}", self.way(), step.sentence()),
+        }
+    }
+
+    fn way(&self) -> &'static str {
+        let is_way_back = self.steps.iter().any(|step| step.mode == Mode::WayBack);
+        if is_way_back { "goes back, " } else { "" }
+    }
+}
+
+impl StepSituation {
+    /// The step and what became of it.
+    pub(crate) fn sentence(&self) -> String {
+        let kind = match self.kind {
+            StepKind::Task => "task",
+            StepKind::Service => "service",
+        };
+        let attempt = if self.attempt > 1 {
+            format!(" (attempt {})", self.attempt)
+        } else {
+            String::new()
+        };
+        let outcome = match self.outcome {
+            StepOutcome::Begun => "begun",
+            StepOutcome::Done => "done",
+            StepOutcome::NeverStarted => "never started",
+            StepOutcome::Failed => "failed",
+            StepOutcome::Reverted => "rolled back by ECS",
+            StepOutcome::Foreign => "changed by somebody else",
+            StepOutcome::Unknown => "unknown effect",
+        };
+        let sentence = if self.sentence.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.sentence)
+        };
+        format!("{kind} `{}`{attempt} {outcome}{sentence}", self.name)
+    }
+}
+
+impl Wait {
+    /// What is waited for, since when and until when.
+    pub(crate) fn sentence(&self) -> String {
+        let until = self
+            .until
+            .map(|until| format!(", until {} at the latest", words::time(until)));
+        format!(
+            "{} since {}{}",
+            self.what,
+            words::time(self.since),
+            until.unwrap_or_default()
+        )
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-21T{text}Z").parse().unwrap()
+    }
+
+    pub(crate) fn step(kind: StepKind, name: &str, outcome: StepOutcome, sentence: &str) -> StepSituation {
+        StepSituation {
+            mode: Mode::Forward,
+            index: 0,
+            attempt: 1,
+            kind,
+            name: name.to_owned(),
+            outcome,
+            sentence: sentence.to_owned(),
+            resource_arn: None,
+            begun_at: at("14:05:07"),
+            judged_at: None,
+        }
+    }
+
+    pub(crate) fn deployment(steps: Vec<StepSituation>, waits: Vec<Wait>) -> DeploymentSituation {
+        DeploymentSituation {
+            deployment_id: "shop-0f0f0f0f0f0f0f0f0f0f-develop-1".to_owned(),
+            attempt: 1,
+            progress: Progress::Started,
+            created_at: at("14:05:00"),
+            ended_at: None,
+            end: None,
+            steps,
+            waits,
+        }
+    }
+
+    #[test]
+    fn a_deployment_says_what_it_waits_for_since_when_and_until_when() {
+        let wait = Wait {
+            what: "for the rollout of service `api`".to_owned(),
+            since: at("14:06:00"),
+            until: Some(at("14:36:00")),
+        };
+        let migrated = step(StepKind::Task, "migrate", StepOutcome::Done, "exit code 0");
+        let rolling = step(StepKind::Service, "api", StepOutcome::Begun, "");
+        let back = StepSituation {
+            mode: Mode::WayBack,
+            ..rolling.clone()
+        };
+        let sentences = [
+            deployment(vec![], vec![]),
+            deployment(vec![migrated.clone()], vec![]),
+            deployment(vec![migrated.clone(), rolling], vec![wait.clone()]),
+            deployment(vec![migrated, back], vec![wait]),
+        ];
+        insta::assert_snapshot!(sentences.map(|deployment| deployment.sentence()).join("\n"));
+    }
+}

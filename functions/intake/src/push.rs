@@ -1,0 +1,270 @@
+//! From a push event to a release, or to a recorded reason why not.
+
+use esclusa_adapters::control::rows::{IgnoredEventRow, Progress, ReleaseKind, ReleaseRow, RepositoryRow, SeenTagRow};
+use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
+use esclusa_adapters::ecr::{self, Image, Lookup};
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_core::canonical::sha256_hex;
+use esclusa_core::error::Failure;
+use esclusa_core::identity::{FoundBy, PushIdentity, PushObservation, PushSeen, observe_push};
+use esclusa_core::image;
+use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
+use esclusa_core::pipeline::{AccountId, Digest, Pipeline, Region, RepositoryName, Tag, Trigger};
+use esclusa_core::tags::TagRules;
+use esclusa_events::{EcrAction, EcrImageAction, EcrResult};
+use esclusa_events::Envelope;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Intake};
+
+/// How long it is remembered that an event starts nothing: longer than any event is delivered again.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// How often a decision is taken again when another one about the same tag was faster.
+const TRIES: usize = 5;
+
+/// A push that is formally right, of a tag in this account and Region.
+#[derive(Debug)]
+struct Push {
+    account: AccountId,
+    region: Region,
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+    at: Timestamp,
+}
+
+impl Push {
+    fn repository_key(&self) -> Repository<'_> {
+        Repository { account: self.account.as_str(), region: self.region.as_str(), name: self.repository.as_str() }
+    }
+}
+
+impl Intake {
+    pub(crate) async fn pushed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
+        let push = match self.read(envelope)? {
+            Ok(push) => push,
+            Err(reason) => return self.ignore(envelope, &reason).await,
+        };
+        let owner: Option<Stored<RepositoryRow>> = self.control().get(&Key::repository(push.repository_key())).await?;
+        let Some(owner) = owner else {
+            return self.ignore(envelope, "the repository belongs to no pipeline").await;
+        };
+        let (version, pipeline) = self.current_pipeline(&owner.row.application).await?;
+        let environments = match environments_for(&pipeline, &push.tag)? {
+            Ok(environments) => environments,
+            Err(reason) => return self.ignore(envelope, &reason).await,
+        };
+        for _ in 0..TRIES {
+            let tag_key = Key::tag(push.repository_key(), push.tag.as_str());
+            // The row first, the registry second: what the registry says is then never older than the row.
+            let seen: Option<Stored<SeenTagRow>> = self.control().get(&tag_key).await?;
+            let (image, registry_digest) = match self.registry(&push).await? {
+                Ok(found) => found,
+                Err(reason) => return self.ignore(envelope, &reason).await,
+            };
+            let observed = PushSeen {
+                digest: push.digest.clone(),
+                event_time: push.at,
+                pushed_at: image.pushed_at.unwrap_or(push.at),
+                registry_digest,
+                found_by: FoundBy::Event,
+            };
+            match observe_push(seen.as_ref().map(|seen| &seen.row.tag), &observed) {
+                PushObservation::Late(reason) => return self.ignore(envelope, &reason.to_string()).await,
+                PushObservation::Duplicate => {
+                    let Some(seen) = seen else {
+                        return Err(Failure::defect("a push is a duplicate of nothing"));
+                    };
+                    return self.repeated(&seen.row.release_id).await;
+                }
+                PushObservation::Accepted(tag) => {
+                    let identity = PushIdentity {
+                        account: push.account.clone(),
+                        region: push.region.clone(),
+                        repository: push.repository.clone(),
+                        tag: push.tag.clone(),
+                        generation: tag.generation,
+                        application: pipeline.application.clone(),
+                    };
+                    let release = ReleaseRow {
+                        release_id: identity.release_id().to_string(),
+                        application: pipeline.application.to_string(),
+                        kind: ReleaseKind::Push,
+                        image: owner.row.image.clone(),
+                        account: push.account.to_string(),
+                        region: push.region.to_string(),
+                        repository: push.repository.to_string(),
+                        digest: push.digest.to_string(),
+                        tag: push.tag.to_string(),
+                        generation: Some(tag.generation),
+                        environments: environments.clone(),
+                        pipeline_version: version,
+                        target_release: None,
+                        requested_by: format!("push of event {}", envelope.id),
+                        reason: None,
+                        progress: Progress::Claimed,
+                        created_at: self.journal.clock().now()?,
+                        ended_at: None,
+                        end: None,
+                    };
+                    let row = SeenTagRow { tag, release_id: release.release_id.clone() };
+                    let commit = Commit::new()
+                        .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
+                        .record(&chain(envelope), received(envelope, &release)?);
+                    if let Some(answer) = self.claim(&release, claimed(&release)?, commit).await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+        Err(Failure::conflict(format!("tag `{}` is being moved by others", push.tag)))
+    }
+
+    /// What the event says, or why it is no push for us. Only what cannot be named in a record is an error.
+    fn read(&self, envelope: &Envelope<EcrImageAction>) -> Result<Result<Push, String>, Failure> {
+        let detail = &envelope.detail;
+        let invalid = |error: &dyn std::fmt::Display| Failure::invalid_input(format!("a push event cannot be read: {error}"));
+        // These three name the chain of the record.
+        let account: AccountId = envelope.account.parse().map_err(|error| invalid(&error))?;
+        let region: Region = envelope.region.parse().map_err(|error| invalid(&error))?;
+        let repository: RepositoryName = detail.repository_name.parse().map_err(|error| invalid(&error))?;
+        let push = || {
+            if account.as_str() != self.account {
+                return Err(format!("the event is of account `{account}`, and esclusa runs in `{}`", self.account));
+            }
+            if region.as_str() != self.region {
+                return Err(format!("the event is of region `{region}`, and esclusa runs in `{}`", self.region));
+            }
+            if detail.action_type != EcrAction::Push || detail.result != EcrResult::Success {
+                return Err(format!("`{}` with result `{}` is not a push", detail.action_type.as_str(), detail.result.as_str()));
+            }
+            let Some(tag) = &detail.image_tag else { return Err("the image was pushed without a tag".to_owned()) };
+            let tag = tag.parse::<Tag>().map_err(|error| error.to_string())?;
+            let Some(digest) = &detail.image_digest else { return Err("the event names no digest".to_owned()) };
+            let digest = digest.parse::<Digest>().map_err(|error| error.to_string())?;
+            let at = envelope.time.ok_or_else(|| "the event has no time".to_owned())?;
+            Ok((tag, digest, at))
+        };
+        Ok(push().map(|(tag, digest, at)| Push { account: account.clone(), region: region.clone(), repository: repository.clone(), tag, digest, at }))
+    }
+
+    /// The image in the registry, and what the tag points to now; or why there is nothing to deploy.
+    async fn registry(&self, push: &Push) -> Result<Result<(Image, Option<Digest>), String>, Failure> {
+        let repository = ecr::Repository { account: push.account.to_string(), name: push.repository.to_string() };
+        let image = match self.images.by_digest(&repository, push.digest.as_str()).await? {
+            Lookup::Found(image) => image,
+            Lookup::ImageNotFound | Lookup::RepositoryNotFound => return Ok(Err("the image is gone".to_owned())),
+        };
+        if let Err(reason) = image::deployable(image.manifest_media_type.as_deref(), image.artifact_media_type.as_deref(), image.status.as_deref()) {
+            return Ok(Err(reason));
+        }
+        let current = match self.images.by_tag(&repository, push.tag.as_str()).await? {
+            Lookup::Found(current) => Some(current.digest.parse::<Digest>().map_err(|error| Failure::transient(error.to_string()))?),
+            Lookup::ImageNotFound | Lookup::RepositoryNotFound => None,
+        };
+        Ok(Ok((image, current)))
+    }
+
+    /// A push that was seen before: its release may have been claimed by a run that died before the start.
+    async fn repeated(&self, release_id: &str) -> Result<Value, Failure> {
+        let release = self.journal.release(release_id).await?;
+        match release.row.progress {
+            Progress::Claimed => self.start_release(release_id).await,
+            Progress::Started | Progress::Ended => Ok(json!({"releaseId": release_id, "duplicate": true})),
+        }
+    }
+
+    /// Records once that an event starts nothing, and why.
+    async fn ignore(&self, envelope: &Envelope<EcrImageAction>, reason: &str) -> Result<Value, Failure> {
+        let now = self.journal.clock().now()?;
+        let expires_at = now.saturating_add(REMEMBERED).unwrap_or(Timestamp::MAX).as_second();
+        let row = IgnoredEventRow { reason: reason.to_owned(), expires_at };
+        let key = Key::ignored_event(&sha256_hex(envelope.id.as_bytes()));
+        let mut draft = Draft::new(RecordKind::PushIgnored, ACTOR, event_body(envelope, &json!({"reason": reason}))?);
+        draft.digest.clone_from(&envelope.detail.image_digest);
+        let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?).record(&chain(envelope), draft);
+        match self.journal.commit(commit).await? {
+            // The same event was recorded before.
+            Committed::Lost(_) | Committed::Written(_) => {}
+            fenced @ Committed::FencedOut(_) => {
+                fenced.or_failure()?;
+            }
+        }
+        tracing::info!(reason, repository = envelope.detail.repository_name, "a push starts no release");
+        Ok(json!({"ignored": reason}))
+    }
+}
+
+/// The environments that a pushed tag goes to, in order; or why there is none.
+fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
+    let (mut environments, mut refused) = (Vec::new(), Vec::new());
+    for environment in pipeline.environments.iter().filter(|environment| environment.trigger == Trigger::Push) {
+        let rules = TagRules::new(&environment.tags)
+            .map_err(|error| Failure::defect(format!("the tag policy of `{}` cannot be read: {error}", environment.name)))?;
+        let decision = rules.decide(tag);
+        if decision.is_allowed() {
+            environments.push(environment.name.to_string());
+        } else {
+            refused.push(format!("`{}`: {decision}", environment.name));
+        }
+    }
+    if !environments.is_empty() {
+        return Ok(Ok(environments));
+    }
+    Ok(Err(if refused.is_empty() {
+        "no environment of the pipeline takes pushes".to_owned()
+    } else {
+        format!("no environment takes tag `{tag}`: {}", refused.join("; "))
+    }))
+}
+
+fn chain(envelope: &Envelope<EcrImageAction>) -> Chain {
+    Chain::repository(&envelope.account, &envelope.region, &envelope.detail.repository_name)
+}
+
+fn received(envelope: &Envelope<EcrImageAction>, release: &ReleaseRow) -> Result<Draft, Failure> {
+    let facts = json!({"release": release.release_id, "generation": release.generation});
+    Ok(Draft {
+        application: Some(release.application.clone()),
+        digest: Some(release.digest.clone()),
+        release_id: Some(release.release_id.clone()),
+        ..Draft::new(RecordKind::PushReceived, ACTOR, event_body(envelope, &facts)?)
+    })
+}
+
+/// The record by which a release begins.
+pub(crate) fn claimed(release: &ReleaseRow) -> Result<Draft, Failure> {
+    esclusa_adapters::acts::Subject::release(release).draft(
+        RecordKind::ReleaseClaimed,
+        ACTOR,
+        &json!({
+            "kind": release.kind,
+            "image": release.image,
+            "repository": format!("{}/{}/{}", release.account, release.region, release.repository),
+            "digest": release.digest,
+            "tag": release.tag,
+            "generation": release.generation,
+            "environments": release.environments,
+            "pipelineVersion": release.pipeline_version,
+            "targetRelease": release.target_release,
+            "requestedBy": release.requested_by,
+            "reason": release.reason,
+        }),
+    )
+}
+
+fn event_body(envelope: &Envelope<EcrImageAction>, facts: &Value) -> Result<Body, Failure> {
+    let detail = &envelope.detail;
+    Body::new(&json!({
+        "event": envelope.id,
+        "eventTime": envelope.time,
+        "repository": detail.repository_name,
+        "tag": detail.image_tag,
+        "digest": detail.image_digest,
+        "action": detail.action_type,
+        "result": detail.result,
+        "facts": facts,
+    }))
+}

@@ -1,0 +1,178 @@
+//! From the wish of a person to a release: a version into one environment, or the way back in one.
+
+use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::ecr::{self, Lookup};
+use esclusa_adapters::journal::Commit;
+use esclusa_core::error::Failure;
+use esclusa_core::identity::{RequestIdentity, RequestKind};
+use esclusa_core::pipeline::{Digest, EnvironmentName, Pipeline, Tag};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Intake;
+use crate::push::claimed;
+
+/// How many releases back a rollback looks for another version.
+const HISTORY: usize = 50;
+
+/// What a person asks for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReleaseRequest {
+    kind: RequestKind,
+    application: String,
+    environment: String,
+    /// The key of the image; needed where the application has several.
+    #[serde(default)]
+    image: Option<String>,
+    #[serde(default)]
+    tag: Option<String>,
+    #[serde(default)]
+    digest: Option<String>,
+    /// For a rollback: where to.
+    #[serde(default)]
+    target_release: Option<String>,
+    request_id: String,
+    requested_by: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// The image that a request means.
+struct Chosen {
+    image: String,
+    account: String,
+    region: String,
+    repository: String,
+    digest: String,
+    tag: String,
+    target_release: Option<String>,
+}
+
+impl Intake {
+    pub(crate) async fn requested(&self, request: &ReleaseRequest) -> Result<Value, Failure> {
+        let (version, pipeline) = self.current_pipeline(&request.application).await?;
+        let environment = environment(&pipeline, &request.environment)?;
+        let chosen = match request.kind {
+            RequestKind::Deploy => self.version(&pipeline, request).await?,
+            RequestKind::Rollback => self.earlier(request).await?,
+        };
+        let identity = RequestIdentity {
+            kind: request.kind,
+            application: pipeline.application.clone(),
+            environment,
+            digest: chosen.digest.parse().map_err(|error| Failure::refused(format!("{error}")))?,
+            request_id: request.request_id.clone(),
+        };
+        let release = ReleaseRow {
+            release_id: identity.release_id().to_string(),
+            application: pipeline.application.to_string(),
+            kind: match request.kind {
+                RequestKind::Deploy => ReleaseKind::Deploy,
+                RequestKind::Rollback => ReleaseKind::Rollback,
+            },
+            image: chosen.image,
+            account: chosen.account,
+            region: chosen.region,
+            repository: chosen.repository,
+            digest: chosen.digest,
+            tag: chosen.tag,
+            generation: None,
+            environments: vec![request.environment.clone()],
+            pipeline_version: version,
+            target_release: chosen.target_release,
+            requested_by: request.requested_by.clone(),
+            reason: request.reason.clone(),
+            progress: Progress::Claimed,
+            created_at: self.journal.clock().now()?,
+            ended_at: None,
+            end: None,
+        };
+        let answer = self.claim(&release, claimed(&release)?, Commit::new()).await?;
+        answer.ok_or_else(|| Failure::conflict("the release is being written by others"))
+    }
+
+    /// The digest that a tag points to now; from here on only the digest counts.
+    async fn version(&self, pipeline: &Pipeline, request: &ReleaseRequest) -> Result<Chosen, Failure> {
+        let (key, image) = match &request.image {
+            Some(name) => pipeline.images.iter().find(|(key, _)| key.as_str() == name),
+            None if pipeline.images.len() == 1 => pipeline.images.first(),
+            None => None,
+        }
+        .ok_or_else(|| {
+            let keys: Vec<String> = pipeline.images.keys().map(|key| format!("`{key}`")).collect();
+            Failure::refused(format!("name one of the images of `{}` with `--image`: {}", request.application, keys.join(", ")))
+        })?;
+        let account = image.account.as_ref().map_or(self.account.as_str(), |account| account.as_str());
+        let region = image.region.as_ref().map_or(self.region.as_str(), |region| region.as_str());
+        let repository = ecr::Repository { account: account.to_owned(), name: image.repository.to_string() };
+        let refused = |what: String| Failure::refused(format!("{what} in repository `{}`: push it first", image.repository));
+        let (found, tag) = match (&request.digest, &request.tag) {
+            (Some(digest), tag) => {
+                let digest: Digest = digest.parse().map_err(|error| Failure::refused(format!("{error}")))?;
+                let lookup = self.images.by_digest(&repository, digest.as_str()).await?;
+                (lookup, tag.clone().unwrap_or_else(|| digest.to_string()))
+            }
+            (None, Some(tag)) => {
+                let tag: Tag = tag.parse().map_err(|error| Failure::refused(format!("{error}")))?;
+                (self.images.by_tag(&repository, tag.as_str()).await?, tag.to_string())
+            }
+            (None, None) => return Err(Failure::refused("name a tag or a digest to deploy")),
+        };
+        let Lookup::Found(found) = found else { return Err(refused(format!("there is no image `{tag}`"))) };
+        Ok(Chosen {
+            image: key.to_string(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            repository: image.repository.to_string(),
+            digest: found.digest,
+            tag,
+            target_release: None,
+        })
+    }
+
+    /// The release to go back to: the one that is named, or the last one that ran here with other images.
+    async fn earlier(&self, request: &ReleaseRequest) -> Result<Chosen, Failure> {
+        let ReleaseRequest { application, environment, .. } = request;
+        let current: Option<Stored<EnvironmentRow>> = self.control().get(&Key::environment(application, environment)).await?;
+        let rows = Key::environment_rows(application, environment);
+        let history: Vec<(String, Stored<EnvironmentRow>)> =
+            self.control().latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
+        let history: Vec<EnvironmentRow> = history.into_iter().map(|(_, stored)| stored.row).collect();
+        let target = match &request.target_release {
+            Some(target) => history.iter().find(|row| row.release_id == *target),
+            None => current.as_ref().and_then(|current| before(&history, &current.row)),
+        };
+        let target = target.ok_or_else(|| {
+            Failure::refused(match &request.target_release {
+                Some(target) => format!("release `{target}` was never verified in `{environment}`: choose one of `esclusa status {application} {environment}`"),
+                None => format!("nothing else was ever verified in `{environment}`: there is nothing to go back to"),
+            })
+        })?;
+        let release = self.journal.release(&target.release_id).await?.row;
+        Ok(Chosen {
+            image: release.image,
+            account: release.account,
+            region: release.region,
+            repository: release.repository,
+            digest: release.digest,
+            tag: release.tag,
+            target_release: Some(target.release_id.clone()),
+        })
+    }
+}
+
+/// The last release that ran before the images of `current` first did: going back twice goes back two releases, and never forth.
+fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow) -> Option<&'a EnvironmentRow> {
+    let first = history.iter().rposition(|row| row.digests == current.digests)?;
+    history.get(first.saturating_add(1))
+}
+
+fn environment(pipeline: &Pipeline, name: &str) -> Result<EnvironmentName, Failure> {
+    let found = pipeline.environments.iter().find(|environment| environment.name.as_str() == name);
+    found.map(|environment| environment.name.clone()).ok_or_else(|| {
+        let names: Vec<String> = pipeline.environments.iter().map(|environment| format!("`{}`", environment.name)).collect();
+        Failure::refused(format!("`{}` has no environment `{name}`, only {}", pipeline.application, names.join(", ")))
+    })
+}

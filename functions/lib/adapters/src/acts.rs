@@ -1,0 +1,260 @@
+//! Acts on the outside world: announced before, settled after, and fenced.
+
+use std::collections::BTreeMap;
+
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
+use esclusa_core::protocol::intent::{self, Intent, IntentStatus};
+use esclusa_core::verdict::StepReference;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::control::rows::{DeploymentRow, ReleaseRow};
+use crate::control::{Change, Expected, Key, Stored};
+use crate::journal::{Commit, Committed, Fence, Journal};
+
+/// What records are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The chain they belong to.
+    pub chain: Chain,
+    /// The application.
+    pub application: String,
+    /// The environment, where it is one.
+    pub environment: Option<String>,
+    /// The digest of the release.
+    pub digest: Option<String>,
+    /// The release.
+    pub release_id: String,
+    /// The deployment, where it is one.
+    pub deployment_id: Option<String>,
+}
+
+impl Subject {
+    /// Records about a release.
+    #[must_use]
+    pub fn release(release: &ReleaseRow) -> Self {
+        Self {
+            chain: Chain::release(&release.release_id),
+            application: release.application.clone(),
+            environment: None,
+            digest: Some(release.digest.clone()),
+            release_id: release.release_id.clone(),
+            deployment_id: None,
+        }
+    }
+
+    /// Records about a deployment of a release.
+    #[must_use]
+    pub fn deployment(release: &ReleaseRow, deployment: &DeploymentRow) -> Self {
+        Self {
+            environment: Some(deployment.environment.clone()),
+            deployment_id: Some(deployment.deployment_id.clone()),
+            ..Self::release(release)
+        }
+    }
+
+    /// A draft about this subject.
+    ///
+    /// # Errors
+    /// `Defect` when the facts cannot be written down.
+    pub fn draft(&self, kind: RecordKind, actor: &str, facts: &Value) -> Result<Draft, Failure> {
+        Ok(Draft {
+            application: Some(self.application.clone()),
+            environment: self.environment.clone(),
+            digest: self.digest.clone(),
+            release_id: Some(self.release_id.clone()),
+            deployment_id: self.deployment_id.clone(),
+            ..Draft::new(kind, actor, Body::new(facts)?)
+        })
+    }
+}
+
+/// One act, as it is announced.
+#[derive(Debug, Clone)]
+pub struct Act<'a> {
+    /// What its records are about.
+    pub subject: &'a Subject,
+    /// Who acts, such as `esclusa/update`.
+    pub actor: &'static str,
+    /// The deployment that acts, with its locks.
+    pub deployment: &'a DeploymentRow,
+    /// The step it belongs to; none for a registration.
+    pub step: Option<StepReference>,
+    /// In IAM's spelling, such as `ecs:UpdateService`.
+    pub action: &'static str,
+    /// What it is aimed at.
+    pub target: String,
+    /// What will be asked for. No secret, and no value of an environment variable.
+    pub facts: Value,
+}
+
+/// The row of an intent, with when it was opened: a token of ECS does not live for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRow {
+    /// The intent.
+    #[serde(flatten)]
+    pub intent: Intent,
+    /// When it was announced.
+    pub opened_at: Timestamp,
+}
+
+/// The pointer by which the sweeper finds an open intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIntentRow {
+    /// The deployment.
+    pub deployment_id: String,
+    /// The intent.
+    pub intent_id: String,
+    /// When it was announced.
+    pub opened_at: Timestamp,
+}
+
+/// What announcing an act comes to.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "an act goes on only from here"]
+pub enum Announced {
+    /// It is announced for the first time: act.
+    Now,
+    /// It was announced before and nobody knows whether it was done: compare with the truth, then act.
+    Before {
+        /// When it was announced.
+        opened_at: Timestamp,
+    },
+    /// It was done, and this came of it: do not act.
+    Settled(Value),
+}
+
+impl Act<'_> {
+    /// The id of the announcement: the same for the same act of the same attempt.
+    #[must_use]
+    pub fn intent_id(&self) -> String {
+        intent::intent_id(&self.deployment.deployment_id, self.step, self.action, &self.target)
+    }
+
+    fn key(&self) -> Key {
+        Key::intent(&self.deployment.deployment_id, &self.intent_id())
+    }
+
+    fn open_key(&self) -> Key {
+        Key::open_intent(&self.deployment.deployment_id, &self.intent_id())
+    }
+}
+
+/// The locks of a deployment, as a commit must find them.
+#[must_use]
+pub fn fences(deployment: &DeploymentRow) -> Vec<Fence> {
+    fences_of(
+        &deployment.fences,
+        deployment.execution_arn.as_deref().unwrap_or_default(),
+    )
+}
+
+fn fences_of(fences: &BTreeMap<String, u64>, owner: &str) -> Vec<Fence> {
+    fences
+        .iter()
+        .map(|(lock, fence)| Fence {
+            lock: lock.clone(),
+            owner: owner.to_owned(),
+            fence: *fence,
+        })
+        .collect()
+}
+
+impl Journal {
+    /// Announces an act, or finds that it was announced before. No act without this.
+    ///
+    /// # Errors
+    /// `FenceLost` when a lock of the deployment is gone; otherwise those of [`Journal::commit`].
+    pub async fn announce(&self, act: &Act<'_>) -> Result<Announced, Failure> {
+        if let Some(stored) = self.control().get::<IntentRow>(&act.key()).await? {
+            return announced_before(&stored);
+        }
+        if act.deployment.fences.is_empty() {
+            return Err(Failure::fence_lost(format!(
+                "deployment `{}` holds no lock",
+                act.deployment.deployment_id
+            )));
+        }
+        let opened_at = self.clock().now()?;
+        let intent_id = act.intent_id();
+        let mut draft = act.subject.draft(
+            RecordKind::Intent,
+            act.actor,
+            &json!({"action": act.action, "target": act.target, "step": act.step, "facts": act.facts}),
+        )?;
+        draft.intent_id = Some(intent_id.clone());
+        let pointer = OpenIntentRow {
+            deployment_id: act.deployment.deployment_id.clone(),
+            intent_id,
+            opened_at,
+        };
+        let commit = Commit::new()
+            .fenced(fences(act.deployment))
+            .record(&act.subject.chain, draft)
+            .change(Change::put(act.open_key(), &pointer, Expected::Absent)?)
+            .change_with(|records| {
+                let intent = Intent {
+                    status: IntentStatus::Open,
+                    step: act.step,
+                    action: act.action.to_owned(),
+                    target: act.target.clone(),
+                    chain: act.subject.chain.clone(),
+                    sequence: records.last().map_or(0, |record| record.sequence),
+                    outcome: None,
+                };
+                Change::put(act.key(), &IntentRow { intent, opened_at }, Expected::Absent)
+            });
+        match self.commit(commit).await? {
+            // A run of the same act at the same time was faster.
+            Committed::Lost(_) => announced_before(&self.control().require::<IntentRow>(&act.key()).await?),
+            written => written.or_failure().map(|_| Announced::Now),
+        }
+    }
+
+    /// Writes down what came of an act, together with the rows that follow from it, and answers what is written: where that was done before, the
+    /// outcome from then.
+    ///
+    /// # Errors
+    /// `Conflict` when a row was not as expected; `Defect` when nobody announced the act; otherwise those of [`Journal::commit`].
+    pub async fn settle(&self, act: &Act<'_>, outcome: &Value, commit: Commit<'_>) -> Result<Value, Failure> {
+        let stored = self.control().require::<IntentRow>(&act.key()).await?;
+        if let Announced::Settled(recorded) = announced_before(&stored)? {
+            return Ok(recorded);
+        }
+        let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())? else {
+            return Ok(outcome.clone());
+        };
+        let mut draft = act.subject.draft(
+            RecordKind::Outcome,
+            act.actor,
+            &json!({"action": act.action, "target": act.target, "step": act.step, "outcome": outcome}),
+        )?;
+        draft.intent_id = Some(act.intent_id());
+        let row = IntentRow {
+            intent: write.row,
+            opened_at: stored.row.opened_at,
+        };
+        let mut commit = commit.record(&act.subject.chain, draft).change(Change::put(
+            act.key(),
+            &row,
+            Expected::Revision(stored.revision),
+        )?);
+        if let Some(pointer) = self.control().get::<OpenIntentRow>(&act.open_key()).await? {
+            commit = commit.change(Change::delete(act.open_key(), pointer.revision));
+        }
+        self.commit(commit).await?.or_failure().map(|_| outcome.clone())
+    }
+}
+
+fn announced_before(stored: &Stored<IntentRow>) -> Result<Announced, Failure> {
+    match &stored.row.intent.outcome {
+        None => Ok(Announced::Before {
+            opened_at: stored.row.opened_at,
+        }),
+        Some(outcome) => serde_json::from_str(outcome)
+            .map(Announced::Settled)
+            .map_err(|error| Failure::defect(format!("the outcome of an act is not JSON: {error}"))),
+    }
+}

@@ -1,0 +1,295 @@
+//! The rows of the control table that belong to no protocol of their own. Lock, waiter, inbox, intent and tag rows are types of
+//! [`esclusa_core::protocol`] and [`esclusa_core::identity`], because their transitions are.
+
+use std::collections::BTreeMap;
+
+use esclusa_core::identity::TagRow;
+use esclusa_core::ledger::Head;
+use esclusa_core::plan::VerifiedRevision;
+use esclusa_core::service_deployment::Proof;
+use esclusa_core::verdict::{End, StepKind, StepRecord};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An immutable version of an application's pipeline file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineVersionRow {
+    /// The application.
+    pub application: String,
+    /// From 1, without gaps.
+    pub version: u32,
+    /// The file as it was applied.
+    pub text: String,
+    /// The task-definition files that it refers to, by path, as JSON text.
+    pub files: BTreeMap<String, String>,
+    /// Hexadecimal SHA-256 over text and files.
+    pub sha256: String,
+    /// When it was applied.
+    pub applied_at: Timestamp,
+    /// Who applied it, as an ARN where AWS told.
+    pub applied_by: String,
+}
+
+/// Which version of a pipeline file new releases use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineCurrentRow {
+    /// The application.
+    pub application: String,
+    /// The version in force.
+    pub version: u32,
+    /// Its hash.
+    pub sha256: String,
+    /// Since when.
+    pub applied_at: Timestamp,
+}
+
+/// The application, and its image, that a repository's pushes belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryRow {
+    /// The application.
+    pub application: String,
+    /// The key of the image in the pipeline file.
+    pub image: String,
+}
+
+/// What a tag pointed to when it was last seen to move, and the release that followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenTagRow {
+    /// The push.
+    #[serde(flatten)]
+    pub tag: TagRow,
+    /// Its release.
+    pub release_id: String,
+}
+
+/// Says that an event was looked at and starts nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredEventRow {
+    /// Why.
+    pub reason: String,
+    /// When DynamoDB may remove the row, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// What a release was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseKind {
+    /// A pushed image.
+    Push,
+    /// A person chose a version.
+    Deploy,
+    /// A person chose to go back.
+    Rollback,
+}
+
+impl ReleaseKind {
+    /// The word used in rows, records and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// How far a release or a deployment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Progress {
+    /// Written down; its execution may not have been started yet.
+    Claimed,
+    /// Its execution is at work.
+    Started,
+    /// It has a verdict.
+    Ended,
+}
+
+/// A release, with everything that was known when it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRow {
+    /// The id, which is also its execution's name.
+    pub release_id: String,
+    /// The application.
+    pub application: String,
+    /// What was asked for.
+    pub kind: ReleaseKind,
+    /// The key of the image in the pipeline file.
+    pub image: String,
+    /// The account of the image's repository.
+    pub account: String,
+    /// The Region of the image's repository.
+    pub region: String,
+    /// The image's repository.
+    pub repository: String,
+    /// The digest, the only name of the image from here on.
+    pub digest: String,
+    /// The tag under which it was pushed or asked for: a label only.
+    pub tag: String,
+    /// The generation of the tag, for a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The environments to go through, in order.
+    pub environments: Vec<String>,
+    /// The pipeline version that it started with.
+    pub pipeline_version: u32,
+    /// For a rollback, the release to go back to; the last verified one before the current when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_release: Option<String>,
+    /// Who asked: the event's id for a push, an ARN for a person.
+    pub requested_by: String,
+    /// Why, in the words of who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How far it has come.
+    pub progress: Progress,
+    /// When it was claimed.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// Says that the end of a release was anchored in the chain of its application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnchorRow {
+    /// The head of the release's chain, as it was anchored.
+    pub head: Head,
+}
+
+/// A pointer from a listing to a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasePointerRow {
+    /// The release.
+    pub release_id: String,
+}
+
+/// One attempt to bring a release into an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentRow {
+    /// The id, which is also its execution's name.
+    pub deployment_id: String,
+    /// The release it carries.
+    pub release_id: String,
+    /// The application.
+    pub application: String,
+    /// The environment.
+    pub environment: String,
+    /// From 1.
+    pub attempt: u32,
+    /// The hash of the plan that was gated.
+    pub plan_hash: String,
+    /// Whether that plan had nothing to do.
+    pub unchanged: bool,
+    /// How far it has come.
+    pub progress: Progress,
+    /// The locks it needs, by name: its environment's and those of the databases it migrates.
+    pub locks: Vec<String>,
+    /// The locks it holds, with the fence of each; empty before they are taken.
+    #[serde(default)]
+    pub fences: BTreeMap<String, u64>,
+    /// The execution that carries it, once it holds its locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_arn: Option<String>,
+    /// When its plan was made.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// What is known about one attempt at one step of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// Task or service.
+    pub kind: StepKind,
+    /// The key of the task or service in the pipeline file.
+    pub name: String,
+    /// Which attempt, and what is known about it.
+    #[serde(flatten)]
+    pub record: StepRecord,
+    /// The ECS task, or the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_arn: Option<String>,
+    /// For a service, the deployment that the update started (`ecs-svc/…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecs_deployment_id: Option<String>,
+    /// For a service, the service deployment that the update started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_deployment_arn: Option<String>,
+    /// For a service, the task definition that was in force before: where the way back leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_task_definition_arn: Option<String>,
+    /// For a service, what its success rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// When it was begun.
+    pub begun_at: Timestamp,
+    /// When it was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<Timestamp>,
+}
+
+/// The plan that a deployment carries out, as JSON text: it holds whole task definitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// The hash of the plan.
+    pub plan_hash: String,
+    /// The plan.
+    pub plan: String,
+}
+
+/// The steps of a way back, as JSON text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayBackRow {
+    /// A list of planned steps.
+    pub steps: String,
+}
+
+/// The task definition that stands for one entry of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionRow {
+    /// The key in the pipeline file.
+    pub name: String,
+    /// `arn:…:task-definition/family:revision`.
+    pub task_definition_arn: String,
+    /// Whether this deployment registered it.
+    pub registered: bool,
+}
+
+/// A revision of a service that a deployment of ours proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedRow {
+    /// The task definition, its digests, its release and when it was proven.
+    #[serde(flatten)]
+    pub revision: VerifiedRevision,
+    /// The service revision that ECS made of it.
+    pub service_revision_arn: String,
+    /// The tag of the release: a label only.
+    pub tag: String,
+    /// The deployment that proved it.
+    pub deployment_id: String,
+}
+
+/// What an environment runs, as far as Esclusa brought it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentRow {
+    /// The release in force.
+    pub release_id: String,
+    /// The deployment that brought it.
+    pub deployment_id: String,
+    /// The digests in force by image key.
+    pub digests: BTreeMap<String, String>,
+    /// The tag of the release: a label only.
+    pub tag: String,
+    /// Since when.
+    pub since: Timestamp,
+}

@@ -1,0 +1,324 @@
+//! Reading images of ECR.
+
+use aws_config::SdkConfig;
+use aws_sdk_ecr::Client;
+use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
+use aws_sdk_ecr::types::{ImageDetail, ImageFailureCode, ImageIdentifier};
+use esclusa_core::error::Failure;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::sdk::{failure, timestamp};
+
+/// Manifests that can be deployed: images and indexes, of both standards.
+const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// A repository of one account, in the Region of the reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The twelve digits of the account.
+    pub account: String,
+    /// The repository's name.
+    pub name: String,
+}
+
+/// What was asked for and either is there or is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// It is there.
+    Found(T),
+    /// The repository has no such image.
+    ImageNotFound,
+    /// The account has no such repository.
+    RepositoryNotFound,
+}
+
+/// One image as ECR describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its digest, `sha256:…`.
+    pub digest: String,
+    /// The tags that point to it now.
+    pub tags: Vec<String>,
+    /// When it was pushed.
+    pub pushed_at: Option<Timestamp>,
+    /// The media type of its manifest.
+    pub manifest_media_type: Option<String>,
+    /// The media type of the artifact, which tells images from signatures and the like.
+    pub artifact_media_type: Option<String>,
+    /// `ACTIVE`, `ARCHIVED` or `ACTIVATING`; absent means `ACTIVE`.
+    pub status: Option<String>,
+}
+
+/// The manifest of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its media type.
+    pub media_type: String,
+    /// The images of an index, one per platform, without attestations; empty for the manifest of a single image.
+    pub platforms: Vec<PlatformImage>,
+}
+
+/// One image of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformImage {
+    /// Its digest.
+    pub digest: String,
+    /// The operating system, such as `linux`.
+    pub os: String,
+    /// The architecture, such as `arm64` or `amd64`.
+    pub architecture: String,
+}
+
+/// Reads images and manifests. Changes nothing.
+#[derive(Debug, Clone)]
+pub struct ImageReader {
+    client: Client,
+}
+
+impl ImageReader {
+    /// A reader in the Region of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// The image with that digest.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn by_digest(&self, repository: &Repository, digest: &str) -> Result<Lookup<Image>, Failure> {
+        self.describe(repository, ImageIdentifier::builder().image_digest(digest).build())
+            .await
+    }
+
+    /// The image that the tag points to now.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn by_tag(&self, repository: &Repository, tag: &str) -> Result<Lookup<Image>, Failure> {
+        self.describe(repository, ImageIdentifier::builder().image_tag(tag).build())
+            .await
+    }
+
+    async fn describe(&self, repository: &Repository, image: ImageIdentifier) -> Result<Lookup<Image>, Failure> {
+        const ACTION: &str = "ecr:DescribeImages";
+        let operation = self.client.describe_images().registry_id(&repository.account);
+        match operation
+            .repository_name(&repository.name)
+            .image_ids(image)
+            .send()
+            .await
+        {
+            Ok(answer) => match answer.image_details.unwrap_or_default().into_iter().next() {
+                Some(detail) => facts(ACTION, detail).map(Lookup::Found),
+                None => Ok(Lookup::ImageNotFound),
+            },
+            Err(error) => match error.as_service_error() {
+                Some(reason) if reason.is_image_not_found_exception() => Ok(Lookup::ImageNotFound),
+                Some(reason) if reason.is_repository_not_found_exception() => Ok(Lookup::RepositoryNotFound),
+                _ => Err(failure(ACTION, &error)),
+            },
+        }
+    }
+
+    /// The manifest with that digest: for an index, the platforms it has images for.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when ECR cannot hand the manifest out or it is none of an image.
+    pub async fn manifest(&self, repository: &Repository, digest: &str) -> Result<Lookup<Manifest>, Failure> {
+        const ACTION: &str = "ecr:BatchGetImage";
+        let operation = self.client.batch_get_image().registry_id(&repository.account);
+        let operation = operation.repository_name(&repository.name);
+        let operation = operation.image_ids(ImageIdentifier::builder().image_digest(digest).build());
+        let operation = operation.set_accepted_media_types(Some(ACCEPTED_MEDIA_TYPES.map(str::to_owned).to_vec()));
+        let answer = match operation.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let absent = error
+                    .as_service_error()
+                    .is_some_and(BatchGetImageError::is_repository_not_found_exception);
+                return if absent {
+                    Ok(Lookup::RepositoryNotFound)
+                } else {
+                    Err(failure(ACTION, &error))
+                };
+            }
+        };
+        if let Some(image) = answer.images.unwrap_or_default().into_iter().next() {
+            let text = image.image_manifest.unwrap_or_default();
+            return read_manifest(digest, &text, image.image_manifest_media_type).map(Lookup::Found);
+        }
+        match answer.failures.unwrap_or_default().into_iter().next() {
+            None => Ok(Lookup::ImageNotFound),
+            Some(reason) if reason.failure_code == Some(ImageFailureCode::ImageNotFound) => Ok(Lookup::ImageNotFound),
+            Some(reason) => {
+                let code = reason
+                    .failure_code
+                    .as_ref()
+                    .map_or("no reason", ImageFailureCode::as_str);
+                Err(Failure::refused(format!(
+                    "ecr does not hand out the manifest of `{digest}`: `{code}`"
+                )))
+            }
+        }
+    }
+}
+
+fn facts(action: &str, detail: ImageDetail) -> Result<Image, Failure> {
+    let digest = detail.image_digest;
+    let digest = digest.ok_or_else(|| Failure::transient(format!("the answer to `{action}` names no digest")))?;
+    Ok(Image {
+        digest,
+        tags: detail.image_tags.unwrap_or_default(),
+        pushed_at: detail.image_pushed_at.as_ref().and_then(timestamp),
+        manifest_media_type: detail.image_manifest_media_type,
+        artifact_media_type: detail.artifact_media_type,
+        status: detail.image_status.map(|status| status.as_str().to_owned()),
+    })
+}
+
+/// Reads a manifest of either standard; an index lists its images under `manifests`.
+fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result<Manifest, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        media_type: Option<String>,
+        #[serde(default)]
+        manifests: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        digest: String,
+        platform: Option<Platform>,
+    }
+    #[derive(Deserialize)]
+    struct Platform {
+        os: String,
+        architecture: String,
+    }
+    let document: Document = serde_json::from_str(text)
+        .map_err(|error| Failure::refused(format!("the manifest of `{digest}` is none of an image: {error}")))?;
+    let media_type = media_type.or(document.media_type).ok_or_else(|| {
+        Failure::refused(format!(
+            "the manifest of `{digest}` names no media type: push it again with a current builder"
+        ))
+    })?;
+    // Builders file attestations in the index as images for the platform `unknown/unknown`.
+    let platforms = document.manifests.into_iter().filter_map(|entry| {
+        let Platform { os, architecture } = entry.platform?;
+        (os != "unknown").then_some(PlatformImage {
+            digest: entry.digest,
+            os,
+            architecture,
+        })
+    });
+    Ok(Manifest {
+        media_type,
+        platforms: platforms.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Answer, Recorded};
+
+    const DIGEST: &str = "sha256:7f5b2640fe6fb4f46592dfd3410c4a79dac4f89e4782432e0378abcd1234";
+
+    fn repository() -> Repository {
+        Repository {
+            account: "123456789012".to_owned(),
+            name: "catalog".to_owned(),
+        }
+    }
+
+    fn reader(recorded: &Recorded) -> ImageReader {
+        ImageReader::new(&recorded.config())
+    }
+
+    #[tokio::test]
+    async fn an_image_is_described_with_every_fact_that_a_release_rests_on() {
+        let recorded = Recorded::new([Answer::json(
+            200,
+            &json!({"imageDetails": [{
+                "registryId": "123456789012", "repositoryName": "catalog", "imageDigest": DIGEST,
+                "imageTags": ["v1.2.3", "main-0a1b2c3"], "imagePushedAt": 1_793_620_800.5,
+                "imageManifestMediaType": "application/vnd.oci.image.index.v1+json", "imageStatus": "ARCHIVED",
+            }]}),
+        )]);
+        let Lookup::Found(image) = reader(&recorded).by_tag(&repository(), "v1.2.3").await.unwrap() else {
+            panic!("the image is there")
+        };
+        assert_eq!(image.digest, DIGEST);
+        assert_eq!(image.tags, ["v1.2.3", "main-0a1b2c3"]);
+        assert_eq!(image.pushed_at.unwrap().to_string(), "2026-11-02T12:00:00.5Z");
+        assert_eq!(image.status.as_deref(), Some("ARCHIVED"));
+        let sent = &recorded.requests()[0].body;
+        assert_eq!(sent["imageIds"], json!([{"imageTag": "v1.2.3"}]));
+        assert_eq!(sent["registryId"], "123456789012");
+    }
+
+    #[tokio::test]
+    async fn an_image_and_a_repository_that_do_not_exist_are_told_apart() {
+        let recorded = Recorded::new([
+            Answer::json(400, &json!({"__type": "ImageNotFoundException", "message": "no"})),
+            Answer::json(400, &json!({"__type": "RepositoryNotFoundException", "message": "no"})),
+        ]);
+        let reader = reader(&recorded);
+        assert_eq!(
+            reader.by_digest(&repository(), DIGEST).await.unwrap(),
+            Lookup::ImageNotFound
+        );
+        assert_eq!(
+            reader.by_digest(&repository(), DIGEST).await.unwrap(),
+            Lookup::RepositoryNotFound
+        );
+    }
+
+    #[tokio::test]
+    async fn an_index_names_its_platforms_and_not_its_attestations() {
+        let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            {"digest": "sha256:aa", "platform": {"os": "linux", "architecture": "arm64"}},
+            {"digest": "sha256:bb", "platform": {"os": "unknown", "architecture": "unknown"}},
+        ]});
+        let recorded = Recorded::new([
+            Answer::json(
+                200,
+                &json!({"images": [{"imageManifest": index.to_string()}], "failures": []}),
+            ),
+            Answer::json(
+                200,
+                &json!({"images": [], "failures": [{"failureCode": "ImageNotFound"}]}),
+            ),
+            Answer::json(200, &json!({"images": [], "failures": [{"failureCode": "KmsError"}]})),
+        ]);
+        let reader = reader(&recorded);
+        let Lookup::Found(manifest) = reader.manifest(&repository(), DIGEST).await.unwrap() else {
+            panic!("the manifest is there")
+        };
+        assert_eq!(manifest.platforms.len(), 1);
+        assert_eq!(manifest.platforms[0].architecture, "arm64");
+        assert_eq!(
+            reader.manifest(&repository(), DIGEST).await.unwrap(),
+            Lookup::ImageNotFound
+        );
+        assert!(
+            reader
+                .manifest(&repository(), DIGEST)
+                .await
+                .unwrap_err()
+                .message
+                .contains("`KmsError`")
+        );
+    }
+}

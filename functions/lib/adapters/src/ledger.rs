@@ -1,0 +1,166 @@
+//! Reading the ledger table. Records are written by the [`Journal`](crate::journal::Journal) alone, and never changed by anybody.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Chain, Record};
+use jiff::Timestamp;
+
+use crate::control::Item;
+use crate::sdk::failure;
+
+/// By what records are listed. Listings come from indexes, which lag; only [`LedgerTable::chain`] is evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing<'a> {
+    /// Records about an application.
+    Application(&'a str),
+    /// Records about an environment of an application.
+    Environment(&'a str, &'a str),
+    /// Records about an image digest.
+    Digest(&'a str),
+    /// Records of one day in UTC, as `2026-11-21`.
+    Day(&'a str),
+}
+
+impl Listing<'_> {
+    fn index(self) -> (&'static str, &'static str, String) {
+        match self {
+            Self::Application(application) => ("by_application", "application", application.to_owned()),
+            Self::Environment(application, environment) => (
+                "by_environment",
+                "environment_key",
+                format!("{application}/{environment}"),
+            ),
+            Self::Digest(digest) => ("by_digest", "digest", digest.to_owned()),
+            Self::Day(day) => ("by_day", "day", day.to_owned()),
+        }
+    }
+}
+
+/// A span of time, both ends included and both optional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+}
+
+/// Reads the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerTable {
+    client: Client,
+    table: String,
+}
+
+impl LedgerTable {
+    /// The table of this name.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: &str) -> Self {
+        Self {
+            client: Client::new(config),
+            table: table.to_owned(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.table
+    }
+
+    /// Every record of a chain, in order, strongly consistent.
+    ///
+    /// # Errors
+    /// `Transient` or `AccessDenied` from DynamoDB; `Defect` for an item that is no record.
+    pub async fn chain(&self, chain: &Chain) -> Result<Vec<Record>, Failure> {
+        let mut records = Vec::new();
+        let mut from = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .key_condition_expression("#chain = :chain")
+                .expression_attribute_names("#chain", "chain")
+                .expression_attribute_values(":chain", AttributeValue::S(chain.to_string()))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| failure("dynamodb:Query", &error))?;
+            for item in answer.items.unwrap_or_default() {
+                records.push(record(item)?);
+            }
+            from = answer.last_evaluated_key;
+            if from.is_none() {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// The newest records of a listing, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of [`LedgerTable::chain`].
+    pub async fn list(&self, listing: Listing<'_>, span: Span, limit: usize) -> Result<Vec<Record>, Failure> {
+        let (index, attribute, value) = listing.index();
+        // Times are written with three decimals, so that their texts sort as they do.
+        let from = span.from.unwrap_or(Timestamp::UNIX_EPOCH);
+        let until = span.until.unwrap_or(Timestamp::MAX);
+        let mut records = Vec::new();
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(index)
+                .scan_index_forward(false)
+                .limit(i32::try_from(limit - records.len()).unwrap_or(i32::MAX))
+                .key_condition_expression("#key = :key AND #at BETWEEN :from AND :until")
+                .expression_attribute_names("#key", attribute)
+                .expression_attribute_names("#at", "at")
+                .expression_attribute_values(":key", AttributeValue::S(value.clone()))
+                .expression_attribute_values(":from", AttributeValue::S(format!("{from:.3}")))
+                .expression_attribute_values(":until", AttributeValue::S(format!("{until:.3}")))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| failure("dynamodb:Query", &error))?;
+            for item in answer.items.unwrap_or_default() {
+                records.push(record(item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || records.len() >= limit {
+                return Ok(records);
+            }
+        }
+    }
+}
+
+fn record(item: Item) -> Result<Record, Failure> {
+    let name = |attribute: &str| match item.get(attribute) {
+        Some(AttributeValue::S(text) | AttributeValue::N(text)) => text.clone(),
+        _ => "?".to_owned(),
+    };
+    let (chain, sequence) = (name("chain"), name("sequence"));
+    serde_dynamo::from_item(item).map_err(|error| {
+        Failure::defect(format!(
+            "item `{sequence}` of chain `{chain}` is not a ledger record: {error}"
+        ))
+    })
+}
+
+/// A record as an item, with the attribute that the listing by day needs and the hash does not cover.
+pub(crate) fn item(record: &Record) -> Result<HashMap<String, AttributeValue>, Failure> {
+    let mut item: Item = serde_dynamo::to_item(record).map_err(|error| {
+        Failure::defect(format!(
+            "a record of chain `{}` cannot be stored: {error}",
+            record.chain
+        ))
+    })?;
+    item.insert("day".to_owned(), AttributeValue::S(record.day()));
+    Ok(item)
+}

@@ -1,0 +1,302 @@
+//! Everything that a plan is made from, read. The plan itself is made by the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_config::SdkConfig;
+use esclusa_core::error::Failure;
+use esclusa_core::identity::ReleaseId;
+use esclusa_core::pipeline::{
+    AccountId, Digest, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep, parse, resolve,
+};
+use esclusa_core::plan::{
+    Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Refusals, RollbackInput,
+    VerifiedRevision, plan, rollback_plan,
+};
+use esclusa_core::service_deployment::ServiceFacts;
+use esclusa_core::task_definition::Home;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
+use crate::control::{ControlTable, Key, Stored};
+use crate::ecr::{ImageReader, Lookup, Repository};
+use crate::ecs::EcsReader;
+
+/// How many verified revisions of a service are looked back upon.
+const VERIFIED: usize = 50;
+
+/// What is to be planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRequest {
+    /// The application.
+    pub application: String,
+    /// The environment.
+    pub environment: String,
+    /// The version of the pipeline file.
+    pub pipeline_version: u32,
+    /// The release.
+    pub release_id: ReleaseId,
+    /// The key of the released image.
+    pub image: Name,
+    /// Its digest.
+    pub digest: Digest,
+    /// For a rollback, the release to go back to.
+    pub back_to: Option<ReleaseId>,
+}
+
+impl PlanRequest {
+    /// What a release means for one of its environments.
+    ///
+    /// # Errors
+    /// `Defect` for a row that no release of ours has.
+    pub fn of(release: &ReleaseRow, environment: &str) -> Result<Self, Failure> {
+        let back_to = match (release.kind, &release.target_release) {
+            (ReleaseKind::Rollback, Some(target)) => Some(read(target)?),
+            (ReleaseKind::Rollback, None) => return Err(Failure::defect("a rollback names no release to go back to")),
+            (ReleaseKind::Push | ReleaseKind::Deploy, _) => None,
+        };
+        Ok(Self {
+            application: release.application.clone(),
+            environment: environment.to_owned(),
+            pipeline_version: release.pipeline_version,
+            release_id: read(&release.release_id)?,
+            image: read(&release.image)?,
+            digest: read(&release.digest)?,
+            back_to,
+        })
+    }
+}
+
+/// Reads the world and plans. Changes nothing.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    control: ControlTable,
+    ecs: EcsReader,
+    images: ImageReader,
+    clock: Clock,
+    home: Home,
+}
+
+impl Planner {
+    /// A planner for this account and Region.
+    ///
+    /// # Errors
+    /// `Defect` when account or Region are none.
+    pub fn new(config: &SdkConfig, control: ControlTable, account: &str, region: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            control,
+            ecs: EcsReader::new(config),
+            images: ImageReader::new(config),
+            clock: Clock::new(config),
+            home: Home {
+                account: read::<AccountId>(account)?,
+                region: read::<Region>(region)?,
+            },
+        })
+    }
+
+    /// The account and Region that it plans in.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Plans, or says everything that is in the way.
+    ///
+    /// # Errors
+    /// What AWS answered where it could not be read; `Refused` when the pipeline has no meaning in the environment.
+    pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
+        let key = Key::pipeline_version(&request.application, request.pipeline_version);
+        let version: Stored<PipelineVersionRow> = self.control.require(&key).await?;
+        let pipeline = parse(&version.row.text).map_err(|errors| {
+            let PipelineVersionRow { application, version, .. } = &version.row;
+            Failure::refused(format!(
+                "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; apply it again: {errors}"
+            ))
+        })?;
+        let environment =
+            resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
+        let digests = self.digests(request, &environment).await?;
+        let observed = self.observe(&environment, &digests).await?;
+        let now = self.clock.now()?;
+        Ok(match &request.back_to {
+            Some(target) => {
+                let input = RollbackInput {
+                    environment,
+                    image: request.image.clone(),
+                    target: Some(target.clone()),
+                    pipeline_version: u64::from(request.pipeline_version),
+                    release_id: request.release_id.clone(),
+                    home: self.home.clone(),
+                };
+                rollback_plan(&input, &observed, now)
+            }
+            None => {
+                let input = PlanInput {
+                    environment,
+                    image: request.image.clone(),
+                    digests,
+                    files: files(&version.row)?,
+                    pipeline_version: u64::from(request.pipeline_version),
+                    release_id: request.release_id.clone(),
+                    home: self.home.clone(),
+                };
+                plan(&input, &observed, now)
+            }
+        })
+    }
+
+    /// The digest of the released image, and of every other image the one in force.
+    async fn digests(
+        &self,
+        request: &PlanRequest,
+        environment: &ResolvedEnvironment,
+    ) -> Result<BTreeMap<Name, Digest>, Failure> {
+        let key = Key::environment(&request.application, &request.environment);
+        let in_force: Option<Stored<EnvironmentRow>> = self.control.get(&key).await?;
+        let mut digests = BTreeMap::new();
+        for name in environment.images.keys() {
+            if let Some(digest) = in_force
+                .as_ref()
+                .and_then(|stored| stored.row.digests.get(name.as_str()))
+            {
+                digests.insert(name.clone(), read(digest)?);
+            }
+        }
+        digests.insert(request.image.clone(), request.digest.clone());
+        Ok(digests)
+    }
+
+    async fn observe(
+        &self,
+        environment: &ResolvedEnvironment,
+        digests: &BTreeMap<Name, Digest>,
+    ) -> Result<Observed, Failure> {
+        let cluster = &environment.cluster;
+        let clusters = self.ecs.describe_clusters(std::slice::from_ref(cluster)).await?;
+        let cluster_status = clusters
+            .found
+            .first()
+            .map(|cluster| text(cluster, "status").unwrap_or_default());
+        let mut observed = Observed {
+            cluster_status,
+            ..Observed::default()
+        };
+        let families: BTreeSet<&String> = environment
+            .task_definitions
+            .values()
+            .map(|definition| &definition.family)
+            .collect();
+        for family in families {
+            if let Some(definition) = self.ecs.describe_task_definition(family).await? {
+                let latest = ObservedDefinition {
+                    arn: definition.arn,
+                    definition: definition.raw,
+                    tags: definition.tags,
+                };
+                observed.families.insert(family.clone(), latest);
+            }
+        }
+        if observed.cluster_status.is_some() {
+            observed.services = self.services(environment).await?;
+        }
+        for (name, digest) in digests {
+            if let Some(image) = environment.images.get(name)
+                && let Some(facts) = self.image(image, digest).await?
+            {
+                observed.images.insert(name.clone(), facts);
+            }
+        }
+        Ok(observed)
+    }
+
+    async fn services(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<String, ObservedService>, Failure> {
+        let names: Vec<String> = environment
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                ResolvedStep::Service(service) => Some(service.service.clone()),
+                ResolvedStep::Task(_) => None,
+            })
+            .collect();
+        let mut services = BTreeMap::new();
+        for service in self.ecs.describe_services(&environment.cluster, &names).await?.found {
+            let name = text(&service, "serviceName").unwrap_or_default();
+            let rows = self.service_rows(&environment.cluster, &name);
+            let verified: Vec<(String, Stored<VerifiedRow>)> =
+                self.control.latest(&rows, Key::VERIFIED_PREFIX, VERIFIED).await?;
+            services.insert(
+                name,
+                ObservedService {
+                    facts: ServiceFacts::from_json(&service)?,
+                    deployment_configuration: service.get("deploymentConfiguration").cloned().unwrap_or_default(),
+                    verified: verified
+                        .into_iter()
+                        .map(|(_, stored)| stored.row.revision)
+                        .collect::<Vec<VerifiedRevision>>(),
+                },
+            );
+        }
+        Ok(services)
+    }
+
+    fn service_rows(&self, cluster: &str, service: &str) -> String {
+        Key::service_rows(&service_name(&self.home, cluster, service))
+    }
+
+    async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
+        let account = image.account.as_ref().unwrap_or(&self.home.account);
+        let repository = Repository {
+            account: account.to_string(),
+            name: image.repository.to_string(),
+        };
+        let Lookup::Found(facts) = self.images.by_digest(&repository, digest.as_str()).await? else {
+            return Ok(None);
+        };
+        let mut observed = ObservedImage {
+            status: facts.status.unwrap_or_else(|| "ACTIVE".to_owned()),
+            manifest_media_type: facts.manifest_media_type,
+            artifact_media_type: facts.artifact_media_type,
+            platforms: Vec::new(),
+        };
+        if let Lookup::Found(manifest) = self.images.manifest(&repository, digest.as_str()).await? {
+            for platform in manifest.platforms {
+                let digest = Some(read::<Digest>(&platform.digest)?);
+                observed.platforms.push(Platform {
+                    os: platform.os,
+                    architecture: platform.architecture,
+                    digest,
+                });
+            }
+        }
+        Ok(Some(observed))
+    }
+}
+
+/// How the rows about a service name it.
+#[must_use]
+pub fn service_name(home: &Home, cluster: &str, service: &str) -> String {
+    format!("{}/{}/{cluster}/{service}", home.account, home.region)
+}
+
+fn files(version: &PipelineVersionRow) -> Result<BTreeMap<String, Value>, Failure> {
+    let read = |(path, text): (&String, &String)| match serde_json::from_str(text) {
+        Ok(definition) => Ok((path.clone(), definition)),
+        Err(error) => Err(Failure::refused(format!(
+            "file `{path}` of the pipeline is not JSON: {error}"
+        ))),
+    };
+    version.files.iter().map(read).collect()
+}
+
+fn text(value: &Value, member: &str) -> Option<String> {
+    value.get(member).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn read<T>(text: &str) -> Result<T, Failure>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| Failure::defect(format!("{error}")))
+}

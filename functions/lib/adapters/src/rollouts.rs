@@ -1,0 +1,299 @@
+//! Reading a step of a deployment, and the rollout of a service that it started.
+
+use std::collections::BTreeSet;
+
+use esclusa_core::error::Failure;
+use esclusa_core::migration::TaskFacts;
+use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
+use esclusa_core::service_deployment::{
+    Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts,
+};
+use esclusa_core::verdict::{Mode, StepReference};
+use serde_json::Value;
+
+use crate::control::rows::{PlanRow, RevisionRow, StepRow, WayBackRow};
+use crate::control::{Key, Stored};
+use crate::ecs::{EcsReader, TaskFilter};
+use crate::journal::Journal;
+
+/// How many of the newest service deployments are looked through for ours.
+const NEWEST: usize = 10;
+
+/// A rollout: what is expected of it and what is observed.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// What the step put into the world.
+    pub expected: Expected,
+    /// What ECS shows.
+    pub observed: Observed,
+    /// The step's row.
+    pub step: Stored<StepRow>,
+}
+
+/// The cluster that the ARN of a task, a service or a service deployment names.
+///
+/// # Errors
+/// `InvalidInput` for an ARN of the old form, which names no cluster.
+pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
+    let mut parts = arn.splitn(6, ':').nth(5).unwrap_or_default().split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("task" | "service" | "service-deployment"), Some(cluster), Some(_)) => Ok(cluster),
+        _ => Err(Failure::invalid_input(format!(
+            "`{arn}` names no cluster: opt in to the long form of ARNs with `aws ecs put-account-setting-default`"
+        ))),
+    }
+}
+
+impl Journal {
+    /// The plan that a deployment carries out.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it was not planned under its lock yet; otherwise those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn plan(&self, deployment_id: &str) -> Result<Plan, Failure> {
+        let row: Stored<PlanRow> = self.control().require(&Key::plan(deployment_id)).await?;
+        serde_json::from_str(&row.row.plan).map_err(|error| {
+            Failure::defect(format!(
+                "the plan of deployment `{deployment_id}` cannot be read: {error}"
+            ))
+        })
+    }
+
+    /// The steps of the way back of a deployment; none where it was not planned.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn way_back(&self, deployment_id: &str) -> Result<Option<Vec<PlannedStep>>, Failure> {
+        let row: Option<Stored<WayBackRow>> = self.control().get(&Key::way_back(deployment_id)).await?;
+        row.map(|stored| serde_json::from_str(&stored.row.steps))
+            .transpose()
+            .map_err(|error| {
+                Failure::defect(format!(
+                    "the way back of deployment `{deployment_id}` cannot be read: {error}"
+                ))
+            })
+    }
+
+    /// One step of a deployment, as it was planned.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is no such step.
+    pub async fn planned_step(&self, deployment_id: &str, step: StepReference) -> Result<PlannedStep, Failure> {
+        let steps = match step.mode {
+            Mode::Forward => self.plan(deployment_id).await?.steps,
+            Mode::WayBack => self.way_back(deployment_id).await?.unwrap_or_default(),
+        };
+        steps.into_iter().nth(step.index).ok_or_else(|| {
+            Failure::invalid_input(format!(
+                "deployment `{deployment_id}` has no step {} in mode `{}`",
+                step.index,
+                step.mode.as_str()
+            ))
+        })
+    }
+
+    /// The task definition that stands for a revision of the plan.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it was not registered yet.
+    pub async fn revision(&self, deployment_id: &str, key: &str) -> Result<String, Failure> {
+        let row: Stored<RevisionRow> = self.control().require(&Key::revision(deployment_id, key)).await?;
+        Ok(row.row.task_definition_arn)
+    }
+
+    /// The task definition that a step brings a service to.
+    ///
+    /// # Errors
+    /// Those of [`Journal::revision`].
+    pub async fn target(&self, deployment_id: &str, service: &PlannedService) -> Result<String, Failure> {
+        match &service.target {
+            Target::Arn { arn } => Ok(arn.clone()),
+            Target::Revision { key } => self.revision(deployment_id, key.as_str()).await,
+        }
+    }
+}
+
+/// Reads the rollout that a step started.
+///
+/// # Errors
+/// `InvalidInput` when the step is none of a service or was not begun; otherwise what AWS answered.
+pub async fn observe(
+    journal: &Journal,
+    ecs: &EcsReader,
+    deployment_id: &str,
+    step: StepReference,
+) -> Result<Rollout, Failure> {
+    let PlannedStep::Service(planned) = journal.planned_step(deployment_id, step).await? else {
+        return Err(Failure::invalid_input(format!(
+            "step {} of deployment `{deployment_id}` is no service",
+            step.index
+        )));
+    };
+    let row = journal.step(deployment_id, step).await?.ok_or_else(|| {
+        Failure::invalid_input(format!(
+            "step {} of deployment `{deployment_id}` was not begun",
+            step.index
+        ))
+    })?;
+    let missing = |what: &str| {
+        Failure::defect(format!(
+            "the row of step {} of deployment `{deployment_id}` names no {what}",
+            step.index
+        ))
+    };
+    let service_arn = row.row.resource_arn.clone().ok_or_else(|| missing("service"))?;
+    let expected = Expected {
+        task_definition_arn: journal.target(deployment_id, &planned).await?,
+        ecs_deployment_id: row.row.ecs_deployment_id.clone().ok_or_else(|| missing("deployment"))?,
+        previous_task_definition_arn: row.row.previous_task_definition_arn.clone(),
+        digests: planned
+            .digests
+            .iter()
+            .map(|(container, pinned)| {
+                let all: BTreeSet<String> = std::iter::once(&pinned.digest)
+                    .chain(&pinned.platforms)
+                    .map(ToString::to_string)
+                    .collect();
+                (container.clone(), all)
+            })
+            .collect(),
+    };
+    let observed = read(
+        ecs,
+        &planned.cluster,
+        &service_arn,
+        &expected,
+        row.row.service_deployment_arn.as_deref(),
+    )
+    .await?;
+    Ok(Rollout {
+        expected,
+        observed,
+        step: row,
+    })
+}
+
+async fn read(
+    ecs: &EcsReader,
+    cluster: &str,
+    service_arn: &str,
+    expected: &Expected,
+    known: Option<&str>,
+) -> Result<Observed, Failure> {
+    let described = ecs.describe_services(cluster, &[service_arn.to_owned()]).await?;
+    let Some(service) = described.found.first() else {
+        return Err(Failure::refused(format!("service `{service_arn}` is gone")));
+    };
+    let service = ServiceFacts::from_json(service)?;
+    let service_deployment = match known {
+        Some(arn) => describe(ecs, &[arn.to_owned()]).await?.into_iter().next(),
+        None => find(ecs, cluster, &service, expected).await?,
+    };
+    let target = service_deployment
+        .as_ref()
+        .and_then(|deployment| deployment.target_revision_arn.clone());
+    let target_revision = match target {
+        Some(arn) => revisions(ecs, &[arn]).await?.into_iter().next(),
+        None => None,
+    };
+    let is_successful = service_deployment
+        .as_ref()
+        .is_some_and(|deployment| deployment.status == ServiceDeploymentStatus::Successful);
+    let running_tasks = if is_successful {
+        tasks(ecs, cluster, service_arn).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Observed {
+        service,
+        service_deployment,
+        target_revision,
+        running_tasks,
+    })
+}
+
+/// The service deployment that brings our task definition, where the answer to the update did not name it yet.
+async fn find(
+    ecs: &EcsReader,
+    cluster: &str,
+    service: &ServiceFacts,
+    expected: &Expected,
+) -> Result<Option<ServiceDeploymentFacts>, Failure> {
+    let is_primary = service
+        .primary()
+        .is_some_and(|primary| primary.id == expected.ecs_deployment_id);
+    let listed = ecs.list_service_deployments(cluster, &service.service_arn).await?.found;
+    let arn = |brief: &Value| brief.get("serviceDeploymentArn")?.as_str().map(str::to_owned);
+    let listed = listed.iter().filter_map(arn);
+    let newest: Vec<String> = listed.take(NEWEST).collect();
+    let deployments = describe(ecs, &newest).await?;
+    let targets: Vec<String> = deployments
+        .iter()
+        .filter_map(|deployment| deployment.target_revision_arn.clone())
+        .collect();
+    let ours: BTreeSet<String> = revisions(ecs, &targets)
+        .await?
+        .into_iter()
+        .filter(|revision| revision.task_definition_arn == expected.task_definition_arn)
+        .map(|revision| revision.arn)
+        .collect();
+    let is_ours = |deployment: &ServiceDeploymentFacts| {
+        deployment
+            .target_revision_arn
+            .as_ref()
+            .is_some_and(|arn| ours.contains(arn))
+    };
+    // Newest first. While our deployment is the primary one, an older one with the same task definition is not taken for it: it is over.
+    let is_over = |deployment: &ServiceDeploymentFacts| {
+        matches!(
+            deployment.status,
+            ServiceDeploymentStatus::Stopped | ServiceDeploymentStatus::RollbackSuccessful
+        )
+    };
+    Ok(deployments
+        .into_iter()
+        .filter(is_ours)
+        .find(|deployment| !(is_primary && is_over(deployment))))
+}
+
+async fn describe(ecs: &EcsReader, arns: &[String]) -> Result<Vec<ServiceDeploymentFacts>, Failure> {
+    let described = ecs.describe_service_deployments(arns).await?.found;
+    let mut deployments = described
+        .iter()
+        .map(ServiceDeploymentFacts::from_json)
+        .collect::<Result<Vec<_>, Failure>>()?;
+    deployments.sort_by_key(|deployment| arns.iter().position(|arn| *arn == deployment.arn));
+    Ok(deployments)
+}
+
+async fn revisions(ecs: &EcsReader, arns: &[String]) -> Result<Vec<RevisionFacts>, Failure> {
+    let described = ecs.describe_service_revisions(arns).await?.found;
+    described.iter().map(RevisionFacts::from_json).collect()
+}
+
+async fn tasks(ecs: &EcsReader, cluster: &str, service_arn: &str) -> Result<Vec<TaskFacts>, Failure> {
+    let name = service_arn.rsplit('/').next().unwrap_or(service_arn);
+    let arns = ecs.list_tasks(cluster, &TaskFilter::Service(name), false).await?;
+    let described = ecs.describe_tasks(cluster, &arns).await?.found;
+    described.iter().map(TaskFacts::from_json).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cluster_is_read_from_the_long_form_of_an_arn_and_the_short_one_is_refused() {
+        let prefix = "arn:aws:ecs:us-east-1:123456789012";
+        assert_eq!(
+            cluster_of(&format!("{prefix}:task/imagy-develop/54fc25cf")).unwrap(),
+            "imagy-develop"
+        );
+        assert_eq!(
+            cluster_of(&format!("{prefix}:service/imagy-develop/imagy-catalog")).unwrap(),
+            "imagy-develop"
+        );
+        for short in ["task/54fc25cf", "service/imagy-catalog", "cluster/imagy-develop/x"] {
+            assert!(cluster_of(&format!("{prefix}:{short}")).is_err(), "{short}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From SDK errors to failures named by the reaction they need.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use esclusa_core::error::{ErrorKind, Failure};
+use jiff::Timestamp;
+
+/// The failure that an error of `action` means; `action` is in IAM's spelling, such as `ecs:RunTask`.
+///
+/// Callers look at the errors they can act upon first (an image that does not exist, an execution that exists already) and leave
+/// the rest to this.
+pub(crate) fn failure<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    tracing::debug!(action, error = %DisplayErrorContext(error), "AWS call failed");
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or("an error without a name");
+            let kind = classify(code, service.raw().status().as_u16());
+            let message = service.err().message().unwrap_or("AWS gives no reason");
+            match kind {
+                ErrorKind::AccessDenied => {
+                    Failure::access_denied(format!("the caller's role may not call `{action}` ({code}): {message}"))
+                }
+                _ => Failure::new(kind, format!("`{action}` answered `{code}`: {message}")),
+            }
+        }
+        SdkError::TimeoutError(_) => Failure::transient(format!("`{action}` did not answer in time")),
+        SdkError::ResponseError(response) => {
+            let status = response.raw().status().as_u16();
+            let kind = if (400..500).contains(&status) {
+                ErrorKind::Defect
+            } else {
+                ErrorKind::Transient
+            };
+            Failure::new(
+                kind,
+                format!(
+                    "the answer to `{action}` (status {status}) cannot be read: {}",
+                    chain(error)
+                ),
+            )
+        }
+        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
+            Failure::defect(format!("`{action}` could not be sent: {}", chain(error)))
+        }
+        _ if caused_by_credentials(error) => Failure::access_denied(format!(
+            "there are no AWS credentials to call `{action}` with: {}",
+            chain(error)
+        )),
+        SdkError::DispatchFailure(_) => Failure::transient(format!("`{action}` could not be sent: {}", chain(error))),
+        _ => Failure::defect(format!(
+            "the request for `{action}` could not be built: {}",
+            chain(error)
+        )),
+    }
+}
+
+/// The reaction that an AWS error code needs, over all services in use.
+///
+/// What is not listed is taken for AWS saying that the account is not as the call requires it (a missing cluster, a limit, an
+/// unsupported combination): AWS checked and did nothing, and repeating changes nothing.
+pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
+    match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded"
+        | "KmsThrottlingException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "UpdateInProgressException"
+        | "ServerException"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => ErrorKind::Transient,
+        "ConditionalCheckFailedException" => ErrorKind::Conflict,
+        "AuthFailure"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "KmsAccessDeniedException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "UnauthorizedOperation"
+        | "UnrecognizedClientException" => ErrorKind::AccessDenied,
+        _ if code.starts_with("AccessDenied") => ErrorKind::AccessDenied,
+        "IdempotentParameterMismatchException"
+        | "InvalidAction"
+        | "InvalidArn"
+        | "InvalidExecutionInput"
+        | "InvalidName"
+        | "InvalidOutput"
+        | "MissingParameter"
+        | "SerializationException"
+        | "UnknownOperationException"
+        | "ValidationException" => ErrorKind::Defect,
+        _ => match status {
+            501 => ErrorKind::Defect,
+            500.. => ErrorKind::Transient,
+            _ => ErrorKind::Refused,
+        },
+    }
+}
+
+/// The time that the SDK read, where it is one.
+pub(crate) fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
+}
+
+/// The causes of an error, nearest first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// The message of an error with those of its causes.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(<dyn Error>::is::<CredentialsError>)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::operation::run_task::RunTaskError;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Answer, Recorded};
+
+    async fn failure_of(answer: Answer) -> Failure {
+        let recorded = Recorded::new([answer]);
+        let client = aws_sdk_ecs::Client::new(&recorded.config());
+        let error: SdkError<RunTaskError, _> = client.run_task().task_definition("api:1").send().await.unwrap_err();
+        failure("ecs:RunTask", &error)
+    }
+
+    #[tokio::test]
+    async fn an_error_of_aws_becomes_the_reaction_it_needs() {
+        let table = [
+            (400, "ThrottlingException", ErrorKind::Transient),
+            (500, "ServerException", ErrorKind::Transient),
+            (503, "SomethingNew", ErrorKind::Transient),
+            (501, "UnsupportedBySimulatorException", ErrorKind::Defect),
+            (400, "AccessDeniedException", ErrorKind::AccessDenied),
+            (400, "AccessDenied", ErrorKind::AccessDenied),
+            (403, "ExpiredTokenException", ErrorKind::AccessDenied),
+            (400, "ClusterNotFoundException", ErrorKind::Refused),
+            (400, "InvalidParameterException", ErrorKind::Refused),
+            (400, "SomethingNewException", ErrorKind::Refused),
+            (400, "SerializationException", ErrorKind::Defect),
+            (400, "ConditionalCheckFailedException", ErrorKind::Conflict),
+        ];
+        for (status, code, kind) in table {
+            let answer = Answer::json(status, &json!({"__type": code, "message": "the words of AWS"}));
+            let failure = failure_of(answer).await;
+            assert_eq!(failure.kind, kind, "{code}");
+            assert!(failure.message.contains("`ecs:RunTask`"), "{failure}");
+            assert!(
+                failure.message.contains(code) && failure.message.contains("the words of AWS"),
+                "{failure}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_came_or_cannot_be_read_is_transient() {
+        for answer in [
+            Answer::ConnectionReset,
+            Answer::TimedOut,
+            Answer::text(502, "<html>bad gateway</html>"),
+        ] {
+            let failure = failure_of(answer).await;
+            assert_eq!(failure.kind, ErrorKind::Transient, "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_without_credentials_is_told_so() {
+        let recorded = Recorded::new([]);
+        let config = recorded.config().into_builder().credentials_provider(
+            aws_credential_types::provider::SharedCredentialsProvider::new(NoCredentials),
+        );
+        let error = aws_sdk_ecs::Client::new(&config.build())
+            .list_clusters()
+            .send()
+            .await
+            .unwrap_err();
+        let failure = failure("ecs:ListClusters", &error);
+        assert_eq!(failure.kind, ErrorKind::AccessDenied, "{failure}");
+        assert!(failure.message.starts_with("there are no AWS credentials"), "{failure}");
+    }
+
+    #[derive(Debug)]
+    struct NoCredentials;
+
+    impl aws_credential_types::provider::ProvideCredentials for NoCredentials {
+        fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            aws_credential_types::provider::future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("none")))
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Whether an object of a registry is an image that can be deployed.
+
+/// Manifests of images and of indexes over several platforms.
+const MANIFESTS: [&str; 4] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// The configurations that make a manifest an image. A signature or an attestation has another.
+const CONFIGURATIONS: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
+
+/// Whether an object with these media types and status is an image that can be pulled; absent values are those of older registries and of indexes.
+///
+/// # Errors
+/// Why not, for people.
+pub fn deployable(manifest: Option<&str>, artifact: Option<&str>, status: Option<&str>) -> Result<(), String> {
+    if let Some(manifest) = manifest.filter(|manifest| !MANIFESTS.contains(manifest)) {
+        return Err(format!("a manifest of type `{manifest}` is not an image"));
+    }
+    if let Some(artifact) = artifact.filter(|artifact| !CONFIGURATIONS.contains(artifact)) {
+        return Err(format!("an artifact of type `{artifact}` is not an image"));
+    }
+    match status {
+        None | Some("ACTIVE") => Ok(()),
+        Some(status) => Err(format!(
+            "the image is `{status}`: restore it with `aws ecr update-image-storage-class`"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_attestations_and_archived_images_are_not_deployable() {
+        let image = Some("application/vnd.oci.image.manifest.v1+json");
+        let configuration = Some("application/vnd.oci.image.config.v1+json");
+        assert_eq!(deployable(image, configuration, Some("ACTIVE")), Ok(()));
+        assert_eq!(deployable(None, None, None), Ok(()));
+        for (manifest, artifact, status) in [
+            (Some("application/vnd.in-toto+json"), None, None),
+            (image, Some("application/vnd.dev.cosign.artifact.sig.v1+json"), None),
+            (image, configuration, Some("ARCHIVED")),
+        ] {
+            assert!(
+                deployable(manifest, artifact, status).is_err(),
+                "{manifest:?} {artifact:?} {status:?}"
+            );
+        }
+    }
+}

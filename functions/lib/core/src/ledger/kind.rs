@@ -1,0 +1,93 @@
+//! What a record says happened.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
+
+macro_rules! record_kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// What a record says happened; closed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum RecordKind {
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+
+        }
+
+        impl RecordKind {
+            /// Every kind, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name as it is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+record_kinds! {
+    /// A push was seen, by its event or by the reconciler.
+    PushReceived = "push_received",
+    /// A push starts no release; the body says why.
+    PushIgnored = "push_ignored",
+    /// The row of a release was written with its input.
+    ReleaseClaimed = "release_claimed",
+    /// The execution of a release was started.
+    ReleaseStarted = "release_started",
+    /// A release ended; in the chain of the application it carries the head of the release's chain.
+    ReleaseEnded = "release_ended",
+    /// A plan was computed.
+    Planned = "planned",
+    /// The execution of a deployment was started.
+    DeploymentStarted = "deployment_started",
+    /// A deployment ended.
+    DeploymentEnded = "deployment_ended",
+    /// An act on the outside world is about to be attempted.
+    Intent = "intent",
+    /// What became of an intent.
+    Outcome = "outcome",
+    /// A task was seen in a new state.
+    TaskState = "task_state",
+    /// A task stopped; the body is the whole stopped task, redacted.
+    TaskStopped = "task_stopped",
+    /// The counts of a rollout changed.
+    ServiceProgress = "service_progress",
+    /// A step was judged.
+    Judged = "judged",
+    /// The way back was planned.
+    WayBackPlanned = "way_back_planned",
+    /// A version of a pipeline became current.
+    PipelineApplied = "pipeline_applied",
+    /// A lock was acquired.
+    LockAcquired = "lock_acquired",
+    /// A lock was released.
+    LockReleased = "lock_released",
+    /// A lock was quarantined.
+    LockQuarantined = "lock_quarantined",
+    /// A lock passed from a closed owner to another.
+    LockTakenOver = "lock_taken_over",
+    /// A person lifted a quarantine or stopped a deployment.
+    PersonDecided = "person_decided",
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RecordKind {
+    type Err = Failure;
+
+    fn from_str(name: &str) -> Result<Self, Failure> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| Failure::invalid_input(format!("`{name}` is not the kind of a ledger record")))
+    }
+}

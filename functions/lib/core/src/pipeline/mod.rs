@@ -1,0 +1,34 @@
+//! The pipeline file: its model, its parser, its rules, and what it means in one environment.
+//!
+//! [`parse`] reads YAML and reports everything that is wrong with a position; [`resolve`] gives the one form that later decisions use.
+
+mod model;
+mod names;
+mod parse;
+mod path;
+mod problem;
+mod references;
+mod resolve;
+mod rollout;
+mod schema;
+mod structure;
+mod tree;
+mod validate;
+
+pub use model::{
+    CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
+    DeploymentOverlay, Environment, HealthCheck, Image, Log, Network, Newest, Phase, Pipeline, Port, Protocol, Service,
+    ServiceOverlay, TagPolicy, Task, TaskDefinition, TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind,
+    Trigger,
+};
+pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
+pub use parse::parse;
+pub use problem::{PipelineError, PipelineErrors};
+pub use resolve::{
+    ResolveError, ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask, resolve,
+};
+pub use rollout::{NoProgress, Percentages};
+pub use schema::schema;
+
+#[cfg(test)]
+mod tests;

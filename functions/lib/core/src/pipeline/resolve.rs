@@ -1,0 +1,409 @@
+//! What a pipeline means in one environment: overlays laid over, placeholders filled in, steps in order.
+
+mod overlay;
+mod placeholder;
+mod rules;
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use self::overlay::lay_over;
+use self::placeholder::Placeholders;
+use super::model::{
+    ContainerOverride, Deployment, Environment, Image, Network, Newest, Phase, Pipeline, Service, TagPolicy, Task,
+    TaskDefinition, Trigger,
+};
+use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
+use super::path::Path;
+use super::problem::suggestion;
+use super::references::order;
+
+/// A pipeline in one environment. Every later decision reads this and never the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedEnvironment {
+    /// The application.
+    pub application: ApplicationName,
+    /// The environment.
+    pub name: EnvironmentName,
+    /// What brings a release here.
+    pub trigger: Trigger,
+    /// Which tags may come here.
+    pub tags: TagPolicy,
+    /// What makes one push newer than another.
+    pub newest: Newest,
+    /// The account, where it is not the one Esclusa runs in.
+    pub account: Option<AccountId>,
+    /// The name of the ECS cluster.
+    pub cluster: String,
+    /// The images of the application.
+    pub images: IndexMap<Key, Image>,
+    /// The task definitions that the steps use.
+    pub task_definitions: IndexMap<Key, TaskDefinition>,
+    /// What happens, in this order: tasks before services, services, tasks after services.
+    pub steps: Vec<ResolvedStep>,
+}
+
+/// One step of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ResolvedStep {
+    /// A one-off command.
+    Task(ResolvedTask),
+    /// An update of a service.
+    Service(ResolvedService),
+}
+
+impl ResolvedStep {
+    /// The key of the task or service in the pipeline file.
+    pub fn name(&self) -> &Key {
+        match self {
+            Self::Task(task) => &task.name,
+            Self::Service(service) => &service.name,
+        }
+    }
+
+    /// The key of the task definition that the step runs.
+    pub fn task_definition(&self) -> &Key {
+        match self {
+            Self::Task(task) => &task.task_definition,
+            Self::Service(service) => &service.task_definition,
+        }
+    }
+}
+
+/// A one-off command in one environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedTask {
+    /// The key in the pipeline file.
+    pub name: Key,
+    /// When it runs.
+    pub phase: Phase,
+    /// The task definition it runs.
+    pub task_definition: Key,
+    /// The container whose exit code counts.
+    pub container: String,
+    /// Overrides by container.
+    pub containers: IndexMap<String, ContainerOverride>,
+    /// The database it migrates.
+    pub database: Option<Key>,
+    /// Whether it may run again after an unknown effect.
+    pub idempotent: bool,
+    /// Seconds until it is stopped.
+    pub timeout_seconds: u32,
+    /// Tries when it never started.
+    pub start_attempts: u32,
+    /// Its network.
+    pub network: Network,
+}
+
+/// A service in one environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedService {
+    /// The key in the pipeline file.
+    pub name: Key,
+    /// The name in ECS.
+    pub service: String,
+    /// The task definition it runs.
+    pub task_definition: Key,
+    /// The count to start with where the live desired count is 0.
+    pub start_count: Option<u32>,
+    /// Whether the old task stops before the new one starts. The percentages in `deployment` already say so.
+    pub never_two_at_once: bool,
+    /// How ECS replaces the tasks.
+    pub deployment: Deployment,
+    /// Seconds until the rollout is stopped and rolled back.
+    pub timeout_seconds: u32,
+}
+
+/// Why a pipeline has no meaning in an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResolveError {
+    /// The pipeline has no environment of that name.
+    UnknownEnvironment {
+        /// The name that was asked for.
+        name: String,
+        /// The nearest name, or all of them.
+        hint: Option<String>,
+    },
+    /// What is wrong in that environment; never empty.
+    Problems(Vec<ResolveProblem>),
+}
+
+/// One thing that is wrong with a pipeline in an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveProblem {
+    /// Where, below the environment or else below the root of the file.
+    pub(super) path: Path,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ResolveProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(formatter, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownEnvironment { name, hint } => {
+                write!(formatter, "the pipeline has no environment `{}`", name.escape_debug())?;
+                hint.as_ref().map_or(Ok(()), |hint| write!(formatter, " ({hint})"))
+            }
+            Self::Problems(problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                formatter.write_str(&lines.join("\n"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ResolveError {}
+
+/// The meaning of `pipeline` in the environment `environment_name`.
+pub fn resolve(pipeline: &Pipeline, environment_name: &str) -> Result<ResolvedEnvironment, ResolveError> {
+    let names = pipeline
+        .environments
+        .iter()
+        .map(|environment| environment.name.as_str());
+    let environment = pipeline
+        .environments
+        .iter()
+        .find(|environment| environment.name.as_str() == environment_name);
+    let environment = environment.ok_or_else(|| ResolveError::UnknownEnvironment {
+        name: environment_name.to_owned(),
+        hint: suggestion(environment_name, names),
+    })?;
+    resolve_environment(pipeline, environment).map_err(ResolveError::Problems)
+}
+
+/// The meaning of `pipeline` in one of its environments, or everything that is wrong there.
+pub(super) fn resolve_environment(
+    pipeline: &Pipeline,
+    environment: &Environment,
+) -> Result<ResolvedEnvironment, Vec<ResolveProblem>> {
+    let placeholders = Placeholders::new(pipeline, environment);
+    let mut resolver = Resolver {
+        environment: &environment.name,
+        placeholders,
+        problems: Vec::new(),
+    };
+    let root = Path::default();
+    let cluster = resolver
+        .filled(&environment.cluster, &root.key("cluster"))
+        .unwrap_or_default();
+    let network: Option<Network> = environment
+        .network
+        .as_ref()
+        .and_then(|network| resolver.filled(network, &root.key("network")));
+    let definitions = resolver.overlaid(
+        &pipeline.task_definitions,
+        &environment.task_definitions,
+        "task_definitions",
+    );
+    let services: IndexMap<Key, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
+    let mut present = pipeline.tasks.clone();
+    present.retain(|name, _| environment.tasks.get(name).is_none_or(|overlay| !overlay.skip));
+    let tasks: IndexMap<Key, Task> = resolver.overlaid(&present, &environment.tasks, "tasks");
+
+    let mut steps = Vec::new();
+    steps.extend(resolver.tasks(&tasks, Phase::BeforeServices, network.as_ref(), &definitions));
+    steps.extend(resolver.services(&services));
+    steps.extend(resolver.tasks(&tasks, Phase::AfterServices, network.as_ref(), &definitions));
+    let used: Vec<&Key> = steps.iter().map(ResolvedStep::task_definition).collect();
+    let task_definitions = definitions
+        .into_iter()
+        .filter(|(name, _)| used.contains(&name))
+        .collect();
+    let resolved = ResolvedEnvironment {
+        application: pipeline.application.clone(),
+        name: environment.name.clone(),
+        trigger: environment.trigger,
+        tags: environment.tags.clone(),
+        newest: environment.newest,
+        account: environment.account.clone(),
+        cluster,
+        images: pipeline.images.clone(),
+        task_definitions,
+        steps,
+    };
+    resolver.problems.extend(rules::check(&resolved));
+    if resolver.problems.is_empty() {
+        Ok(resolved)
+    } else {
+        Err(resolver.problems)
+    }
+}
+
+struct Resolver<'a> {
+    environment: &'a EnvironmentName,
+    placeholders: Placeholders<'a>,
+    problems: Vec<ResolveProblem>,
+}
+
+impl Resolver<'_> {
+    /// `value` with its placeholders filled in; `None` where that is not possible, which is reported.
+    fn filled<T: Serialize + DeserializeOwned>(&mut self, value: &T, path: &Path) -> Option<T> {
+        self.filled_value(serde_json::to_value(value), path)
+    }
+
+    fn overlaid<T, O>(
+        &mut self,
+        bases: &IndexMap<Key, T>,
+        overlays: &IndexMap<Key, O>,
+        collection: &str,
+    ) -> IndexMap<Key, T>
+    where
+        T: Serialize + DeserializeOwned,
+        O: Serialize,
+    {
+        let mut resolved = IndexMap::new();
+        for (name, base) in bases {
+            let path = Path::default().key(collection).key(name);
+            let value = serde_json::to_value(base).and_then(|mut value| {
+                if let Some(overlay) = overlays.get(name) {
+                    lay_over(&mut value, serde_json::to_value(overlay)?);
+                }
+                Ok(value)
+            });
+            if let Some(value) = self.filled_value(value, &path) {
+                resolved.insert(name.clone(), value);
+            }
+        }
+        resolved
+    }
+
+    fn filled_value<T: DeserializeOwned>(
+        &mut self,
+        value: serde_json::Result<serde_json::Value>,
+        path: &Path,
+    ) -> Option<T> {
+        let filled = value.and_then(|mut value| {
+            self.placeholders.fill(&mut value, path, &mut self.problems);
+            serde_json::from_value(value)
+        });
+        match filled {
+            Ok(filled) => Some(filled),
+            Err(error) => {
+                self.problems.push(ResolveProblem {
+                    path: path.clone(),
+                    message: error.to_string(),
+                    hint: None,
+                });
+                None
+            }
+        }
+    }
+
+    fn tasks(
+        &mut self,
+        tasks: &IndexMap<Key, Task>,
+        phase: Phase,
+        network: Option<&Network>,
+        definitions: &IndexMap<Key, TaskDefinition>,
+    ) -> Vec<ResolvedStep> {
+        let of_phase = tasks.iter().filter(|(_, task)| task.run == phase);
+        let after = of_phase.map(|(name, task)| (name, task.after.as_slice())).collect();
+        // A cycle is reported by the rules of the whole file; its members have no order to give here.
+        let names = order(&after).unwrap_or_default();
+        let mut steps = Vec::new();
+        for (name, task) in names.iter().filter_map(|name| tasks.get_key_value(name)) {
+            let path = Path::default().key("tasks").key(name);
+            let network = task.network.as_ref().or(network).cloned();
+            if network.is_none() {
+                let message = format!("the task has no network in `{}`", self.environment);
+                let hint =
+                    Some("give the environment or the task a `network` with subnets and security groups".to_owned());
+                self.problems.push(ResolveProblem {
+                    path: path.clone(),
+                    message,
+                    hint,
+                });
+            }
+            let container = judged_container(task, definitions.get(&task.task_definition));
+            if container.is_none() {
+                let message = "it is not clear which container's exit code counts".to_owned();
+                let hint = Some("name it with `container:`".to_owned());
+                self.problems.push(ResolveProblem { path, message, hint });
+            }
+            let (Some(network), Some(container)) = (network, container) else {
+                continue;
+            };
+            steps.push(ResolvedStep::Task(ResolvedTask {
+                name: name.clone(),
+                phase,
+                task_definition: task.task_definition.clone(),
+                container,
+                containers: task.containers.clone(),
+                database: task.database.clone(),
+                idempotent: task.idempotent,
+                timeout_seconds: task.timeout_seconds,
+                start_attempts: task.start_attempts,
+                network,
+            }));
+        }
+        steps
+    }
+
+    fn services(&mut self, services: &IndexMap<Key, Service>) -> Vec<ResolvedStep> {
+        let after = services
+            .iter()
+            .map(|(name, service)| (name, service.after.as_slice()))
+            .collect();
+        let names = order(&after).unwrap_or_default();
+        let mut steps = Vec::new();
+        for (name, service) in names.iter().filter_map(|name| services.get_key_value(name)) {
+            let mut deployment = service.deployment.clone();
+            if service.never_two_at_once {
+                let given = (deployment.maximum_percent, deployment.minimum_healthy_percent);
+                if given.0.is_some_and(|maximum| maximum != 100) || given.1.is_some_and(|minimum| minimum != 0) {
+                    self.problems.push(ResolveProblem {
+                        path: Path::default().key("services").key(name).key("deployment"),
+                        message: "`never_two_at_once` means maximum 100 % and minimum healthy 0 %".to_owned(),
+                        hint: Some("leave the percentages out".to_owned()),
+                    });
+                }
+                deployment.maximum_percent = Some(100);
+                deployment.minimum_healthy_percent = Some(0);
+            }
+            steps.push(ResolvedStep::Service(ResolvedService {
+                name: name.clone(),
+                service: service.service.clone(),
+                task_definition: service.task_definition.clone(),
+                start_count: service.start_count,
+                never_two_at_once: service.never_two_at_once,
+                deployment,
+                timeout_seconds: service.timeout_seconds,
+            }));
+        }
+        steps
+    }
+}
+
+/// The container whose exit code counts: the one that is named, else the only one overridden, else the only one the task definition sets.
+fn judged_container(task: &Task, definition: Option<&TaskDefinition>) -> Option<String> {
+    if let Some(container) = &task.container {
+        return Some(container.clone());
+    }
+    let names: Vec<&String> = match task.containers.len() {
+        0 => definition
+            .into_iter()
+            .flat_map(|definition| definition.containers.keys())
+            .collect(),
+        _ => task.containers.keys().collect(),
+    };
+    match names.as_slice() {
+        [single] => Some((*single).clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,357 @@
+use insta::assert_snapshot;
+
+use super::*;
+
+/// A small pipeline in which nothing is wrong.
+const SOUND: &str = r#"
+version: 1
+application: shop
+images:
+  app: {repository: shop}
+databases:
+  main: {}
+task_definitions:
+  web:
+    family: shop-${environment}
+    containers:
+      web:
+        image: app
+        environment: {LOG_LEVEL: info, OLD: null}
+        secrets: {DATABASE_URL: "arn:aws:secretsmanager:us-east-1:123456789012:secret:db"}
+tasks:
+  create-database: {run: before_services, task_definition: web, idempotent: true}
+  migrate:
+    run: before_services
+    task_definition: web
+    containers:
+      web: {command: [migrate]}
+    database: main
+  seed: {run: before_services, task_definition: web}
+  flush: {run: after_services, task_definition: web}
+services:
+  worker: {service: shop-worker, task_definition: web, after: [server]}
+  server: {service: shop-server, task_definition: web, start_count: 2}
+  beat: {service: shop-beat, task_definition: web, never_two_at_once: true}
+environments:
+  - name: develop
+    trigger: push
+    cluster: ${cluster}
+    variables: {cluster: shop-develop}
+    network: {subnets: [subnet-1], security_groups: [sg-1]}
+    task_definitions:
+      web: {cpu: 256, containers: {web: {environment: {LOG_LEVEL: debug}}}}
+    services:
+      server: {start_count: 1, deployment: {minimum_healthy_percent: 50}}
+    tasks:
+      seed: {skip: true}
+      migrate: {timeout_seconds: 60}
+  - name: production
+    trigger: manual
+    tags: {allow: ["semver:>=1.0.0"]}
+    newest: version
+    cluster: shop
+    network: {subnets: [subnet-2], security_groups: [sg-2]}
+"#;
+
+fn errors(yaml: &str) -> String {
+    match parse(yaml) {
+        Ok(_) => "nothing is wrong".to_owned(),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// The errors of the sound pipeline in which each `from` is replaced by its `to`.
+fn errors_after(changes: &[(&str, &str)]) -> String {
+    let mut yaml = SOUND.to_owned();
+    for (from, to) in changes {
+        assert!(yaml.contains(from), "{from}");
+        yaml = yaml.replacen(from, to, 1);
+    }
+    errors(&yaml)
+}
+
+fn resolved(environment: &str) -> ResolvedEnvironment {
+    resolve(&parse(SOUND).unwrap(), environment).unwrap()
+}
+
+#[test]
+fn steps_are_tasks_before_then_services_then_tasks_after_in_declared_order() {
+    let names = |environment: &str| {
+        resolved(environment)
+            .steps
+            .iter()
+            .map(|step| step.name().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names("develop"),
+        ["create-database", "migrate", "server", "worker", "beat", "flush"]
+    );
+    assert_eq!(
+        names("production"),
+        [
+            "create-database",
+            "migrate",
+            "seed",
+            "server",
+            "worker",
+            "beat",
+            "flush"
+        ]
+    );
+}
+
+#[test]
+fn overlays_and_placeholders_are_in_place() {
+    let develop = resolved("develop");
+    let production = resolved("production");
+    let web = &develop.task_definitions["web"];
+    assert_eq!((web.family.as_str(), web.cpu), ("shop-develop", Some(256)));
+    assert_eq!(web.containers["web"].environment["LOG_LEVEL"].as_deref(), Some("debug"));
+    assert_eq!(web.containers["web"].environment["OLD"], None);
+    assert_eq!(web.containers["web"].image.as_ref().map(Key::as_str), Some("app"));
+    assert_eq!(develop.cluster, "shop-develop");
+    assert_eq!(
+        production.task_definitions["web"].containers["web"].environment["LOG_LEVEL"].as_deref(),
+        Some("info")
+    );
+    let service = |environment: &ResolvedEnvironment, name: &str| {
+        let found = environment
+            .steps
+            .iter()
+            .find(|step| step.name().as_str() == name)
+            .unwrap()
+            .clone();
+        let ResolvedStep::Service(service) = found else {
+            panic!("{name} is no service")
+        };
+        service
+    };
+    assert_eq!(service(&develop, "server").start_count, Some(1));
+    assert_eq!(service(&develop, "server").deployment.minimum_healthy_percent, Some(50));
+    assert_eq!(service(&production, "server").deployment.minimum_healthy_percent, None);
+    assert_eq!(service(&production, "beat").deployment.maximum_percent, Some(100));
+    assert_eq!(service(&production, "beat").deployment.minimum_healthy_percent, Some(0));
+    assert!(service(&production, "beat").deployment.circuit_breaker.rollback);
+}
+
+#[test]
+fn an_unknown_environment_is_refused_with_the_nearest_name() {
+    let error = resolve(&parse(SOUND).unwrap(), "prodution").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the pipeline has no environment `prodution` (did you mean `production`?)"
+    );
+}
+
+#[test]
+fn a_pipeline_survives_being_written_and_read() {
+    let pipeline = parse(SOUND).unwrap();
+    let written = serde_json::to_string(&pipeline).unwrap();
+    assert_eq!(parse(&written).unwrap(), pipeline);
+}
+
+#[test]
+fn fields_of_the_wrong_name_or_kind_are_all_reported() {
+    assert_snapshot!(errors_after(&[
+        ("version: 1", "version: 2"),
+        ("application: shop", "application: Shop"),
+        ("    family: shop", "    famly: shop"),
+        ("image: app", "imege: app"),
+        ("LOG_LEVEL: info", "LOG_LEVEL: 3"),
+        ("never_two_at_once: true", "never_two_at_once: yes"),
+        ("run: after_services", "run: afterwards"),
+        ("start_count: 2", "start_count: 0"),
+        ("trigger: push", "trigger: null"),
+        ("subnets: [subnet-1]", "subnets: []"),
+        ("cluster: shop\n", "cluster: {}\n"),
+    ]));
+}
+
+#[test]
+fn a_duplicate_key_does_not_hide_the_other_errors() {
+    assert_snapshot!(errors_after(&[
+        ("version: 1", "version: 1\nversion: 1"),
+        (
+            "flush: {run: after_services, task_definition: web}",
+            "flush: {run: after_services, task_definition: wep}"
+        ),
+    ]));
+}
+
+#[test]
+fn names_that_do_not_exist_are_reported_with_the_nearest() {
+    assert_snapshot!(errors_after(&[
+        ("image: app", "image: ap"),
+        ("database: main", "database: mian"),
+        (
+            "seed: {run: before_services, task_definition: web}",
+            "seed: {run: before_services, task_definition: web, after: [migrat, flush]}"
+        ),
+        ("after: [server]", "after: [serve]"),
+        ("      server: {start_count: 1", "      servers: {start_count: 1"),
+        ("{cpu: 256, containers: {web:", "{cpu: 256, containers: {wep:"),
+        ("      seed: {skip: true}", "      sed: {skip: true}"),
+        ("name: production", "name: develop"),
+        ("semver:>=1.0.0", "semver:one"),
+    ]));
+}
+
+#[test]
+fn a_cycle_is_named() {
+    assert_snapshot!(errors_after(&[
+        (
+            "server: {service: shop-server, task_definition: web",
+            "server: {service: shop-server, task_definition: web, after: [beat]"
+        ),
+        (
+            "beat: {service: shop-beat, task_definition: web",
+            "beat: {service: shop-beat, task_definition: web, after: [worker]"
+        ),
+    ]));
+}
+
+#[test]
+fn what_nothing_uses_is_refused() {
+    assert_snapshot!(errors_after(&[
+        (
+            "  app: {repository: shop}",
+            "  app: {repository: shop}\n  old: {repository: old-shop}\n  twin: {repository: shop}"
+        ),
+        ("tasks:\n  create", "  lonely: {family: lonely}\ntasks:\n  create"),
+    ]));
+}
+
+#[test]
+fn what_is_wrong_in_an_environment_is_shown_where_it_is_written() {
+    assert_snapshot!(errors_after(&[
+        ("family: shop-${environment}", "family: shop-${enviroment}"),
+        ("cluster: ${cluster}", "cluster: ${clutser}"),
+        ("LOG_LEVEL: debug", "LOG_LEVEL: \"${level}\""),
+        ("    network: {subnets: [subnet-2], security_groups: [sg-2]}\n", ""),
+        (
+            "minimum_healthy_percent: 50",
+            "minimum_healthy_percent: 100, maximum_percent: 100"
+        ),
+        ("service: shop-beat", "service: shop-server"),
+        (
+            "never_two_at_once: true",
+            "never_two_at_once: true, deployment: {maximum_percent: 150}"
+        ),
+        ("OLD: null", "DATABASE_URL: here"),
+    ]));
+}
+
+#[test]
+fn percentages_that_never_let_a_task_start_or_stop_are_refused_by_count() {
+    let percentages = "{start_count: 2, deployment: {minimum_healthy_percent: 75, maximum_percent: 100}}";
+    assert_snapshot!(errors_after(&[(
+        "server: {start_count: 1, deployment: {minimum_healthy_percent: 50}}",
+        &format!("server: {percentages}")
+    )]));
+}
+
+#[test]
+fn text_that_is_no_yaml_is_reported_where_it_breaks() {
+    assert_snapshot!(errors("version: 1\napplication: [shop\nimages: {}\n"));
+    assert_snapshot!(errors(""));
+    assert_snapshot!(errors("just a text"));
+}
+
+#[test]
+fn every_keyword_of_the_schema_is_one_that_the_parser_obeys() {
+    fn walk(schema: &serde_json::Value) {
+        const OBEYED: [&str; 19] = [
+            "$ref",
+            "oneOf",
+            "anyOf",
+            "type",
+            "properties",
+            "patternProperties",
+            "additionalProperties",
+            "required",
+            "items",
+            "const",
+            "enum",
+            "pattern",
+            "minimum",
+            "maximum",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "$defs",
+            "format",
+        ];
+        const DESCRIPTIVE: [&str; 4] = ["$schema", "title", "description", "default"];
+        for (keyword, value) in schema.as_object().into_iter().flatten() {
+            assert!(
+                OBEYED.contains(&keyword.as_str()) || DESCRIPTIVE.contains(&keyword.as_str()),
+                "{keyword}: {value}"
+            );
+            match keyword.as_str() {
+                "properties" | "patternProperties" | "$defs" => value.as_object().unwrap().values().for_each(walk),
+                "additionalProperties" | "items" => walk(value),
+                "oneOf" | "anyOf" => value.as_array().unwrap().iter().for_each(walk),
+                "pattern" => assert!(
+                    names::check_by_pattern(value.as_str().unwrap(), "").is_some(),
+                    "{value}"
+                ),
+                _ => {}
+            }
+        }
+    }
+    walk(&schema());
+}
+
+#[test]
+fn the_published_schema_is_the_one_of_the_model() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/pipeline.schema.json");
+    let published = std::fs::read_to_string(path).unwrap_or_default();
+    let current = format!("{:#}\n", schema());
+    assert!(
+        published == current,
+        "refresh it with: cargo run -q -p esclusa-core --example pipeline_schema > docs/pipeline.schema.json"
+    );
+}
+
+fn reference() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/PIPELINE.md")).unwrap()
+}
+
+#[test]
+fn the_file_in_the_reference_is_sound() {
+    let reference = reference();
+    let files: Vec<&str> = reference
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let files: Vec<&str> = files.into_iter().filter(|file| file.starts_with("version:")).collect();
+    assert_eq!(files.len(), 1);
+    assert_eq!(errors(files[0]), "nothing is wrong");
+}
+
+#[test]
+fn every_field_of_the_schema_is_in_the_reference() {
+    fn fields(schema: &serde_json::Value, found: &mut Vec<String>) {
+        if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
+            found.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(members) => members.values().for_each(|member| fields(member, found)),
+            serde_json::Value::Array(elements) => elements.iter().for_each(|element| fields(element, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    fields(&schema(), &mut found);
+    let reference = reference();
+    let spans: Vec<&str> = reference.split('`').skip(1).step_by(2).collect();
+    let is_word = |span: &str, field: &str| {
+        span.split(|each: char| !each.is_alphanumeric() && each != '_')
+            .any(|word| word == field)
+    };
+    let is_named = |field: &str| spans.iter().any(|span| is_word(span, field));
+    let missing: Vec<&String> = found.iter().filter(|field| !is_named(field.as_str())).collect();
+    assert!(found.len() > 50 && missing.is_empty(), "{missing:?}");
+}

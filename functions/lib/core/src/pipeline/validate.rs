@@ -1,0 +1,299 @@
+//! Rules of the whole file: every name that is used exists, everything that is declared is used, every environment resolves.
+
+use indexmap::IndexMap;
+
+use super::model::{Environment, Phase, Pipeline};
+use super::names::Key;
+use super::path::Path;
+use super::problem::{PipelineError, suggestion};
+use super::references::order;
+use super::resolve::resolve_environment;
+use super::tree::{Node, exists, locate};
+use crate::tags::TagRules;
+
+/// Names that do not exist, names that nothing uses, cycles and bad patterns.
+pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError> {
+    let mut check = Check {
+        root,
+        errors: Vec::new(),
+    };
+    check.images(pipeline);
+    check.task_definitions(pipeline);
+    check.tasks(pipeline);
+    check.services(pipeline);
+    for (index, environment) in pipeline.environments.iter().enumerate() {
+        check.environment(pipeline, index, environment);
+    }
+    check.errors
+}
+
+/// What is wrong in each environment once its overlays and placeholders are in place.
+pub(super) fn environments(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError> {
+    let mut check = Check {
+        root,
+        errors: Vec::new(),
+    };
+    for (index, environment) in pipeline.environments.iter().enumerate() {
+        let prefix = Path::default().key("environments").index(index);
+        for problem in resolve_environment(pipeline, environment).err().into_iter().flatten() {
+            let own = problem.path.below(&prefix);
+            // What the environment itself says is where its author looks; everything else comes from the part all environments share.
+            let path = if exists(root, &own) { own } else { problem.path };
+            check.report(&path, problem.message, problem.hint);
+        }
+    }
+    check.errors
+}
+
+struct Check<'a> {
+    root: &'a Node,
+    errors: Vec<PipelineError>,
+}
+
+impl Check<'_> {
+    fn images(&mut self, pipeline: &Pipeline) {
+        let path = Path::default().key("images");
+        let mut seen = IndexMap::new();
+        for (name, image) in &pipeline.images {
+            let place = (&image.account, &image.region, &image.repository);
+            if let Some(first) = seen.insert(place, name) {
+                self.report(
+                    &path.key(name).key("repository"),
+                    format!("`{}` is already the repository of `{first}`", image.repository),
+                    None,
+                );
+            }
+            let used = pipeline
+                .task_definitions
+                .values()
+                .flat_map(|definition| definition.containers.values());
+            let overlaid = pipeline
+                .environments
+                .iter()
+                .flat_map(|environment| environment.task_definitions.values());
+            let overlaid = overlaid.flat_map(|definition| definition.containers.values());
+            if !used
+                .chain(overlaid)
+                .any(|container| container.image.as_ref() == Some(name))
+            {
+                self.report_key(&path.key(name), format!("no container runs the image `{name}`"), None);
+            }
+        }
+    }
+
+    fn task_definitions(&mut self, pipeline: &Pipeline) {
+        let path = Path::default().key("task_definitions");
+        for (name, definition) in &pipeline.task_definitions {
+            for (container_name, container) in &definition.containers {
+                let path = path.key(name).key("containers").key(container_name).key("image");
+                self.known("image", container.image.as_ref(), &pipeline.images, &path);
+            }
+            let by_task = pipeline.tasks.values().any(|task| task.task_definition == *name);
+            if !by_task
+                && !pipeline
+                    .services
+                    .values()
+                    .any(|service| service.task_definition == *name)
+            {
+                self.report_key(
+                    &path.key(name),
+                    format!("no task and no service runs the task definition `{name}`"),
+                    None,
+                );
+            }
+        }
+    }
+
+    fn tasks(&mut self, pipeline: &Pipeline) {
+        let path = Path::default().key("tasks");
+        for (name, task) in &pipeline.tasks {
+            let path = path.key(name);
+            self.known(
+                "task definition",
+                Some(&task.task_definition),
+                &pipeline.task_definitions,
+                &path.key("task_definition"),
+            );
+            self.known(
+                "database",
+                task.database.as_ref(),
+                &pipeline.databases,
+                &path.key("database"),
+            );
+            for (index, earlier) in task.after.iter().enumerate() {
+                let path = path.key("after").index(index);
+                self.known("task", Some(earlier), &pipeline.tasks, &path);
+                if pipeline
+                    .tasks
+                    .get(earlier)
+                    .is_some_and(|earlier| earlier.run != task.run)
+                {
+                    let hint =
+                        Some("`after` orders tasks of one phase; the phases themselves are always in order".to_owned());
+                    self.report(&path, format!("`{earlier}` runs in another phase"), hint);
+                }
+            }
+        }
+        for phase in [Phase::BeforeServices, Phase::AfterServices] {
+            let of_phase = pipeline.tasks.iter().filter(|(_, task)| task.run == phase);
+            self.acyclic(
+                &of_phase.map(|(name, task)| (name, task.after.as_slice())).collect(),
+                &path,
+            );
+        }
+    }
+
+    fn services(&mut self, pipeline: &Pipeline) {
+        let path = Path::default().key("services");
+        for (name, service) in &pipeline.services {
+            let path = path.key(name);
+            self.known(
+                "task definition",
+                Some(&service.task_definition),
+                &pipeline.task_definitions,
+                &path.key("task_definition"),
+            );
+            for (index, earlier) in service.after.iter().enumerate() {
+                self.known(
+                    "service",
+                    Some(earlier),
+                    &pipeline.services,
+                    &path.key("after").index(index),
+                );
+            }
+        }
+        self.acyclic(
+            &pipeline
+                .services
+                .iter()
+                .map(|(name, service)| (name, service.after.as_slice()))
+                .collect(),
+            &path,
+        );
+    }
+
+    fn environment(&mut self, pipeline: &Pipeline, index: usize, environment: &Environment) {
+        let path = Path::default().key("environments").index(index);
+        if pipeline
+            .environments
+            .iter()
+            .take(index)
+            .any(|earlier| earlier.name == environment.name)
+        {
+            self.report(
+                &path.key("name"),
+                format!("`{}` is already the name of another environment", environment.name),
+                None,
+            );
+        }
+        for name in environment
+            .variables
+            .keys()
+            .filter(|name| ["application", "environment"].contains(&name.as_str()))
+        {
+            self.report_key(
+                &path.key("variables").key(name),
+                format!("`${{{name}}}` is always known and cannot be set"),
+                None,
+            );
+        }
+        let tags = path.key("tags");
+        let lists = [("allow", &environment.tags.allow), ("deny", &environment.tags.deny)];
+        for (list, index, pattern) in lists
+            .iter()
+            .flat_map(|(list, patterns)| patterns.iter().enumerate().map(|(index, text)| (*list, index, text)))
+        {
+            if let Err(error) = TagRules::check_pattern(pattern) {
+                self.report(&tags.key(list).index(index), error.to_string(), None);
+            }
+        }
+        self.overlay_keys(
+            "task definition",
+            environment.task_definitions.keys(),
+            &pipeline.task_definitions,
+            &path.key("task_definitions"),
+        );
+        self.overlay_keys(
+            "service",
+            environment.services.keys(),
+            &pipeline.services,
+            &path.key("services"),
+        );
+        self.overlay_keys("task", environment.tasks.keys(), &pipeline.tasks, &path.key("tasks"));
+        for (name, definition) in &environment.task_definitions {
+            for (container_name, container) in &definition.containers {
+                let path = path
+                    .key("task_definitions")
+                    .key(name)
+                    .key("containers")
+                    .key(container_name);
+                self.known("image", container.image.as_ref(), &pipeline.images, &path.key("image"));
+                let base = pipeline.task_definitions.get(name);
+                let is_known =
+                    base.is_none_or(|base| base.containers.is_empty() || base.containers.contains_key(container_name));
+                if let (false, Some(base)) = (is_known, base) {
+                    let hint = suggestion(container_name, base.containers.keys().map(String::as_str));
+                    self.report_key(
+                        &path,
+                        format!(
+                            "`{name}` sets nothing in a container `{}`",
+                            container_name.escape_debug()
+                        ),
+                        hint,
+                    );
+                }
+            }
+        }
+    }
+
+    fn overlay_keys<'k, T>(
+        &mut self,
+        kind: &str,
+        keys: impl Iterator<Item = &'k Key>,
+        known: &IndexMap<Key, T>,
+        path: &Path,
+    ) {
+        for key in keys.filter(|key| !known.contains_key(*key)) {
+            let hint = suggestion(key.as_str(), known.keys().map(Key::as_str));
+            self.report_key(&path.key(key), format!("unknown {kind} `{key}`"), hint);
+        }
+    }
+
+    fn known<T>(&mut self, kind: &str, name: Option<&Key>, known: &IndexMap<Key, T>, path: &Path) {
+        let Some(name) = name.filter(|name| !known.contains_key(*name)) else {
+            return;
+        };
+        let hint = suggestion(name.as_str(), known.keys().map(Key::as_str));
+        self.report(path, format!("unknown {kind} `{name}`"), hint);
+    }
+
+    fn acyclic(&mut self, after: &IndexMap<&Key, &[Key]>, path: &Path) {
+        let Err(cycle) = order(after) else { return };
+        let Some(first) = cycle.0.first() else { return };
+        let circle: Vec<String> = cycle.0.iter().map(|key| format!("`{key}`")).collect();
+        self.report(
+            &path.key(first).key("after"),
+            format!("a cycle: {}", circle.join(" after ")),
+            None,
+        );
+    }
+
+    fn report(&mut self, path: &Path, message: String, hint: Option<String>) {
+        self.report_at(path, false, message, hint);
+    }
+
+    fn report_key(&mut self, path: &Path, message: String, hint: Option<String>) {
+        self.report_at(path, true, message, hint);
+    }
+
+    fn report_at(&mut self, path: &Path, at_key: bool, message: String, hint: Option<String>) {
+        let (line, column) = locate(self.root, path, at_key);
+        self.errors.push(PipelineError {
+            line,
+            column,
+            path: path.to_string(),
+            message,
+            hint,
+        });
+    }
+}

@@ -1,0 +1,447 @@
+//! The plan of a release on its way into an environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::refusal::{Refusal, RefusalKind, Refusals};
+use super::{
+    Observed, PinnedDigest, Plan, PlanInput, PlannedRevision, PlannedService, PlannedStep, PlannedTask, RevisionAction,
+    Target, image, service,
+};
+use crate::pipeline::{
+    AccountId, ContainerOverride, DefinitionSource, Key, ResolvedEnvironment, ResolvedService, ResolvedStep,
+    ResolvedTask, TaskDefinition,
+};
+use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
+
+/// Plans a release into an environment, or says everything that is in the way.
+///
+/// The steps are those whose task definition runs the released image, and the one-off commands whose task definition runs no image of the application at all.
+/// Another image in the same task definition is pinned to the digest in force; where there is none it stays as it is in the base, which a note says.
+pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
+    let mut planner = Planner {
+        input,
+        observed,
+        refusals: Vec::new(),
+        notes: Vec::new(),
+    };
+    planner
+        .refusals
+        .extend(check_place(&input.environment, &input.home.account, observed));
+    let steps: Vec<&ResolvedStep> = input
+        .environment
+        .steps
+        .iter()
+        .filter(|step| planner.belongs(step))
+        .collect();
+    if !steps
+        .iter()
+        .any(|step| images_of(&input.environment, step.task_definition()).contains(&input.image))
+    {
+        let message = format!(
+            "no step of `{}` runs the image `{}`",
+            input.environment.name, input.image
+        );
+        let help = "name the image in a container of a task definition that a task or service of this environment runs";
+        planner
+            .refusals
+            .push(Refusal::new(RefusalKind::NothingToDo, message, help));
+    }
+    let keys: BTreeSet<&Key> = steps.iter().map(|step| step.task_definition()).collect();
+    let definitions = input
+        .environment
+        .task_definitions
+        .iter()
+        .filter(|(key, _)| keys.contains(key));
+    let images: BTreeSet<&Key> = keys.iter().flat_map(|key| images_of(&input.environment, key)).collect();
+    let references = planner.references(&images);
+    let revisions: Vec<PlannedRevision> = definitions
+        .filter_map(|(key, definition)| planner.revision(key, definition, &references))
+        .collect();
+    let steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
+    if !planner.refusals.is_empty() {
+        planner.refusals.dedup();
+        return Err(Refusals(planner.refusals));
+    }
+    let unchanged = planner.is_unchanged(&steps, &revisions);
+    let plan = Plan {
+        plan_hash: String::new(),
+        application: input.environment.application.clone(),
+        environment: input.environment.name.clone(),
+        release_id: input.release_id.clone(),
+        pipeline_version: input.pipeline_version,
+        planned_at: now,
+        cluster: input.environment.cluster.clone(),
+        images: images
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), input.digests.get(key)?.clone())))
+            .collect(),
+        revisions,
+        steps,
+        unchanged,
+        notes: planner.notes,
+    };
+    Ok(plan.sealed())
+}
+
+/// What is in the way of doing anything in the environment.
+pub(super) fn check_place(environment: &ResolvedEnvironment, home: &AccountId, observed: &Observed) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if let Some(account) = environment.account.as_ref().filter(|account| *account != home) {
+        let message = format!(
+            "`{}` is in the account {account}, but Esclusa runs in {home}",
+            environment.name
+        );
+        refusals.push(Refusal::new(
+            RefusalKind::OtherAccount,
+            message,
+            "install Esclusa in that account as well, and leave `account` out",
+        ));
+    }
+    let cluster = &environment.cluster;
+    match observed.cluster_status.as_deref() {
+        Some("ACTIVE") => {}
+        Some(status) => {
+            let help = format!("`aws ecs describe-clusters --clusters {cluster}` says more");
+            refusals.push(Refusal::new(
+                RefusalKind::Cluster,
+                format!("the cluster `{cluster}` is {status}"),
+                help,
+            ));
+        }
+        None => {
+            let help = format!(
+                "create it with your infrastructure code, or set `cluster` of the environment `{}`",
+                environment.name
+            );
+            refusals.push(Refusal::new(
+                RefusalKind::Cluster,
+                format!("there is no cluster `{cluster}`"),
+                help,
+            ));
+        }
+    }
+    refusals
+}
+
+/// The images of the application that a task definition runs.
+pub(super) fn images_of<'a>(environment: &'a ResolvedEnvironment, definition: &Key) -> BTreeSet<&'a Key> {
+    let definition = environment.task_definitions.get(definition).into_iter();
+    definition
+        .flat_map(|definition| definition.containers.values())
+        .filter_map(|container| container.image.as_ref())
+        .collect()
+}
+
+struct Planner<'a> {
+    input: &'a PlanInput,
+    observed: &'a Observed,
+    refusals: Vec<Refusal>,
+    notes: Vec<String>,
+}
+
+impl Planner<'_> {
+    fn belongs(&self, step: &ResolvedStep) -> bool {
+        let images = images_of(&self.input.environment, step.task_definition());
+        images.contains(&self.input.image) || (images.is_empty() && matches!(step, ResolvedStep::Task(_)))
+    }
+
+    /// The addresses of the images that have a digest.
+    fn references(&mut self, images: &BTreeSet<&Key>) -> BTreeMap<Key, String> {
+        let mut references = BTreeMap::new();
+        for (key, image) in self
+            .input
+            .environment
+            .images
+            .iter()
+            .filter(|(key, _)| images.contains(key))
+        {
+            let Some(digest) = self.input.digests.get(key) else {
+                self.notes.push(format!(
+                    "the image `{key}` was never released into `{}`: it stays as it is in the base",
+                    self.input.environment.name
+                ));
+                continue;
+            };
+            self.refusals
+                .extend(image::check(key, image, digest, self.observed.images.get(key)));
+            references.insert(key.clone(), image_reference(image, &self.input.home, digest));
+        }
+        references
+    }
+
+    fn revision(
+        &mut self,
+        key: &Key,
+        settings: &TaskDefinition,
+        references: &BTreeMap<Key, String>,
+    ) -> Option<PlannedRevision> {
+        let family = &settings.family;
+        let latest = self.observed.families.get(family);
+        let base = match &settings.from {
+            DefinitionSource::Latest => latest.map(|latest| &latest.definition),
+            DefinitionSource::File(file) => self.input.files.get(file),
+        };
+        let Some(base) = base else {
+            self.refusals.push(no_definition(key, settings));
+            return None;
+        };
+        let definition = match patch(base, settings, references) {
+            Ok(definition) => definition,
+            Err(errors) => {
+                let help = format!("correct `task_definitions.{key}` in the pipeline file");
+                self.refusals.extend(
+                    errors
+                        .iter()
+                        .map(|error| Refusal::new(RefusalKind::Definition, error.to_string(), help.clone())),
+                );
+                return None;
+            }
+        };
+        for image in settings
+            .containers
+            .values()
+            .filter_map(|container| container.image.as_ref())
+        {
+            let observed = self
+                .observed
+                .images
+                .get(image)
+                .filter(|_| references.contains_key(image));
+            self.refusals
+                .extend(observed.and_then(|observed| image::check_platform(image, observed, family, &definition)));
+        }
+        let content_sha256 = content_sha256(&definition);
+        let environment = &self.input.environment;
+        let base_tags = latest.map(|latest| latest.tags.clone()).unwrap_or_default();
+        let tags = revision_tags(
+            &base_tags,
+            &self.input.release_id,
+            &environment.application,
+            &environment.name,
+            &content_sha256,
+        );
+        let action = match latest {
+            Some(latest) if same_definition(&latest.definition, &definition) => RevisionAction::Reuse {
+                arn: latest.arn.clone(),
+            },
+            _ => RevisionAction::Register,
+        };
+        Some(PlannedRevision {
+            key: key.clone(),
+            family: family.clone(),
+            base_arn: latest.map(|latest| latest.arn.clone()),
+            changes: diff(latest.map_or(&Value::Null, |latest| &latest.definition), &definition),
+            definition,
+            tags,
+            content_sha256,
+            action,
+        })
+    }
+
+    fn step(&mut self, step: &ResolvedStep, revisions: &[PlannedRevision]) -> Option<PlannedStep> {
+        // Without a revision there is a refusal already, but what is wrong with the service is worth saying as well.
+        let revision = revisions
+            .iter()
+            .find(|revision| revision.key == *step.task_definition());
+        match step {
+            ResolvedStep::Task(task) => self.task(task, revision?).map(PlannedStep::Task),
+            ResolvedStep::Service(service) => self.service(service, revision).map(PlannedStep::Service),
+        }
+    }
+
+    fn task(&mut self, task: &ResolvedTask, revision: &PlannedRevision) -> Option<PlannedTask> {
+        let named = task.containers.keys().chain([&task.container]);
+        let missing: BTreeSet<&String> = named
+            .filter(|name| !container_names(&revision.definition).contains(&name.as_str()))
+            .collect();
+        for name in &missing {
+            let existing: Vec<String> = container_names(&revision.definition)
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let message = format!(
+                "the family `{}` has no container `{name}`; it has {}",
+                revision.family,
+                existing.join(", ")
+            );
+            let help = format!("correct `tasks.{}` in the pipeline file", task.name);
+            self.refusals.push(Refusal::new(RefusalKind::Definition, message, help));
+        }
+        missing.is_empty().then(|| PlannedTask {
+            name: task.name.clone(),
+            phase: task.phase,
+            revision: revision.key.clone(),
+            cluster: self.input.environment.cluster.clone(),
+            launch_type: launch_type(&revision.definition).to_owned(),
+            network: task.network.clone(),
+            container_overrides: container_overrides(&task.containers),
+            group: task.database.as_ref().map(|_| "migration".to_owned()),
+            container: task.container.clone(),
+            database: task.database.clone(),
+            idempotent: task.idempotent,
+            timeout_seconds: task.timeout_seconds,
+            start_attempts: task.start_attempts,
+        })
+    }
+
+    fn service(&mut self, service: &ResolvedService, revision: Option<&PlannedRevision>) -> Option<PlannedService> {
+        let cluster = &self.input.environment.cluster;
+        let observed = self.observed.services.get(&service.service);
+        let settings = match service::settings(cluster, service, observed) {
+            Ok(settings) => settings,
+            Err(refusals) => {
+                self.refusals.extend(refusals);
+                return None;
+            }
+        };
+        Some(PlannedService {
+            name: service.name.clone(),
+            service: service.service.clone(),
+            cluster: cluster.clone(),
+            target: Target::Revision {
+                key: revision?.key.clone(),
+            },
+            previous_task_definition_arn: observed
+                .and_then(|observed| observed.facts.primary())
+                .map(|primary| primary.task_definition_arn.clone()),
+            digests: self.digests(&service.task_definition),
+            deployment_configuration: settings.deployment_configuration,
+            desired_count: settings.desired_count,
+            timeout_seconds: service.timeout_seconds,
+        })
+    }
+
+    /// The digests that the containers of a task definition then run.
+    fn digests(&self, definition: &Key) -> BTreeMap<String, PinnedDigest> {
+        let containers = self
+            .input
+            .environment
+            .task_definitions
+            .get(definition)
+            .into_iter()
+            .flat_map(|definition| &definition.containers);
+        let pinned = containers.filter_map(|(name, container)| {
+            let image = container.image.as_ref()?;
+            let digest = self.input.digests.get(image)?.clone();
+            let platforms = self
+                .observed
+                .images
+                .get(image)
+                .into_iter()
+                .flat_map(|observed| &observed.platforms);
+            let platforms = platforms.filter_map(|platform| platform.digest.clone()).collect();
+            Some((name.clone(), PinnedDigest { digest, platforms }))
+        });
+        pinned.collect()
+    }
+
+    /// Whether every service already runs what the plan would bring, and we saw it run with these digests.
+    fn is_unchanged(&self, steps: &[PlannedStep], revisions: &[PlannedRevision]) -> bool {
+        let services = || {
+            steps.iter().filter_map(|step| {
+                if let PlannedStep::Service(service) = step {
+                    Some(service)
+                } else {
+                    None
+                }
+            })
+        };
+        let runs_already = |service: &PlannedService| {
+            let observed = self.observed.services.get(&service.service)?;
+            let primary = observed.facts.primary()?;
+            let Target::Revision { key } = &service.target else {
+                return None;
+            };
+            let revision = revisions.iter().find(|revision| revision.key == *key)?;
+            let RevisionAction::Reuse { arn } = &revision.action else {
+                return None;
+            };
+            let verified = observed.verified.first()?;
+            let is_in_force =
+                primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED");
+            let is_verified =
+                verified.task_definition_arn == *arn && is_same_digests(&verified.digests, &service.digests);
+            Some(is_in_force && is_verified && observed.facts.desired > 0)
+        };
+        services().next().is_some() && services().all(|service| runs_already(service).unwrap_or(false))
+    }
+}
+
+/// Platforms are left out: they follow from the digest, but may not have been known before.
+fn is_same_digests(left: &BTreeMap<String, PinnedDigest>, right: &BTreeMap<String, PinnedDigest>) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .all(|(container, pinned)| right.get(container).is_some_and(|other| other.digest == pinned.digest))
+}
+
+fn no_definition(key: &Key, settings: &TaskDefinition) -> Refusal {
+    let family = &settings.family;
+    match &settings.from {
+        DefinitionSource::Latest => Refusal::new(
+            RefusalKind::NoDefinition,
+            format!("the family `{family}` has no ACTIVE revision"),
+            format!(
+                "register one with your infrastructure code, or set `from: {{file: …}}` of `task_definitions.{key}`"
+            ),
+        ),
+        DefinitionSource::File(file) => Refusal::new(
+            RefusalKind::NoDefinition,
+            format!("the file `{file}` is not stored with the pipeline"),
+            "apply the pipeline again from the folder that has the file: `esclusa pipelines apply pipeline.yaml`",
+        ),
+    }
+}
+
+fn container_names(definition: &Value) -> Vec<&str> {
+    let containers = definition
+        .get("containerDefinitions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    containers
+        .filter_map(|container| container.get("name")?.as_str())
+        .collect()
+}
+
+fn launch_type(definition: &Value) -> &'static str {
+    let required = definition.get("requiresCompatibilities").and_then(Value::as_array);
+    if required.is_some_and(|required| required.iter().any(|compatibility| compatibility == "FARGATE")) {
+        "FARGATE"
+    } else {
+        "EC2"
+    }
+}
+
+/// `containerOverrides` of `RunTask`.
+fn container_overrides(containers: &IndexMap<String, ContainerOverride>) -> Value {
+    let overrides = containers.iter().map(|(name, settings)| {
+        let mut members = Map::new();
+        members.insert("name".to_owned(), json!(name));
+        if let Some(command) = &settings.command {
+            members.insert("command".to_owned(), json!(command));
+        }
+        if !settings.environment.is_empty() {
+            let variables = settings
+                .environment
+                .iter()
+                .map(|(name, value)| json!({"name": name, "value": value}));
+            members.insert("environment".to_owned(), variables.collect());
+        }
+        for (field, number) in [
+            ("cpu", settings.cpu),
+            ("memory", settings.memory),
+            ("memoryReservation", settings.memory_reservation),
+        ] {
+            if let Some(number) = number {
+                members.insert(field.to_owned(), number.into());
+            }
+        }
+        Value::Object(members)
+    });
+    overrides.collect()
+}

@@ -1,0 +1,74 @@
+//! Is a digest an image that can run?
+
+use serde_json::Value;
+
+use super::refusal::{Refusal, RefusalKind};
+use super::{ObservedImage, Platform};
+use crate::image::deployable;
+use crate::pipeline::{Digest, Image, Key};
+
+/// What is in the way of running the image at all.
+pub(super) fn check(key: &Key, image: &Image, digest: &Digest, observed: Option<&ObservedImage>) -> Option<Refusal> {
+    let repository = &image.repository;
+    let Some(observed) = observed else {
+        let message = format!("the image `{key}` is not in the repository `{repository}` under `{digest}`");
+        let help =
+            format!("push it again, or choose another: `aws ecr describe-images --repository-name {repository}`");
+        return Some(Refusal::new(RefusalKind::ImageMissing, message, help));
+    };
+    let (manifest, artifact) = (
+        observed.manifest_media_type.as_deref(),
+        observed.artifact_media_type.as_deref(),
+    );
+    if let Err(reason) = deployable(manifest, artifact, None) {
+        let message = format!("`{digest}` in `{repository}` cannot run: {reason}");
+        return Some(Refusal::new(
+            RefusalKind::NotAnImage,
+            message,
+            "push the image itself, or deny the tag with `tags.deny`",
+        ));
+    }
+    let status = &observed.status;
+    deployable(None, None, Some(status)).err().map(|_| {
+        let message = format!("the image `{key}`, `{digest}`, is {status} and cannot be pulled");
+        let help = format!(
+            "restore it: `aws ecr update-image-storage-class --repository-name {repository} --image-id imageDigest={digest} \
+             --target-storage-class STANDARD`"
+        );
+        Refusal::new(RefusalKind::ImageMissing, message, help)
+    })
+}
+
+/// What is in the way of running the image with this definition. Nothing is said when the platforms are not known.
+pub(super) fn check_platform(key: &Key, observed: &ObservedImage, family: &str, definition: &Value) -> Option<Refusal> {
+    let runtime = |field: &str| {
+        definition
+            .pointer(&format!("/runtimePlatform/{field}"))
+            .and_then(Value::as_str)
+    };
+    let architecture = match runtime("cpuArchitecture") {
+        Some("ARM64") => "arm64",
+        _ => "amd64",
+    };
+    let os = match runtime("operatingSystemFamily") {
+        Some(family) if family.starts_with("WINDOWS") => "windows",
+        _ => "linux",
+    };
+    let fits = |platform: &Platform| platform.architecture == architecture && platform.os == os;
+    if observed.platforms.is_empty() || observed.platforms.iter().any(fits) {
+        return None;
+    }
+    let existing: Vec<String> = observed
+        .platforms
+        .iter()
+        .map(|platform| format!("`{}/{}`", platform.os, platform.architecture))
+        .collect();
+    let message = format!(
+        "the image `{key}` is built for {}, but `{family}` runs on `{os}/{architecture}`",
+        existing.join(", ")
+    );
+    let help = format!(
+        "build it with `docker buildx build --platform {os}/{architecture}`, or change `runtimePlatform` of the family"
+    );
+    Some(Refusal::new(RefusalKind::Platform, message, help))
+}

@@ -1,0 +1,343 @@
+//! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose afterwards.
+
+mod forward;
+mod image;
+mod refusal;
+mod rollback;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use self::forward::plan;
+pub use self::refusal::{Refusal, RefusalKind, Refusals};
+pub use self::rollback::{RollbackInput, rollback_plan};
+use crate::canonical::canonical_sha256;
+use crate::identity::ReleaseId;
+use crate::pipeline::{ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment};
+use crate::service_deployment::ServiceFacts;
+use crate::task_definition::{Change, Home};
+
+/// What a plan is made from: what somebody wants.
+#[derive(Debug, Clone)]
+pub struct PlanInput {
+    /// The pipeline in the environment.
+    pub environment: ResolvedEnvironment,
+    /// The image that is released.
+    pub image: Key,
+    /// The digests of the images: the released one, and for every other image the one in force in the environment, where there is one.
+    pub digests: BTreeMap<Key, Digest>,
+    /// The files stored with the pipeline, by their path.
+    pub files: BTreeMap<String, Value>,
+    /// The version of the pipeline.
+    pub pipeline_version: u64,
+    /// The release.
+    pub release_id: ReleaseId,
+    /// The account and Region Esclusa runs in.
+    pub home: Home,
+}
+
+/// What a plan is made from: what is there.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The status of the cluster, such as `ACTIVE`; `None` when it does not exist.
+    pub cluster_status: Option<String>,
+    /// The most recent ACTIVE revision of each family that has one.
+    pub families: BTreeMap<String, ObservedDefinition>,
+    /// The services by their name in ECS; one that does not exist is not here.
+    pub services: BTreeMap<String, ObservedService>,
+    /// The images of [`PlanInput::digests`]; one that does not exist is not here.
+    pub images: BTreeMap<Key, ObservedImage>,
+}
+
+/// A revision of a task definition.
+#[derive(Debug, Clone)]
+pub struct ObservedDefinition {
+    /// The ARN with the revision.
+    pub arn: String,
+    /// `taskDefinition` of the answer of `DescribeTaskDefinition`.
+    pub definition: Value,
+    /// The tags of the revision.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A service.
+#[derive(Debug, Clone)]
+pub struct ObservedService {
+    /// Its state.
+    pub facts: ServiceFacts,
+    /// `deploymentConfiguration` of the answer of `DescribeServices`.
+    pub deployment_configuration: Value,
+    /// The revisions verified by us, the most recent first.
+    pub verified: Vec<VerifiedRevision>,
+}
+
+/// A revision that ran, verified by us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedRevision {
+    /// The task definition.
+    pub task_definition_arn: String,
+    /// The digests by container.
+    pub digests: BTreeMap<String, PinnedDigest>,
+    /// The release that brought it.
+    pub release_id: ReleaseId,
+    /// When it was verified.
+    pub verified_at: Timestamp,
+}
+
+/// The digest of an image, and the ones it may show under when it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedDigest {
+    /// What was pushed and is pinned.
+    pub digest: Digest,
+    /// The digests of the platforms, when the image is an index.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub platforms: BTreeSet<Digest>,
+}
+
+/// An image in its repository.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedImage {
+    /// `ACTIVE`, `ARCHIVED` or `ACTIVATING`; whoever reads a registry that does not say gives `ACTIVE`.
+    pub status: String,
+    /// The media type of the manifest.
+    pub manifest_media_type: Option<String>,
+    /// The media type of the configuration, by which images and attestations are told apart.
+    pub artifact_media_type: Option<String>,
+    /// The platforms; empty when they are not known.
+    pub platforms: Vec<Platform>,
+}
+
+/// A platform of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// The operating system, such as `linux`.
+    pub os: String,
+    /// The architecture, such as `amd64`.
+    pub architecture: String,
+    /// The digest of its manifest, when the image is an index.
+    pub digest: Option<Digest>,
+}
+
+/// Everything that a deployment will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What an approval binds to: a hash over digests, definitions, tasks, targets and the pipeline's version; not over counts and times.
+    pub plan_hash: String,
+    /// The application.
+    pub application: ApplicationName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The release.
+    pub release_id: ReleaseId,
+    /// The version of the pipeline.
+    pub pipeline_version: u64,
+    /// When the plan was made.
+    pub planned_at: Timestamp,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The digests of the images that the steps run.
+    pub images: BTreeMap<Key, Digest>,
+    /// The revisions that the steps run.
+    pub revisions: Vec<PlannedRevision>,
+    /// The steps in order.
+    pub steps: Vec<PlannedStep>,
+    /// Whether every service already runs what the steps would bring, completed and verified by us: then nothing is called.
+    pub unchanged: bool,
+    /// What a reader of the plan should know.
+    pub notes: Vec<String>,
+}
+
+/// A revision of a task definition that steps run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRevision {
+    /// The key of the task definition in the pipeline file.
+    pub key: Key,
+    /// The family.
+    pub family: String,
+    /// The most recent ACTIVE revision of the family, if there is one.
+    pub base_arn: Option<String>,
+    /// What is registered: the request of `RegisterTaskDefinition` without `tags`.
+    pub definition: Value,
+    /// The tags it is registered with.
+    pub tags: BTreeMap<String, String>,
+    /// The hash of what the definition means.
+    pub content_sha256: String,
+    /// Whether it is registered.
+    pub action: RevisionAction,
+    /// What is different from the base, fit to be shown.
+    pub changes: Vec<Change>,
+}
+
+/// Whether a revision has to be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum RevisionAction {
+    /// The most recent revision already is what is needed.
+    Reuse {
+        /// Its ARN.
+        arn: String,
+    },
+    /// A new revision is registered.
+    Register,
+}
+
+/// One step of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum PlannedStep {
+    /// A one-off command.
+    Task(PlannedTask),
+    /// An update of a service.
+    Service(PlannedService),
+}
+
+impl PlannedStep {
+    /// The key of the task or service in the pipeline file.
+    pub fn name(&self) -> &Key {
+        match self {
+            Self::Task(task) => &task.name,
+            Self::Service(service) => &service.name,
+        }
+    }
+
+    /// Seconds until the step is stopped.
+    pub fn timeout_seconds(&self) -> u32 {
+        match self {
+            Self::Task(task) => task.timeout_seconds,
+            Self::Service(service) => service.timeout_seconds,
+        }
+    }
+}
+
+/// A one-off command: all that `RunTask` needs but the ARN of the revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTask {
+    /// The key in the pipeline file.
+    pub name: Key,
+    /// When it runs.
+    pub phase: Phase,
+    /// The key of the [`PlannedRevision`] it runs.
+    pub revision: Key,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// `FARGATE` or `EC2`, as the definition requires; never Spot.
+    pub launch_type: String,
+    /// The network.
+    pub network: Network,
+    /// `containerOverrides` of `RunTask`.
+    pub container_overrides: Value,
+    /// `group` of `RunTask`, where it is not the default.
+    pub group: Option<String>,
+    /// The container whose exit code counts.
+    pub container: String,
+    /// The database it migrates, which is locked while it runs.
+    pub database: Option<Key>,
+    /// Whether it may run again after an unknown effect.
+    pub idempotent: bool,
+    /// Seconds until it is stopped.
+    pub timeout_seconds: u32,
+    /// Tries when it never started.
+    pub start_attempts: u32,
+}
+
+/// An update of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedService {
+    /// The key in the pipeline file.
+    pub name: Key,
+    /// The name in ECS.
+    pub service: String,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// What it shall run.
+    pub target: Target,
+    /// What it ran when the plan was made.
+    pub previous_task_definition_arn: Option<String>,
+    /// The digests that its containers then run, by container.
+    pub digests: BTreeMap<String, PinnedDigest>,
+    /// `deploymentConfiguration` of `UpdateService`: the live one with the settings of the pipeline.
+    pub deployment_configuration: Value,
+    /// The desired count to set; `None` leaves the live count alone.
+    pub desired_count: Option<u32>,
+    /// Seconds until the rollout is stopped and rolled back.
+    pub timeout_seconds: u32,
+}
+
+/// What a service shall run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Target {
+    /// A revision of this plan.
+    Revision {
+        /// Its key.
+        key: Key,
+    },
+    /// A revision that exists, which is gone back to.
+    Arn {
+        /// Its ARN.
+        arn: String,
+    },
+}
+
+impl Plan {
+    /// The databases that the steps migrate, each once.
+    pub fn databases(&self) -> BTreeSet<&Key> {
+        self.steps
+            .iter()
+            .filter_map(|step| {
+                if let PlannedStep::Task(task) = step {
+                    task.database.as_ref()
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// The revision that the key stands for.
+    pub fn revision(&self, key: &Key) -> Option<&PlannedRevision> {
+        self.revisions.iter().find(|revision| revision.key == *key)
+    }
+
+    /// Gives the plan its hash.
+    fn sealed(mut self) -> Self {
+        let revisions: Vec<Value> = self
+            .revisions
+            .iter()
+            .map(|revision| json!([revision.key, revision.family, revision.content_sha256]))
+            .collect();
+        let steps: Vec<Value> = self.steps.iter().map(PlannedStep::substance).collect();
+        self.plan_hash = canonical_sha256(&json!({
+            "application": self.application,
+            "environment": self.environment,
+            "cluster": self.cluster,
+            "pipeline_version": self.pipeline_version,
+            "images": self.images,
+            "revisions": revisions,
+            "steps": steps,
+        }));
+        self
+    }
+}
+
+impl PlannedStep {
+    /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts and live settings are left out.
+    fn substance(&self) -> Value {
+        match self {
+            Self::Task(task) => json!({
+                "task": task.name, "revision": task.revision, "container": task.container, "container_overrides": task.container_overrides,
+                "database": task.database, "network": task.network, "launch_type": task.launch_type,
+            }),
+            Self::Service(service) => {
+                json!({"service": service.name, "name": service.service, "target": service.target})
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! The plan of going back by hand: services only, to revisions that ran and were verified by us.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::forward::{check_place, images_of};
+use super::refusal::{Refusal, RefusalKind, Refusals};
+use super::{Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, service};
+use crate::identity::ReleaseId;
+use crate::pipeline::{Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
+use crate::task_definition::Home;
+
+/// What a plan of going back is made from.
+#[derive(Debug, Clone)]
+pub struct RollbackInput {
+    /// The pipeline in the environment.
+    pub environment: ResolvedEnvironment,
+    /// The image whose services go back.
+    pub image: Key,
+    /// The release to go back to; the one before what runs now, unless given.
+    pub target: Option<ReleaseId>,
+    /// The version of the pipeline.
+    pub pipeline_version: u64,
+    /// The release that this rollback is.
+    pub release_id: ReleaseId,
+    /// The account and Region Esclusa runs in.
+    pub home: Home,
+}
+
+/// Plans going back, or says everything that is in the way. Nothing is registered and no one-off command runs.
+///
+/// Without a release to go back to, each service goes to the last revision that was verified before the one it runs was first verified; where
+/// what it runs never was, to the last verified one. So going back twice goes back two releases and never forth.
+pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
+    let environment = &input.environment;
+    let mut refusals = check_place(environment, &input.home.account, observed);
+    let mut notes = Vec::new();
+    let mut steps = Vec::new();
+    let mut images = BTreeMap::new();
+    for service in services(input) {
+        let settings = match service::settings(&environment.cluster, service, observed.services.get(&service.service)) {
+            Ok(settings) => settings,
+            Err(found) => {
+                refusals.extend(found);
+                continue;
+            }
+        };
+        let observed = observed.services.get(&service.service);
+        let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref())) else {
+            match &input.target {
+                Some(release_id) => notes.push(format!(
+                    "`{}` never ran the release `{release_id}` and stays as it is",
+                    service.service
+                )),
+                None => refusals.push(no_verified_revision(input, &service.service)),
+            }
+            continue;
+        };
+        let containers = environment
+            .task_definitions
+            .get(&service.task_definition)
+            .into_iter()
+            .flat_map(|definition| &definition.containers);
+        for (name, container) in containers {
+            if let (Some(image), Some(pinned)) = (&container.image, verified.digests.get(name)) {
+                images.insert(image.clone(), pinned.digest.clone());
+            }
+        }
+        steps.push(PlannedStep::Service(PlannedService {
+            name: service.name.clone(),
+            service: service.service.clone(),
+            cluster: environment.cluster.clone(),
+            target: Target::Arn {
+                arn: verified.task_definition_arn.clone(),
+            },
+            previous_task_definition_arn: observed
+                .and_then(|observed| observed.facts.primary())
+                .map(|primary| primary.task_definition_arn.clone()),
+            digests: verified.digests.clone(),
+            deployment_configuration: settings.deployment_configuration,
+            desired_count: settings.desired_count,
+            timeout_seconds: service.timeout_seconds,
+        }));
+    }
+    if steps.is_empty() && refusals.is_empty() {
+        refusals.push(no_verified_revision(input, environment.name.as_str()));
+    }
+    if !refusals.is_empty() {
+        return Err(Refusals(refusals));
+    }
+    let unchanged = steps.iter().all(|step| is_in_force(step, observed));
+    let plan = Plan {
+        plan_hash: String::new(),
+        application: environment.application.clone(),
+        environment: environment.name.clone(),
+        release_id: input.release_id.clone(),
+        pipeline_version: input.pipeline_version,
+        planned_at: now,
+        cluster: environment.cluster.clone(),
+        images,
+        revisions: Vec::new(),
+        steps,
+        unchanged,
+        notes,
+    };
+    Ok(plan.sealed())
+}
+
+/// The services that run the image.
+fn services(input: &RollbackInput) -> impl Iterator<Item = &ResolvedService> {
+    let steps = input.environment.steps.iter();
+    let services = steps.filter_map(|step| {
+        if let ResolvedStep::Service(service) = step {
+            Some(service)
+        } else {
+            None
+        }
+    });
+    services.filter(|service| images_of(&input.environment, &service.task_definition).contains(&input.image))
+}
+
+fn target<'a>(observed: &'a ObservedService, release_id: Option<&ReleaseId>) -> Option<&'a VerifiedRevision> {
+    if let Some(release_id) = release_id {
+        return observed
+            .verified
+            .iter()
+            .find(|verified| verified.release_id == *release_id);
+    }
+    let current = observed
+        .facts
+        .primary()
+        .map(|primary| primary.task_definition_arn.as_str());
+    let first_verified = observed
+        .verified
+        .iter()
+        .rposition(|verified| Some(verified.task_definition_arn.as_str()) == current);
+    observed
+        .verified
+        .get(first_verified.map_or(0, |position| position.saturating_add(1)))
+}
+
+fn is_in_force(step: &PlannedStep, observed: &Observed) -> bool {
+    let PlannedStep::Service(service) = step else {
+        return false;
+    };
+    let Target::Arn { arn } = &service.target else {
+        return false;
+    };
+    let observed = observed.services.get(&service.service);
+    let primary = observed.and_then(|observed| observed.facts.primary());
+    service.desired_count.is_none()
+        && primary.is_some_and(|primary| {
+            primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED")
+        })
+}
+
+fn no_verified_revision(input: &RollbackInput, subject: &str) -> Refusal {
+    let environment = &input.environment;
+    let message = match &input.target {
+        Some(release_id) => format!("no service of `{subject}` was ever verified with the release `{release_id}`"),
+        None => format!("`{subject}` has no earlier revision that was verified"),
+    };
+    let help = format!(
+        "choose one of `esclusa status {} --environment {}`",
+        environment.application, environment.name
+    );
+    Refusal::new(RefusalKind::NoVerifiedRevision, message, help)
+}

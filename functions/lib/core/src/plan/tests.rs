@@ -1,0 +1,491 @@
+mod examples;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::pipeline::{parse, resolve};
+use crate::service_deployment::DeploymentCounts;
+
+/// A named change of the world.
+type Alteration = (&'static str, fn(&mut Observed));
+
+const PIPELINE: &str = r#"
+version: 1
+application: shop
+images:
+  app: {repository: shop}
+  other: {repository: other}
+databases:
+  main: {}
+task_definitions:
+  web:
+    family: shop
+    containers:
+      web: {image: app, environment: {LOG_LEVEL: info}}
+  side:
+    family: side
+    containers:
+      side: {image: other}
+  tool:
+    family: tool
+tasks:
+  migrate:
+    run: before_services
+    task_definition: web
+    containers:
+      web: {command: [migrate]}
+    database: main
+  other-task: {run: before_services, task_definition: side}
+  flush: {run: after_services, task_definition: tool, container: tool}
+services:
+  web: {service: shop, task_definition: web, start_count: 2}
+  side: {service: side, task_definition: side}
+environments:
+  - name: develop
+    trigger: push
+    cluster: main
+    network: {subnets: [subnet-1], security_groups: [sg-1]}
+"#;
+
+fn digest(letter: char) -> Digest {
+    format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
+}
+
+fn release(letter: char) -> ReleaseId {
+    format!("shop-{}", letter.to_string().repeat(20)).parse().unwrap()
+}
+
+fn key(text: &str) -> Key {
+    text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_000).unwrap()
+}
+
+fn home() -> Home {
+    Home {
+        account: "123456789012".parse().unwrap(),
+        region: "us-east-1".parse().unwrap(),
+    }
+}
+
+fn input(letter: char) -> PlanInput {
+    PlanInput {
+        environment: resolve(&parse(PIPELINE).unwrap(), "develop").unwrap(),
+        image: key("app"),
+        digests: BTreeMap::from([(key("app"), digest(letter))]),
+        files: BTreeMap::new(),
+        pipeline_version: 1,
+        release_id: release(letter),
+        home: home(),
+    }
+}
+
+fn definition(family: &str) -> Value {
+    json!({
+        "family": family, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+        "containerDefinitions": [{"name": if family == "shop" { "web" } else { family }, "image": "x:latest", "essential": true}],
+    })
+}
+
+fn observed_definition(family: &str, revision: u32, definition: Value) -> ObservedDefinition {
+    let arn = format!("arn:aws:ecs:us-east-1:123456789012:task-definition/{family}:{revision}");
+    ObservedDefinition {
+        arn,
+        definition,
+        tags: BTreeMap::new(),
+    }
+}
+
+fn observed_service(name: &str, arn: &str, desired: u64) -> ObservedService {
+    let primary = DeploymentCounts {
+        id: "ecs-svc/1".to_owned(),
+        status: "PRIMARY".to_owned(),
+        task_definition_arn: arn.to_owned(),
+        desired,
+        running: desired,
+        pending: 0,
+        failed: 0,
+        rollout_state: Some("COMPLETED".to_owned()),
+        rollout_reason: None,
+    };
+    let facts = ServiceFacts {
+        service_arn: format!("arn:aws:ecs:us-east-1:123456789012:service/main/{name}"),
+        status: "ACTIVE".to_owned(),
+        controller: "ECS".to_owned(),
+        desired,
+        running: desired,
+        current_service_deployment: None,
+        deployments: vec![primary],
+    };
+    let deployment_configuration =
+        json!({"maximumPercent": 200, "minimumHealthyPercent": 100, "alarms": {"alarmNames": ["a"], "enable": true}});
+    ObservedService {
+        facts,
+        deployment_configuration,
+        verified: Vec::new(),
+    }
+}
+
+fn observed_image() -> ObservedImage {
+    ObservedImage {
+        status: "ACTIVE".to_owned(),
+        manifest_media_type: Some("application/vnd.oci.image.index.v1+json".to_owned()),
+        artifact_media_type: None,
+        platforms: vec![Platform {
+            os: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            digest: Some(digest('f')),
+        }],
+    }
+}
+
+fn observed() -> Observed {
+    let families =
+        ["shop", "side", "tool"].map(|family| (family.to_owned(), observed_definition(family, 1, definition(family))));
+    let services = ["shop", "side"].map(|name| (name.to_owned(), observed_service(name, &format!("{name}:1"), 1)));
+    Observed {
+        cluster_status: Some("ACTIVE".to_owned()),
+        families: families.into(),
+        services: services.into(),
+        images: BTreeMap::from([(key("app"), observed_image())]),
+    }
+}
+
+/// The world after the plan was carried out and verified.
+fn after(plan: &Plan, mut observed: Observed) -> Observed {
+    for revision in plan
+        .revisions
+        .iter()
+        .filter(|revision| revision.action == RevisionAction::Register)
+    {
+        observed.families.insert(
+            revision.family.clone(),
+            observed_definition(&revision.family, 2, revision.definition.clone()),
+        );
+    }
+    for step in &plan.steps {
+        let PlannedStep::Service(service) = step else { continue };
+        let arn = match &service.target {
+            Target::Arn { arn } => arn.clone(),
+            Target::Revision { key } => observed.families[&plan.revision(key).unwrap().family].arn.clone(),
+        };
+        let live = observed.services.get_mut(&service.service).unwrap();
+        live.facts.deployments[0].task_definition_arn.clone_from(&arn);
+        live.facts.desired = service.desired_count.map_or(live.facts.desired, u64::from);
+        live.verified.insert(
+            0,
+            VerifiedRevision {
+                task_definition_arn: arn,
+                digests: service.digests.clone(),
+                release_id: plan.release_id.clone(),
+                verified_at: now(),
+            },
+        );
+    }
+    observed
+}
+
+fn names(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|step| step.name().as_str()).collect()
+}
+
+fn service<'a>(plan: &'a Plan, name: &str) -> &'a PlannedService {
+    let step = plan.steps.iter().find(|step| step.name().as_str() == name).unwrap();
+    let PlannedStep::Service(service) = step else {
+        panic!("{name} is no service")
+    };
+    service
+}
+
+#[test]
+fn only_steps_of_the_released_image_and_tools_are_planned() {
+    let plan = plan(&input('a'), &observed(), now()).unwrap();
+    assert_eq!(names(&plan), ["migrate", "web", "flush"]);
+    assert_eq!(plan.databases(), BTreeSet::from([&key("main")]));
+    assert_eq!(plan.revision(&key("web")).unwrap().action, RevisionAction::Register);
+    assert!(matches!(
+        plan.revision(&key("tool")).unwrap().action,
+        RevisionAction::Reuse { .. }
+    ));
+    assert_eq!(plan.images, BTreeMap::from([(key("app"), digest('a'))]));
+    assert!(!plan.unchanged);
+}
+
+#[test]
+fn a_task_is_planned_with_everything_run_task_needs() {
+    let plan = plan(&input('a'), &observed(), now()).unwrap();
+    let PlannedStep::Task(task) = &plan.steps[0] else {
+        panic!("the migration comes first")
+    };
+    assert_eq!(
+        task.container_overrides,
+        json!([{"name": "web", "command": ["migrate"]}])
+    );
+    assert_eq!(
+        (
+            task.launch_type.as_str(),
+            task.group.as_deref(),
+            task.container.as_str()
+        ),
+        ("FARGATE", Some("migration"), "web")
+    );
+}
+
+#[test]
+fn the_live_deployment_configuration_is_kept_and_the_breaker_is_on() {
+    let plan = plan(&input('a'), &observed(), now()).unwrap();
+    let configuration = &service(&plan, "web").deployment_configuration;
+    assert_eq!(configuration["alarms"]["alarmNames"], json!(["a"]));
+    assert_eq!(
+        configuration["deploymentCircuitBreaker"],
+        json!({"enable": true, "rollback": true})
+    );
+    assert_eq!(
+        service(&plan, "web").digests["web"].platforms,
+        BTreeSet::from([digest('f')])
+    );
+}
+
+#[test]
+fn the_desired_count_is_set_only_where_it_is_zero() {
+    assert_eq!(
+        service(&plan(&input('a'), &observed(), now()).unwrap(), "web").desired_count,
+        None
+    );
+    let mut stopped = observed();
+    stopped.services.get_mut("shop").unwrap().facts.desired = 0;
+    assert_eq!(
+        service(&plan(&input('a'), &stopped, now()).unwrap(), "web").desired_count,
+        Some(2)
+    );
+}
+
+#[test]
+fn a_plan_that_was_carried_out_and_verified_is_unchanged() {
+    let first = plan(&input('a'), &observed(), now()).unwrap();
+    let done = after(&first, observed());
+    let again = plan(&input('a'), &done, now()).unwrap();
+    assert!(again.unchanged);
+    assert!(again.revisions.iter().all(|revision| revision.changes.is_empty()));
+
+    let changes: [Alteration; 5] = [
+        ("not verified", |world| {
+            world.services.get_mut("shop").unwrap().verified.clear();
+        }),
+        ("not completed", |world| {
+            world.services.get_mut("shop").unwrap().facts.deployments[0].rollout_state = Some("IN_PROGRESS".to_owned());
+        }),
+        ("changed by somebody", |world| {
+            world.services.get_mut("shop").unwrap().facts.deployments[0].task_definition_arn = "shop:9".to_owned();
+        }),
+        ("nothing runs", |world| {
+            world.services.get_mut("shop").unwrap().facts.desired = 0;
+        }),
+        ("a newer base", |world| {
+            let family = world.families.get_mut("shop").unwrap();
+            family.definition["containerDefinitions"][0]["image"] = json!("x:latest");
+        }),
+    ];
+    for (name, change) in changes {
+        let mut world = after(&first, observed());
+        change(&mut world);
+        assert!(!plan(&input('a'), &world, now()).unwrap().unchanged, "{name}");
+    }
+    assert!(!plan(&input('b'), &done, now()).unwrap().unchanged, "another digest");
+}
+
+#[test]
+fn the_hash_binds_what_is_deployed_and_neither_counts_nor_times_nor_progress() {
+    let hash = |input: &PlanInput, observed: &Observed, second| {
+        plan(input, observed, Timestamp::from_second(second).unwrap())
+            .unwrap()
+            .plan_hash
+    };
+    let reference = hash(&input('a'), &observed(), 1);
+    let mut scaled = observed();
+    scaled.services.get_mut("shop").unwrap().facts.desired = 0;
+    assert_eq!(hash(&input('a'), &scaled, 2), reference);
+    let done = after(&plan(&input('a'), &observed(), now()).unwrap(), observed());
+    assert_eq!(
+        hash(&input('a'), &done, 3),
+        reference,
+        "a repeat under the lock finds its own registered revision"
+    );
+
+    let mut other_version = input('a');
+    other_version.pipeline_version = 2;
+    let mut other_base = observed();
+    other_base.families.get_mut("shop").unwrap().definition["cpu"] = json!("512");
+    for (name, other) in [
+        ("digest", hash(&input('b'), &observed(), 1)),
+        ("pipeline version", hash(&other_version, &observed(), 1)),
+        ("base", hash(&input('a'), &other_base, 1)),
+    ] {
+        assert_ne!(other, reference, "{name}");
+    }
+}
+
+#[test]
+fn everything_in_the_way_is_listed_at_once() {
+    let mut world = observed();
+    world.cluster_status = Some("INACTIVE".to_owned());
+    world.families.remove("tool");
+    world.families.get_mut("shop").unwrap().definition["runtimePlatform"] = json!({"cpuArchitecture": "ARM64"});
+    let image = world.images.get_mut(&key("app")).unwrap();
+    image.status = "ARCHIVED".to_owned();
+    let shop = world.services.get_mut("shop").unwrap();
+    shop.facts.controller = "CODE_DEPLOY".to_owned();
+    shop.facts.status = "DRAINING".to_owned();
+    shop.deployment_configuration["maximumPercent"] = json!(100);
+    assert_snapshot!(plan(&input('a'), &world, now()).unwrap_err());
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_helps() {
+    let mut attestation = observed();
+    attestation.images.get_mut(&key("app")).unwrap().artifact_media_type =
+        Some("application/vnd.in-toto+json".to_owned());
+    attestation.cluster_status = None;
+    attestation.services.remove("shop");
+    attestation.families.get_mut("shop").unwrap().definition["containerDefinitions"][0]["name"] = json!("api");
+    assert_snapshot!(plan(&input('a'), &attestation, now()).unwrap_err());
+
+    let mut gone = observed();
+    gone.images.clear();
+    let mut elsewhere = input('a');
+    elsewhere.environment.account = Some("210987654321".parse().unwrap());
+    elsewhere
+        .environment
+        .steps
+        .retain(|step| step.name().as_str() != "flush");
+    assert_snapshot!(plan(&elsewhere, &gone, now()).unwrap_err());
+
+    let mut stopped = observed();
+    stopped.services.get_mut("side").unwrap().facts.desired = 0;
+    stopped.images.insert(key("other"), observed_image());
+    let mut other = input('a');
+    other.image = key("other");
+    other.digests = BTreeMap::from([(key("other"), digest('a'))]);
+    assert_snapshot!(plan(&other, &stopped, now()).unwrap_err());
+}
+
+#[test]
+fn an_image_that_no_step_runs_is_refused() {
+    let mut input = input('a');
+    input
+        .environment
+        .steps
+        .retain(|step| step.task_definition().as_str() != "web");
+    let refusals = plan(&input, &observed(), now()).unwrap_err();
+    assert_eq!(
+        refusals.0.iter().map(|refusal| refusal.kind).collect::<Vec<_>>(),
+        [RefusalKind::NothingToDo]
+    );
+}
+
+fn rollback(target: Option<ReleaseId>) -> RollbackInput {
+    let PlanInput {
+        environment,
+        image,
+        pipeline_version,
+        home,
+        ..
+    } = input('a');
+    RollbackInput {
+        environment,
+        image,
+        target,
+        pipeline_version,
+        release_id: release('e'),
+        home,
+    }
+}
+
+/// A service that ran the revisions in this order, all verified.
+fn history(revisions: &[u32]) -> Observed {
+    let mut world = observed();
+    let shop = world.services.get_mut("shop").unwrap();
+    for revision in revisions {
+        let verified = VerifiedRevision {
+            task_definition_arn: format!("shop:{revision}"),
+            digests: BTreeMap::from([(
+                "web".to_owned(),
+                PinnedDigest {
+                    digest: digest('a'),
+                    platforms: BTreeSet::new(),
+                },
+            )]),
+            release_id: release(char::from_digit(*revision, 10).unwrap()),
+            verified_at: now(),
+        };
+        shop.verified.insert(0, verified);
+        shop.facts.deployments[0].task_definition_arn = format!("shop:{revision}");
+    }
+    world
+}
+
+fn target_of(plan: &Plan) -> String {
+    let Target::Arn { arn } = &service(plan, "web").target else {
+        panic!("a rollback registers nothing")
+    };
+    arn.clone()
+}
+
+#[test]
+fn going_back_goes_one_release_back_each_time_and_never_forth() {
+    let back =
+        |revisions: &[u32]| rollback_plan(&rollback(None), &history(revisions), now()).map(|plan| target_of(&plan));
+    assert_eq!(back(&[1, 2, 3]).unwrap(), "shop:2");
+    assert_eq!(back(&[1, 2, 3, 2]).unwrap(), "shop:1");
+    assert_eq!(back(&[1]).unwrap_err().0[0].kind, RefusalKind::NoVerifiedRevision);
+    let mut failed = history(&[1, 2]);
+    failed.services.get_mut("shop").unwrap().facts.deployments[0].task_definition_arn = "shop:3".to_owned();
+    assert_eq!(
+        target_of(&rollback_plan(&rollback(None), &failed, now()).unwrap()),
+        "shop:2"
+    );
+}
+
+#[test]
+fn going_back_to_a_named_release_finds_it_or_refuses() {
+    let world = history(&[1, 2, 3]);
+    let plan = rollback_plan(&rollback(Some(release('1'))), &world, now()).unwrap();
+    assert_eq!(target_of(&plan), "shop:1");
+    assert_eq!(names(&plan), ["web"]);
+    assert_eq!(plan.images, BTreeMap::from([(key("app"), digest('a'))]));
+    let refusals = rollback_plan(&rollback(Some(release('9'))), &world, now()).unwrap_err();
+    assert_snapshot!(refusals);
+    assert!(
+        rollback_plan(&rollback(Some(release('3'))), &world, now())
+            .unwrap()
+            .unchanged
+    );
+}
+
+#[test]
+fn a_plan_survives_being_stored() {
+    for plan in [
+        plan(&input('a'), &observed(), now()).unwrap(),
+        rollback_plan(&rollback(None), &history(&[1, 2]), now()).unwrap(),
+    ] {
+        let stored = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&stored).unwrap(), plan);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_second_plan_after_the_first_is_unchanged_whatever_the_counts(desired in 0_u64..50, letter in "[a-e]") {
+        let letter = letter.chars().next().unwrap();
+        let mut world = observed();
+        world.services.get_mut("shop").unwrap().facts.desired = desired;
+        let first = plan(&input(letter), &world, now()).unwrap();
+        let second = plan(&input(letter), &after(&first, world), now()).unwrap();
+        prop_assert!(second.unchanged);
+        prop_assert_eq!(second.plan_hash, first.plan_hash);
+    }
+}

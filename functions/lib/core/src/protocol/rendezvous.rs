@@ -1,0 +1,226 @@
+//! Meeting the end of a resource: a waiting state on one side, events and the truth in ECS on the other.
+//!
+//! Both sides write first and look second, in the base table with strongly consistent reads: the waiter stores its token, then reads the truth; the
+//! event handler stores the event, then looks for waiters. Whoever comes second sees the other and completes the wait. The sweeper repeats the look on a
+//! fixed cadence, so that a lost event costs time and nothing else.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Write};
+use crate::error::Failure;
+
+/// What a state waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitKind {
+    /// A one-off task has stopped.
+    Task,
+    /// A rollout of a service is over.
+    Service,
+    /// An execution has closed.
+    Execution,
+}
+
+/// Where a wait stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WaitStatus {
+    /// Somebody must complete it.
+    Open,
+    /// The state was completed with this token, or had moved on without it.
+    Closed,
+    /// Step Functions does not know the token: a person must look, and the sweeper leaves it alone.
+    Quarantined,
+}
+
+/// The row of one state of one execution that waits for one resource. `T` is the task token; this crate never looks into it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Waiter<T> {
+    /// The token of the newest attempt.
+    pub token: T,
+    /// Which attempt it belongs to.
+    pub attempt: Attempt,
+    /// Where the wait stands.
+    pub status: WaitStatus,
+    /// What it waits for.
+    pub kind: WaitKind,
+    /// The deployment or release it waits in.
+    pub deployment_id: String,
+    /// When the state gives up by itself; the sweeper stops looking some time after it.
+    pub deadline: Timestamp,
+}
+
+/// An event as it lies in the inbox of its resource: a hint that survives the hour after which ECS forgets a stopped task.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InboxEvent {
+    /// `detail.version` of a task event; other events carry none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Whether the event says that the resource has come to its end for good.
+    pub is_over: bool,
+    /// The part of the event that is kept, as JSON text.
+    pub detail: String,
+    /// When AWS says it happened.
+    pub event_time: Timestamp,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// What is known about the end of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Truth {
+    /// It has come to its end.
+    Over,
+    /// It has not.
+    Running,
+    /// ECS does not describe it (not yet, or no longer) and no stored event says it ended.
+    NotVisible,
+}
+
+/// The truth from both sources. An event that says the end is enough: ends are final, and ECS forgets a stopped task after an hour.
+pub fn truth(inbox: &[InboxEvent], described_as_over: Option<bool>) -> Truth {
+    if inbox.iter().any(|event| event.is_over) {
+        return Truth::Over;
+    }
+    match described_as_over {
+        Some(true) => Truth::Over,
+        Some(false) => Truth::Running,
+        None => Truth::NotVisible,
+    }
+}
+
+/// What storing a wait comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreWait<T> {
+    /// Write the row, then look.
+    Store(Write<Waiter<T>>),
+    /// This very attempt stored it before: look.
+    AlreadyStored,
+    /// This very attempt was stored and is closed: nothing is left to do.
+    AlreadyClosed,
+}
+
+/// Why a wait is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WaitRefusal {
+    /// A newer attempt of the same state is stored: this one's token is stale and nobody waits behind it.
+    #[error("attempt `{newer}` of the same state is stored already")]
+    NewerAttempt {
+        /// The attempt that is stored.
+        newer: Attempt,
+    },
+    /// The same attempt is stored with another token, which Step Functions never does.
+    #[error("attempt `{attempt}` is stored with another token")]
+    OtherToken {
+        /// The attempt.
+        attempt: Attempt,
+    },
+}
+
+impl From<WaitRefusal> for Failure {
+    fn from(refusal: WaitRefusal) -> Self {
+        match refusal {
+            WaitRefusal::NewerAttempt { .. } => Self::conflict(refusal.to_string()),
+            WaitRefusal::OtherToken { .. } => Self::defect(refusal.to_string()),
+        }
+    }
+}
+
+/// The waiter's first step: its token goes over an older attempt's and never over a newer one's. After it, and only then, comes the look at the truth.
+///
+/// # Errors
+/// [`WaitRefusal`] when the row belongs to a newer attempt, or to the same one with another token.
+pub fn store_wait<T: Clone + PartialEq>(
+    read: Option<&Waiter<T>>,
+    wait: Waiter<T>,
+) -> Result<StoreWait<T>, WaitRefusal> {
+    match read {
+        Some(stored) if stored.attempt > wait.attempt => Err(WaitRefusal::NewerAttempt { newer: stored.attempt }),
+        Some(stored) if stored.attempt == wait.attempt && stored.token != wait.token => {
+            Err(WaitRefusal::OtherToken { attempt: wait.attempt })
+        }
+        Some(stored) if stored.attempt == wait.attempt && stored.status == WaitStatus::Open => {
+            Ok(StoreWait::AlreadyStored)
+        }
+        Some(stored) if stored.attempt == wait.attempt => Ok(StoreWait::AlreadyClosed),
+        None | Some(_) => Ok(StoreWait::Store(Write::after(read, wait))),
+    }
+}
+
+/// The event handler's first step. Nothing is written for an event that is stored already, but the look follows all the same: whoever stored it may
+/// have died before looking.
+pub fn on_event(read: Option<&InboxEvent>, event: InboxEvent) -> Option<Write<InboxEvent>> {
+    read.is_none().then(|| Write::after(None, event))
+}
+
+/// What a look at one waiter comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look<'a, T> {
+    /// Send success with this token, then [`complete`] with the answer.
+    Complete {
+        /// The token to send.
+        token: &'a T,
+        /// The attempt it belongs to, for [`complete`].
+        attempt: Attempt,
+    },
+    /// Its end has not come.
+    StillRunning,
+    /// Nobody waits.
+    NobodyWaits,
+}
+
+/// The second step of the waiter and of the event handler, and the only step of the sweeper.
+pub fn look<T>(waiter: Option<&Waiter<T>>, truth: Truth) -> Look<'_, T> {
+    match (waiter, truth) {
+        (Some(waiter), Truth::Over) if waiter.status == WaitStatus::Open => Look::Complete {
+            token: &waiter.token,
+            attempt: waiter.attempt,
+        },
+        (Some(waiter), Truth::Running | Truth::NotVisible) if waiter.status == WaitStatus::Open => Look::StillRunning,
+        (None | Some(_), _) => Look::NobodyWaits,
+    }
+}
+
+/// What Step Functions answered to `SendTaskSuccess`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SendAnswer {
+    /// The state goes on.
+    Accepted,
+    /// `TaskTimedOut`: the state was completed before, or has moved on by its own timeout.
+    TaskTimedOut,
+    /// `InvalidToken` or `TaskDoesNotExist`: this is no token of ours.
+    UnknownToken,
+    /// Throttling, a server-side error or no answer: it may have been accepted.
+    NoAnswer,
+}
+
+/// What becomes of the row after a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completion<T> {
+    /// Write the row.
+    Close(Write<Waiter<T>>),
+    /// Nothing: it is closed, or a newer attempt waits with a token of its own.
+    Settled,
+    /// Nothing yet: the next look sends again.
+    SendAgain,
+}
+
+/// The last step of whoever sent. A second close is fine; a token that came late closes only its own attempt.
+pub fn complete<T: Clone + PartialEq>(read: Option<&Waiter<T>>, sent: Attempt, answer: SendAnswer) -> Completion<T> {
+    let Some(waiter) = read.filter(|waiter| waiter.attempt == sent && waiter.status == WaitStatus::Open) else {
+        return Completion::Settled;
+    };
+    let status = match answer {
+        SendAnswer::Accepted | SendAnswer::TaskTimedOut => WaitStatus::Closed,
+        SendAnswer::UnknownToken => WaitStatus::Quarantined,
+        SendAnswer::NoAnswer => return Completion::SendAgain,
+    };
+    Completion::Close(Write::after(
+        read,
+        Waiter {
+            status,
+            ..waiter.clone()
+        },
+    ))
+}

@@ -1,0 +1,72 @@
+//! Compare before acting: `UpdateService` has no client token, so a repeat is recognised by what it finds.
+
+use super::ServiceFacts;
+use crate::error::Failure;
+
+/// What a step wants a service to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The revision it shall run.
+    pub task_definition_arn: String,
+    /// How many tasks to start with where none are wanted now. With 0 such a service is refused: nothing would run, so nothing could be proven.
+    pub start_count: u64,
+}
+
+/// What to do before a call of `UpdateService`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BeforeUpdate {
+    /// The wanted revision is primary already: no call.
+    Adopt {
+        /// The deployment that brings it (`ecs-svc/…`).
+        ecs_deployment_id: String,
+    },
+    /// One call.
+    Call {
+        /// The desired count to send; none leaves it to whoever scales the service.
+        desired_count: Option<u64>,
+        /// Whether to force a new deployment: the same revision is primary but its rollout failed, and without force the call would do nothing. Safe
+        /// to repeat, because a forced call that was made shows as another primary, which is then adopted.
+        force_new_deployment: bool,
+    },
+    /// No call can help.
+    Refuse(Failure),
+}
+
+/// Decides from what is observed whether bringing the service to `wanted` needs a call.
+pub fn before_update(observed: &ServiceFacts, wanted: &Wanted) -> BeforeUpdate {
+    let service = &observed.service_arn;
+    if observed.status != "ACTIVE" {
+        return BeforeUpdate::Refuse(Failure::refused(format!(
+            "service `{service}` is {}; create it again, then deploy",
+            observed.status
+        )));
+    }
+    if observed.controller != "ECS" {
+        return BeforeUpdate::Refuse(Failure::refused(format!(
+            "service `{service}` is deployed by the controller `{}`; only the controller `ECS` is supported",
+            observed.controller
+        )));
+    }
+    if observed.desired == 0 && wanted.start_count == 0 {
+        return BeforeUpdate::Refuse(Failure::refused(format!(
+            "service `{service}` wants no task, so that nothing would be proven; set `start_count` in the pipeline or scale the service up"
+        )));
+    }
+    let desired_count = (observed.desired == 0).then_some(wanted.start_count);
+    let ours = observed
+        .primary()
+        .filter(|primary| primary.task_definition_arn == wanted.task_definition_arn);
+    match ours {
+        Some(primary) if primary.rollout_state.as_deref() == Some("FAILED") => BeforeUpdate::Call {
+            desired_count,
+            force_new_deployment: true,
+        },
+        Some(primary) if desired_count.is_none() => BeforeUpdate::Adopt {
+            ecs_deployment_id: primary.id.clone(),
+        },
+        Some(_) | None => BeforeUpdate::Call {
+            desired_count,
+            force_new_deployment: false,
+        },
+    }
+}

@@ -1,0 +1,298 @@
+//! Whether a rollout is over, how, and what proves it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
+use crate::migration::TaskFacts;
+use crate::verdict::StepOutcome;
+
+/// What the step put into the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The revision that was sent or adopted.
+    pub task_definition_arn: String,
+    /// The deployment that was primary after the call (`ecs-svc/…`).
+    pub ecs_deployment_id: String,
+    /// The revision that was primary before.
+    pub previous_task_definition_arn: Option<String>,
+    /// Every digest under which an image of ours may show, by container: the digest that was pushed and, for an image index, those of its platforms.
+    pub digests: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What is read from ECS after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The service.
+    pub service: ServiceFacts,
+    /// Our service deployment; none while ECS does not show it.
+    pub service_deployment: Option<ServiceDeploymentFacts>,
+    /// The service revision that it targets; none while ECS does not show it.
+    pub target_revision: Option<RevisionFacts>,
+    /// The tasks that the service runs.
+    pub running_tasks: Vec<TaskFacts>,
+}
+
+/// What success rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The service deployment that ECS calls successful.
+    pub service_deployment_arn: String,
+    /// The service revision that is in force.
+    pub service_revision_arn: String,
+    /// The task definition of that revision, ours.
+    pub task_definition_arn: String,
+    /// The tasks that were seen running with our digests.
+    pub task_arns: Vec<String>,
+}
+
+/// A judgement about a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "judgement", rename_all = "snake_case")]
+pub enum Judgement {
+    /// In force and proven.
+    Succeeded(Proof),
+    /// Not over, or over and not proven yet; within the deadline it may be.
+    StillRolling {
+        /// What is missing.
+        missing: Vec<String>,
+        /// The deployments of the service with their counts.
+        progress: Vec<DeploymentCounts>,
+    },
+    /// ECS brought back what ran before.
+    RolledBack {
+        /// Why.
+        reason: String,
+    },
+    /// It failed and what ran before is not back.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Somebody else moved the service; it is not fought for.
+    ForeignChange {
+        /// What is primary now.
+        by: String,
+    },
+    /// ECS calls it successful and no task is wanted, so that nothing was proven.
+    Vacuous {
+        /// What to do about it.
+        reason: String,
+    },
+}
+
+impl Judgement {
+    /// Whether waiting longer cannot change it.
+    pub const fn is_over(&self) -> bool {
+        !matches!(self, Self::StillRolling { .. })
+    }
+
+    /// The same, as the end of the deployment counts it. A vacuous success leaves the revision in force without a proof.
+    pub const fn step_outcome(&self) -> StepOutcome {
+        match self {
+            Self::Succeeded(_) => StepOutcome::Done,
+            Self::StillRolling { .. } => StepOutcome::Begun,
+            Self::RolledBack { .. } => StepOutcome::Reverted,
+            Self::Failed { .. } | Self::Vacuous { .. } => StepOutcome::Failed,
+            Self::ForeignChange { .. } => StepOutcome::Foreign,
+        }
+    }
+}
+
+/// Whether a wait for the rollout is over: exactly when its judgement is, so that a wait that ends never begins again with the same facts.
+pub fn is_over(expected: &Expected, observed: &Observed) -> bool {
+    judge(expected, observed).is_over()
+}
+
+/// Judges a rollout.
+pub fn judge(expected: &Expected, observed: &Observed) -> Judgement {
+    let service = &observed.service;
+    if service.status != "ACTIVE" {
+        return Judgement::Failed {
+            reason: format!("service `{}` is {}", service.service_arn, service.status),
+        };
+    }
+    let Some(deployment) = &observed.service_deployment else {
+        // Without the service deployment only one thing is certain: that the service was moved elsewhere by somebody.
+        let ours_is_known = service
+            .deployments
+            .iter()
+            .any(|known| known.id == expected.ecs_deployment_id);
+        return match foreign_primary(expected, service) {
+            Some(by) if !ours_is_known && !is_previous(expected, service) => Judgement::ForeignChange { by },
+            _ => still_rolling(service, vec!["ECS does not show the service deployment yet".to_owned()]),
+        };
+    };
+    let reason = reason(deployment);
+    match &deployment.status {
+        ServiceDeploymentStatus::Successful => judge_successful(expected, observed, deployment),
+        ServiceDeploymentStatus::RollbackSuccessful => Judgement::RolledBack { reason },
+        ServiceDeploymentStatus::RollbackFailed => Judgement::Failed {
+            reason: format!("the rollout failed and ECS could not bring back what ran before: {reason}"),
+        },
+        ServiceDeploymentStatus::Stopped => judge_stopped(expected, service, deployment, reason),
+        ServiceDeploymentStatus::Pending
+        | ServiceDeploymentStatus::InProgress
+        | ServiceDeploymentStatus::StopRequested
+        | ServiceDeploymentStatus::RollbackRequested
+        | ServiceDeploymentStatus::RollbackInProgress => {
+            still_rolling(service, vec![format!("the rollout is not over: {reason}")])
+        }
+        ServiceDeploymentStatus::Unknown(status) => {
+            still_rolling(service, vec![format!("the status `{status}` is not known: {reason}")])
+        }
+    }
+}
+
+/// ECS says success; the rest is checked against the service itself.
+fn judge_successful(expected: &Expected, observed: &Observed, deployment: &ServiceDeploymentFacts) -> Judgement {
+    let service = &observed.service;
+    if let Some(by) = foreign_primary(expected, service) {
+        return Judgement::ForeignChange { by };
+    }
+    let Some(revision) = &observed.target_revision else {
+        return still_rolling(service, vec!["ECS does not show the target revision yet".to_owned()]);
+    };
+    if revision.task_definition_arn != expected.task_definition_arn
+        || deployment.target_revision_arn.as_ref() != Some(&revision.arn)
+    {
+        return Judgement::Failed {
+            reason: format!(
+                "the successful service deployment brought `{}` instead of `{}`",
+                revision.task_definition_arn, expected.task_definition_arn
+            ),
+        };
+    }
+    if service.desired == 0 {
+        return Judgement::Vacuous {
+            reason: format!(
+                "service `{}` wants no task, so nothing ran; set `start_count` or scale it up",
+                service.service_arn
+            ),
+        };
+    }
+    let strangers: Vec<String> = observed
+        .running_tasks
+        .iter()
+        .filter_map(|task| foreign_digest(expected, task))
+        .collect();
+    if !strangers.is_empty() {
+        return Judgement::Failed {
+            reason: strangers.join("; "),
+        };
+    }
+    let proven: Vec<&TaskFacts> = observed
+        .running_tasks
+        .iter()
+        .filter(|task| runs_ours(expected, task))
+        .collect();
+    let counted = u64::try_from(proven.len()).unwrap_or(u64::MAX);
+    let mut missing = Vec::new();
+    if service.running != service.desired {
+        missing.push(format!("{} of {} tasks are running", service.running, service.desired));
+    }
+    if counted < service.desired {
+        missing.push(format!(
+            "{counted} of {} tasks are seen running our digests",
+            service.desired
+        ));
+    }
+    if !missing.is_empty() {
+        return still_rolling(service, missing);
+    }
+    Judgement::Succeeded(Proof {
+        service_deployment_arn: deployment.arn.clone(),
+        service_revision_arn: revision.arn.clone(),
+        task_definition_arn: revision.task_definition_arn.clone(),
+        task_arns: proven.into_iter().map(|task| task.task_arn.clone()).collect(),
+    })
+}
+
+/// A stopped deployment was superseded, or failed without a rollback, or was rolled back by a person; the primary tells.
+fn judge_stopped(
+    expected: &Expected,
+    service: &ServiceFacts,
+    deployment: &ServiceDeploymentFacts,
+    reason: String,
+) -> Judgement {
+    match foreign_primary(expected, service) {
+        Some(_) if deployment.rollback_revision_arn.is_some() && is_previous(expected, service) => {
+            Judgement::RolledBack { reason }
+        }
+        Some(by) => Judgement::ForeignChange { by },
+        None => Judgement::Failed { reason },
+    }
+}
+
+/// What is primary, when it is not our revision.
+fn foreign_primary(expected: &Expected, service: &ServiceFacts) -> Option<String> {
+    let primary = service
+        .primary()
+        .filter(|primary| primary.task_definition_arn != expected.task_definition_arn)?;
+    Some(format!(
+        "deployment `{}` of `{}`",
+        primary.id, primary.task_definition_arn
+    ))
+}
+
+fn is_previous(expected: &Expected, service: &ServiceFacts) -> bool {
+    service.primary().map(|primary| &primary.task_definition_arn) == expected.previous_task_definition_arn.as_ref()
+}
+
+/// A running task of our revision that runs a container of ours with another digest.
+fn foreign_digest(expected: &Expected, task: &TaskFacts) -> Option<String> {
+    if !is_running_ours(expected, task) {
+        return None;
+    }
+    expected.digests.iter().find_map(|(name, digests)| {
+        let seen = task.container(name)?.image_digest.as_ref()?;
+        (!digests.contains(seen)).then(|| {
+            format!(
+                "task `{}` runs container `{name}` with `{seen}`, which is not of this release",
+                task.task_arn
+            )
+        })
+    })
+}
+
+fn runs_ours(expected: &Expected, task: &TaskFacts) -> bool {
+    let is_proven = |(name, digests): (&String, &BTreeSet<String>)| {
+        task.container(name)
+            .and_then(|container| container.image_digest.as_ref())
+            .is_some_and(|seen| digests.contains(seen))
+    };
+    is_running_ours(expected, task) && expected.digests.iter().all(is_proven)
+}
+
+fn is_running_ours(expected: &Expected, task: &TaskFacts) -> bool {
+    task.last_status == "RUNNING" && task.task_definition_arn.as_deref() == Some(expected.task_definition_arn.as_str())
+}
+
+fn still_rolling(service: &ServiceFacts, missing: Vec<String>) -> Judgement {
+    Judgement::StillRolling {
+        missing,
+        progress: service.deployments.clone(),
+    }
+}
+
+fn reason(deployment: &ServiceDeploymentFacts) -> String {
+    let mut said: Vec<String> = [&deployment.rollback_reason, &deployment.status_reason]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    if !deployment.triggered_alarms.is_empty() {
+        said.push(format!("alarms `{}`", deployment.triggered_alarms.join("`, `")));
+    }
+    if let Some((failures, threshold)) = deployment.breaker.filter(|(failures, _)| *failures > 0) {
+        said.push(format!(
+            "{failures} of {threshold} failures that the circuit breaker allows"
+        ));
+    }
+    if said.is_empty() {
+        "ECS gives no reason".to_owned()
+    } else {
+        said.join("; ")
+    }
+}

@@ -1,0 +1,12 @@
+//! Services: whether to call at all, and whether a rollout is over and proven. A stable service is no proof: it is as stable after a rollback.
+
+mod before;
+mod facts;
+mod judge;
+
+pub use before::{BeforeUpdate, Wanted, before_update};
+pub use facts::{DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
+pub use judge::{Expected, Judgement, Observed, Proof, is_over, judge};
+
+#[cfg(test)]
+mod tests;

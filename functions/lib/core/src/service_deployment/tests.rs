@@ -1,0 +1,214 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::migration::TaskFacts;
+use crate::verdict::StepOutcome;
+
+const OURS: &str = "arn:td/api:8";
+const BEFORE: &str = "arn:td/api:7";
+const DIGEST: &str = "sha256:aa";
+
+fn service(primary: &str, desired: u64, running: u64) -> Value {
+    json!({
+        "serviceArn": "arn:service/api", "status": "ACTIVE", "desiredCount": desired, "runningCount": running,
+        "deployments": [{
+            "id": if primary == OURS { "ecs-svc/8" } else { "ecs-svc/9" }, "status": "PRIMARY", "taskDefinition": primary,
+            "desiredCount": desired, "runningCount": running, "failedTasks": 0, "rolloutState": "IN_PROGRESS",
+        }],
+    })
+}
+
+fn task(definition: &str, digest: Option<&str>) -> TaskFacts {
+    let mut container = json!({"name": "api", "lastStatus": "RUNNING"});
+    if let Some(digest) = digest {
+        container["imageDigest"] = json!(digest);
+    }
+    let sidecar = json!({"name": "aws-guardduty-agent", "imageDigest": "sha256:ff"});
+    let task = json!({"taskArn": "arn:task/1", "lastStatus": "RUNNING", "taskDefinitionArn": definition, "containers": [sidecar, container]});
+    TaskFacts::from_json(&task).unwrap()
+}
+
+fn expected() -> Expected {
+    Expected {
+        task_definition_arn: OURS.into(),
+        ecs_deployment_id: "ecs-svc/8".into(),
+        previous_task_definition_arn: Some(BEFORE.into()),
+        digests: [(
+            "api".to_owned(),
+            [DIGEST.to_owned(), "sha256:platform".to_owned()].into(),
+        )]
+        .into(),
+    }
+}
+
+fn observed(status: &str, service: &Value, tasks: &[TaskFacts]) -> Observed {
+    let deployment = json!({
+        "serviceDeploymentArn": "arn:sd/8", "status": status, "statusReason": "said ECS", "targetServiceRevision": {"arn": "arn:rev/8"},
+    });
+    Observed {
+        service: ServiceFacts::from_json(service).unwrap(),
+        service_deployment: Some(ServiceDeploymentFacts::from_json(&deployment).unwrap()),
+        target_revision: Some(RevisionFacts {
+            arn: "arn:rev/8".into(),
+            task_definition_arn: OURS.into(),
+        }),
+        running_tasks: tasks.to_vec(),
+    }
+}
+
+#[test]
+fn success_names_its_proof() {
+    let observed = observed(
+        "SUCCESSFUL",
+        &service(OURS, 1, 1),
+        &[task(OURS, Some("sha256:platform"))],
+    );
+    let Judgement::Succeeded(proof) = judge(&expected(), &observed) else {
+        panic!("{:?}", judge(&expected(), &observed))
+    };
+    assert_eq!(
+        (proof.service_revision_arn.as_str(), proof.task_arns.len()),
+        ("arn:rev/8", 1)
+    );
+}
+
+#[test]
+fn successful_without_every_proof_is_not_success() {
+    let good = observed("SUCCESSFUL", &service(OURS, 1, 1), &[task(OURS, Some(DIGEST))]);
+    let judged = |change: &dyn Fn(&mut Observed)| {
+        let mut observed = good.clone();
+        change(&mut observed);
+        judge(&expected(), &observed)
+    };
+    assert_eq!(judged(&|_| ()).step_outcome(), StepOutcome::Done);
+    assert!(!judged(&|observed| observed.service.running = 0).is_over());
+    assert!(!judged(&|observed| observed.running_tasks.clear()).is_over());
+    assert!(!judged(&|observed| observed.running_tasks = vec![task(OURS, None)]).is_over());
+    assert!(!judged(&|observed| observed.running_tasks = vec![task(BEFORE, Some(DIGEST))]).is_over());
+    assert!(!judged(&|observed| observed.target_revision = None).is_over());
+    assert!(matches!(
+        judged(&|observed| observed.running_tasks.push(task(OURS, Some("sha256:bb")))),
+        Judgement::Failed { .. }
+    ));
+    assert!(matches!(
+        judged(&|observed| observed.target_revision.as_mut().unwrap().task_definition_arn = BEFORE.into()),
+        Judgement::Failed { .. }
+    ));
+    assert!(matches!(
+        judged(&|observed| observed.service = ServiceFacts::from_json(&service(BEFORE, 1, 1)).unwrap()),
+        Judgement::ForeignChange { .. }
+    ));
+    let none = |observed: &mut Observed| (observed.service.desired, observed.service.running) = (0, 0);
+    assert!(matches!(judged(&none), Judgement::Vacuous { .. }));
+    assert_ne!(judged(&none).step_outcome(), StepOutcome::Done);
+}
+
+#[test]
+fn every_status_of_a_service_deployment_is_told_apart() {
+    for (status, primary, over, outcome) in [
+        ("PENDING", OURS, false, StepOutcome::Begun),
+        ("IN_PROGRESS", OURS, false, StepOutcome::Begun),
+        ("STOP_REQUESTED", OURS, false, StepOutcome::Begun),
+        ("ROLLBACK_REQUESTED", OURS, false, StepOutcome::Begun),
+        ("ROLLBACK_IN_PROGRESS", BEFORE, false, StepOutcome::Begun),
+        ("SOMETHING_NEW", OURS, false, StepOutcome::Begun),
+        ("ROLLBACK_SUCCESSFUL", BEFORE, true, StepOutcome::Reverted),
+        ("ROLLBACK_FAILED", BEFORE, true, StepOutcome::Failed),
+        ("STOPPED", OURS, true, StepOutcome::Failed),
+        ("STOPPED", "arn:td/api:9", true, StepOutcome::Foreign),
+    ] {
+        let judgement = judge(
+            &expected(),
+            &observed(status, &service(primary, 1, 1), &[task(primary, Some(DIGEST))]),
+        );
+        assert_eq!(
+            (judgement.is_over(), judgement.step_outcome()),
+            (over, outcome),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_stopped_deployment_that_went_back_is_a_roll_back_and_one_that_was_replaced_by_the_same_revision_is_not() {
+    let mut observed = observed("STOPPED", &service(BEFORE, 1, 1), &[]);
+    assert!(matches!(judge(&expected(), &observed), Judgement::ForeignChange { .. }));
+    observed.service_deployment.as_mut().unwrap().rollback_revision_arn = Some("arn:rev/7".into());
+    assert!(matches!(judge(&expected(), &observed), Judgement::RolledBack { .. }));
+}
+
+#[test]
+fn before_ecs_shows_the_service_deployment_only_a_stranger_ends_the_wait() {
+    let mut observed = observed("PENDING", &service(BEFORE, 1, 1), &[]);
+    observed.service_deployment = None;
+    assert!(!is_over(&expected(), &observed), "the call may not be visible yet");
+    observed.service = ServiceFacts::from_json(&service("arn:td/api:9", 1, 1)).unwrap();
+    assert!(is_over(&expected(), &observed));
+}
+
+#[test]
+fn the_reason_of_a_roll_back_names_alarms_and_breaker() {
+    let deployment = ServiceDeploymentFacts::from_json(&json!({
+        "serviceDeploymentArn": "arn:sd/8", "status": "ROLLBACK_SUCCESSFUL", "rollback": {"reason": "tasks failed to start"},
+        "deploymentCircuitBreaker": {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}, "alarms": {"triggeredAlarmNames": ["errors"]},
+    }))
+    .unwrap();
+    let observed = Observed {
+        service_deployment: Some(deployment),
+        ..observed("PENDING", &service(BEFORE, 1, 1), &[])
+    };
+    let Judgement::RolledBack { reason } = judge(&expected(), &observed) else {
+        panic!("it is rolled back")
+    };
+    assert_eq!(
+        reason,
+        "tasks failed to start; alarms `errors`; 3 of 3 failures that the circuit breaker allows"
+    );
+}
+
+#[test]
+fn a_service_that_is_gone_is_failed_and_is_not_called() {
+    let mut gone = service(OURS, 1, 1);
+    gone["status"] = json!("DRAINING");
+    assert!(matches!(
+        judge(&expected(), &observed("IN_PROGRESS", &gone, &[])),
+        Judgement::Failed { .. }
+    ));
+    assert!(matches!(before(&gone, 1), BeforeUpdate::Refuse(_)));
+}
+
+fn before(service: &Value, start_count: u64) -> BeforeUpdate {
+    before_update(
+        &ServiceFacts::from_json(service).unwrap(),
+        &Wanted {
+            task_definition_arn: OURS.into(),
+            start_count,
+        },
+    )
+}
+
+#[test]
+fn a_repeat_of_the_update_adopts_what_the_first_call_began() {
+    let call = |desired_count, force_new_deployment| BeforeUpdate::Call {
+        desired_count,
+        force_new_deployment,
+    };
+    assert_eq!(before(&service(BEFORE, 2, 2), 1), call(None, false));
+    assert_eq!(
+        before(&service(OURS, 2, 0), 1),
+        BeforeUpdate::Adopt {
+            ecs_deployment_id: "ecs-svc/8".into()
+        }
+    );
+    assert_eq!(before(&service(BEFORE, 0, 0), 2), call(Some(2), false));
+    assert_eq!(before(&service(OURS, 0, 0), 2), call(Some(2), false));
+    assert!(
+        matches!(before(&service(BEFORE, 0, 0), 0), BeforeUpdate::Refuse(failure) if failure.message.contains("start_count"))
+    );
+    let mut failed = service(OURS, 2, 0);
+    failed["deployments"][0]["rolloutState"] = json!("FAILED");
+    assert_eq!(before(&failed, 1), call(None, true));
+    let mut foreign = service(BEFORE, 2, 2);
+    foreign["deploymentController"] = json!({"type": "CODE_DEPLOY"});
+    assert!(matches!(before(&foreign, 1), BeforeUpdate::Refuse(failure) if failure.message.contains("CODE_DEPLOY")));
+}

@@ -1,0 +1,354 @@
+//! From facts to an end. First what every step left behind, then what that makes of the whole; the cause only chooses the words.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepReference,
+    Verdict,
+};
+
+/// What one step left in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Residue {
+    /// Nothing.
+    Nothing,
+    /// A service is proven to run the target of the step.
+    InForce,
+    /// A service had moved and is back.
+    Reverted,
+    /// A schema is, or may be, ahead; running the migration again is safe.
+    Schema,
+    /// A service may run something of ours that was not proven.
+    Partial,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Concludes how a deployment ended. The answer is always a [legal](super::legal) pair.
+pub fn conclude(facts: &DeploymentFacts) -> End {
+    let world = World::read(facts);
+    if facts.cause.is_none()
+        && let Some(end) = world.good_end(facts)
+    {
+        return end;
+    }
+    let effect = world.effect();
+    let verdict = world.bad_verdict(facts.cause.as_ref(), effect);
+    // Whoever brought some services back but lost one to somebody else cannot say `ROLLED_BACK`; nothing of the deployment is left, though.
+    let effect = if verdict == Verdict::Failed && effect == Effect::Reverted {
+        Effect::None
+    } else {
+        effect
+    };
+    End {
+        verdict,
+        effect,
+        reason: world.reason(facts.cause.as_ref()),
+        reasons: world.sentences(facts),
+    }
+}
+
+/// What the records say about the world.
+struct World {
+    residues: Vec<Residue>,
+    /// The last outcome of every forward step, in order of the plan.
+    forward: Vec<(StepKind, Option<StepOutcome>)>,
+    way_back_taken: bool,
+    any_foreign: bool,
+    /// An open intent whose step was not judged, or a record that belongs to no step.
+    unaccounted: bool,
+    /// Whether anything was ever begun.
+    touched: bool,
+}
+
+impl World {
+    fn read(facts: &DeploymentFacts) -> Self {
+        let forward_steps = facts.plan.as_ref().map_or(&[][..], |plan| plan.steps.as_slice());
+        let attempts = attempts_by_step(facts);
+        let outcomes = |mode: Mode, index: usize| attempts.get(&(mode, index)).map(Vec::as_slice).unwrap_or_default();
+        let mut residues = Vec::new();
+        for (index, step) in forward_steps.iter().enumerate() {
+            let ahead = residue(step, outcomes(Mode::Forward, index));
+            let back = facts
+                .way_back
+                .iter()
+                .enumerate()
+                .filter(|(_, back)| back.kind == step.kind && back.name == step.name);
+            residues.push(match step.kind {
+                StepKind::Service => back.fold(ahead, |ahead, (index, _)| {
+                    brought_back(ahead, outcomes(Mode::WayBack, index))
+                }),
+                StepKind::Task => ahead,
+            });
+        }
+        let known = |reference: &StepReference| match reference.mode {
+            Mode::Forward => reference.index < forward_steps.len(),
+            // Every service of the way back must be one of the plan: bringing back what never moved would be an act of its own.
+            Mode::WayBack => facts.way_back.get(reference.index).is_some_and(|back| {
+                back.kind == StepKind::Task
+                    || forward_steps
+                        .iter()
+                        .any(|step| step.kind == back.kind && step.name == back.name)
+            }),
+        };
+        for (index, step) in facts
+            .way_back
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.kind == StepKind::Task)
+        {
+            residues.push(residue(step, outcomes(Mode::WayBack, index)));
+        }
+        Self {
+            residues,
+            forward: forward_steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| (step.kind, outcomes(Mode::Forward, index).last().copied()))
+                .collect(),
+            way_back_taken: facts.records.iter().any(|record| record.step.mode == Mode::WayBack),
+            any_foreign: facts
+                .records
+                .iter()
+                .any(|record| record.outcome == StepOutcome::Foreign),
+            unaccounted: facts.records.iter().any(|record| !known(&record.step))
+                || facts.open_intents.iter().any(|intent| is_unsettled(facts, intent.step)),
+            touched: facts
+                .records
+                .iter()
+                .any(|record| record.outcome != StepOutcome::NeverStarted)
+                || facts.open_intents.iter().any(|intent| intent.step.is_some()),
+        }
+    }
+
+    /// The end of a deployment that did what was asked, if it did.
+    fn good_end(&self, facts: &DeploymentFacts) -> Option<End> {
+        let plan = facts.plan.as_ref()?;
+        if !self.touched && (plan.unchanged || plan.steps.is_empty()) {
+            return Some(End {
+                verdict: Verdict::Unchanged,
+                effect: Effect::None,
+                reason: Reason::NothingToDo,
+                reasons: vec!["the release is in force already and proven".to_owned()],
+            });
+        }
+        let all_done = self.steps_left() == 0 && !self.forward.is_empty();
+        let clean = self
+            .residues
+            .iter()
+            .all(|residue| matches!(residue, Residue::Nothing | Residue::InForce | Residue::Schema));
+        if !all_done || !clean || self.way_back_taken || self.unaccounted {
+            return None;
+        }
+        Some(End {
+            verdict: Verdict::Succeeded,
+            effect: if self.residues.contains(&Residue::Schema) {
+                Effect::SchemaMoved
+            } else {
+                Effect::None
+            },
+            reason: Reason::Proven,
+            reasons: vec![proven_sentence(plan)],
+        })
+    }
+
+    fn steps_left(&self) -> usize {
+        self.forward
+            .iter()
+            .filter(|(_, outcome)| *outcome != Some(StepOutcome::Done))
+            .count()
+    }
+
+    /// The worst of what the steps left, for a deployment that did not do what was asked: what is in force then is there without the rest.
+    fn effect(&self) -> Effect {
+        let any = |wanted: &[Residue]| self.residues.iter().any(|residue| wanted.contains(residue));
+        if self.unaccounted || any(&[Residue::Unknown]) {
+            Effect::Unknown
+        } else if any(&[Residue::Partial, Residue::InForce]) {
+            Effect::Partial
+        } else if any(&[Residue::Schema]) {
+            Effect::SchemaMoved
+        } else if any(&[Residue::Reverted]) {
+            Effect::Reverted
+        } else {
+            Effect::None
+        }
+    }
+
+    fn bad_verdict(&self, cause: Option<&Cause>, effect: Effect) -> Verdict {
+        match cause {
+            Some(Cause::Superseded { .. }) if !self.touched && effect == Effect::None => Verdict::Superseded,
+            Some(Cause::Rejected { .. }) if !self.touched && effect == Effect::None => Verdict::Rejected,
+            Some(Cause::Expired) if !self.touched && effect == Effect::None => Verdict::Expired,
+            Some(Cause::Superseded { .. } | Cause::Rejected { .. } | Cause::Expired | Cause::Stopped { .. }) => {
+                Verdict::Stopped
+            }
+            Some(Cause::Failure { .. }) | None => {
+                let back = self.residues.contains(&Residue::Reverted) && !self.any_foreign && !effect.is_dirty();
+                if back { Verdict::RolledBack } else { Verdict::Failed }
+            }
+        }
+    }
+
+    /// The first step that did not end well says more than the error that followed from it; an explicit decision says more than both.
+    fn reason(&self, cause: Option<&Cause>) -> Reason {
+        let of_steps = self.any_foreign.then_some(Reason::ForeignChange).or_else(|| {
+            self.forward
+                .iter()
+                .find_map(|(kind, outcome)| reason_of(*kind, (*outcome)?))
+        });
+        match cause {
+            Some(Cause::Superseded { .. }) => Reason::Superseded,
+            Some(Cause::Rejected { .. }) => Reason::Rejected,
+            Some(Cause::Expired) => Reason::Expired,
+            Some(Cause::Stopped { .. }) => Reason::Stopped,
+            Some(Cause::Failure { kind: Some(kind), .. }) => of_steps.unwrap_or_else(|| Reason::from(*kind)),
+            Some(Cause::Failure { kind: None, .. }) => of_steps.unwrap_or(Reason::Interrupted),
+            None if self.unaccounted => of_steps.unwrap_or(Reason::UnknownEffect),
+            None => of_steps.unwrap_or(Reason::Interrupted),
+        }
+    }
+
+    fn sentences(&self, facts: &DeploymentFacts) -> Vec<String> {
+        let mut sentences: Vec<String> = facts.cause.iter().map(cause_sentence).collect();
+        let mut records: Vec<_> = facts.records.iter().collect();
+        records.sort();
+        sentences.extend(
+            records
+                .into_iter()
+                .filter(|record| record.outcome != StepOutcome::Done && !record.sentence.is_empty())
+                .map(|record| record.sentence.clone()),
+        );
+        for intent in &facts.open_intents {
+            let harm = match intent.step {
+                None => "at most it left a revision that nothing runs",
+                Some(_) if is_unsettled(facts, intent.step) => "nothing proves what it did",
+                Some(_) => "its step was judged all the same",
+            };
+            sentences.push(format!(
+                "`{}` on `{}` has no recorded outcome: {harm}",
+                intent.action, intent.target
+            ));
+        }
+        if sentences.is_empty() {
+            sentences.push(match &facts.plan {
+                Some(_) => format!(
+                    "it ended with {} of {} steps left to do",
+                    self.steps_left(),
+                    self.forward.len()
+                ),
+                None => "it ended before a plan was made".to_owned(),
+            });
+        }
+        sentences
+    }
+}
+
+/// The outcomes of every step, by attempt.
+fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<StepOutcome>> {
+    let mut by_attempt: BTreeMap<StepReference, StepOutcome> = BTreeMap::new();
+    for record in &facts.records {
+        by_attempt.insert(record.step, record.outcome);
+    }
+    let mut by_step: BTreeMap<(Mode, usize), Vec<StepOutcome>> = BTreeMap::new();
+    for (step, outcome) in by_attempt {
+        by_step.entry((step.mode, step.index)).or_default().push(outcome);
+    }
+    by_step
+}
+
+/// An intent of a step is settled by a conclusive judgement of the same attempt; an intent of a registration does not matter to the world.
+fn is_unsettled(facts: &DeploymentFacts, step: Option<StepReference>) -> bool {
+    step.is_some_and(|step| {
+        !facts
+            .records
+            .iter()
+            .any(|record| record.step == step && record.outcome.is_conclusive())
+    })
+}
+
+fn residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
+    match step.kind {
+        StepKind::Task => task_residue(step, attempts),
+        StepKind::Service => service_residue(attempts),
+    }
+}
+
+/// Only attempts that started count. A task that is not idempotent and started twice has done something that nobody declared safe.
+fn task_residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
+    let started: Vec<_> = attempts
+        .iter()
+        .filter(|outcome| **outcome != StepOutcome::NeverStarted)
+        .collect();
+    if started.len() > 1 && !step.idempotent {
+        return Residue::Unknown;
+    }
+    match started.last() {
+        None => Residue::Nothing,
+        Some(StepOutcome::Done) if step.is_migration => Residue::Schema,
+        // A plain task says by its exit code what became of it, and leaves nothing that a rollback would have to know.
+        Some(StepOutcome::Done) => Residue::Nothing,
+        Some(StepOutcome::Failed) if !step.is_migration => Residue::Nothing,
+        // Safe to run again by declaration, so nobody must look first; a schema may have moved part of the way.
+        Some(StepOutcome::Failed | StepOutcome::Unknown) if step.idempotent && step.is_migration => Residue::Schema,
+        Some(StepOutcome::Unknown) if step.idempotent => Residue::Nothing,
+        // A migration that failed half-way; a task still running; an outcome that a task cannot have.
+        Some(_) => Residue::Unknown,
+    }
+}
+
+/// The last attempt counts: every attempt starts from what it finds.
+fn service_residue(attempts: &[StepOutcome]) -> Residue {
+    let moved = attempts.iter().any(|outcome| *outcome != StepOutcome::NeverStarted);
+    match attempts.last() {
+        None | Some(StepOutcome::Foreign) => Residue::Nothing,
+        Some(StepOutcome::NeverStarted) if !moved => Residue::Nothing,
+        Some(StepOutcome::NeverStarted | StepOutcome::Failed) => Residue::Partial,
+        Some(StepOutcome::Done) => Residue::InForce,
+        Some(StepOutcome::Reverted) => Residue::Reverted,
+        Some(StepOutcome::Begun | StepOutcome::Unknown) => Residue::Unknown,
+    }
+}
+
+/// What a service is left with after its way back.
+fn brought_back(ahead: Residue, attempts: &[StepOutcome]) -> Residue {
+    match attempts.last() {
+        None | Some(StepOutcome::NeverStarted) => ahead,
+        Some(StepOutcome::Done) => Residue::Reverted,
+        Some(StepOutcome::Foreign) => Residue::Nothing,
+        // ECS went back from the way back: to what the deployment had put there.
+        Some(StepOutcome::Failed | StepOutcome::Reverted) => Residue::Partial,
+        Some(StepOutcome::Begun | StepOutcome::Unknown) => Residue::Unknown,
+    }
+}
+
+/// What the outcome of a step says about the whole; nothing where the cause says more.
+const fn reason_of(kind: StepKind, outcome: StepOutcome) -> Option<Reason> {
+    match (kind, outcome) {
+        (_, StepOutcome::Done | StepOutcome::Begun) | (StepKind::Service, StepOutcome::NeverStarted) => None,
+        (StepKind::Task, StepOutcome::NeverStarted) => Some(Reason::TaskNeverStarted),
+        (StepKind::Task, StepOutcome::Failed) => Some(Reason::TaskFailed),
+        (StepKind::Service, StepOutcome::Failed | StepOutcome::Reverted) => Some(Reason::RolloutFailed),
+        (_, StepOutcome::Foreign) => Some(Reason::ForeignChange),
+        (_, StepOutcome::Unknown) | (StepKind::Task, StepOutcome::Reverted) => Some(Reason::UnknownEffect),
+    }
+}
+
+fn proven_sentence(plan: &PlanOutline) -> String {
+    let count = |kind: StepKind| plan.steps.iter().filter(|step| step.kind == kind).count();
+    format!(
+        "{} services are proven to run the release, after {} tasks",
+        count(StepKind::Service),
+        count(StepKind::Task)
+    )
+}
+
+fn cause_sentence(cause: &Cause) -> String {
+    match cause {
+        Cause::Failure { at, message, .. } => format!("`{at}` failed: {message}"),
+        Cause::Superseded { by } => format!("release `{by}` took its place"),
+        Cause::Rejected { by } => format!("rejected by {by}"),
+        Cause::Expired => "nobody answered in time".to_owned(),
+        Cause::Stopped { by, why } => format!("stopped by {by}: {why}"),
+    }
+}

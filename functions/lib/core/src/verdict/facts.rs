@@ -1,0 +1,168 @@
+//! What a conclusion is drawn from: the plan's outline, the step records, the cause and the open intents. Nothing of it is an opinion.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorKind;
+
+/// In which direction a step was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Towards the release.
+    Forward,
+    /// Back to what was in force before it.
+    WayBack,
+}
+
+impl Mode {
+    /// The name as it is stored in keys and passed by the state machine.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::WayBack => "way_back",
+        }
+    }
+}
+
+/// What kind of step it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// A one-off task.
+    Task,
+    /// A service brought to a task definition.
+    Service,
+}
+
+/// One step of a plan, as far as the end of the deployment depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Task or service.
+    pub kind: StepKind,
+    /// The key of the task or service in the pipeline.
+    pub name: String,
+    /// Whether the task moves a database schema.
+    pub is_migration: bool,
+    /// Whether the task may be run again after an unknown effect.
+    pub idempotent: bool,
+}
+
+/// A plan as far as the end of the deployment depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanOutline {
+    /// Whether the release was found in force and proven.
+    pub unchanged: bool,
+    /// The steps forward, in order.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// What is known about one attempt of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It was begun and never judged.
+    Begun,
+    /// The task completed, or the service is proven to run its target.
+    Done,
+    /// It is proven that nothing was started.
+    NeverStarted,
+    /// The task failed by its own word, or the rollout failed and was not rolled back.
+    Failed,
+    /// The rollout failed and ECS brought the service back.
+    Reverted,
+    /// Somebody else moved the service.
+    Foreign,
+    /// It may have acted and nothing proves what it did.
+    Unknown,
+}
+
+impl StepOutcome {
+    /// Whether the truth about this attempt is known.
+    pub const fn is_conclusive(self) -> bool {
+        !matches!(self, Self::Begun | Self::Unknown)
+    }
+}
+
+/// Which attempt of which step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepReference {
+    /// Forward or way back.
+    pub mode: Mode,
+    /// The position of the step in the plan of that mode, from 0.
+    pub index: usize,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// The record of one attempt of one step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Which attempt of which step.
+    #[serde(flatten)]
+    pub step: StepReference,
+    /// What is known about it.
+    pub outcome: StepOutcome,
+    /// The sentence of the judgement, for people; may be empty.
+    #[serde(default)]
+    pub sentence: String,
+}
+
+/// An intent without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OpenIntent {
+    /// The step it belongs to; none for a registration, which leaves at most a revision that nothing runs.
+    pub step: Option<StepReference>,
+    /// The act, such as `ecs:UpdateService`.
+    pub action: String,
+    /// What it was aimed at.
+    pub target: String,
+}
+
+/// Why a deployment left the way forward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// A state failed.
+    Failure {
+        /// The error kind; none for a timeout or an error of Step Functions itself.
+        kind: Option<ErrorKind>,
+        /// The state or step that failed.
+        at: String,
+        /// The message for people.
+        message: String,
+    },
+    /// A newer release is there.
+    Superseded {
+        /// Its release id.
+        by: String,
+    },
+    /// A gate or a person said no.
+    Rejected {
+        /// Who or what.
+        by: String,
+    },
+    /// Nobody answered in time.
+    Expired,
+    /// A person asked to stop.
+    Stopped {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Everything that the end of a deployment is concluded from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeploymentFacts {
+    /// The plan under the lock; none when it was never computed.
+    pub plan: Option<PlanOutline>,
+    /// The steps of the way back, in order; empty when there was nothing to bring back or it was never planned.
+    pub way_back: Vec<PlannedStep>,
+    /// The step records of both modes, in any order.
+    pub records: Vec<StepRecord>,
+    /// Why it left the way forward, if it did.
+    pub cause: Option<Cause>,
+    /// Intents without an outcome after the last look at the truth.
+    pub open_intents: Vec<OpenIntent>,
+}

@@ -1,0 +1,153 @@
+//! The way back: which services a deployment that failed must bring back to what ran before, and in which order.
+
+use std::collections::BTreeMap;
+
+use crate::plan::{PinnedDigest, PlannedService, PlannedStep, Target};
+use crate::verdict::{Mode, StepOutcome, StepRecord};
+
+/// A forward step as it went, with what its service ran before.
+#[derive(Debug, Clone)]
+pub struct TakenStep<'a> {
+    /// The step as it was planned.
+    pub planned: &'a PlannedStep,
+    /// What is known about its attempts.
+    pub records: &'a [StepRecord],
+    /// The task definition that was in force before the update, as the update found it.
+    pub previous_task_definition_arn: Option<&'a str>,
+    /// The digests that were verified with that task definition, by container; empty where nobody verified it.
+    pub previous_digests: &'a BTreeMap<String, PinnedDigest>,
+}
+
+/// The steps back, the last service first: one for every service that runs, or may run, something of this deployment.
+///
+/// Left alone are services that ECS itself brought back, services that somebody else moved since, and services that ran nothing before. Task steps are not
+/// undone here. Bringing back a service that is back already finds it there and calls nothing.
+#[must_use]
+pub fn way_back(taken: &[TakenStep<'_>]) -> Vec<PlannedStep> {
+    taken
+        .iter()
+        .rev()
+        .filter_map(step_back)
+        .map(PlannedStep::Service)
+        .collect()
+}
+
+fn step_back(taken: &TakenStep<'_>) -> Option<PlannedService> {
+    let PlannedStep::Service(planned) = taken.planned else {
+        return None;
+    };
+    let last = taken
+        .records
+        .iter()
+        .filter(|record| record.step.mode == Mode::Forward)
+        .max_by_key(|record| record.step.attempt)?;
+    match last.outcome {
+        StepOutcome::Done | StepOutcome::Begun | StepOutcome::Failed | StepOutcome::Unknown => {}
+        StepOutcome::NeverStarted | StepOutcome::Reverted | StepOutcome::Foreign => return None,
+    }
+    let previous = taken.previous_task_definition_arn?;
+    Some(PlannedService {
+        target: Target::Arn {
+            arn: previous.to_owned(),
+        },
+        previous_task_definition_arn: None,
+        digests: taken.previous_digests.clone(),
+        // The count belongs to whoever scales the service: what was started stays started.
+        desired_count: None,
+        ..planned.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::verdict::StepReference;
+
+    fn service(name: &str) -> PlannedStep {
+        PlannedStep::Service(PlannedService {
+            name: name.parse().unwrap(),
+            service: name.to_owned(),
+            cluster: "alpha".to_owned(),
+            target: Target::Revision {
+                key: "backend".parse().unwrap(),
+            },
+            previous_task_definition_arn: None,
+            digests: BTreeMap::new(),
+            deployment_configuration: Value::Null,
+            desired_count: Some(1),
+            timeout_seconds: 600,
+        })
+    }
+
+    fn records(outcome: StepOutcome) -> Vec<StepRecord> {
+        let step = StepReference {
+            mode: Mode::Forward,
+            index: 0,
+            attempt: 1,
+        };
+        vec![StepRecord {
+            step,
+            outcome,
+            sentence: String::new(),
+        }]
+    }
+
+    fn names(steps: &[PlannedStep]) -> Vec<&str> {
+        steps.iter().map(|step| step.name().as_str()).collect()
+    }
+
+    #[test]
+    fn what_moved_goes_back_the_last_first_and_what_did_not_is_left_alone() {
+        let planned = ["gunicorn", "worker", "beat", "flower"].map(service);
+        let (done, failed, reverted) = (
+            records(StepOutcome::Done),
+            records(StepOutcome::Failed),
+            records(StepOutcome::Reverted),
+        );
+        let none = BTreeMap::new();
+        let taken = |planned, records| TakenStep {
+            planned,
+            records,
+            previous_task_definition_arn: Some("arn:aws:ecs:us-east-1:123456789012:task-definition/backend:7"),
+            previous_digests: &none,
+        };
+        let steps = way_back(&[
+            taken(&planned[0], &done),
+            taken(&planned[1], &failed),
+            taken(&planned[2], &reverted),
+            taken(&planned[3], &[]),
+        ]);
+        assert_eq!(names(&steps), ["worker", "gunicorn"]);
+        let PlannedStep::Service(worker) = &steps[0] else {
+            panic!("it is a service")
+        };
+        assert_eq!(worker.desired_count, None);
+        assert!(matches!(&worker.target, Target::Arn { arn } if arn.ends_with("backend:7")));
+    }
+
+    #[test]
+    fn a_service_that_somebody_else_moved_is_not_fought_for() {
+        let (planned, foreign, none) = (service("gunicorn"), records(StepOutcome::Foreign), BTreeMap::new());
+        let taken = TakenStep {
+            planned: &planned,
+            records: &foreign,
+            previous_task_definition_arn: Some("arn"),
+            previous_digests: &none,
+        };
+        assert!(way_back(&[taken]).is_empty());
+    }
+
+    #[test]
+    fn a_service_that_ran_nothing_before_has_no_way_back() {
+        let (planned, failed, none) = (service("gunicorn"), records(StepOutcome::Failed), BTreeMap::new());
+        let taken = TakenStep {
+            planned: &planned,
+            records: &failed,
+            previous_task_definition_arn: None,
+            previous_digests: &none,
+        };
+        assert!(way_back(&[taken]).is_empty());
+    }
+}

@@ -1,0 +1,264 @@
+//! One invocation: handled within its time, logged in one line, its failure named.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use esclusa_core::error::{Failure, Reaction};
+use futures_util::FutureExt;
+use lambda_runtime::Diagnostic;
+use serde_json::Value;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{Function, Invocation};
+
+/// What is left of the time when the handler is given up: enough to log and to answer.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// The longest value of a payload that is logged, in characters.
+const LOGGED_CHARACTERS: usize = 200;
+
+/// Lets `function` handle one invocation for at most `remaining`. The payload is never logged, only the members that name what it is
+/// about.
+pub(crate) async fn invoke<F: Function>(
+    function: Result<&F, &Failure>,
+    payload: Value,
+    invocation: &Invocation,
+    remaining: Duration,
+    cold_start: bool,
+) -> Result<Value, Failure> {
+    let text = |member: &str| payload.get(member).and_then(Value::as_str).and_then(short);
+    let number = |member: &str| payload.get(member).and_then(Value::as_u64);
+    let span = tracing::info_span!(
+        "invocation",
+        request_id = invocation.request_id,
+        xray_trace_id = invocation.trace_id,
+        action = text("action"),
+        release_id = text("releaseId"),
+        deployment_id = text("deploymentId"),
+        environment = text("environment"),
+        mode = text("mode"),
+        index = number("index"),
+        attempt = number("attempt"),
+        event_id = text("id"),
+        detail_type = text("detail-type"),
+    );
+    async {
+        let started = Instant::now();
+        let result = match function {
+            Ok(function) => handle(function, payload, invocation, remaining.saturating_sub(MARGIN)).await,
+            Err(failure) => Err(failure.clone()),
+        };
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report(result.as_ref().err(), duration_ms, cold_start);
+        result
+    }
+    .instrument(span)
+    .await
+}
+
+async fn handle<F: Function>(
+    function: &F,
+    payload: Value,
+    invocation: &Invocation,
+    limit: Duration,
+) -> Result<Value, Failure> {
+    // Boxed: the future of a handler holds those of the SDK, and a type nested that deep is beyond the compiler's limit.
+    let handled = AssertUnwindSafe(function.handle(payload, invocation).boxed()).catch_unwind();
+    match tokio::time::timeout(limit, handled).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Failure::defect(format!(
+            "function `{}` panicked: {}",
+            F::NAME,
+            panic_text(&*panic)
+        ))),
+        Err(_) => Err(Failure::transient(format!("function `{}` ran out of time", F::NAME))),
+    }
+}
+
+/// One line per invocation; ERROR where a person must look, WARN where the state machine reacts on its own.
+fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
+    let Some(Failure { kind, message }) = failure else {
+        tracing::info!(duration_ms, cold_start, "invocation succeeded");
+        return;
+    };
+    match kind.reaction() {
+        Reaction::Page | Reaction::End => {
+            tracing::error!(
+                duration_ms,
+                cold_start,
+                error_kind = kind.as_str(),
+                error = message,
+                "invocation failed"
+            );
+        }
+        Reaction::Retry | Reaction::Wait | Reaction::AskAgain => {
+            tracing::warn!(
+                duration_ms,
+                cold_start,
+                error_kind = kind.as_str(),
+                error = message,
+                "invocation failed"
+            );
+        }
+    }
+}
+
+/// The failure as Lambda reports it: the kind's name is the `errorType` that `Retry` and `Catch` match.
+pub(crate) fn diagnostic(failure: Failure) -> Diagnostic {
+    Diagnostic {
+        error_type: failure.kind.as_str().to_owned(),
+        error_message: failure.message,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Names are short; what is longer is none and stays out of the log.
+fn short(text: &str) -> Option<&str> {
+    (text.chars().take(LOGGED_CHARACTERS + 1).count() <= LOGGED_CHARACTERS).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::SdkConfig;
+    use esclusa_core::error::ErrorKind;
+    use jiff::Timestamp;
+    use serde_json::json;
+    use tracing::instrument::WithSubscriber;
+
+    use super::*;
+    use crate::Environment;
+    use crate::log::subscriber;
+    use crate::log::testing::Lines;
+
+    /// Does what its payload says.
+    struct Obedient;
+
+    impl Function for Obedient {
+        const NAME: &'static str = "obedient";
+
+        fn build(_: &SdkConfig, _: &Environment) -> Result<Self, Failure> {
+            Ok(Self)
+        }
+
+        async fn handle(&self, payload: Value, _: &Invocation) -> Result<Value, Failure> {
+            match payload["action"].as_str().unwrap() {
+                "panic" => panic!("on purpose"),
+                "hang" => std::future::pending().await,
+                "answer" => Ok(json!({"done": true})),
+                kind => Err(Failure::new(kind.parse().unwrap(), "because")),
+            }
+        }
+    }
+
+    fn invocation() -> Invocation {
+        Invocation {
+            request_id: "r-1".to_owned(),
+            function_arn: "arn:aws:lambda:us-east-1:123456789012:function:obedient".to_owned(),
+            deadline: Timestamp::UNIX_EPOCH,
+            trace_id: None,
+        }
+    }
+
+    async fn run(payload: Value) -> (Result<Value, Failure>, Lines) {
+        let lines = Lines::default();
+        let invocation = invocation();
+        let result = invoke(Ok(&Obedient), payload, &invocation, Duration::from_secs(30), true)
+            .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, lines.clone()))
+            .await;
+        (result, lines)
+    }
+
+    #[tokio::test]
+    async fn an_invocation_is_one_line_with_its_names_and_without_its_token() {
+        let payload = json!({
+            "action": "answer", "deploymentId": "catalog-1-develop-1", "index": 2, "token": "AAAAKgAA", "taskToken": "AAAAKgAA",
+            "mode": "x".repeat(300),
+        });
+        let (result, lines) = run(payload).await;
+        assert_eq!(result.unwrap(), json!({"done": true}));
+        assert!(!lines.text().contains("AAAAKgAA"));
+        let [line] = &lines.json()[..] else {
+            panic!("not one line: {}", lines.text())
+        };
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&json!("INFO"), &json!("invocation succeeded"))
+        );
+        assert_eq!(
+            (&line["request_id"], &line["function_name"]),
+            (&json!("r-1"), &json!("obedient"))
+        );
+        assert_eq!(
+            (&line["deployment_id"], &line["index"]),
+            (&json!("catalog-1-develop-1"), &json!(2))
+        );
+        assert_eq!(line["cold_start"], true);
+        assert!(line.get("mode").is_none() && line.get("release_id").is_none());
+        assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_failure_reaches_step_functions_by_name_and_a_person_where_one_must_look() {
+        for kind in ErrorKind::ALL {
+            let (result, lines) = run(json!({"action": kind.as_str()})).await;
+            let diagnostic = diagnostic(result.unwrap_err());
+            assert_eq!(
+                (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
+                (kind.as_str(), "because")
+            );
+            let level = match kind {
+                ErrorKind::Conflict | ErrorKind::Transient | ErrorKind::LockHeld | ErrorKind::PlanChanged => "WARN",
+                _ => "ERROR",
+            };
+            let line = &lines.json()[0];
+            assert_eq!(
+                (&line["level"], &line["error_kind"]),
+                (&json!(level), &json!(kind.as_str()))
+            );
+            assert_eq!(line["error"], "because");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_hangs_is_given_up_while_there_is_time_to_say_so() {
+        let before = tokio::time::Instant::now();
+        let (result, _) = run(json!({"action": "hang"})).await;
+        assert_eq!(
+            result.unwrap_err(),
+            Failure::transient("function `obedient` ran out of time")
+        );
+        assert_eq!(before.elapsed(), Duration::from_millis(29_500));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_defect_by_name() {
+        let (result, _) = run(json!({"action": "panic"})).await;
+        assert_eq!(
+            result.unwrap_err(),
+            Failure::defect("function `obedient` panicked: on purpose")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_function_that_could_not_be_built_says_why_at_every_invocation() {
+        let failure = Failure::defect("environment variable `ESCLUSA_CONTROL_TABLE` is not set");
+        let invocation = invocation();
+        let function = Err::<&Obedient, _>(&failure);
+        let result = invoke(
+            function,
+            json!({"action": "answer"}),
+            &invocation,
+            Duration::from_secs(1),
+            true,
+        )
+        .await;
+        assert_eq!(result.unwrap_err(), failure);
+    }
+}

@@ -1,0 +1,199 @@
+//! Judging a task: the whole stopped task and its last words are kept, because ECS forgets them within the hour.
+
+use esclusa_adapters::control::rows::StepRow;
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::step_key;
+use esclusa_adapters::journal::Commit;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, redact};
+use esclusa_core::plan::PlannedTask;
+use esclusa_core::protocol::rendezvous::InboxEvent;
+use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Migrate};
+
+/// How much of a container's log is kept.
+const LOG_LINES: u16 = 50;
+const LOG_BYTES: usize = 16_000;
+
+/// The event of an inbox row; whatever else the row has is not needed here.
+#[derive(Debug, Serialize, Deserialize)]
+struct Inbox {
+    #[serde(flatten)]
+    event: InboxEvent,
+}
+
+/// A task as far as it can be seen.
+struct Seen {
+    /// The newest description, from ECS or from an event.
+    task: Option<Value>,
+    /// Its states with their times, as events told.
+    states: Vec<Value>,
+}
+
+impl Migrate {
+    /// Judges one attempt. A repeat answers what was written.
+    pub(crate) async fn judge_task(&self, deployment_id: &str, task_arn: Option<&str>, step: StepReference) -> Result<Value, Failure> {
+        let task = self.task(deployment_id, step).await?;
+        let policy = Policy { idempotent: task.idempotent, start_attempts: task.start_attempts };
+        let row = self.journal.step(deployment_id, step).await?.ok_or_else(|| {
+            Failure::invalid_input(format!("step {} of deployment `{deployment_id}` was not begun", step.index))
+        })?;
+        if row.row.judged_at.is_some() {
+            return Ok(answer(next_of(row.row.record.outcome, policy, step.attempt)));
+        }
+        let Some(task_arn) = task_arn else {
+            return self.never_placed(deployment_id, &row, policy).await;
+        };
+        let seen = self.see(&task, task_arn).await?;
+        let judgement = match &seen.task {
+            Some(described) => classify(&TaskFacts::from_json(described)?, &task.container, policy, step.attempt),
+            None => evidence_expired(task_arn, policy, step.attempt),
+        };
+        if judgement.next == Next::WaitAgain {
+            return Err(Failure::unknown_effect(format!(
+                "task `{task_arn}` has not stopped although it was asked to: {}; look at it, then run `esclusa locks release`",
+                judgement.diagnosis
+            )));
+        }
+        let log = self.last_words(&task, deployment_id, task_arn).await?;
+        self.record(deployment_id, &row, &judgement, &seen, &log).await?;
+        Ok(answer(judgement.next))
+    }
+
+    async fn never_placed(&self, deployment_id: &str, row: &Stored<StepRow>, policy: Policy) -> Result<Value, Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        let step = row.row.record.step;
+        let judged = StepRow { judged_at: Some(self.journal.clock().now()?), ..row.row.clone() };
+        let draft = work.subject.draft(
+            RecordKind::Judged,
+            ACTOR,
+            &json!({"step": step, "name": judged.name, "outcome": judged.record.outcome, "sentence": judged.record.sentence}),
+        )?;
+        let commit = Commit::new()
+            .change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?)
+            .record(&work.subject.chain, draft);
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(answer(next_of(StepOutcome::NeverStarted, policy, step.attempt)))
+    }
+
+    /// The truth first; where ECS has forgotten the task, the event that was stored.
+    async fn see(&self, task: &PlannedTask, task_arn: &str) -> Result<Seen, Failure> {
+        let inbox: Vec<(String, Stored<Inbox>)> =
+            self.journal.control().list(&Key::resource_rows(task_arn), Key::EVENT_PREFIX).await?;
+        let events: Vec<InboxEvent> = inbox.into_iter().map(|(_, stored)| stored.row.event).collect();
+        let states = events.iter().filter_map(state).collect();
+        let described = self.ecs.describe_tasks(&task.cluster, &[task_arn.to_owned()]).await?;
+        let now = described.found.into_iter().next();
+        let is_stopped = |task: &Value| TaskFacts::from_json(task).is_ok_and(|facts| facts.is_stopped());
+        let stored = events.iter().rev().find(|event| event.is_over).and_then(|event| serde_json::from_str(&event.detail).ok());
+        let task = match (now, stored) {
+            (Some(now), _) if is_stopped(&now) => Some(now),
+            (_, Some(stored)) => Some(stored),
+            (now, None) => now,
+        };
+        Ok(Seen { task, states })
+    }
+
+    async fn last_words(&self, task: &PlannedTask, deployment_id: &str, task_arn: &str) -> Result<Vec<Value>, Failure> {
+        let plan = self.journal.plan(deployment_id).await?;
+        let definition = plan.revision(&task.revision).map(|revision| &revision.definition);
+        let Some(log) = definition.and_then(|definition| log_of(definition, &task.container)) else { return Ok(Vec::new()) };
+        let id = task_arn.rsplit('/').next().unwrap_or_default();
+        let stream = format!("{}/{}/{id}", log.prefix, task.container);
+        let lines = self.logs.tail(&log.group, &stream, LOG_LINES, LOG_BYTES).await?;
+        Ok(lines.into_iter().map(|line| json!({"at": line.at, "text": line.text})).collect())
+    }
+
+    async fn record(
+        &self,
+        deployment_id: &str,
+        row: &Stored<StepRow>,
+        judgement: &TaskJudgement,
+        seen: &Seen,
+        log: &[Value],
+    ) -> Result<(), Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        let step = row.row.record.step;
+        let outcome = judgement.step_outcome();
+        let judged = StepRow {
+            record: StepRecord { step, outcome, sentence: judgement.diagnosis.clone() },
+            judged_at: Some(self.journal.clock().now()?),
+            ..row.row.clone()
+        };
+        let mut commit =
+            Commit::new().change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?);
+        for state in &seen.states {
+            let facts = json!({"step": step, "name": judged.name, "taskArn": judged.resource_arn, "state": state});
+            commit = commit.record(&work.subject.chain, work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?);
+        }
+        let evidence = json!({
+            "step": step,
+            "name": judged.name,
+            "task": seen.task.as_ref().map(redact),
+            "log": log,
+        });
+        let verdict = json!({
+            "step": step,
+            "name": judged.name,
+            "outcome": outcome,
+            "sentence": judgement.diagnosis,
+            "judgement": judgement,
+        });
+        commit = commit
+            .record(&work.subject.chain, work.subject.draft(RecordKind::TaskStopped, ACTOR, &evidence)?)
+            .record(&work.subject.chain, work.subject.draft(RecordKind::Judged, ACTOR, &verdict)?);
+        self.journal.commit(commit).await?.or_failure().map(|_| ())
+    }
+}
+
+fn answer(next: Next) -> Value {
+    json!({"outcome": match next {
+        Next::Completed => "completed",
+        Next::RunAgain => "run_again",
+        Next::Failed | Next::WaitAgain => "failed",
+    }})
+}
+
+/// What followed from an outcome that is written down.
+fn next_of(outcome: StepOutcome, policy: Policy, attempt: u32) -> Next {
+    let attempts_left = attempt < policy.start_attempts;
+    match outcome {
+        StepOutcome::Done => Next::Completed,
+        StepOutcome::NeverStarted if attempts_left => Next::RunAgain,
+        StepOutcome::Unknown if attempts_left && policy.idempotent => Next::RunAgain,
+        StepOutcome::Begun
+        | StepOutcome::NeverStarted
+        | StepOutcome::Failed
+        | StepOutcome::Reverted
+        | StepOutcome::Foreign
+        | StepOutcome::Unknown => Next::Failed,
+    }
+}
+
+/// One state of a task, as its event told.
+fn state(event: &InboxEvent) -> Option<Value> {
+    let detail: Value = serde_json::from_str(&event.detail).ok()?;
+    let status = detail.get("lastStatus")?.as_str()?.to_owned();
+    Some(json!({"status": status, "version": event.version, "at": event.event_time}))
+}
+
+/// Where a container writes its log with the `awslogs` driver.
+struct LogPlace {
+    group: String,
+    prefix: String,
+}
+
+fn log_of(definition: &Value, container: &str) -> Option<LogPlace> {
+    let containers = definition.get("containerDefinitions")?.as_array()?;
+    let container = containers.iter().find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(container))?;
+    let configuration = container.get("logConfiguration")?;
+    if configuration.get("logDriver").and_then(Value::as_str) != Some("awslogs") {
+        return None;
+    }
+    let option = |name: &str| configuration.get("options")?.get(name)?.as_str().map(str::to_owned);
+    Some(LogPlace { group: option("awslogs-group")?, prefix: option("awslogs-stream-prefix")? })
+}

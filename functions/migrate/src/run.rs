@@ -1,0 +1,165 @@
+//! Starting and stopping a task. A repeat of the same attempt finds the task of the first.
+
+use esclusa_adapters::acts::{Act, Announced};
+use esclusa_adapters::control::rows::StepRow;
+use esclusa_adapters::control::{Change, Expected};
+use esclusa_adapters::deployments::{Work, step_key};
+use esclusa_adapters::ecs::{RunTask, TaskFilter};
+use esclusa_adapters::journal::Commit;
+use esclusa_core::error::Failure;
+use esclusa_core::migration::{RunTaskDecision, TaskFacts, decide_answer, decide_error, is_same_run};
+use esclusa_core::plan::PlannedTask;
+use esclusa_core::verdict::{StepKind, StepOutcome, StepRecord, StepReference};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Migrate};
+
+/// How long the client token of RunTask is trusted to find the task of an earlier call. ECS promises an hour after the task has stopped.
+const TOKEN_TRUSTED: SignedDuration = SignedDuration::from_mins(45);
+
+impl Migrate {
+    /// Runs the task of one attempt. `taskArn` is null when ECS placed nothing.
+    pub(crate) async fn run_task(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
+        let task = self.task(deployment_id, step).await?;
+        let work = self.journal.work(deployment_id).await?;
+        let revision = self.journal.revision(deployment_id, task.revision.as_str()).await?;
+        let act = Act {
+            subject: &work.subject,
+            actor: ACTOR,
+            deployment: &work.deployment.row,
+            step: Some(step),
+            action: "ecs:RunTask",
+            target: format!("{}/{}", task.cluster, task.name),
+            facts: json!({"task": task.name, "taskDefinitionArn": revision, "container": task.container, "database": task.database}),
+        };
+        let intent_id = act.intent_id();
+        let request = RunTask {
+            cluster: task.cluster.clone(),
+            task_definition: revision,
+            started_by: format!("esclusa/{intent_id}"),
+            client_token: intent_id,
+            launch_type: task.launch_type.clone(),
+            network: task.network.clone(),
+            group: task.group.clone(),
+            container_overrides: task.container_overrides.clone(),
+            tags: [("esclusa:deployment".to_owned(), deployment_id.to_owned())].into(),
+        };
+        let started = match self.journal.announce(&act).await? {
+            Announced::Settled(outcome) => return Ok(outcome),
+            Announced::Now => self.start(&request).await?,
+            Announced::Before { opened_at } => self.start_again(&request, opened_at).await?,
+        };
+        let (outcome, row) = match &started {
+            Started::Task(arn) => (json!({"taskArn": arn}), begun(&task, step, Some(arn), self.journal.clock().now()?)),
+            Started::Nothing(reasons) => {
+                let sentence = format!("ECS placed no task: {}", reasons.join("; "));
+                let mut row = begun(&task, step, None, self.journal.clock().now()?);
+                row.record = StepRecord { step, outcome: StepOutcome::NeverStarted, sentence };
+                (json!({"taskArn": null, "reasons": reasons}), row)
+            }
+        };
+        self.settled(&act, &work, outcome, row).await
+    }
+
+    async fn settled(&self, act: &Act<'_>, work: &Work, outcome: Value, row: StepRow) -> Result<Value, Failure> {
+        let deployment_id = &work.deployment.row.deployment_id;
+        let commit = match self.journal.step(deployment_id, row.record.step).await? {
+            Some(_) => Commit::new(),
+            None => Commit::new().change(Change::put(step_key(deployment_id, row.record.step), &row, Expected::Absent)?),
+        };
+        let recorded = self.journal.settle(act, &outcome, commit).await?;
+        Ok(json!({"taskArn": recorded.get("taskArn")}))
+    }
+
+    async fn start(&self, request: &RunTask) -> Result<Started, Failure> {
+        let decision = match self.runner.run(request).await {
+            Ok(answer) => decide_answer(&answer),
+            Err(error) => decide_error(&error),
+        };
+        match decision {
+            RunTaskDecision::Started { task_arn } => Ok(Started::Task(task_arn)),
+            RunTaskDecision::NotPlaced { reasons } => Ok(Started::Nothing(reasons)),
+            RunTaskDecision::CallAgain { why } => Err(Failure::transient(format!("ECS did not say whether the task was started: {why}"))),
+            RunTaskDecision::GiveUp(failure) => Err(failure),
+            RunTaskDecision::Inspect { task_arns } => {
+                let tasks = self.described(&request.cluster, &task_arns).await?;
+                let ours = tasks.into_iter().find(|task| is_same_run(task, &request.task_definition, &request.started_by));
+                ours.map(|task| Started::Task(task.task_arn)).ok_or_else(|| {
+                    Failure::unknown_effect(format!(
+                        "the client token of this attempt belongs to other tasks: `{}`; look at them before anything is run again",
+                        task_arns.join("`, `")
+                    ))
+                })
+            }
+        }
+    }
+
+    /// A call whose answer was lost is repeated with its token while ECS remembers it; after that only the mark of the task can tell.
+    async fn start_again(&self, request: &RunTask, opened_at: Timestamp) -> Result<Started, Failure> {
+        let now = self.journal.clock().now()?;
+        if now.duration_since(opened_at) < TOKEN_TRUSTED {
+            return self.start(request).await;
+        }
+        let filter = TaskFilter::StartedBy(&request.started_by);
+        let mut arns = self.ecs.list_tasks(&request.cluster, &filter, false).await?;
+        arns.extend(self.ecs.list_tasks(&request.cluster, &filter, true).await?);
+        match arns.into_iter().next() {
+            Some(arn) => Ok(Started::Task(arn)),
+            None => Err(Failure::unknown_effect(format!(
+                "this attempt was announced at {opened_at}, too long ago for ECS to say whether its task ran: look at the database before it is run again"
+            ))),
+        }
+    }
+
+    async fn described(&self, cluster: &str, arns: &[String]) -> Result<Vec<TaskFacts>, Failure> {
+        let described = self.ecs.describe_tasks(cluster, arns).await?;
+        described.found.iter().map(TaskFacts::from_json).collect()
+    }
+
+    /// Stops a task that took too long. What it did until then is judged afterwards.
+    pub(crate) async fn stop_task(&self, deployment_id: &str, task_arn: &str, step: StepReference) -> Result<Value, Failure> {
+        let task = self.task(deployment_id, step).await?;
+        let work = self.journal.work(deployment_id).await?;
+        let reason = format!("esclusa: not over within {} seconds", task.timeout_seconds);
+        let act = Act {
+            subject: &work.subject,
+            actor: ACTOR,
+            deployment: &work.deployment.row,
+            step: Some(step),
+            action: "ecs:StopTask",
+            target: task_arn.to_owned(),
+            facts: json!({"task": task.name, "reason": reason}),
+        };
+        if let Announced::Settled(_) = self.journal.announce(&act).await? {
+            return Ok(json!({}));
+        }
+        // Stopping twice is harmless, and a task that is gone has stopped.
+        self.runner.stop(&task.cluster, task_arn, &reason).await?;
+        self.journal.settle(&act, &json!({"stopping": true}), Commit::new()).await?;
+        Ok(json!({}))
+    }
+}
+
+/// What a call of RunTask came to.
+enum Started {
+    /// There is a task.
+    Task(String),
+    /// ECS says that it placed none.
+    Nothing(Vec<String>),
+}
+
+fn begun(task: &PlannedTask, step: StepReference, arn: Option<&str>, now: Timestamp) -> StepRow {
+    StepRow {
+        kind: StepKind::Task,
+        name: task.name.to_string(),
+        record: StepRecord { step, outcome: StepOutcome::Begun, sentence: String::new() },
+        resource_arn: arn.map(str::to_owned),
+        ecs_deployment_id: None,
+        service_deployment_arn: None,
+        previous_task_definition_arn: None,
+        proof: None,
+        begun_at: now,
+        judged_at: None,
+    }
+}

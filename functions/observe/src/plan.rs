@@ -1,0 +1,192 @@
+//! The plan comes first, twice: before the gate, and again under the lock.
+
+use esclusa_adapters::acts::Subject;
+use esclusa_adapters::control::rows::{DeploymentRow, PlanRow, Progress, ReleaseRow};
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::{database_lock, environment_lock};
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::planning::PlanRequest;
+use esclusa_core::error::Failure;
+use esclusa_core::identity::{DeploymentId, ReleaseId};
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::pipeline::EnvironmentName;
+use esclusa_core::plan::{Plan, PlannedStep, Target};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Observe, listed};
+
+/// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
+const PLAN_BYTES_MAX: usize = 350_000;
+
+/// The most seconds that all steps of a plan may take, so that the state machine outlives them.
+const STEPS_SECONDS_MAX: u64 = 172_800;
+
+impl Observe {
+    /// Plans one attempt at one environment and writes the deployment down. A repeat answers what was written.
+    pub(crate) async fn plan_environment(&self, release_id: &str, environment: &str, attempt: u8) -> Result<Value, Failure> {
+        let deployment_id = deployment_id(release_id, environment, attempt)?;
+        let key = Key::deployment(deployment_id.as_str());
+        let release = self.journal.release(release_id).await?;
+        if let Some(stored) = self.journal.control().get::<DeploymentRow>(&key).await? {
+            return Ok(planned(&stored.row));
+        }
+        let plan = self.planned(&release.row, environment).await?;
+        let row = DeploymentRow {
+            deployment_id: deployment_id.to_string(),
+            release_id: release_id.to_owned(),
+            application: release.row.application.clone(),
+            environment: environment.to_owned(),
+            attempt: u32::from(attempt),
+            plan_hash: plan.plan_hash.clone(),
+            unchanged: plan.unchanged,
+            locks: self.locks(&plan),
+            fences: std::collections::BTreeMap::new(),
+            execution_arn: None,
+            progress: Progress::Claimed,
+            created_at: plan.planned_at,
+            ended_at: None,
+            end: None,
+        };
+        let subject = Subject::deployment(&release.row, &row);
+        let draft = subject.draft(RecordKind::Planned, ACTOR, &outline(&plan))?;
+        let commit =
+            Commit::new().change(Change::put(key.clone(), &row, Expected::Absent)?).record(&subject.chain, draft);
+        match self.journal.commit(commit).await? {
+            Committed::Lost(_) => Ok(planned(&self.journal.control().require::<DeploymentRow>(&key).await?.row)),
+            written => written.or_failure().map(|_| planned(&row)),
+        }
+    }
+
+    /// Plans again under the lock. Only the plan that passed the gate is carried out.
+    pub(crate) async fn plan_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        let key = Key::plan(deployment_id);
+        let kept: Option<Stored<PlanRow>> = self.journal.control().get(&key).await?;
+        let plan = match kept {
+            Some(_) => self.journal.plan(deployment_id).await?,
+            None => {
+                let plan = self.planned(&work.release.row, &work.deployment.row.environment).await?;
+                if plan.plan_hash != work.deployment.row.plan_hash {
+                    return Err(Failure::plan_changed(format!(
+                        "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",
+                        short(&work.deployment.row.plan_hash),
+                        short(&plan.plan_hash)
+                    )));
+                }
+                let text = serde_json::to_string(&plan)
+                    .map_err(|error| Failure::defect(format!("the plan cannot be written down: {error}")))?;
+                if text.len() > PLAN_BYTES_MAX {
+                    return Err(Failure::refused(format!(
+                        "the plan has {} bytes, more than the {PLAN_BYTES_MAX} that can be kept: split the application",
+                        text.len()
+                    )));
+                }
+                let row = PlanRow { plan_hash: plan.plan_hash.clone(), plan: text };
+                let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?);
+                self.journal.commit(commit).await?.or_failure()?;
+                plan
+            }
+        };
+        let (steps, revisions) = if plan.unchanged { (json!([]), 0) } else { (listed(&plan.steps), plan.revisions.len()) };
+        Ok(json!({"unchanged": plan.unchanged, "revisions": revisions, "steps": steps}))
+    }
+
+    async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {
+        let request = PlanRequest::of(release, environment)?;
+        let plan = self.planner.plan(&request).await?.map_err(|refusals| Failure::refused(refusals.to_string()))?;
+        let seconds: u64 = plan
+            .steps
+            .iter()
+            .map(|step| match step {
+                PlannedStep::Task(task) => u64::from(task.timeout_seconds) * u64::from(task.start_attempts),
+                PlannedStep::Service(service) => u64::from(service.timeout_seconds),
+            })
+            .sum();
+        if seconds > STEPS_SECONDS_MAX {
+            return Err(Failure::refused(format!(
+                "the steps may take {seconds} seconds with all their attempts, more than {STEPS_SECONDS_MAX}: lower `timeout_seconds` or `start_attempts`"
+            )));
+        }
+        Ok(plan)
+    }
+
+    fn locks(&self, plan: &Plan) -> Vec<String> {
+        let (application, environment) = (plan.application.as_str(), plan.environment.as_str());
+        let home = self.planner.home();
+        let databases = plan.databases().into_iter().map(|database| {
+            database_lock(home.account.as_str(), home.region.as_str(), application, environment, database.as_str())
+        });
+        std::iter::once(environment_lock(application, environment)).chain(databases).collect()
+    }
+}
+
+fn deployment_id(release_id: &str, environment: &str, attempt: u8) -> Result<DeploymentId, Failure> {
+    let invalid = |error: &dyn std::fmt::Display| Failure::invalid_input(error.to_string());
+    let release_id: ReleaseId = release_id.parse().map_err(|error| invalid(&error))?;
+    let environment: EnvironmentName = environment.parse().map_err(|error| invalid(&error))?;
+    DeploymentId::new(release_id, environment, attempt).map_err(|error| invalid(&error))
+}
+
+fn planned(row: &DeploymentRow) -> Value {
+    json!({
+        "deploymentId": row.deployment_id,
+        "planHash": row.plan_hash,
+        "unchanged": row.unchanged,
+        "environment": row.environment,
+    })
+}
+
+/// The plan as the ledger keeps it: everything but the definitions, whose hashes stand for them.
+fn outline(plan: &Plan) -> Value {
+    let revisions: Vec<Value> = plan
+        .revisions
+        .iter()
+        .map(|revision| {
+            json!({
+                "name": revision.key,
+                "family": revision.family,
+                "base": revision.base_arn,
+                "contentSha256": revision.content_sha256,
+                "action": revision.action,
+                "changes": revision.changes,
+            })
+        })
+        .collect();
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .map(|step| match step {
+            PlannedStep::Task(task) => json!({
+                "task": task.name,
+                "revision": task.revision,
+                "container": task.container,
+                "database": task.database,
+                "timeoutSeconds": task.timeout_seconds,
+            }),
+            PlannedStep::Service(service) => json!({
+                "service": service.name,
+                "name": service.service,
+                "target": match &service.target {
+                    Target::Revision { key } => key.to_string(),
+                    Target::Arn { arn } => arn.clone(),
+                },
+                "desiredCount": service.desired_count,
+                "timeoutSeconds": service.timeout_seconds,
+            }),
+        })
+        .collect();
+    json!({
+        "planHash": plan.plan_hash,
+        "pipelineVersion": plan.pipeline_version,
+        "cluster": plan.cluster,
+        "images": plan.images,
+        "revisions": revisions,
+        "steps": steps,
+        "unchanged": plan.unchanged,
+        "notes": plan.notes,
+    })
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}

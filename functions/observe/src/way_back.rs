@@ -1,0 +1,80 @@
+//! Planning the way back of a deployment that failed.
+
+use std::collections::BTreeMap;
+
+use esclusa_adapters::control::rows::{StepRow, VerifiedRow, WayBackRow};
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::journal::Commit;
+use esclusa_adapters::planning::service_name;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::plan::{PinnedDigest, PlannedStep};
+use esclusa_core::verdict::{Mode, StepRecord};
+use esclusa_core::way_back::{TakenStep, way_back};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Observe, listed};
+
+/// How many verified revisions of a service are looked through.
+const VERIFIED: usize = 50;
+
+impl Observe {
+    /// The steps back; an empty list when nothing of the deployment is in force. A repeat answers what was written.
+    pub(crate) async fn plan_way_back(&self, deployment_id: &str) -> Result<Value, Failure> {
+        if let Some(steps) = self.journal.way_back(deployment_id).await? {
+            return Ok(json!({"steps": listed(&steps)}));
+        }
+        let work = self.journal.work(deployment_id).await?;
+        let plan = self.journal.plan(deployment_id).await?;
+        let rows = self.journal.steps(deployment_id).await?;
+        let mut histories = Vec::new();
+        for (index, planned) in plan.steps.iter().enumerate() {
+            histories.push(self.history(index, planned, &rows).await?);
+        }
+        let taken: Vec<TakenStep<'_>> = plan
+            .steps
+            .iter()
+            .zip(&histories)
+            .map(|(planned, history)| TakenStep {
+                planned,
+                records: &history.records,
+                previous_task_definition_arn: history.previous.as_deref(),
+                previous_digests: &history.digests,
+            })
+            .collect();
+        let steps = way_back(&taken);
+        let text = serde_json::to_string(&steps)
+            .map_err(|error| Failure::defect(format!("the way back cannot be written down: {error}")))?;
+        let names: Vec<&str> = steps.iter().map(|step| step.name().as_str()).collect();
+        let draft = work.subject.draft(RecordKind::WayBackPlanned, ACTOR, &json!({"services": names}))?;
+        let commit = Commit::new()
+            .change(Change::put(Key::way_back(deployment_id), &WayBackRow { steps: text }, Expected::Absent)?)
+            .record(&work.subject.chain, draft);
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(json!({"steps": listed(&steps)}))
+    }
+
+    async fn history(&self, index: usize, planned: &PlannedStep, rows: &[Stored<StepRow>]) -> Result<History, Failure> {
+        let mine = || rows.iter().map(|stored| &stored.row).filter(|row| row.record.step.mode == Mode::Forward && row.record.step.index == index);
+        let records = mine().map(|row| row.record.clone()).collect();
+        let previous = mine().find_map(|row| row.previous_task_definition_arn.clone());
+        let digests = match (planned, &previous) {
+            (PlannedStep::Service(service), Some(previous)) => {
+                let name = service_name(self.planner.home(), &service.cluster, &service.service);
+                let verified: Vec<(String, Stored<VerifiedRow>)> =
+                    self.journal.control().latest(&Key::service_rows(&name), Key::VERIFIED_PREFIX, VERIFIED).await?;
+                let known = verified.into_iter().map(|(_, stored)| stored.row.revision);
+                known.into_iter().find(|revision| revision.task_definition_arn == *previous).map(|revision| revision.digests)
+            }
+            _ => None,
+        };
+        Ok(History { records, previous, digests: digests.unwrap_or_default() })
+    }
+}
+
+/// What is known about a step that was taken.
+struct History {
+    records: Vec<StepRecord>,
+    previous: Option<String>,
+    digests: BTreeMap<String, PinnedDigest>,
+}

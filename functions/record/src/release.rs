@@ -1,0 +1,135 @@
+//! The beginning and the end of a release.
+
+use esclusa_adapters::acts::Subject;
+use esclusa_adapters::control::rows::{AnchorRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::event_bridge::OutgoingEvent;
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::ledger::{Body, Chain, Draft, Head, RecordKind};
+use esclusa_core::verdict::{End, EnvironmentEnd, release_end};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Record, StateFailure};
+
+impl Record {
+    /// Takes note that the execution of a release is at work. A repeat answers the same.
+    pub(crate) async fn open_release(&self, release_id: &str, execution_arn: &str) -> Result<Value, Failure> {
+        let release = self.journal.release(release_id).await?;
+        if release.row.progress == Progress::Claimed {
+            let started = ReleaseRow { progress: Progress::Started, ..release.row.clone() };
+            let draft = Subject::release(&release.row).draft(
+                RecordKind::ReleaseStarted,
+                ACTOR,
+                &json!({"execution": execution_arn, "environments": release.row.environments}),
+            )?;
+            let mut commit = Commit::new()
+                .change(Change::put(Key::release(release_id), &started, Expected::Revision(release.revision))?)
+                .record(&Chain::release(release_id), draft);
+            let pointer = Key::open_release(release_id);
+            if let Some(stored) = self.journal.control().get::<ReleasePointerRow>(&pointer).await? {
+                commit = commit.change(Change::delete(pointer, stored.revision));
+            }
+            self.journal.commit(commit).await?.or_failure()?;
+        }
+        Ok(json!({"application": release.row.application, "environments": release.row.environments}))
+    }
+
+    /// Concludes a release from the ends of its deployments, and anchors the head of its chain in the chain of its application.
+    pub(crate) async fn close_release(
+        &self,
+        release_id: &str,
+        execution_arn: &str,
+        failure: Option<&StateFailure>,
+    ) -> Result<Value, Failure> {
+        let release = self.journal.release(release_id).await?;
+        let end = match &release.row.end {
+            Some(end) => end.clone(),
+            None => self.end_release(&release, execution_arn, failure).await?,
+        };
+        let head = self.anchor(&release.row, &end).await?;
+        self.notify(&release.row, &end).await?;
+        Ok(json!({"verdict": end.verdict, "effect": end.effect, "head": head}))
+    }
+
+    async fn end_release(
+        &self,
+        release: &Stored<ReleaseRow>,
+        execution_arn: &str,
+        failure: Option<&StateFailure>,
+    ) -> Result<End, Failure> {
+        let mut environments = Vec::new();
+        for environment in &release.row.environments {
+            let deployment = self.journal.last_deployment(&release.row.release_id, environment).await?;
+            environments.push(EnvironmentEnd {
+                environment: environment.clone(),
+                started: deployment.as_ref().is_some_and(|deployment| deployment.row.progress != Progress::Claimed),
+                end: deployment.and_then(|deployment| deployment.row.end),
+            });
+        }
+        let cause = failure.map(|failure| {
+            let kind = failure.error_kind().unwrap_or(ErrorKind::Transient);
+            Failure::new(kind, failure.words())
+        });
+        let end = release_end(&environments, cause.as_ref());
+        let ended = ReleaseRow {
+            progress: Progress::Ended,
+            ended_at: Some(self.journal.clock().now()?),
+            end: Some(end.clone()),
+            ..release.row.clone()
+        };
+        let draft = Subject::release(&release.row).draft(
+            RecordKind::ReleaseEnded,
+            ACTOR,
+            &json!({"execution": execution_arn, "end": end}),
+        )?;
+        let commit = Commit::new()
+            .change(Change::put(Key::release(&release.row.release_id), &ended, Expected::Revision(release.revision))?)
+            .record(&Chain::release(&release.row.release_id), draft);
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(end)
+    }
+
+    /// A chain can be cut off at its end without a gap. Its head in another chain shows that.
+    async fn anchor(&self, release: &ReleaseRow, end: &End) -> Result<Head, Failure> {
+        let key = Key::anchor(&release.release_id);
+        if let Some(anchored) = self.journal.control().get::<AnchorRow>(&key).await? {
+            return Ok(anchored.row.head);
+        }
+        let head = self.journal.head(&Chain::release(&release.release_id)).await?;
+        let body = Body::new(&json!({"end": end, "head": head}))?;
+        let draft = Draft {
+            application: Some(release.application.clone()),
+            digest: Some(release.digest.clone()),
+            release_id: Some(release.release_id.clone()),
+            ..Draft::new(RecordKind::ReleaseEnded, ACTOR, body)
+        };
+        let commit = Commit::new()
+            .change(Change::put(key.clone(), &AnchorRow { head: head.clone() }, Expected::Absent)?)
+            .record(&Chain::application(&release.application), draft);
+        match self.journal.commit(commit).await? {
+            Committed::Lost(_) => Ok(self.journal.control().require::<AnchorRow>(&key).await?.row.head),
+            written => written.or_failure().map(|_| head),
+        }
+    }
+
+    /// Tells the account's event bus. May be told twice; the release's id tells a repeat.
+    async fn notify(&self, release: &ReleaseRow, end: &End) -> Result<(), Failure> {
+        let event = OutgoingEvent {
+            detail_type: "Esclusa Release Ended".to_owned(),
+            detail: json!({
+                "releaseId": release.release_id,
+                "application": release.application,
+                "environments": release.environments,
+                "digest": release.digest,
+                "tag": release.tag,
+                "verdict": end.verdict,
+                "effect": end.effect,
+                "reason": end.reason,
+                "reasons": end.reasons,
+            }),
+            resources: Vec::new(),
+        };
+        self.events.publish(&[event]).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Storing a wait, looking at the truth, completing.
+
+use esclusa_adapters::control::{Change, Expected, Stored};
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::step_functions::CompletionOutcome;
+use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::protocol::rendezvous::{
+    Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, Waiter, complete, look, store_wait,
+};
+use esclusa_core::protocol::Attempt;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::{OpenWaitRow, Resume, WaitRow};
+
+/// How long after its deadline a wait is given up: the state has ended by its own timeout by then.
+const GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+/// How often a look is repeated when another one was faster.
+const TRIES: usize = 4;
+
+/// Who looks; it goes into the output of the waiting state for readers of its history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// The waiter itself.
+    Read,
+    /// An event.
+    Event,
+    /// A sweep.
+    Sweep,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Event => "event",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
+impl Resume {
+    /// The waiter's side: first the token, then the truth.
+    pub(crate) async fn store_and_look(&self, row: WaitRow) -> Result<Value, Failure> {
+        for _ in 0..TRIES {
+            let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
+            match store_wait(stored.as_ref().map(|stored| &stored.row.waiter), row.waiter.clone())? {
+                StoreWait::AlreadyClosed => return Ok(json!({"waiting": false})),
+                StoreWait::AlreadyStored => return self.look_at(&row, Source::Read).await,
+                StoreWait::Store(_) => {
+                    let pointer = OpenWaitRow {
+                        resource: row.resource.clone(),
+                        execution_arn: row.execution_arn.clone(),
+                        state: row.state.clone(),
+                    };
+                    let pointed: Option<Stored<OpenWaitRow>> = self.control().get(&row.pointer_key()).await?;
+                    let commit = Commit::new()
+                        .change(Change::put(row.key(), &row, Expected::unchanged(stored.as_ref()))?)
+                        .change(Change::put(row.pointer_key(), &pointer, Expected::unchanged(pointed.as_ref()))?);
+                    match self.journal.commit(commit).await? {
+                        Committed::Lost(_) => {}
+                        written => {
+                            written.or_failure()?;
+                            return self.look_at(&row, Source::Read).await;
+                        }
+                    }
+                }
+            }
+        }
+        Err(Failure::conflict(format!("the wait of state `{}` is being written by others", row.state)))
+    }
+
+    /// One look at one wait: reads the truth, and wakes the state when it is over.
+    pub(crate) async fn look_at(&self, row: &WaitRow, source: Source) -> Result<Value, Failure> {
+        let truth = self.truth(row).await?;
+        let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
+        let waiter = stored.as_ref().map(|stored| &stored.row.waiter);
+        match look(waiter, truth) {
+            Look::NobodyWaits => {
+                self.forget_pointer(row).await?;
+                Ok(json!({"waiting": false}))
+            }
+            Look::StillRunning => {
+                let now = self.clock.now()?;
+                let over = waiter.and_then(|waiter| waiter.deadline.checked_add(GRACE).ok()).is_some_and(|limit| now > limit);
+                match stored {
+                    Some(stored) if over => self.close(&stored, Completion::Close(given_up(&stored.row.waiter))).await?,
+                    _ => {}
+                }
+                Ok(json!({"waiting": !over, "visible": truth != Truth::NotVisible}))
+            }
+            Look::Complete { token, attempt } => {
+                let output = json!({"resourceArn": row.resource, "source": source.as_str()});
+                let answer = match self.tokens.succeed(token, &output).await {
+                    Ok(CompletionOutcome::Accepted) => SendAnswer::Accepted,
+                    Ok(CompletionOutcome::TimedOut) => SendAnswer::TaskTimedOut,
+                    Ok(CompletionOutcome::Unknown) => SendAnswer::UnknownToken,
+                    Err(failure) if failure.kind == ErrorKind::Transient => SendAnswer::NoAnswer,
+                    Err(failure) => return Err(failure),
+                };
+                self.completed(row, attempt, answer).await?;
+                match answer {
+                    SendAnswer::NoAnswer => Err(Failure::transient("step functions did not say whether it took the token")),
+                    SendAnswer::UnknownToken => Err(Failure::defect(format!(
+                        "step functions does not know the token of state `{}` of `{}`: look at the execution",
+                        row.state, row.execution_arn
+                    ))),
+                    SendAnswer::Accepted | SendAnswer::TaskTimedOut => Ok(json!({"waiting": false})),
+                }
+            }
+        }
+    }
+
+    async fn completed(&self, row: &WaitRow, sent: Attempt, answer: SendAnswer) -> Result<(), Failure> {
+        for _ in 0..TRIES {
+            let Some(stored) = self.control().get::<WaitRow>(&row.key()).await? else { return Ok(()) };
+            let completion = complete(Some(&stored.row.waiter), sent, answer);
+            if self.close(&stored, completion).await.is_ok() {
+                return Ok(());
+            }
+        }
+        // The state goes on already; the next sweep closes the row.
+        tracing::info!(state = row.state, "the row of a completed wait is being written by others");
+        Ok(())
+    }
+
+    async fn close(&self, stored: &Stored<WaitRow>, completion: Completion<esclusa_adapters::TaskToken>) -> Result<(), Failure> {
+        let Completion::Close(write) = completion else { return Ok(()) };
+        let row = WaitRow { waiter: write.row, ..stored.row.clone() };
+        let mut commit = Commit::new().change(Change::put(row.key(), &row, Expected::Revision(stored.revision))?);
+        if let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? {
+            commit = commit.change(Change::delete(row.pointer_key(), pointer.revision));
+        }
+        self.journal.commit(commit).await?.or_failure().map(|_| ())
+    }
+
+    async fn forget_pointer(&self, row: &WaitRow) -> Result<(), Failure> {
+        // Read in this order, a pointer that is there belongs to a wait that was stored no later: one that is open keeps it.
+        let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? else { return Ok(()) };
+        let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
+        if stored.is_some_and(|stored| stored.row.waiter.status == WaitStatus::Open) {
+            return Ok(());
+        }
+        let commit = Commit::new().change(Change::delete(row.pointer_key(), pointer.revision));
+        // Lost means that the pointer is in use again or gone already.
+        let _outcome = self.journal.commit(commit).await?;
+        Ok(())
+    }
+
+    /// Repeats the look for every open wait. One that fails does not keep the others from theirs.
+    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
+        let pointers: Vec<(String, Stored<OpenWaitRow>)> =
+            self.control().list(esclusa_adapters::control::Key::OPEN_WAITS, "").await?;
+        let (mut open, mut woken, mut failed) = (0_u32, 0_u32, None);
+        for (_, pointer) in pointers {
+            let OpenWaitRow { resource, execution_arn, state } = &pointer.row;
+            let key = esclusa_adapters::control::Key::waiter(resource, execution_arn, state);
+            let Some(wait) = self.control().get::<WaitRow>(&key).await? else { continue };
+            match self.look_at(&wait.row, Source::Sweep).await {
+                Ok(answer) if answer.get("waiting") == Some(&json!(true)) => open += 1,
+                Ok(_) => woken += 1,
+                Err(failure) => {
+                    tracing::warn!(kind = %failure.kind, message = %failure.message, state, "a look at an open wait failed");
+                    failed = Some(failure);
+                }
+            }
+        }
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(json!({"open": open, "closed": woken})),
+        }
+    }
+}
+
+/// The row of a wait whose state has ended by its own timeout.
+fn given_up(waiter: &Waiter<esclusa_adapters::TaskToken>) -> esclusa_core::protocol::Write<Waiter<esclusa_adapters::TaskToken>> {
+    esclusa_core::protocol::Write::after(Some(waiter), Waiter { status: WaitStatus::Closed, ..waiter.clone() })
+}

@@ -1,0 +1,277 @@
+//! Amazon Elastic Container Registry: repositories, images by digest and tag, and the events of every push, delete and archive.
+
+mod events;
+mod images;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use simulator_kernel::{ApiError, Authorization, CallId, Image, Kernel, Reply, Request, Service, TimerId};
+use wildmatch::WildMatch;
+
+use super::{Input, epoch_seconds, invalid, page, unknown};
+
+const OPERATIONS: [&str; 10] = [
+    "CreateRepository",
+    "DescribeRepositories",
+    "PutImageTagMutability",
+    "PutImage",
+    "BatchGetImage",
+    "DescribeImages",
+    "ListImages",
+    "BatchDeleteImage",
+    "UpdateImageStorageClass",
+    "GetAuthorizationToken",
+];
+
+/// What a repository is beside its images, which the kernel keeps.
+#[derive(Debug, Clone)]
+struct Repository {
+    created_at: Timestamp,
+    mutability: Mutability,
+}
+
+/// Whether a tag may move.
+#[derive(Debug, Clone)]
+struct Mutability {
+    value: String,
+    /// Tag patterns for which the opposite holds.
+    exclusions: Vec<String>,
+}
+
+impl Mutability {
+    fn parse(input: Input<'_>) -> Result<Self, ApiError> {
+        let value = input.text("imageTagMutability").unwrap_or("MUTABLE").to_owned();
+        let exclusions: Vec<String> = input
+            .list("imageTagMutabilityExclusionFilters")
+            .iter()
+            .filter_map(|filter| Input(filter).text("filter").map(str::to_owned))
+            .collect();
+        let excludes = value.ends_with("_WITH_EXCLUSION");
+        if ![
+            "MUTABLE",
+            "IMMUTABLE",
+            "MUTABLE_WITH_EXCLUSION",
+            "IMMUTABLE_WITH_EXCLUSION",
+        ]
+        .contains(&value.as_str())
+        {
+            return Err(invalid(format!(
+                "Invalid parameter at 'imageTagMutability': unknown value `{value}`"
+            )));
+        }
+        if excludes == exclusions.is_empty() {
+            return Err(invalid(
+                "`imageTagMutabilityExclusionFilters` belongs to the values `…_WITH_EXCLUSION`, and to them only",
+            ));
+        }
+        Ok(Self { value, exclusions })
+    }
+
+    fn allows_moving(&self, tag: &str) -> bool {
+        let excluded = self
+            .exclusions
+            .iter()
+            .any(|pattern| WildMatch::new(pattern).matches(tag));
+        self.value.starts_with("MUTABLE") != excluded
+    }
+}
+
+/// The service `ecr`.
+#[derive(Debug, Default)]
+pub struct Ecr {
+    repositories: BTreeMap<String, Repository>,
+}
+
+impl Ecr {
+    /// Creates a repository whose tags may move, as the template and tests do.
+    pub fn create(&mut self, name: &str, kernel: &mut Kernel) {
+        let mutability = Mutability {
+            value: "MUTABLE".to_owned(),
+            exclusions: Vec::new(),
+        };
+        self.insert(name, mutability, kernel);
+    }
+
+    fn insert(&mut self, name: &str, mutability: Mutability, kernel: &mut Kernel) {
+        self.repositories.insert(
+            name.to_owned(),
+            Repository {
+                created_at: kernel.now(),
+                mutability,
+            },
+        );
+        kernel.images.repositories.entry(name.to_owned()).or_default();
+    }
+
+    fn create_repository(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let name = input.required("repositoryName")?;
+        if self.repositories.contains_key(name) {
+            let message = format!(
+                "The repository with name '{name}' already exists in the registry with id '{}'",
+                kernel.account()
+            );
+            return Err(ApiError::client("RepositoryAlreadyExistsException", message));
+        }
+        self.insert(name, Mutability::parse(input)?, kernel);
+        Ok(json!({"repository": self.describe(name, kernel)?}))
+    }
+
+    fn describe(&self, name: &str, kernel: &Kernel) -> Result<Value, ApiError> {
+        let repository = self.repositories.get(name).ok_or_else(|| no_repository(name, kernel))?;
+        let mut description = json!({
+            "repositoryArn": kernel.arn("ecr", &format!("repository/{name}")),
+            "registryId": kernel.account(),
+            "repositoryName": name,
+            "repositoryUri": format!("{}.dkr.ecr.{}.amazonaws.com/{name}", kernel.account(), kernel.region()),
+            "createdAt": epoch_seconds(repository.created_at),
+            "imageTagMutability": repository.mutability.value,
+        });
+        if let Some(object) = description.as_object_mut()
+            && !repository.mutability.exclusions.is_empty()
+        {
+            let filters = repository
+                .mutability
+                .exclusions
+                .iter()
+                .map(|filter| json!({"filterType": "WILDCARD", "filter": filter}));
+            object.insert("imageTagMutabilityExclusionFilters".to_owned(), filters.collect());
+        }
+        Ok(description)
+    }
+
+    fn describe_repositories(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let named: Vec<&str> = input.list("repositoryNames").iter().filter_map(Value::as_str).collect();
+        let names = if named.is_empty() {
+            self.repositories.keys().map(String::as_str).collect()
+        } else {
+            named
+        };
+        let repositories = names
+            .into_iter()
+            .map(|name| self.describe(name, kernel))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (repositories, next) = page(
+            repositories,
+            input.text("nextToken"),
+            input.count("maxResults").unwrap_or(100),
+        )?;
+        Ok(json!({"repositories": repositories, "nextToken": next}))
+    }
+
+    fn put_image_tag_mutability(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let name = input.required("repositoryName")?;
+        let mutability = Mutability::parse(input)?;
+        let repository = self
+            .repositories
+            .get_mut(name)
+            .ok_or_else(|| no_repository(name, kernel))?;
+        let value = mutability.value.clone();
+        repository.mutability = mutability;
+        Ok(json!({"registryId": kernel.account(), "repositoryName": name, "imageTagMutability": value}))
+    }
+
+    fn operate(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let input = Input(&request.input);
+        match request.operation.as_str() {
+            "CreateRepository" => self.create_repository(input, kernel),
+            "DescribeRepositories" => self.describe_repositories(input, kernel),
+            "PutImageTagMutability" => self.put_image_tag_mutability(input, kernel),
+            "PutImage" => {
+                let name = input.required("repositoryName")?;
+                let repository = self.repositories.get(name).ok_or_else(|| no_repository(name, kernel))?;
+                images::put(input, &repository.mutability, kernel)
+            }
+            "BatchGetImage" => images::batch_get(input, kernel),
+            "DescribeImages" => images::describe(input, kernel),
+            "ListImages" => images::list(input, kernel),
+            "BatchDeleteImage" => images::batch_delete(input, kernel),
+            "UpdateImageStorageClass" => images::update_storage_class(input, kernel),
+            "GetAuthorizationToken" => Ok(authorization_token(kernel)),
+            other => Err(unknown("ecr", other, &OPERATIONS)),
+        }
+    }
+}
+
+impl Service for Ecr {
+    fn name(&self) -> &'static str {
+        "ecr"
+    }
+
+    fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
+        let operation = request.operation.as_str();
+        if !OPERATIONS.contains(&operation) {
+            return Vec::new();
+        }
+        let input = Input(&request.input);
+        let named = input
+            .list("repositoryNames")
+            .iter()
+            .filter_map(Value::as_str)
+            .chain(input.text("repositoryName"));
+        let mut resources: Vec<String> = named
+            .map(|name| kernel.arn("ecr", &format!("repository/{name}")))
+            .collect();
+        if resources.is_empty() {
+            resources.push(if operation == "GetAuthorizationToken" {
+                "*".to_owned()
+            } else {
+                kernel.arn("ecr", "repository/*")
+            });
+        }
+        resources
+            .into_iter()
+            .map(|resource| Authorization::new(format!("ecr:{operation}"), resource))
+            .collect()
+    }
+
+    fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
+        Reply::Now(self.operate(request, kernel))
+    }
+
+    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
+
+    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+fn authorization_token(kernel: &Kernel) -> Value {
+    let expires = kernel
+        .now()
+        .saturating_add(jiff::SignedDuration::from_hours(12))
+        .unwrap_or(Timestamp::MAX);
+    json!({"authorizationData": [{
+        // "AWS:simulated"
+        "authorizationToken": "QVdTOnNpbXVsYXRlZA==",
+        "expiresAt": epoch_seconds(expires),
+        "proxyEndpoint": format!("https://{}.dkr.ecr.{}.amazonaws.com", kernel.account(), kernel.region()),
+    }]})
+}
+
+fn no_repository(name: &str, kernel: &Kernel) -> ApiError {
+    ApiError::client(
+        "RepositoryNotFoundException",
+        format!(
+            "The repository with name '{name}' does not exist in the registry with id '{}'",
+            kernel.account()
+        ),
+    )
+}
+
+/// The images of a repository that exists.
+fn images_of<'a>(name: &str, kernel: &'a Kernel) -> Result<&'a BTreeMap<String, Image>, ApiError> {
+    kernel
+        .images
+        .repositories
+        .get(name)
+        .ok_or_else(|| no_repository(name, kernel))
+}

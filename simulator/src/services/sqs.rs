@@ -1,0 +1,334 @@
+//! Amazon Simple Queue Service: standard queues.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
+
+use super::{Input, unknown};
+
+const OPERATIONS: [&str; 8] = [
+    "CreateQueue",
+    "GetQueueUrl",
+    "ListQueues",
+    "SendMessage",
+    "ReceiveMessage",
+    "DeleteMessage",
+    "PurgeQueue",
+    "GetQueueAttributes",
+];
+
+/// One message of a queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The message id.
+    pub id: String,
+    /// The body as it was sent.
+    pub body: String,
+    /// `MessageAttributes` as they were sent.
+    pub attributes: Value,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// From when on a consumer can receive it.
+    pub visible_at: Timestamp,
+    /// How often it was received.
+    pub receives: u32,
+    receipt: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    attributes: BTreeMap<String, String>,
+    messages: VecDeque<Message>,
+}
+
+/// A `ReceiveMessage` that waits for a message.
+#[derive(Debug)]
+struct LongPoll {
+    request: RequestId,
+    queue: String,
+    input: Value,
+}
+
+/// The service `sqs`.
+#[derive(Debug, Default)]
+pub struct Sqs {
+    queues: BTreeMap<String, Queue>,
+    polls: BTreeMap<TimerId, LongPoll>,
+}
+
+impl Sqs {
+    /// Creates a queue, as the template and tests do.
+    pub fn create(&mut self, name: &str, attributes: BTreeMap<String, String>) {
+        self.queues
+            .entry(name.to_owned())
+            .or_default()
+            .attributes
+            .extend(attributes);
+    }
+
+    /// The messages that are in a queue, received or not.
+    #[must_use]
+    pub fn messages(&self, name: &str) -> Vec<&Message> {
+        self.queues
+            .get(name)
+            .map(|queue| queue.messages.iter().collect())
+            .unwrap_or_default()
+    }
+
+    /// The URL by which clients name a queue.
+    #[must_use]
+    pub fn url(name: &str, kernel: &Kernel) -> String {
+        format!(
+            "https://sqs.{}.amazonaws.com/{}/{name}",
+            kernel.region(),
+            kernel.account()
+        )
+    }
+
+    fn queue<'i>(&mut self, input: Input<'i>) -> Result<(&'i str, &mut Queue), ApiError> {
+        let name = queue_name(input.required("QueueUrl")?);
+        self.queues
+            .get_mut(name)
+            .map(|queue| (name, queue))
+            .ok_or_else(no_queue)
+    }
+
+    fn create_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let name = input.required("QueueName")?;
+        if name.ends_with(".fifo") {
+            return Err(ApiError::unsupported("FIFO queues of `sqs`"));
+        }
+        let attributes = input.object("Attributes").into_iter().flatten();
+        let attributes = attributes
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        self.create(name, attributes);
+        Ok(json!({"QueueUrl": Self::url(name, kernel)}))
+    }
+
+    fn send(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let body = input.required("MessageBody")?.to_owned();
+        let id = kernel.uuid();
+        let (_, queue) = self.queue(input)?;
+        let delay = input
+            .number("DelaySeconds")
+            .unwrap_or_else(|| queue.attribute("DelaySeconds", 0));
+        let now = kernel.now();
+        queue.messages.push_back(Message {
+            id: id.clone(),
+            body,
+            attributes: input.0.get("MessageAttributes").cloned().unwrap_or_else(|| json!({})),
+            sent_at: now,
+            visible_at: now
+                .saturating_add(SignedDuration::from_secs(delay))
+                .unwrap_or(Timestamp::MAX),
+            receives: 0,
+            receipt: None,
+        });
+        self.feed_polls(kernel);
+        Ok(json!({"MessageId": id}))
+    }
+
+    /// Answers waiting receivers that can have a message now.
+    fn feed_polls(&mut self, kernel: &mut Kernel) {
+        for (timer, poll) in std::mem::take(&mut self.polls) {
+            let Some(queue) = self.queues.get_mut(&poll.queue) else {
+                continue;
+            };
+            let messages = queue.receive(Input(&poll.input), kernel);
+            if messages.is_empty() {
+                self.polls.insert(timer, poll);
+            } else {
+                kernel.answer(poll.request, Ok(json!({"Messages": messages})));
+            }
+        }
+    }
+
+    fn receive(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Reply, ApiError> {
+        let input = Input(&request.input);
+        let (name, queue) = self.queue(input)?;
+        let messages = queue.receive(input, kernel);
+        let wait = input
+            .number("WaitTimeSeconds")
+            .unwrap_or_else(|| queue.attribute("ReceiveMessageWaitTimeSeconds", 0));
+        if messages.is_empty() && wait > 0 {
+            let poll = LongPoll {
+                request: request.id,
+                queue: name.to_owned(),
+                input: request.input.clone(),
+            };
+            self.polls
+                .insert(kernel.wake_after(SignedDuration::from_secs(wait), "sqs"), poll);
+            return Ok(Reply::Later);
+        }
+        Ok(Reply::Now(Ok(json!({"Messages": messages}))))
+    }
+
+    fn delete(&mut self, input: Input<'_>) -> Result<Value, ApiError> {
+        let receipt = input.required("ReceiptHandle")?;
+        let (_, queue) = self.queue(input)?;
+        queue
+            .messages
+            .retain(|message| message.receipt.as_deref() != Some(receipt));
+        Ok(json!({}))
+    }
+
+    fn attributes(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let now = kernel.now();
+        let (name, queue) = self.queue(input)?;
+        let count = |wanted: &dyn Fn(&Message) -> bool| {
+            queue
+                .messages
+                .iter()
+                .filter(|message| wanted(message))
+                .count()
+                .to_string()
+        };
+        let mut attributes = queue.attributes.clone();
+        attributes.insert("QueueArn".to_owned(), kernel.arn("sqs", name));
+        attributes.insert(
+            "ApproximateNumberOfMessages".to_owned(),
+            count(&|message| message.visible_at <= now),
+        );
+        attributes.insert(
+            "ApproximateNumberOfMessagesNotVisible".to_owned(),
+            count(&|message| message.visible_at > now && message.receives > 0),
+        );
+        attributes.insert(
+            "ApproximateNumberOfMessagesDelayed".to_owned(),
+            count(&|message| message.visible_at > now && message.receives == 0),
+        );
+        let wanted: Vec<&str> = input.list("AttributeNames").iter().filter_map(Value::as_str).collect();
+        attributes.retain(|name, _| wanted.contains(&"All") || wanted.contains(&name.as_str()));
+        Ok(json!({"Attributes": attributes}))
+    }
+
+    fn operate(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Reply, ApiError> {
+        let input = Input(&request.input);
+        let output = match request.operation.as_str() {
+            "CreateQueue" => self.create_queue(input, kernel),
+            "GetQueueUrl" => {
+                let name = input.required("QueueName")?;
+                self.queues
+                    .get(name)
+                    .ok_or_else(no_queue)
+                    .map(|_| json!({"QueueUrl": Self::url(name, kernel)}))
+            }
+            "ListQueues" => {
+                let prefix = input.text("QueueNamePrefix").unwrap_or_default();
+                let names = self.queues.keys().filter(|name| name.starts_with(prefix));
+                Ok(json!({"QueueUrls": names.map(|name| Self::url(name, kernel)).collect::<Vec<_>>()}))
+            }
+            "SendMessage" => self.send(input, kernel),
+            "ReceiveMessage" => return self.receive(request, kernel),
+            "DeleteMessage" => self.delete(input),
+            "PurgeQueue" => self.queue(input).map(|(_, queue)| {
+                queue.messages.clear();
+                json!({})
+            }),
+            "GetQueueAttributes" => self.attributes(input, kernel),
+            other => Err(unknown("sqs", other, &OPERATIONS)),
+        };
+        Ok(Reply::Now(Ok(output?)))
+    }
+}
+
+impl Queue {
+    fn attribute(&self, name: &str, default: i64) -> i64 {
+        self.attributes
+            .get(name)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    }
+
+    /// Takes the oldest visible messages out of sight.
+    fn receive(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Vec<Value> {
+        let now = kernel.now();
+        let timeout = input
+            .number("VisibilityTimeout")
+            .unwrap_or_else(|| self.attribute("VisibilityTimeout", 30));
+        let hidden_until = now
+            .saturating_add(SignedDuration::from_secs(timeout))
+            .unwrap_or(Timestamp::MAX);
+        let limit = input.count("MaxNumberOfMessages").unwrap_or(1);
+        let visible = self
+            .messages
+            .iter_mut()
+            .filter(|message| message.visible_at <= now)
+            .take(limit);
+        visible
+            .map(|message| {
+                let receipt = kernel.uuid();
+                message.visible_at = hidden_until;
+                message.receives = message.receives.saturating_add(1);
+                message.receipt = Some(receipt.clone());
+                json!({
+                    "MessageId": message.id,
+                    "ReceiptHandle": receipt,
+                    "Body": message.body,
+                    "MessageAttributes": message.attributes,
+                    "Attributes": {
+                        "SentTimestamp": message.sent_at.as_millisecond().to_string(),
+                        "ApproximateReceiveCount": message.receives.to_string(),
+                    },
+                })
+            })
+            .collect()
+    }
+}
+
+impl Service for Sqs {
+    fn name(&self) -> &'static str {
+        "sqs"
+    }
+
+    fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
+        let operation = request.operation.as_str();
+        if !OPERATIONS.contains(&operation) {
+            return Vec::new();
+        }
+        let input = Input(&request.input);
+        let name = input
+            .text("QueueName")
+            .or_else(|| input.text("QueueUrl").map(queue_name))
+            .unwrap_or("*");
+        vec![Authorization::new(format!("sqs:{operation}"), kernel.arn("sqs", name))]
+    }
+
+    fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
+        self.operate(request, kernel)
+            .unwrap_or_else(|error| Reply::Now(Err(error)))
+    }
+
+    fn wake(&mut self, timer: TimerId, kernel: &mut Kernel) {
+        if let Some(poll) = self.polls.remove(&timer) {
+            let queue = self.queues.get_mut(&poll.queue);
+            let messages = queue
+                .map(|queue| queue.receive(Input(&poll.input), kernel))
+                .unwrap_or_default();
+            kernel.answer(poll.request, Ok(json!({"Messages": messages})));
+        }
+    }
+
+    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// The name at the end of a queue's URL or ARN: services name a queue by its ARN.
+fn queue_name(reference: &str) -> &str {
+    reference.rsplit(['/', ':']).next().unwrap_or(reference)
+}
+
+fn no_queue() -> ApiError {
+    ApiError::client("QueueDoesNotExist", "The specified queue does not exist.")
+}

@@ -1,0 +1,371 @@
+//! The world: one kernel, its services, the futures of in-process functions, and the order in which things happen.
+
+mod calls;
+mod invocations;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use simulator_dynamodb::DynamoDb;
+use simulator_ecs::Ecs;
+use simulator_event_bridge::{EventBridge, Scheduler};
+use simulator_kernel::{ApiError, Effect, Kernel, Principal, Reply, Request, RequestId, Service};
+use simulator_step_functions::StepFunctions;
+use tokio::sync::oneshot;
+
+use crate::access::Access;
+use crate::executor::{Executor, JoinHandle, TaskId};
+use crate::fault::{Fault, FaultPlan};
+use crate::identity::AccessKey;
+use crate::lambda::{InvocationId, Lambda};
+use crate::mailbox::{Arrival, Mailbox};
+use crate::record::CallRecord;
+use crate::services::{Ecr, Logs, Sqs, Sts};
+use calls::{Open, Undelivered, Waiting};
+pub(crate) use invocations::ProcessHost;
+use invocations::Running;
+
+/// Where and when a world begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `us-east-1`.
+    pub region: String,
+    /// The simulated time at the beginning.
+    pub start: Timestamp,
+    /// Decides every interleaving, latency and id.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    /// Account 123456789012 in `us-east-1` on Monday 2 November 2026, 09:00 UTC, with seed 1.
+    fn default() -> Self {
+        Self {
+            account: "123456789012".to_owned(),
+            region: "us-east-1".to_owned(),
+            start: Timestamp::constant(1_793_610_000, 0),
+            seed: 1,
+        }
+    }
+}
+
+/// What the world itself waits for. Services' own timers are in the kernel.
+#[derive(Debug)]
+enum Alarm {
+    /// Somebody sleeps.
+    Sleep(oneshot::Sender<()>),
+    /// An answer has travelled back to its caller.
+    Answer {
+        to: Waiting,
+        request: RequestId,
+        result: Result<Value, ApiError>,
+        invocation: Option<InvocationId>,
+    },
+    /// A delayed call reaches its service.
+    Deliver(Box<Undelivered>),
+    /// An invocation's time is up.
+    Deadline(InvocationId),
+}
+
+/// One simulated account and Region with everything in it.
+pub struct World {
+    kernel: Kernel,
+    services: BTreeMap<&'static str, Box<dyn Service>>,
+    pub(crate) access: Access,
+    executor: Executor,
+    mailbox: Arc<Mailbox>,
+    alarms: BTreeMap<(Timestamp, u64), Alarm>,
+    open: BTreeMap<RequestId, Open>,
+    running: BTreeMap<InvocationId, Running>,
+    tasks: BTreeMap<TaskId, InvocationId>,
+    processes: Option<Box<dyn ProcessHost>>,
+    faults: FaultPlan,
+    calls: Vec<CallRecord>,
+    events: Vec<Value>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("World")
+            .field("now", &self.kernel.now())
+            .field("services", &self.services.keys())
+            .field("open", &self.open.len())
+            .field("running", &self.running.keys())
+            .field("calls", &self.calls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// An empty account.
+    ///
+    /// # Errors
+    ///
+    /// When the in-memory database cannot be opened.
+    pub fn new(settings: &Settings) -> Result<Self, ApiError> {
+        let kernel = Kernel::new(&settings.account, &settings.region, settings.start, settings.seed);
+        let mailbox = Mailbox::new(settings.start);
+        mailbox.register_key(
+            &Principal::Administrator.access_key_id(),
+            Principal::Administrator,
+            None,
+        );
+        let mut world = Self {
+            kernel,
+            services: BTreeMap::new(),
+            access: Access::default(),
+            executor: Executor::new(),
+            mailbox,
+            alarms: BTreeMap::new(),
+            open: BTreeMap::new(),
+            running: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            processes: None,
+            faults: FaultPlan::default(),
+            calls: Vec::new(),
+            events: Vec::new(),
+        };
+        world.add_service(DynamoDb::new(settings.start)?);
+        world.add_service(Ecs::default());
+        world.add_service(StepFunctions::default());
+        world.add_service(EventBridge::new());
+        world.add_service(Scheduler::new());
+        world.add_service(Ecr::default());
+        world.add_service(Logs);
+        world.add_service(Sqs::default());
+        world.add_service(Sts);
+        world.add_service(Lambda::default());
+        Ok(world)
+    }
+
+    /// Adds a service, or replaces the one of the same name.
+    pub fn add_service(&mut self, service: impl Service + 'static) {
+        self.services.insert(service.name(), Box::new(service));
+    }
+
+    /// A service by its type, to look at what the API does not show.
+    #[must_use]
+    pub fn service<S: Any>(&self) -> Option<&S> {
+        self.services
+            .values()
+            .find_map(|service| service.as_any().downcast_ref())
+    }
+
+    /// A service by its type, with the kernel, to script what the API cannot set.
+    pub fn service_mut<S: Any>(&mut self) -> Option<(&mut S, &mut Kernel)> {
+        let service = self
+            .services
+            .values_mut()
+            .find_map(|service| service.as_any_mut().downcast_mut())?;
+        Some((service, &mut self.kernel))
+    }
+
+    /// Clock, images and logs of the account.
+    #[must_use]
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// To put events on the bus and set timers as a service does.
+    pub fn kernel_mut(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    /// The simulated time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.kernel.now()
+    }
+
+    /// Every call so far, in the order in which they reached their services.
+    #[must_use]
+    pub fn calls(&self) -> &[CallRecord] {
+        &self.calls
+    }
+
+    /// Every event that a service put on the default bus so far.
+    #[must_use]
+    pub fn events(&self) -> &[Value] {
+        &self.events
+    }
+
+    /// Plans a fault. Faults count their calls from now on.
+    pub fn add_fault(&mut self, fault: Fault) {
+        self.faults.add(fault);
+    }
+
+    /// Forgets every planned fault.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Makes a principal known to the SDK seam and the loopback endpoint, and returns its access key id.
+    pub fn register_principal(&mut self, principal: Principal) -> String {
+        let key = principal.access_key_id();
+        self.mailbox.register_key(&key, principal, None);
+        key
+    }
+
+    /// An SDK configuration whose clients act as `principal` in this world.
+    pub fn sdk_config(&mut self, principal: &Principal) -> aws_config::SdkConfig {
+        let key = self.register_principal(principal.clone());
+        self.reseed();
+        crate::sdk::config(&self.mailbox, self.kernel.region(), &key)
+    }
+
+    /// Runs a future among the others of this world.
+    pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        self.executor.spawn(future)
+    }
+
+    /// A future that is ready when `duration` of simulated time has passed.
+    pub fn sleep(&self, duration: SignedDuration) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.mailbox.sleep(duration)
+    }
+
+    /// Hands a request to a service past permission, fault, time and record. `None` when there is no such service.
+    pub(crate) fn call_service(&mut self, service: &str, request: &Request) -> Option<Reply> {
+        let service = self.services.get_mut(service)?;
+        Some(service.call(request, &mut self.kernel))
+    }
+
+    /// From now on functions without in-process code are run by `host`.
+    pub(crate) fn set_process_host(&mut self, host: Box<dyn ProcessHost>) {
+        self.processes = Some(host);
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Whether a call, an effect or an invocation is under way. Timers that services have set for later do not count.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.running.is_empty()
+            || !self.open.is_empty()
+            || self
+                .alarms
+                .values()
+                .any(|alarm| matches!(alarm, Alarm::Answer { .. } | Alarm::Deliver(_)))
+    }
+
+    /// Does the next thing: an effect, else an arrival, else a ready future, else the next timer, to which time jumps. False when nothing is left.
+    pub fn step(&mut self) -> bool {
+        self.step_now() || self.step_time(Timestamp::MAX)
+    }
+
+    /// Does the next thing that takes no time. False when everything waits.
+    pub fn step_now(&mut self) -> bool {
+        if let Some(effect) = self.kernel.take_effect() {
+            self.carry_out(effect);
+        } else if let Some(arrival) = self.mailbox.take() {
+            self.receive(arrival);
+        } else if let Some(task) = self.executor.draw(self.kernel.rng()) {
+            self.reseed();
+            self.mailbox.set_running(self.tasks.get(&task).copied());
+            self.executor.poll(task);
+            self.mailbox.set_running(None);
+            self.collect(task);
+        } else {
+            return false;
+        }
+        self.start_invocations();
+        true
+    }
+
+    /// Lets the next timer ring when it is due by `limit`. False, with the clock untouched, when none is.
+    pub(crate) fn step_time(&mut self, limit: Timestamp) -> bool {
+        let Some(due) = self.next_due().filter(|due| *due <= limit) else {
+            return false;
+        };
+        if self.kernel.next_due().is_some_and(|kernel| kernel <= due) {
+            if let Some(due) = self.kernel.take_due() {
+                self.mailbox.set_now(self.kernel.now());
+                if let Some(service) = self.services.get_mut(due.service.as_str()) {
+                    service.wake(due.timer, &mut self.kernel);
+                }
+            }
+        } else if let Some((_, alarm)) = self.alarms.pop_first() {
+            self.move_clock(due);
+            self.ring(alarm);
+        }
+        self.start_invocations();
+        true
+    }
+
+    /// When the next timer rings that somebody still waits for.
+    pub(crate) fn next_due(&mut self) -> Option<Timestamp> {
+        while let Some(entry) = self.alarms.first_entry() {
+            let over = match entry.get() {
+                Alarm::Sleep(done) => done.is_closed(),
+                Alarm::Deadline(invocation) => !self.running.contains_key(invocation),
+                Alarm::Answer { .. } | Alarm::Deliver(_) => false,
+            };
+            if !over {
+                break;
+            }
+            entry.remove();
+        }
+        let own = self.alarms.keys().next().map(|(at, _)| *at);
+        [own, self.kernel.next_due()].into_iter().flatten().min()
+    }
+
+    /// Moves the clock when no timer is due before `to`.
+    pub(crate) fn move_clock(&mut self, to: Timestamp) {
+        self.kernel.move_clock(to);
+        self.mailbox.set_now(self.kernel.now());
+    }
+
+    fn set_alarm(&mut self, after: SignedDuration, alarm: Alarm) {
+        let at = self.kernel.now().saturating_add(after).unwrap_or(Timestamp::MAX);
+        let id = self.kernel.next_id();
+        self.alarms.insert((at, id), alarm);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Event(event) => {
+                if let Some(bus) = self.services.get_mut("events") {
+                    bus.event(&event, &mut self.kernel);
+                }
+                self.events.push(event);
+            }
+            Effect::Call(outgoing) => self.call_from_service(outgoing),
+            Effect::Answer(request, result) => self.answered(request, result),
+        }
+    }
+
+    fn receive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Call(call) => self.call_from_client(call),
+            Arrival::Sleep { duration, done } => self.set_alarm(duration, Alarm::Sleep(done)),
+            Arrival::Ended { invocation, result } => self.invocation_ended(invocation, result),
+            Arrival::Line { function, line } => self.log_line(&function, &line),
+            Arrival::Errand(errand) => errand(self),
+        }
+    }
+
+    fn ring(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Sleep(done) => {
+                // Whoever slept may have gone in the same moment.
+                let _gone = done.send(());
+            }
+            Alarm::Answer {
+                to, request, result, ..
+            } => self.hand_over(to, request, result),
+            Alarm::Deliver(undelivered) => self.deliver(*undelivered),
+            Alarm::Deadline(invocation) => self.time_out(invocation),
+        }
+    }
+
+    /// The SDK draws its jitter and idempotency tokens from the thread's generator: from here on that one follows the world's seed.
+    pub(crate) fn reseed(&mut self) {
+        fastrand::seed(self.kernel.rng().u64(..));
+    }
+}

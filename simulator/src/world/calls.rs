@@ -1,0 +1,337 @@
+//! One call: fault, permission, service, answer.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+use simulator_kernel::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId};
+use tokio::sync::oneshot;
+
+use super::{Alarm, World};
+use crate::fault::{Called, FaultKind, throttled};
+use crate::lambda::InvocationId;
+use crate::mailbox::{Answered, ClientCall};
+use crate::record::{CallOutcome, CallRecord};
+
+/// Who waits for the answer of a call.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// An SDK client or a client of the loopback endpoint.
+    Client(oneshot::Sender<Answered>),
+    /// A service.
+    Service { name: String, call: CallId },
+    /// Nobody: the second of two deliveries.
+    Nobody,
+}
+
+/// A call on its way to its service.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    principal: Principal,
+    service: String,
+    operation: String,
+    input: Value,
+    source_arn: Option<String>,
+    invocation: Option<InvocationId>,
+    waiting: Waiting,
+    fault: Option<FaultKind>,
+}
+
+/// A call that its service has and has not answered.
+#[derive(Debug)]
+pub(super) struct Open {
+    waiting: Waiting,
+    record: usize,
+    invocation: Option<InvocationId>,
+    fault: Option<FaultKind>,
+}
+
+impl World {
+    pub(super) fn call_from_client(&mut self, call: ClientCall) {
+        let ClientCall {
+            principal,
+            service,
+            operation,
+            input,
+            invocation,
+            answer,
+        } = call;
+        let waiting = Waiting::Client(answer);
+        self.admit(Undelivered {
+            principal,
+            service,
+            operation,
+            input,
+            source_arn: None,
+            invocation,
+            waiting,
+            fault: None,
+        });
+    }
+
+    pub(super) fn call_from_service(&mut self, outgoing: Outgoing) {
+        let Outgoing {
+            id,
+            from,
+            service,
+            operation,
+            input,
+            principal,
+            source_arn,
+        } = outgoing;
+        let waiting = Waiting::Service { name: from, call: id };
+        self.admit(Undelivered {
+            principal,
+            service,
+            operation,
+            input,
+            source_arn,
+            invocation: None,
+            waiting,
+            fault: None,
+        });
+    }
+
+    /// Chooses the fault of a call and sends it on its way.
+    fn admit(&mut self, mut call: Undelivered) {
+        let function = call.invocation.and_then(|invocation| self.function_of(invocation));
+        let called = Called {
+            service: &call.service,
+            operation: &call.operation,
+            principal: &call.principal,
+            function: function.as_deref(),
+        };
+        match self.faults.strike(&called) {
+            Some(FaultKind::Delay(delay)) => self.set_alarm(delay, Alarm::Deliver(Box::new(call))),
+            Some(FaultKind::DieBefore) => {
+                self.record(&call, Vec::new(), CallOutcome::NeverSent);
+                if let Some(invocation) = call.invocation {
+                    self.kill(invocation);
+                }
+            }
+            fault => {
+                call.fault = fault;
+                self.deliver(call);
+            }
+        }
+    }
+
+    /// Hands a call to its service, when the caller may make it.
+    pub(super) fn deliver(&mut self, mut call: Undelivered) {
+        if call.fault == Some(FaultKind::Repeat) {
+            let Undelivered {
+                principal,
+                service,
+                operation,
+                input,
+                source_arn,
+                invocation,
+                ..
+            } = &call;
+            let again = Undelivered {
+                principal: principal.clone(),
+                service: service.clone(),
+                operation: operation.clone(),
+                input: input.clone(),
+                source_arn: source_arn.clone(),
+                invocation: *invocation,
+                waiting: Waiting::Nobody,
+                fault: None,
+            };
+            let delay = self.latency();
+            self.set_alarm(delay, Alarm::Deliver(Box::new(again)));
+            call.fault = None;
+        }
+        let id = RequestId(self.kernel.next_id());
+        let refusal = match &call.fault {
+            Some(FaultKind::ErrorBefore(error)) => Some(error.clone()),
+            Some(FaultKind::Throttle) => Some(throttled(&call.service)),
+            _ => None,
+        };
+        let request = Request {
+            id,
+            operation: call.operation.clone(),
+            input: call.input.clone(),
+            principal: call.principal.clone(),
+        };
+        let Some(service) = self.services.get_mut(call.service.as_str()) else {
+            let known = self.services.keys().copied().collect::<Vec<_>>().join("`, `");
+            let error = ApiError::unsupported(format_args!("the service `{}`; there are `{known}`", call.service));
+            return self.refuse(call, Vec::new(), error);
+        };
+        let mut authorizations = service.authorizations(&request, &self.kernel);
+        if let Some(source) = &call.source_arn {
+            for authorization in &mut authorizations {
+                authorization
+                    .conditions
+                    .insert("aws:SourceArn".to_owned(), vec![source.clone()]);
+            }
+        }
+        if let Some(error) = refusal {
+            return self.refuse(call, authorizations, error);
+        }
+        if let Err((action, error)) = self.access.check(&call.principal, &authorizations) {
+            let record = self.record(&call, authorizations, CallOutcome::Denied { action });
+            let open = Open {
+                waiting: call.waiting,
+                record,
+                invocation: call.invocation,
+                fault: None,
+            };
+            return self.send_answer(open, id, Err(error));
+        }
+        let reply = service.call(&request, &mut self.kernel);
+        let record = self.record(&call, authorizations, CallOutcome::Open);
+        self.open.insert(
+            id,
+            Open {
+                waiting: call.waiting,
+                record,
+                invocation: call.invocation,
+                fault: call.fault,
+            },
+        );
+        match reply {
+            Reply::Now(result) => self.answered(id, result),
+            Reply::Later => {}
+        }
+    }
+
+    fn refuse(&mut self, call: Undelivered, authorizations: Vec<Authorization>, error: ApiError) {
+        let id = RequestId(self.kernel.next_id());
+        let outcome = CallOutcome::Error {
+            code: error.code.clone(),
+            effect: false,
+        };
+        let record = self.record(&call, authorizations, outcome);
+        self.send_answer(
+            Open {
+                waiting: call.waiting,
+                record,
+                invocation: call.invocation,
+                fault: None,
+            },
+            id,
+            Err(error),
+        );
+    }
+
+    fn record(&mut self, call: &Undelivered, authorizations: Vec<Authorization>, outcome: CallOutcome) -> usize {
+        self.calls.push(CallRecord {
+            at: self.kernel.now(),
+            principal: call.principal.clone(),
+            function: call.invocation.and_then(|invocation| self.function_of(invocation)),
+            service: call.service.clone(),
+            operation: call.operation.clone(),
+            input: call.input.clone(),
+            authorizations,
+            outcome,
+        });
+        self.calls.len() - 1
+    }
+
+    /// The service has answered: the fault that belongs after the effect happens now.
+    pub(super) fn answered(&mut self, request: RequestId, result: Result<Value, ApiError>) {
+        let Some(mut open) = self.open.remove(&request) else {
+            return;
+        };
+        let outcome = match &result {
+            Ok(_) => CallOutcome::Success,
+            Err(error) => CallOutcome::Error {
+                code: error.code.clone(),
+                effect: false,
+            },
+        };
+        match open.fault.take() {
+            Some(FaultKind::ErrorAfter(error)) => {
+                let effect = result.is_ok();
+                self.close(
+                    open.record,
+                    CallOutcome::Error {
+                        code: error.code.clone(),
+                        effect,
+                    },
+                );
+                self.send_answer(open, request, Err(error));
+            }
+            Some(FaultKind::AnswerLost) => {
+                self.close(open.record, CallOutcome::Lost);
+                let error = ApiError::server("ConnectionReset", "the connection was reset by the peer");
+                match open.waiting {
+                    // A dropped sender is a connection that closes without an answer.
+                    Waiting::Client(_) | Waiting::Nobody => {}
+                    Waiting::Service { .. } => self.send_answer(open, request, Err(error)),
+                }
+            }
+            Some(FaultKind::DieAfter) => {
+                self.close(open.record, CallOutcome::Lost);
+                if let Some(invocation) = open.invocation {
+                    self.kill(invocation);
+                }
+            }
+            _ => {
+                self.close(open.record, outcome);
+                self.send_answer(open, request, result);
+            }
+        }
+    }
+
+    /// The invocations that wait for the answer of a call.
+    pub(super) fn waiting_invocations(&self) -> BTreeSet<InvocationId> {
+        let under_way = self.alarms.values().filter_map(|alarm| match alarm {
+            Alarm::Answer { invocation, .. } => *invocation,
+            Alarm::Deliver(call) => call.invocation,
+            Alarm::Sleep(_) | Alarm::Deadline(_) => None,
+        });
+        self.open
+            .values()
+            .filter_map(|open| open.invocation)
+            .chain(under_way)
+            .collect()
+    }
+
+    fn close(&mut self, record: usize, outcome: CallOutcome) {
+        if let Some(record) = self.calls.get_mut(record) {
+            record.outcome = outcome;
+        }
+    }
+
+    fn send_answer(&mut self, open: Open, request: RequestId, result: Result<Value, ApiError>) {
+        let latency = self.latency();
+        let Open {
+            waiting: to,
+            invocation,
+            ..
+        } = open;
+        self.set_alarm(
+            latency,
+            Alarm::Answer {
+                to,
+                request,
+                result,
+                invocation,
+            },
+        );
+    }
+
+    /// The answer has arrived where it is waited for.
+    pub(super) fn hand_over(&mut self, to: Waiting, request: RequestId, result: Result<Value, ApiError>) {
+        match to {
+            Waiting::Client(sender) => {
+                // The caller may have given up or died.
+                let _gone = sender.send((format!("{:032x}", request.0), result));
+            }
+            Waiting::Service { name, call } => {
+                if let Some(service) = self.services.get_mut(name.as_str()) {
+                    service.replied(call, result, &mut self.kernel);
+                }
+            }
+            Waiting::Nobody => {}
+        }
+    }
+
+    /// One way over the network: 1 to 20 ms.
+    fn latency(&mut self) -> SignedDuration {
+        SignedDuration::from_millis(self.kernel.rng().i64(1..=20))
+    }
+}

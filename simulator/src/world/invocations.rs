@@ -1,0 +1,155 @@
+//! The bodies of Lambda invocations: futures of this world, or processes beside it.
+
+use serde_json::Value;
+use simulator_kernel::Principal;
+
+use super::{Alarm, World};
+use crate::executor::{JoinHandle, TaskId};
+use crate::lambda::{FunctionError, Invocation, InvocationId, Lambda, Start};
+
+/// Runs functions that are programs of their own.
+pub(crate) trait ProcessHost: std::fmt::Debug {
+    /// Begins an invocation; its end comes as [`crate::mailbox::Arrival::Ended`].
+    fn start(&mut self, start: &Start);
+
+    /// Ends an invocation's process.
+    fn kill(&mut self, invocation: InvocationId);
+}
+
+/// One invocation under way.
+pub(super) struct Running {
+    function: String,
+    body: Body,
+}
+
+enum Body {
+    Future(JoinHandle<Result<Value, FunctionError>>),
+    Process,
+}
+
+impl World {
+    pub(super) fn function_of(&self, invocation: InvocationId) -> Option<String> {
+        self.running.get(&invocation).map(|running| running.function.clone())
+    }
+
+    /// Whether a process works: time must not run away from it. A process that waits for the answer of a call does not work.
+    pub(crate) fn holds_the_clock(&self) -> bool {
+        let waiting = self.waiting_invocations();
+        self.running
+            .iter()
+            .any(|(id, running)| matches!(running.body, Body::Process) && !waiting.contains(id))
+    }
+
+    /// Begins what Lambda has decided to begin.
+    pub(super) fn start_invocations(&mut self) {
+        while let Some(start) = self.service_mut::<Lambda>().and_then(|(lambda, _)| lambda.take_start()) {
+            self.set_alarm(start.timeout, Alarm::Deadline(start.id));
+            let function = start.function.clone();
+            let body = match &start.handler {
+                Some(handler) => {
+                    let principal = start.role.clone().map_or(Principal::Administrator, Principal::Role);
+                    let deadline = self.now().saturating_add(start.timeout).unwrap_or(jiff::Timestamp::MAX);
+                    let invocation = Invocation {
+                        request_id: start.request_id.clone(),
+                        function_name: start.function.clone(),
+                        function_arn: start.arn.clone(),
+                        deadline,
+                        environment: start.environment.clone(),
+                        sdk_config: self.sdk_config(&principal),
+                    };
+                    let handle = self.executor.spawn(handler(start.payload.clone(), invocation));
+                    self.tasks.insert(handle.id(), start.id);
+                    Body::Future(handle)
+                }
+                None => match self.processes.as_mut() {
+                    Some(host) => {
+                        host.start(&start);
+                        Body::Process
+                    }
+                    None => {
+                        self.running.insert(
+                            start.id,
+                            Running {
+                                function,
+                                body: Body::Process,
+                            },
+                        );
+                        let message = format!("no code is registered for the function `{}`", start.function);
+                        self.invocation_ended(start.id, Err(FunctionError::new("Runtime.InvalidEntrypoint", message)));
+                        continue;
+                    }
+                },
+            };
+            self.running.insert(start.id, Running { function, body });
+        }
+    }
+
+    /// Takes the output of a polled task that is over and was an invocation.
+    pub(super) fn collect(&mut self, task: TaskId) {
+        let Some(invocation) = self.tasks.get(&task).copied() else {
+            return;
+        };
+        let Some(Running {
+            body: Body::Future(handle),
+            ..
+        }) = self.running.get(&invocation)
+        else {
+            return;
+        };
+        if let Some(Ok(result)) = handle.try_take() {
+            self.tasks.remove(&task);
+            self.invocation_ended(invocation, result);
+        }
+    }
+
+    pub(super) fn invocation_ended(&mut self, invocation: InvocationId, result: Result<Value, FunctionError>) {
+        if self.running.remove(&invocation).is_some()
+            && let Some((lambda, kernel)) = self.service_mut::<Lambda>()
+        {
+            lambda.ended(invocation, result, kernel);
+        }
+    }
+
+    /// The invocation's process dies where it stands.
+    pub(super) fn kill(&mut self, invocation: InvocationId) {
+        self.end_body(invocation);
+        let request = self
+            .service::<Lambda>()
+            .and_then(|lambda| lambda.request_id(invocation))
+            .unwrap_or_default();
+        let message = format!("RequestId: {request} Error: Runtime exited with error: signal: killed");
+        self.invocation_ended(invocation, Err(FunctionError::new("Runtime.ExitError", message)));
+    }
+
+    pub(super) fn time_out(&mut self, invocation: InvocationId) {
+        self.end_body(invocation);
+        let error = self.service::<Lambda>().map(|lambda| lambda.timed_out(invocation));
+        if let Some(error) = error {
+            self.invocation_ended(invocation, Err(error));
+        }
+    }
+
+    fn end_body(&mut self, invocation: InvocationId) {
+        match self.running.get(&invocation).map(|running| &running.body) {
+            Some(Body::Future(handle)) => {
+                let task = handle.id();
+                self.tasks.remove(&task);
+                self.executor.cancel(task);
+            }
+            Some(Body::Process) => {
+                if let Some(host) = self.processes.as_mut() {
+                    host.kill(invocation);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A line that a process wrote goes where Lambda puts it.
+    pub(super) fn log_line(&mut self, function: &str, line: &str) {
+        let now = self.kernel.now();
+        self.kernel
+            .logs
+            .write(&format!("/aws/lambda/{function}"), "simulator", now, line);
+    }
+}

@@ -1,0 +1,5 @@
+mod api;
+mod errors;
+mod flow;
+mod harness;
+mod tokens;

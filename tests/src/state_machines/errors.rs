@@ -1,0 +1,88 @@
+//! Whether the names in `Retry` and `Catch` exist and meet the reaction that our error kinds require.
+
+use std::collections::BTreeSet;
+
+use esclusa_core::error::{ErrorKind, Reaction};
+use serde_json::Value;
+
+use super::{Check, Findings, Machine, list, texts};
+
+/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions, and the two that a function's own
+/// time limit and memory limit cause.
+pub(super) const TRANSIENT: [&str; 7] = [
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+];
+
+/// The errors of Step Functions that a state can retry or catch; `States.DataLimitExceeded` and `States.Runtime` are not among them.
+const STATES: [&str; 4] = [
+    "States.ALL",
+    "States.TaskFailed",
+    "States.Timeout",
+    "States.QueryEvaluationError",
+];
+
+impl Machine<'_> {
+    pub(super) fn check_errors(&self, findings: &mut Findings) {
+        for (name, state) in &self.states {
+            for error in list(state, "Retry")
+                .chain(list(state, "Catch"))
+                .flat_map(|rule| texts(rule, "ErrorEquals"))
+            {
+                let known = error.parse::<ErrorKind>().is_ok() || TRANSIENT.contains(&error) || STATES.contains(&error);
+                if !known {
+                    findings.add(
+                        Check::Errors,
+                        name,
+                        format!("`{error}` is neither an error kind of ours nor a documented error"),
+                    );
+                }
+            }
+        }
+        for (name, state) in self.tasks() {
+            let retried = retried(state);
+            for kind in ErrorKind::ALL {
+                let is_retried = retried.contains(kind.as_str());
+                match kind.reaction() {
+                    Reaction::Retry if !is_retried => {
+                        findings.add(
+                            Check::Errors,
+                            name,
+                            format!("does not retry `{kind}`, which only needs repeating"),
+                        );
+                    }
+                    Reaction::AskAgain | Reaction::End | Reaction::Page if is_retried => {
+                        findings.add(
+                            Check::Errors,
+                            name,
+                            format!("retries `{kind}`, which repeating does not cure"),
+                        );
+                    }
+                    Reaction::Retry | Reaction::Wait | Reaction::AskAgain | Reaction::End | Reaction::Page => {}
+                }
+            }
+        }
+    }
+
+    /// The kinds that need waiting and that no state of the machine waits for.
+    #[must_use]
+    pub fn not_waited_for(&self) -> Vec<ErrorKind> {
+        let retried: BTreeSet<&str> = self.tasks().flat_map(|(_, state)| retried(state)).collect();
+        ErrorKind::ALL
+            .into_iter()
+            .filter(|kind| kind.reaction() == Reaction::Wait && !retried.contains(kind.as_str()))
+            .collect()
+    }
+}
+
+/// The errors that a state retries.
+pub(super) fn retried(state: &Value) -> BTreeSet<&str> {
+    list(state, "Retry")
+        .flat_map(|rule| texts(rule, "ErrorEquals"))
+        .collect()
+}

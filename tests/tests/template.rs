@@ -1,0 +1,305 @@
+//! The template keeps the powers apart and lets no event be lost without a trace.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read what it checks has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use esclusa_tests::template::{Template, one_or_many, project, statements};
+use serde_json::Value;
+
+const FUNCTIONS: [&str; 8] = [
+    "Intake", "Observe", "Register", "Migrate", "Update", "Traffic", "Record", "Resume",
+];
+
+/// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
+const POWERS: [(&str, &[&str]); 25] = [
+    ("ecr:BatchGetImage", &["Intake", "Observe"]),
+    ("ecr:DescribeImages", &["Intake", "Observe"]),
+    ("ecs:DescribeClusters", &["Observe"]),
+    (
+        "ecs:DescribeServiceDeployments",
+        &["Observe", "Resume", "Traffic", "Update"],
+    ),
+    ("ecs:DescribeServiceRevisions", &["Observe"]),
+    ("ecs:DescribeServices", &["Observe", "Resume", "Traffic", "Update"]),
+    ("ecs:DescribeTaskDefinition", &["Observe", "Register"]),
+    ("ecs:DescribeTasks", &["Migrate", "Observe", "Resume"]),
+    (
+        "ecs:ListServiceDeployments",
+        &["Observe", "Resume", "Traffic", "Update"],
+    ),
+    ("ecs:ListTaskDefinitions", &["Observe", "Register"]),
+    ("ecs:ListTasks", &["Migrate", "Observe", "Resume"]),
+    ("ecs:RegisterTaskDefinition", &["Register"]),
+    ("ecs:RunTask", &["Migrate"]),
+    ("ecs:StopServiceDeployment", &["Traffic"]),
+    ("ecs:StopTask", &["Migrate"]),
+    ("ecs:TagResource", &["Register"]),
+    ("ecs:UpdateService", &["Update"]),
+    ("events:PutEvents", &["Record"]),
+    ("iam:PassRole", &["Migrate", "Register"]),
+    ("logs:GetLogEvents", &["Migrate"]),
+    ("sqs:SendMessage", &["Intake", "Resume"]),
+    ("states:DescribeExecution", &["Intake", "Record", "Resume"]),
+    ("states:SendTaskFailure", &["Resume"]),
+    ("states:SendTaskSuccess", &["Resume"]),
+    ("states:StartExecution", &["Intake"]),
+];
+
+/// Actions for which IAM knows no resource that could be named.
+const WITHOUT_RESOURCE: [&str; 5] = [
+    "ecs:DescribeTaskDefinition",
+    "ecs:ListTaskDefinitions",
+    "ecs:ListTasks",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+];
+
+fn template() -> Template {
+    Template::read().unwrap()
+}
+
+#[test]
+fn each_power_is_held_by_the_functions_that_need_it_and_no_other() {
+    let template = template();
+    let mut held: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for function in FUNCTIONS {
+        for action in template
+            .role_statements(&format!("{function}Role"))
+            .into_iter()
+            .flat_map(|statement| statement.actions)
+        {
+            held.entry(action).or_default().insert(function);
+        }
+    }
+    let needed: BTreeMap<String, BTreeSet<&str>> = POWERS
+        .iter()
+        .map(|(action, functions)| ((*action).to_owned(), functions.iter().copied().collect()))
+        .collect();
+    assert_eq!(held, needed);
+}
+
+#[test]
+fn a_power_is_bound_to_resources_wherever_iam_can_bind_it() {
+    let template = template();
+    let own = FUNCTIONS
+        .iter()
+        .flat_map(|function| template.role_statements(&format!("{function}Role")));
+    for statement in own
+        .chain(template.policy_statements("FunctionPolicy"))
+        .filter(|statement| statement.allows)
+    {
+        let free: Vec<&String> = statement
+            .actions
+            .iter()
+            .filter(|action| !WITHOUT_RESOURCE.contains(&action.as_str()))
+            .collect();
+        assert!(
+            !statement.resources.contains("*") || free.is_empty(),
+            "`{}` allows {free:?} on everything",
+            statement.sid
+        );
+        assert!(
+            statement.actions.iter().all(|action| !action.contains('*')),
+            "`{}` allows actions by wildcard",
+            statement.sid
+        );
+        let passes = statement.actions.contains("iam:PassRole") || statement.actions.contains("ecs:RunTask");
+        assert!(
+            !passes || statement.conditional,
+            "`{}` is not bound to a condition",
+            statement.sid
+        );
+    }
+}
+
+#[test]
+fn no_function_may_rewrite_the_ledger_or_the_deployer() {
+    let template = template();
+    let attached_to = one_or_many(template.properties("FunctionPolicy").get("Roles"));
+    assert_eq!(
+        attached_to,
+        FUNCTIONS.iter().map(|function| format!("{function}Role")).collect()
+    );
+    for function in FUNCTIONS {
+        let properties = template.properties(&format!("{function}Function"));
+        assert_eq!(properties["Role"], format!("{function}Role.Arn"));
+    }
+    let denied = |resource: &str| -> BTreeSet<String> {
+        let denials = template
+            .policy_statements("FunctionPolicy")
+            .into_iter()
+            .filter(|statement| !statement.allows);
+        denials
+            .filter(|statement| statement.resources.iter().any(|r| r.contains(resource)))
+            .flat_map(|statement| statement.actions)
+            .collect()
+    };
+    for action in [
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteTable",
+    ] {
+        assert!(denied("LedgerTable.Arn").contains(action), "{action}");
+    }
+    for (resource, action) in [
+        (":function:", "lambda:*"),
+        (":role/", "iam:*"),
+        (":stateMachine:", "states:UpdateStateMachine"),
+        (":rule/", "events:DisableRule"),
+    ] {
+        assert!(denied(resource).contains(action), "{action}");
+    }
+}
+
+#[test]
+fn the_ledger_refuses_rewriting_whoever_asks() {
+    let template = template();
+    let ledger = template.properties("LedgerTable");
+    let policy = statements(&ledger["ResourcePolicy"]["PolicyDocument"]);
+    let allowed_to_append = template
+        .policy_statements("FunctionPolicy")
+        .into_iter()
+        .find(|statement| statement.sid == "AppendToLedger")
+        .unwrap();
+    let [append_only] = policy.as_slice() else {
+        panic!("the ledger has one statement, not {policy:?}")
+    };
+    assert!(!append_only.allows && !append_only.conditional);
+    for action in ["dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"] {
+        assert!(append_only.actions.contains(action), "{action}");
+    }
+    assert!(
+        append_only.actions.is_disjoint(&allowed_to_append.actions),
+        "the policy would stop the deployer itself"
+    );
+}
+
+#[test]
+fn a_table_cannot_be_lost_by_accident() {
+    let template = template();
+    let tables = template.resources("AWS::DynamoDB::Table");
+    assert_eq!(
+        tables.keys().copied().collect::<Vec<_>>(),
+        ["ControlTable", "LedgerTable"]
+    );
+    for (name, table) in tables {
+        assert_eq!(table["DeletionProtectionEnabled"], true, "{name}");
+        assert_eq!(
+            table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true,
+            "{name}"
+        );
+        assert_eq!(table["SSESpecification"]["SSEEnabled"], true, "{name}");
+        assert_eq!(template.0["Resources"][name]["DeletionPolicy"], "Retain", "{name}");
+        assert_eq!(template.0["Resources"][name]["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+}
+
+/// The events of all functions: (function, name, type, properties).
+fn events(template: &Template) -> Vec<(String, String, String, Value)> {
+    let functions = template.resources("AWS::Serverless::Function");
+    let events = functions.iter().flat_map(|(function, properties)| {
+        let events = properties["Events"].as_object().into_iter().flatten();
+        events.map(|(name, event)| {
+            (
+                (*function).to_owned(),
+                name.clone(),
+                event["Type"].as_str().unwrap().to_owned(),
+                event["Properties"].clone(),
+            )
+        })
+    });
+    events.collect()
+}
+
+#[test]
+fn what_cannot_be_delivered_is_kept() {
+    let template = template();
+    let policy = &template.properties("DeadLetterQueuePolicy")["PolicyDocument"]["Statement"][0];
+    let sources = one_or_many(policy["Condition"]["ArnEquals"].get("aws:SourceArn"));
+    let mut rules = BTreeSet::new();
+    for (function, name, kind, properties) in events(&template) {
+        assert_eq!(
+            properties["DeadLetterConfig"]["Arn"], "DeadLetterQueue.Arn",
+            "{function} {name}"
+        );
+        assert!(
+            properties["RetryPolicy"]["MaximumRetryAttempts"].as_u64().is_some(),
+            "{function} {name}"
+        );
+        assert!(
+            properties["RetryPolicy"]["MaximumEventAgeInSeconds"].as_u64().is_some(),
+            "{function} {name}"
+        );
+        let invocation = &template.properties(&function)["EventInvokeConfig"]["DestinationConfig"]["OnFailure"];
+        assert_eq!(
+            invocation["Destination"], "DeadLetterQueue.Arn",
+            "{function} is invoked asynchronously"
+        );
+        let role = template.role_statements(&function.replace("Function", "Role"));
+        assert!(
+            role.iter()
+                .any(|statement| statement.actions.contains("sqs:SendMessage")),
+            "{function} may not keep what failed"
+        );
+        if kind == "EventBridgeRule" {
+            rules.insert(format!(
+                "arn:${{AWS::Partition}}:events:${{AWS::Region}}:${{AWS::AccountId}}:rule/{}",
+                properties["RuleName"].as_str().unwrap()
+            ));
+        }
+    }
+    assert!(!rules.is_empty());
+    assert_eq!(sources, rules, "the queue takes messages of exactly the rules");
+}
+
+#[test]
+fn a_lost_event_is_made_up_for_by_a_schedule() {
+    let actions: BTreeMap<String, String> = events(&template())
+        .into_iter()
+        .filter(|(_, _, kind, _)| kind == "ScheduleV2")
+        .map(|(function, _, _, properties)| {
+            let input: Value = serde_json::from_str(properties["Input"].as_str().unwrap()).unwrap();
+            (function, input["action"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let expected = [("IntakeFunction", "reconcile"), ("ResumeFunction", "sweep")];
+    assert_eq!(
+        actions,
+        expected
+            .map(|(function, action)| (function.to_owned(), action.to_owned()))
+            .into()
+    );
+}
+
+#[test]
+fn every_function_is_a_crate_of_this_workspace_with_its_own_log_group() {
+    let template = template();
+    assert_eq!(template.resources("AWS::Serverless::Function").len(), FUNCTIONS.len());
+    for function in FUNCTIONS {
+        let logical_id = format!("{function}Function");
+        let properties = template.properties(&logical_id);
+        let room = format!("functions/{}", function.to_lowercase());
+        assert_eq!(properties["CodeUri"], room);
+        assert!(project().join(&room).join("Cargo.toml").is_file(), "{room}");
+        assert_eq!(
+            template.0["Resources"][&logical_id]["Metadata"]["BuildMethod"],
+            "rust-cargolambda"
+        );
+        let group = properties["LoggingConfig"]["LogGroup"].as_str().unwrap();
+        assert_eq!(group, format!("{function}LogGroup"));
+        assert_eq!(template.properties(group)["RetentionInDays"], "LogRetentionDays");
+    }
+}
+
+#[test]
+fn execution_data_never_reaches_the_logs() {
+    for (name, machine) in template().resources("AWS::Serverless::StateMachine") {
+        assert_eq!(
+            machine["Logging"]["IncludeExecutionData"], false,
+            "{name}: execution data holds task tokens"
+        );
+        assert_eq!(machine["Type"], "STANDARD", "{name}");
+    }
+}
