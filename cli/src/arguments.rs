@@ -20,10 +20,10 @@ Examples:
 
 Exit codes:
   0  done: for `deploy` and `rollback`, SUCCEEDED or UNCHANGED; for `plan`, no difference
-  1  failed: the release did not succeed, a record is broken, AWS or the state of the world does not allow it
-  2  `plan` found a difference; or the input is not valid: arguments, names, pipeline file
+  1  failed: the release did not succeed, a record is broken, something does not allow it
+  2  `plan` found a difference; or the input is not valid: arguments, names, a file
 
-Credentials and Region come from where the AWS command line takes them. AWS_ENDPOINT_URL leads to another endpoint.";
+Credentials and Region are those of the AWS command line. AWS_ENDPOINT_URL leads elsewhere.";
 
 /// Brings container images into ECS services, and tells what happened.
 #[derive(Debug, Parser)]
@@ -48,6 +48,7 @@ pub(crate) struct Options {
         long,
         global = true,
         env = "ESCLUSA_CONTROL_TABLE",
+        hide_env_values = true,
         default_value = "esclusa-control",
         value_name = "TABLE"
     )]
@@ -57,6 +58,7 @@ pub(crate) struct Options {
         long,
         global = true,
         env = "ESCLUSA_LEDGER_TABLE",
+        hide_env_values = true,
         default_value = "esclusa-ledger",
         value_name = "TABLE"
     )]
@@ -66,6 +68,7 @@ pub(crate) struct Options {
         long,
         global = true,
         env = "ESCLUSA_INTAKE_FUNCTION",
+        hide_env_values = true,
         default_value = "esclusa-intake",
         value_name = "NAME"
     )]
@@ -84,14 +87,30 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pipelines(Pipelines),
     /// Show what a deployment would change, without changing anything
+    ///
+    /// For every task definition what would change against what is live, then the steps in their order; or, as one list, whatever forbids the
+    /// deployment. Values of environment variables are never shown.
+    ///
+    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused or the plan cannot be made.
     Plan(Plan),
     /// Bring a version into one environment, and follow it to its end
+    ///
+    /// Interrupting the command ends the following, not the release. The exit code is 0 when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
     Deploy(Deploy),
-    /// Bring an environment back to a release that was verified there, and follow it to its end
+    /// Bring an environment back to a verified release, and follow it to its end
+    ///
+    /// The services go back to the task definitions that were verified with that release; nothing is registered and no task is run. The exit code is 0
+    /// when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
     Rollback(Rollback),
     /// Show what runs where, and what is on its way and waits for what
+    ///
+    /// For one application also how many tasks of every service run, by deployment of ECS; for one environment also the releases that were verified
+    /// there before, to which `esclusa rollback --to` goes back.
     Status(Status),
     /// Tell what happened, or verify that the records are whole
+    ///
+    /// The newest records are told, the newest last; without a selection those of today (UTC). Only `--release` reads a chain itself: the other
+    /// listings come from indexes, which may lag by moments.
     Audit(Audit),
     /// Show the locks, or give a quarantined one free again
     Locks(Locks),
@@ -124,10 +143,6 @@ pub(crate) enum Pipelines {
     List,
 }
 
-/// Shows, for every task definition, what would change against what is live, then the steps in their order, and as one list whatever forbids the
-/// deployment. Values of environment variables are never shown. Nothing is changed.
-///
-/// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused or the plan cannot be made.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The application
@@ -209,7 +224,6 @@ pub(crate) struct Audit {
     pub(crate) selection: AuditSelection,
 }
 
-/// Without a selection, the records of today (UTC). The newest records are told, the newest last.
 #[derive(Debug, Args)]
 pub(crate) struct AuditSelection {
     /// Records of one release and its deployments
@@ -241,11 +255,12 @@ pub(crate) struct AuditSelection {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Walk the chains of records against their heads, which are kept outside the ledger
+    ///
+    /// Recomputes the hash of every record, compares the end of each chain with its head in the control table, and the chains of ended releases with the
+    /// heads that are anchored in the chain of their application. The exit code is 1 when a record is not as it was written; it is named.
     Verify(AuditVerify),
 }
 
-/// Recomputes the hash of every record of the selected chains, compares the end of each chain with its head in the control table, and the chains of
-/// ended releases with the heads that are anchored in the chain of their application.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct AuditVerify {

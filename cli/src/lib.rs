@@ -44,3 +44,6 @@ pub async fn execute(arguments: &Arguments, config: &SdkConfig, output: &mut Out
         Err(error) => output.report(&error),
     }
 }
+
+#[cfg(test)]
+mod tests;

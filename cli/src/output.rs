@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anstream::{AutoStream, StripStream};
+use anstream::AutoStream;
+use anstream::adapter::StripBytes;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -69,8 +70,8 @@ impl Output {
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
-            out: Box::new(StripStream::new(out)),
-            err: Box::new(StripStream::new(err)),
+            out: Box::new(Plain::new(out)),
+            err: Box::new(Plain::new(err)),
             format: Format::default(),
             width: None,
             animated: false,
@@ -189,6 +190,34 @@ impl Output {
             Ok(()) => Exit::InvalidInput,
             Err(_) => Exit::Failure,
         }
+    }
+}
+
+/// A writer that leaves out colours.
+struct Plain<W> {
+    writer: W,
+    strip: StripBytes,
+}
+
+impl<W> Plain<W> {
+    fn new(writer: W) -> Self {
+        Self {
+            writer,
+            strip: StripBytes::new(),
+        }
+    }
+}
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for printable in self.strip.strip_next(bytes) {
+            self.writer.write_all(printable)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 

@@ -21,6 +21,7 @@ use crate::error::CommandError;
 #[derive(Debug)]
 pub(crate) struct Session {
     config: SdkConfig,
+    tables: [String; 2],
     intake_function: String,
     pub(crate) journal: Journal,
 }
@@ -37,6 +38,7 @@ impl Session {
         };
         Self {
             journal: Journal::new(&config, &options.control_table, &options.ledger_table),
+            tables: [options.control_table.clone(), options.ledger_table.clone()],
             intake_function: options.intake_function.clone(),
             config,
         }
@@ -56,6 +58,23 @@ impl Session {
 
     pub(crate) fn now(&self) -> Result<Timestamp, Failure> {
         self.journal.clock().now()
+    }
+
+    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names.
+    pub(crate) fn explained(&self, error: CommandError) -> CommandError {
+        let is_table_missing =
+            |message: &str| message.starts_with("`dynamodb:") && message.contains("ResourceNotFoundException");
+        match error {
+            CommandError::Failed(failure) if is_table_missing(&failure.message) => {
+                let [control, ledger] = &self.tables;
+                let region = self.config.region().map_or("no Region", |region| region.as_ref());
+                CommandError::refused(format!(
+                    "there is no installation with the tables `{control}` and `{ledger}` in `{region}` of this account: give `--region`, `--profile`, \
+                     or `--control-table` and `--ledger-table`"
+                ))
+            }
+            other => other,
+        }
     }
 
     /// The account and Region of the installation.

@@ -223,14 +223,22 @@ impl ReleaseSituation {
                 words::time(self.created_at)
             )];
         }
-        self.environments
-            .iter()
-            .filter_map(EnvironmentSituation::line)
+        let reached = self.environments.iter().filter_map(EnvironmentSituation::line);
+        let next = self.environments.iter().find(|environment| !environment.is_over());
+        let planned = next.filter(|next| next.deployment.is_none() && self.end.is_none());
+        reached
+            .chain(planned.map(|next| format!("{}: its deployment is being planned", next.environment)))
             .collect()
     }
 }
 
 impl EnvironmentSituation {
+    fn is_over(&self) -> bool {
+        self.deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.end.is_some())
+    }
+
     fn line(&self) -> Option<String> {
         let deployment = self.deployment.as_ref()?;
         Some(format!("{}: {}", self.environment, deployment.sentence()))
@@ -307,6 +315,8 @@ impl Wait {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use esclusa_core::verdict::{Effect, Reason, Verdict};
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -339,6 +349,55 @@ pub(crate) mod tests {
             steps,
             waits,
         }
+    }
+
+    #[test]
+    fn a_release_says_where_it_is_and_what_comes_next() {
+        let ended = End {
+            verdict: Verdict::Succeeded,
+            effect: Effect::None,
+            reason: Reason::Proven,
+            reasons: Vec::new(),
+        };
+        let over = DeploymentSituation {
+            end: Some(ended),
+            ..deployment(vec![], vec![])
+        };
+        let environment = |name: &str, deployment| EnvironmentSituation {
+            environment: name.to_owned(),
+            deployment,
+        };
+        let mut release = ReleaseSituation {
+            release_id: "shop-0f0f0f0f0f0f0f0f0f0f".to_owned(),
+            application: "shop".to_owned(),
+            kind: ReleaseKind::Push,
+            tag: "v1.4.0".to_owned(),
+            digest: format!("sha256:{}", "0f".repeat(32)),
+            requested_by: "an event".to_owned(),
+            reason: None,
+            progress: Progress::Claimed,
+            created_at: at("14:04:59"),
+            ended_at: None,
+            end: None,
+            environments: vec![environment("develop", None), environment("production", None)],
+        };
+        assert_eq!(
+            release.lines(),
+            ["claimed 2026-11-21 14:04:59Z, its execution is not at work yet"]
+        );
+        release.progress = Progress::Started;
+        assert_eq!(release.lines(), ["develop: its deployment is being planned"]);
+        release.environments[0].deployment = Some(over);
+        let lines = [
+            "develop: SUCCEEDED (proven), effect none",
+            "production: its deployment is being planned",
+        ];
+        assert_eq!(release.lines(), lines);
+        release.environments[1].deployment = Some(deployment(vec![], vec![]));
+        assert_eq!(
+            release.lines()[1],
+            "production: plans again under its locks and registers task definitions"
+        );
     }
 
     #[test]

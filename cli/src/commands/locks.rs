@@ -125,8 +125,16 @@ pub(super) fn help(locks: &[NamedLock]) -> String {
 
 async fn release(name: &str, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let place = Place::of(name)?;
+    if reason.trim().is_empty() {
+        return Err(CommandError::InvalidInput(
+            "the reason is empty: say what was found and done".to_owned(),
+        ));
+    }
     let key = Key::lock(name);
     let stored: Option<Stored<Lock>> = session.control().get(&key).await?;
+    if let Some(why) = not_quarantined(name, stored.as_ref().map(|stored| &stored.row)) {
+        return Err(CommandError::refused(why));
+    }
     let by = session.caller().await?.arn;
     let read = stored.as_ref().map(|stored| &stored.row);
     let write = lift_quarantine(read, &by, reason, session.now()?)
@@ -166,6 +174,24 @@ async fn release(name: &str, reason: &str, session: &Session, output: &mut Outpu
         output.text(help(&left))?;
     }
     Ok(Exit::Success)
+}
+
+/// Why there is no quarantine to lift; nothing where there is one.
+fn not_quarantined(name: &str, lock: Option<&Lock>) -> Option<String> {
+    let Some(lock) = lock else {
+        return Some(format!(
+            "lock `{name}` was never taken: `esclusa locks` lists those that were"
+        ));
+    };
+    let deployment = lock.deployment_id.as_deref().unwrap_or("nobody");
+    match lock.status {
+        LockStatus::Quarantined => None,
+        LockStatus::Free => Some(format!("lock `{name}` is free, since {}", words::time(lock.since))),
+        LockStatus::Held => Some(format!(
+            "lock `{name}` is not quarantined: deployment `{deployment}` holds it since {} and gives it back at its end",
+            words::time(lock.since)
+        )),
+    }
 }
 
 /// The other locks that the same deployment left quarantined.

@@ -31,7 +31,7 @@ pub(crate) async fn execute(
         return pipelines::validate::execute(file, output);
     }
     let session = Session::new(config, &arguments.options);
-    match &arguments.command {
+    let exit = match &arguments.command {
         Command::Pipelines(command) => pipelines::execute(command, &session, output).await,
         Command::Plan(command) => plan::execute(command, &session, output).await,
         Command::Deploy(command) => deploy::execute(command, &session, output).await,
@@ -39,7 +39,8 @@ pub(crate) async fn execute(
         Command::Status(command) => status::execute(command, &session, output).await,
         Command::Audit(command) => audit::execute(command, &session, output).await,
         Command::Locks(command) => locks::execute(command, &session, output).await,
-    }
+    };
+    exit.map_err(|error| session.explained(error))
 }
 
 /// Reads a name or an id from the command line.

@@ -27,7 +27,7 @@ fn write_problem(shown: &mut String, file: &str, text: &str, problem: &Problem) 
     let number = line.to_string();
     let margin = " ".repeat(number.len());
     let bar = palette::faint("|");
-    writeln!(shown, "{margin} {} {file}:{line}:{column}", palette::faint("-->"))?;
+    writeln!(shown, "{margin}{} {file}:{line}:{column}", palette::faint("-->"))?;
     if let Some(source) = usize::try_from(*line)
         .ok()
         .and_then(|line| text.lines().nth(line.checked_sub(1)?))

@@ -252,7 +252,7 @@ impl Facts<'_> {
         let by = self
             .text("/appliedBy")
             .filter(|by| *by != self.record.actor)
-            .map(|by| format!(" for {by}"));
+            .map(|by| format!(", applied by {by}"));
         let version = format!(
             "version {} ({})",
             self.number("/version")?,

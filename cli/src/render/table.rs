@@ -24,9 +24,11 @@ impl Columns {
         Self(table)
     }
 
+    /// Adds a row. A cell is one line of printable text, whatever somebody once wrote into it.
     pub(crate) fn row<Cell: Into<String>>(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let printable = |cell: Cell| cell.into().replace(char::is_control, " ");
         self.0
-            .add_row(cells.into_iter().map(Into::into).collect::<Vec<String>>());
+            .add_row(cells.into_iter().map(printable).collect::<Vec<String>>());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,7 +55,7 @@ mod tests {
         let table = |width| {
             let mut table = Columns::new(&["name", "details"], width);
             table.row(["api", "a sentence that is rather long for its place"]);
-            table.row(["worker", ""]);
+            table.row(["worker", "\u{1b}[2J\n"]);
             table.to_string()
         };
         insta::assert_snapshot!(table(None));

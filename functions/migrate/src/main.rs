@@ -1,7 +1,9 @@
-//! Wiring of the Lambda function `migrate`.
+//! The Lambda function `migrate`.
 
 use std::process::ExitCode;
 
+use esclusa_runtime::{Environment, run};
+
 fn main() -> ExitCode {
-    esclusa_runtime::run::<esclusa_migrate::Migrate>(&esclusa_runtime::Environment::of_process())
+    run::<esclusa_migrate::Migrate>(&Environment::of_process())
 }

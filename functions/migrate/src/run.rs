@@ -47,15 +47,22 @@ impl Migrate {
         };
         let started = match self.journal.announce(&act).await? {
             Announced::Settled(outcome) => return Ok(outcome),
-            Announced::Now => self.start(&request).await?,
-            Announced::Before { opened_at } => self.start_again(&request, opened_at).await?,
+            Announced::Now => self.start(&request).await,
+            Announced::Before { opened_at } => self.start_again(&request, opened_at).await,
+        };
+        let started = match started {
+            Ok(started) => started,
+            Err(failure) => {
+                let commit = self.never_started(deployment_id, step, &task, &failure.message).await?;
+                return Err(self.journal.settle_refused(&act, failure, commit).await);
+            }
         };
         let (outcome, row) = match &started {
             Started::Task(arn) => (json!({"taskArn": arn}), begun(&task, step, Some(arn), self.journal.clock().now()?)),
             Started::Nothing(reasons) => {
-                let sentence = format!("ECS placed no task: {}", reasons.join("; "));
                 let mut row = begun(&task, step, None, self.journal.clock().now()?);
-                row.record = StepRecord { step, outcome: StepOutcome::NeverStarted, sentence };
+                row.record.outcome = StepOutcome::NeverStarted;
+                row.record.sentence = format!("ECS placed no task: {}", reasons.join("; "));
                 (json!({"taskArn": null, "reasons": reasons}), row)
             }
         };
@@ -70,6 +77,25 @@ impl Migrate {
         };
         let recorded = self.journal.settle(act, &outcome, commit).await?;
         Ok(json!({"taskArn": recorded.get("taskArn")}))
+    }
+
+    /// The row of a step whose task was refused, unless a row is there.
+    async fn never_started(
+        &self,
+        deployment_id: &str,
+        step: StepReference,
+        task: &PlannedTask,
+        why: &str,
+    ) -> Result<Commit<'static>, Failure> {
+        if self.journal.step(deployment_id, step).await?.is_some() {
+            return Ok(Commit::new());
+        }
+        let now = self.journal.clock().now()?;
+        let mut row = begun(task, step, None, now);
+        row.record.outcome = StepOutcome::NeverStarted;
+        row.record.sentence = why.to_owned();
+        row.judged_at = Some(now);
+        Ok(Commit::new().change(Change::put(step_key(deployment_id, step), &row, Expected::Absent)?))
     }
 
     async fn start(&self, request: &RunTask) -> Result<Started, Failure> {

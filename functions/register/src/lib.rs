@@ -85,13 +85,17 @@ impl Register {
             facts: json!({"name": revision.key, "base": revision.base_arn, "contentSha256": revision.content_sha256}),
         };
         let arn = match self.journal.announce(&act).await? {
-            Announced::Settled(outcome) => settled_arn(&outcome)?,
-            Announced::Now => self.registered(revision).await?,
+            Announced::Settled(outcome) => settled_arn(&outcome),
+            Announced::Now => self.registered(revision).await,
             // Registering knows no client token: what a lost answer left behind is found by its tags.
             Announced::Before { .. } => match self.left_behind(revision).await? {
-                Some(arn) => arn,
-                None => self.registered(revision).await?,
+                Some(arn) => Ok(arn),
+                None => self.registered(revision).await,
             },
+        };
+        let arn = match arn {
+            Ok(arn) => arn,
+            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
         };
         let commit = match self.journal.control().get::<RevisionRow>(&key).await? {
             Some(_) => Commit::new(),

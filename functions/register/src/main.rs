@@ -1,7 +1,9 @@
-//! Wiring of the Lambda function `register`.
+//! The Lambda function `register`.
 
 use std::process::ExitCode;
 
+use esclusa_runtime::{Environment, run};
+
 fn main() -> ExitCode {
-    esclusa_runtime::run::<esclusa_register::Register>(&esclusa_runtime::Environment::of_process())
+    run::<esclusa_register::Register>(&Environment::of_process())
 }

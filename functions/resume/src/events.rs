@@ -20,7 +20,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// The row of an inbox event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InboxRow {
+pub(crate) struct InboxRow {
     /// The event.
     #[serde(flatten)]
     pub event: InboxEvent,

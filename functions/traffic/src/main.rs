@@ -1,7 +1,9 @@
-//! Wiring of the Lambda function `traffic`.
+//! The Lambda function `traffic`.
 
 use std::process::ExitCode;
 
+use esclusa_runtime::{Environment, run};
+
 fn main() -> ExitCode {
-    esclusa_runtime::run::<esclusa_traffic::Traffic>(&esclusa_runtime::Environment::of_process())
+    run::<esclusa_traffic::Traffic>(&Environment::of_process())
 }

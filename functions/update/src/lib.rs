@@ -91,7 +91,14 @@ impl Update {
         self.begin(deployment_id, step, &planned, &observed, &target).await?;
         let outcome = match self.journal.announce(&act).await? {
             Announced::Settled(outcome) => return answer(outcome),
-            Announced::Now | Announced::Before { .. } => self.bring(&planned, &observed, target).await?,
+            Announced::Now | Announced::Before { .. } => self.bring(&planned, &observed, target).await,
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                let commit = self.never_moved(deployment_id, step, &failure.message).await?;
+                return Err(self.journal.settle_refused(&act, failure, commit).await);
+            }
         };
         let row = self.journal.step(deployment_id, step).await?.ok_or_else(|| Failure::defect("a step that was begun is gone"))?;
         let known = StepRow {
@@ -143,6 +150,17 @@ impl Update {
         // Lost means that a run of the same step at the same time was faster: it saw the same service.
         let _outcome = self.journal.commit(commit).await?;
         Ok(())
+    }
+
+    /// The row of a step whose service was not moved.
+    async fn never_moved(&self, deployment_id: &str, step: StepReference, why: &str) -> Result<Commit<'static>, Failure> {
+        let Some(row) = self.journal.step(deployment_id, step).await? else { return Ok(Commit::new()) };
+        let judged = StepRow {
+            record: StepRecord { step, outcome: StepOutcome::NeverStarted, sentence: why.to_owned() },
+            judged_at: Some(self.journal.clock().now()?),
+            ..row.row
+        };
+        Ok(Commit::new().change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?))
     }
 
     async fn bring(&self, planned: &PlannedService, observed: &ServiceFacts, target: String) -> Result<Outcome, Failure> {

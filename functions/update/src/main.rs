@@ -1,7 +1,9 @@
-//! Wiring of the Lambda function `update`.
+//! The Lambda function `update`.
 
 use std::process::ExitCode;
 
+use esclusa_runtime::{Environment, run};
+
 fn main() -> ExitCode {
-    esclusa_runtime::run::<esclusa_update::Update>(&esclusa_runtime::Environment::of_process())
+    run::<esclusa_update::Update>(&Environment::of_process())
 }

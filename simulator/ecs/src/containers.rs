@@ -194,6 +194,10 @@ impl Container {
     pub(crate) fn pull(&mut self, image: &str, kernel: &Kernel) -> Result<(), String> {
         let Some(resolution) = kernel.images.resolve(image) else {
             self.image_digest = image.split_once('@').map(|(_, digest)| digest.to_owned());
+            let foreign = kernel.images.foreign.get(image);
+            if let Some(program) = foreign.and_then(|behaviour| behaviour.program(&self.name, &self.command)) {
+                self.program = program.clone();
+            }
             return Ok(());
         };
         let found = resolution

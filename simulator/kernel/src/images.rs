@@ -55,6 +55,8 @@ impl Image {
 pub struct Images {
     /// The repositories that exist.
     pub repositories: BTreeMap<String, BTreeMap<String, Image>>,
+    /// How containers of images of other registries behave, by the name in the task definition. Without an entry they serve and stay healthy.
+    pub foreign: BTreeMap<String, Behaviour>,
 }
 
 impl Images {

@@ -66,8 +66,13 @@ impl StepFunctions {
     }
 }
 
-/// The permissions of the Service Authorization Reference. Task tokens carry no resource that a policy could name.
-pub(crate) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authorization> {
+/// The permissions of the Service Authorization Reference. A task token stands for the state machine that waits behind it, as the policy templates of
+/// AWS SAM have it; `machine_of_token` knows it, unless the token is none.
+pub(crate) fn authorizations(
+    request: &Request,
+    kernel: &Kernel,
+    machine_of_token: impl Fn(&str) -> Option<String>,
+) -> Vec<Authorization> {
     let member = |name: &str| {
         request
             .input
@@ -84,7 +89,10 @@ pub(crate) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authoriz
         "DescribeStateMachineForExecution" | "DescribeExecution" | "StopExecution" | "GetExecutionHistory" => {
             member("executionArn")
         }
-        "ListStateMachines" | "SendTaskSuccess" | "SendTaskFailure" | "SendTaskHeartbeat" => "*".to_owned(),
+        "SendTaskSuccess" | "SendTaskFailure" | "SendTaskHeartbeat" => {
+            machine_of_token(&member("taskToken")).unwrap_or_else(|| names::state_machine_arn(kernel, "unknown"))
+        }
+        "ListStateMachines" => "*".to_owned(),
         _ => return Vec::new(),
     };
     vec![Authorization::new(format!("states:{}", request.operation), resource)]

@@ -98,6 +98,11 @@ pub struct StepFunctions {
 }
 
 impl StepFunctions {
+    fn machine_of_token(&self, token: &str) -> Option<String> {
+        let execution = self.executions.get(self.outstanding.tokens.execution(token)?)?;
+        Some(execution.machine.state_machine_arn.clone())
+    }
+
     /// The service without state machines.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
@@ -178,7 +183,7 @@ impl Service for StepFunctions {
     }
 
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
-        api::authorizations(request, kernel)
+        api::authorizations(request, kernel, |token| self.machine_of_token(token))
     }
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {

@@ -17,6 +17,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
         "AWS::IAM::Role" => "RoleName",
         "AWS::Logs::LogGroup" => "LogGroupName",
         "AWS::CloudWatch::Alarm" => "AlarmName",
+        "AWS::SNS::Topic" => "TopicName",
         _ => return None,
     })
 }
@@ -106,6 +107,10 @@ fn identity(resource: &Member, kind: &str, scope: &Scope<'_>) -> Result<Identity
             )
         }
         "AWS::CloudWatch::Alarm" => named(name.clone(), [("Arn", arn("cloudwatch", format!("alarm:{name}")))]),
+        "AWS::SNS::Topic" => {
+            let topic = arn("sns", name.clone());
+            named(topic.clone(), [("TopicArn", topic), ("TopicName", name)])
+        }
         "AWS::SSM::Parameter" => named(name, []),
         "AWS::Lambda::Url" => {
             let id = resource.name.to_ascii_lowercase();

@@ -102,8 +102,18 @@ async fn select(
         _ => Listing::Day(&today),
     };
     let mut records = session.ledger().list(listing, span, limit).await?;
-    records.reverse();
+    records.sort_by_cached_key(place_in_story);
     Ok(records)
+}
+
+/// By time, and within one transaction from the push to the release to the application.
+fn place_in_story(record: &Record) -> (Timestamp, usize, String, u64) {
+    let chain = record.chain.as_str();
+    let rank = ["repository/", "release/"]
+        .iter()
+        .position(|prefix| chain.starts_with(prefix))
+        .unwrap_or(usize::MAX);
+    (record.at, rank, chain.to_owned(), record.sequence)
 }
 
 /// Which end of a day a date means.

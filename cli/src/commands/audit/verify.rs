@@ -1,14 +1,13 @@
 //! `esclusa audit verify`: recomputes what the records say about each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::ledger::{Chain, Head, Record, RecordKind, verify};
-use esclusa_core::pipeline::{ApplicationName, Pipeline};
-use esclusa_core::task_definition::Home;
+use esclusa_core::pipeline::ApplicationName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -58,12 +57,11 @@ pub(super) async fn execute(
             .push(release(session, release_id.as_str(), &anchors(&records), proof.as_ref()).await?);
     } else if let Some(name) = &selection.application {
         parse::<ApplicationName>(name)?;
-        let pipeline = pipelines::parsed(&pipelines::current(session.control(), name).await?)?;
-        application(session, name, &pipeline, &mut report).await?;
+        pipelines::current(session.control(), name).await?;
+        application(session, name, &mut report).await?;
     } else {
         for row in pipelines::applications(session.control()).await? {
-            let version = pipelines::version(session.control(), &row.application, row.version).await?;
-            application(session, &row.application, &pipelines::parsed(&version)?, &mut report).await?;
+            application(session, &row.application, &mut report).await?;
         }
     }
     if output.format() == Format::Json {
@@ -79,12 +77,7 @@ pub(super) async fn execute(
 }
 
 /// The chains of an application: its own, those of its releases, those of its repositories.
-async fn application(
-    session: &Session,
-    name: &str,
-    pipeline: &Pipeline,
-    report: &mut Report,
-) -> Result<(), CommandError> {
+async fn application(session: &Session, name: &str, report: &mut Report) -> Result<(), Failure> {
     let pointers: Vec<(String, Stored<ReleasePointerRow>)> =
         session.control().list(&Key::releases_of(name), "").await?;
     let mut proofs: BTreeMap<String, Option<Head>> = BTreeMap::new();
@@ -105,21 +98,34 @@ async fn application(
             .chains
             .push(release(session, release_id, &anchors, proof.as_ref()).await?);
     }
-    let home = session.home().await?;
-    for chain in repository_chains(pipeline, &home) {
-        report.chains.push(walk(session, &chain).await?.0);
+    for chain in repositories(&records) {
+        if report.chains.iter().all(|checked| checked.chain != chain.as_str()) {
+            report.chains.push(walk(session, &chain).await?.0);
+        }
     }
     Ok(())
 }
 
-fn repository_chains(pipeline: &Pipeline, home: &Home) -> Vec<Chain> {
-    let images = pipeline.images.values();
-    let chain = |image: &esclusa_core::pipeline::Image| {
-        let account = image.account.as_ref().unwrap_or(&home.account);
-        let region = image.region.as_ref().unwrap_or(&home.region);
-        Chain::repository(account.as_str(), region.as_str(), image.repository.as_str())
+/// The chains of the repositories that any version of the pipeline named.
+fn repositories(records: &[Record]) -> BTreeSet<Chain> {
+    let applied = records
+        .iter()
+        .filter(|record| record.kind == RecordKind::PipelineApplied);
+    let bodies = applied.filter_map(|record| record.body.value().ok());
+    let listed = |body: &Value| {
+        body.get("repositories")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
     };
-    images.map(chain).collect()
+    let chain = |name: &Value| {
+        let mut parts = name.as_str()?.splitn(3, '/');
+        Some(Chain::repository(parts.next()?, parts.next()?, parts.next()?))
+    };
+    bodies
+        .flat_map(|body| listed(&body))
+        .filter_map(|name| chain(&name))
+        .collect()
 }
 
 /// A chain against its head. A record that cannot be read is as bad as one that was changed.
@@ -356,6 +362,28 @@ mod tests {
             "2026-11-21T14:05:07Z".parse().unwrap(),
         );
         assert_eq!(anchors(&[record]), [anchored]);
+    }
+
+    #[test]
+    fn a_repository_that_a_pipeline_named_once_is_verified_for_ever() {
+        let mut head = Head::genesis(Chain::application("shop"));
+        let mut records = Vec::new();
+        for repositories in [
+            json!(["1/us-east-1/team/shop"]),
+            json!(["1/us-east-1/team/shop", "1/us-east-1/web"]),
+            json!([]),
+        ] {
+            let body = Body::new(&json!({"repositories": repositories})).unwrap();
+            let draft = Draft::new(RecordKind::PipelineApplied, "ana", body);
+            let (record, next) = append(&head, draft, "2026-11-21T14:05:07Z".parse().unwrap());
+            records.push(record);
+            head = next;
+        }
+        let expected = [
+            Chain::repository("1", "us-east-1", "team/shop"),
+            Chain::repository("1", "us-east-1", "web"),
+        ];
+        assert_eq!(repositories(&records), BTreeSet::from(expected));
     }
 
     #[test]

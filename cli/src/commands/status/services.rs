@@ -1,9 +1,11 @@
 //! What ECS says about the services of an environment at this moment.
 
-use esclusa_adapters::ecs::{EcsReader, Service};
+use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::pipeline::{Pipeline, ResolvedStep, resolve};
+use esclusa_core::service_deployment::{DeploymentCounts, ServiceFacts};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::render::table::Columns;
 use crate::render::words;
@@ -23,25 +25,10 @@ pub(super) struct ServiceCounts {
     pub(super) service: String,
     /// `ACTIVE`, `DRAINING`, `INACTIVE`, or `MISSING`.
     pub(super) status: String,
-    pub(super) desired: i64,
-    pub(super) running: i64,
-    pub(super) pending: i64,
+    pub(super) desired: u64,
+    pub(super) running: u64,
     /// One for each deployment that ECS has under way or in force.
     pub(super) deployments: Vec<DeploymentCounts>,
-}
-
-/// How many tasks of a service run one revision.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct DeploymentCounts {
-    pub(super) id: String,
-    /// `PRIMARY`, `ACTIVE` or `INACTIVE`.
-    pub(super) status: String,
-    pub(super) task_definition: String,
-    pub(super) desired: i64,
-    pub(super) running: i64,
-    pub(super) pending: i64,
-    pub(super) failed: i64,
-    pub(super) rollout_state: String,
 }
 
 /// Reads the services of an environment. What ECS does not let us see is said in their place.
@@ -58,12 +45,14 @@ pub(super) async fn read(ecs: &EcsReader, pipeline: &Pipeline, environment: &str
     let cluster = resolved.cluster;
     match ecs.describe_services(&cluster, &names).await {
         Ok(described) => {
-            let found: Vec<Service> = described.found.into_iter().map(|observed| observed.facts).collect();
-            let services = names
-                .iter()
-                .map(|name| counts(name, found.iter().find(|service| service.service_name == *name)));
+            let found = |name: &String| {
+                let named = |service: &&Value| service.get("serviceName").and_then(Value::as_str) == Some(name);
+                let service = described.found.iter().find(named);
+                Ok(counts(name, service.map(ServiceFacts::from_json).transpose()?))
+            };
+            let services = names.iter().map(found).collect::<Result<_, Failure>>()?;
             Ok(Services {
-                services: services.collect(),
+                services,
                 unknown: None,
                 cluster,
             })
@@ -77,34 +66,23 @@ pub(super) async fn read(ecs: &EcsReader, pipeline: &Pipeline, environment: &str
     }
 }
 
-fn counts(name: &str, service: Option<&Service>) -> ServiceCounts {
-    let Some(service) = service else {
-        return ServiceCounts {
-            service: name.to_owned(),
+fn counts(name: &str, facts: Option<ServiceFacts>) -> ServiceCounts {
+    let service = name.to_owned();
+    match facts {
+        Some(facts) => ServiceCounts {
+            service,
+            status: facts.status,
+            desired: facts.desired,
+            running: facts.running,
+            deployments: facts.deployments,
+        },
+        None => ServiceCounts {
+            service,
             status: "MISSING".to_owned(),
             desired: 0,
             running: 0,
-            pending: 0,
             deployments: Vec::new(),
-        };
-    };
-    let deployment = |deployment: &esclusa_adapters::ecs::Deployment| DeploymentCounts {
-        id: deployment.id.clone(),
-        status: deployment.status.clone().unwrap_or_default(),
-        task_definition: deployment.task_definition.clone().unwrap_or_default(),
-        desired: deployment.desired_count,
-        running: deployment.running_count,
-        pending: deployment.pending_count,
-        failed: deployment.failed_tasks,
-        rollout_state: deployment.rollout_state.clone().unwrap_or_default(),
-    };
-    ServiceCounts {
-        service: service.service_name.clone(),
-        status: service.status.clone().unwrap_or_default(),
-        desired: service.desired_count,
-        running: service.running_count,
-        pending: service.pending_count,
-        deployments: service.deployments.iter().map(deployment).collect(),
+        },
     }
 }
 
@@ -141,12 +119,17 @@ pub(super) fn text(services: &Services, width: Option<u16>) -> String {
             table.row([
                 service.service.clone(),
                 deployment.status.to_lowercase(),
-                words::resource(&deployment.task_definition).to_owned(),
+                words::resource(&deployment.task_definition_arn).to_owned(),
                 deployment.desired.to_string(),
                 deployment.running.to_string(),
                 deployment.pending.to_string(),
                 deployment.failed.to_string(),
-                deployment.rollout_state.to_lowercase().replace('_', " "),
+                deployment
+                    .rollout_state
+                    .as_deref()
+                    .unwrap_or_default()
+                    .to_lowercase()
+                    .replace('_', " "),
             ]);
         }
     }
@@ -159,15 +142,16 @@ mod tests {
 
     #[test]
     fn every_deployment_of_a_service_has_its_own_counts() {
-        let deployment = |status: &str, revision: u32, running: i64, state: &str| DeploymentCounts {
+        let deployment = |status: &str, revision: u32, running: u64, state: &str| DeploymentCounts {
             id: format!("ecs-svc/{revision}"),
             status: status.to_owned(),
-            task_definition: format!("arn:aws:ecs:us-east-1:123456789012:task-definition/shop-api:{revision}"),
+            task_definition_arn: format!("arn:aws:ecs:us-east-1:123456789012:task-definition/shop-api:{revision}"),
             desired: 2,
             running,
             pending: 2 - running,
             failed: 0,
-            rollout_state: state.to_owned(),
+            rollout_state: Some(state.to_owned()),
+            rollout_reason: None,
         };
         let rolling = vec![
             deployment("PRIMARY", 7, 1, "IN_PROGRESS"),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
-use esclusa_core::protocol::intent::{self, Intent, IntentStatus};
+use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
+use esclusa_core::protocol::lock::Lock;
 use esclusa_core::verdict::StepReference;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,18 @@ impl Act<'_> {
         intent::intent_id(&self.deployment.deployment_id, self.step, self.action, &self.target)
     }
 
+    fn intent(&self, sequence: u64) -> Intent {
+        Intent {
+            status: IntentStatus::Open,
+            step: self.step,
+            action: self.action.to_owned(),
+            target: self.target.clone(),
+            chain: self.subject.chain.clone(),
+            sequence,
+            outcome: None,
+        }
+    }
+
     fn key(&self) -> Key {
         Key::intent(&self.deployment.deployment_id, &self.intent_id())
     }
@@ -168,15 +181,32 @@ impl Journal {
     /// # Errors
     /// `FenceLost` when a lock of the deployment is gone; otherwise those of [`Journal::commit`].
     pub async fn announce(&self, act: &Act<'_>) -> Result<Announced, Failure> {
-        if let Some(stored) = self.control().get::<IntentRow>(&act.key()).await? {
-            return announced_before(&stored);
+        let stored: Option<Stored<IntentRow>> = self.control().get(&act.key()).await?;
+        let locks = self.locks(act.deployment).await?;
+        let owner = act.deployment.execution_arn.as_deref().unwrap_or_default();
+        let held: Vec<Held<'_>> = locks.iter().map(|(lock, fence)| Held { lock: lock.as_ref(), fence: *fence }).collect();
+        let opened = intent::open(&held, owner, stored.as_ref().map(|stored| &stored.row.intent), act.intent(0))?;
+        match (opened, stored) {
+            (Open::Settled { outcome }, _) => settled(&outcome),
+            (Open::FindOut, Some(stored)) => Ok(Announced::Before { opened_at: stored.row.opened_at }),
+            (Open::Write { .. } | Open::FindOut, _) if held.is_empty() => {
+                Err(Failure::fence_lost(format!("deployment `{}` holds no lock", act.deployment.deployment_id)))
+            }
+            (Open::Write { .. } | Open::FindOut, _) => self.open(act).await,
         }
-        if act.deployment.fences.is_empty() {
-            return Err(Failure::fence_lost(format!(
-                "deployment `{}` holds no lock",
-                act.deployment.deployment_id
-            )));
+    }
+
+    /// The locks that a deployment was given, as they stand now.
+    async fn locks(&self, deployment: &DeploymentRow) -> Result<Vec<(Option<Lock>, u64)>, Failure> {
+        let mut locks = Vec::new();
+        for (name, fence) in &deployment.fences {
+            let stored: Option<Stored<Lock>> = self.control().get(&Key::lock(name)).await?;
+            locks.push((stored.map(|stored| stored.row), *fence));
         }
+        Ok(locks)
+    }
+
+    async fn open(&self, act: &Act<'_>) -> Result<Announced, Failure> {
         let opened_at = self.clock().now()?;
         let intent_id = act.intent_id();
         let mut draft = act.subject.draft(
@@ -185,31 +215,37 @@ impl Journal {
             &json!({"action": act.action, "target": act.target, "step": act.step, "facts": act.facts}),
         )?;
         draft.intent_id = Some(intent_id.clone());
-        let pointer = OpenIntentRow {
-            deployment_id: act.deployment.deployment_id.clone(),
-            intent_id,
-            opened_at,
-        };
+        let pointer = OpenIntentRow { deployment_id: act.deployment.deployment_id.clone(), intent_id, opened_at };
         let commit = Commit::new()
             .fenced(fences(act.deployment))
             .record(&act.subject.chain, draft)
             .change(Change::put(act.open_key(), &pointer, Expected::Absent)?)
             .change_with(|records| {
-                let intent = Intent {
-                    status: IntentStatus::Open,
-                    step: act.step,
-                    action: act.action.to_owned(),
-                    target: act.target.clone(),
-                    chain: act.subject.chain.clone(),
-                    sequence: records.last().map_or(0, |record| record.sequence),
-                    outcome: None,
-                };
-                Change::put(act.key(), &IntentRow { intent, opened_at }, Expected::Absent)
+                let sequence = records.last().map_or(0, |record| record.sequence);
+                Change::put(act.key(), &IntentRow { intent: act.intent(sequence), opened_at }, Expected::Absent)
             });
         match self.commit(commit).await? {
             // A run of the same act at the same time was faster.
-            Committed::Lost(_) => announced_before(&self.control().require::<IntentRow>(&act.key()).await?),
+            Committed::Lost(_) => {
+                let stored: Stored<IntentRow> = self.control().require(&act.key()).await?;
+                match &stored.row.intent.outcome {
+                    Some(outcome) => settled(outcome),
+                    None => Ok(Announced::Before { opened_at: stored.row.opened_at }),
+                }
+            }
             written => written.or_failure().map(|_| Announced::Now),
+        }
+    }
+
+    /// Settles an act that AWS refused, so that it is known to have moved nothing, and answers the failure. Any other failure leaves the act open.
+    pub async fn settle_refused(&self, act: &Act<'_>, failure: Failure, commit: Commit<'_>) -> Failure {
+        if !matches!(failure.kind, ErrorKind::Refused | ErrorKind::AccessDenied) {
+            return failure;
+        }
+        let outcome = json!({"refused": failure.message});
+        match self.settle(act, &outcome, commit).await {
+            Ok(_) => failure,
+            Err(unsettled) => unsettled,
         }
     }
 
@@ -220,8 +256,8 @@ impl Journal {
     /// `Conflict` when a row was not as expected; `Defect` when nobody announced the act; otherwise those of [`Journal::commit`].
     pub async fn settle(&self, act: &Act<'_>, outcome: &Value, commit: Commit<'_>) -> Result<Value, Failure> {
         let stored = self.control().require::<IntentRow>(&act.key()).await?;
-        if let Announced::Settled(recorded) = announced_before(&stored)? {
-            return Ok(recorded);
+        if let Some(recorded) = &stored.row.intent.outcome {
+            return parsed(recorded);
         }
         let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())? else {
             return Ok(outcome.clone());
@@ -248,13 +284,15 @@ impl Journal {
     }
 }
 
-fn announced_before(stored: &Stored<IntentRow>) -> Result<Announced, Failure> {
-    match &stored.row.intent.outcome {
-        None => Ok(Announced::Before {
-            opened_at: stored.row.opened_at,
-        }),
-        Some(outcome) => serde_json::from_str(outcome)
-            .map(Announced::Settled)
-            .map_err(|error| Failure::defect(format!("the outcome of an act is not JSON: {error}"))),
+/// An act that was done, or refused: then the refusal holds for every repeat.
+fn settled(outcome: &str) -> Result<Announced, Failure> {
+    let outcome = parsed(outcome)?;
+    match outcome.get("refused").and_then(Value::as_str) {
+        Some(refused) => Err(Failure::refused(refused)),
+        None => Ok(Announced::Settled(outcome)),
     }
+}
+
+fn parsed(outcome: &str) -> Result<Value, Failure> {
+    serde_json::from_str(outcome).map_err(|error| Failure::defect(format!("the outcome of an act is not JSON: {error}")))
 }

@@ -34,7 +34,7 @@ fn reason(message: &str) -> String {
         return format!("lacks a member: {message}");
     }
     match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("is not as expected: {expected}"),
+        Some((_, expected)) => format!("should be {expected}"),
         None => "is not as expected".to_owned(),
     }
 }
@@ -61,10 +61,10 @@ mod tests {
     #[test]
     fn an_error_names_the_place_and_never_the_value() {
         let error = decode::<Outer>(json!({"inner": {"count": "token-123"}})).unwrap_err();
-        assert_eq!(error.to_string(), "`inner.count` is not as expected: u8");
+        assert_eq!(error.to_string(), "`inner.count` should be u8");
         let error = decode::<Outer>(json!({"inner": {}})).unwrap_err();
         assert_eq!(error.to_string(), "`inner` lacks a member: missing field `count`");
         let error = decode::<Outer>(json!("token-123")).unwrap_err();
-        assert_eq!(error.to_string(), "`.` is not as expected: struct Outer");
+        assert_eq!(error.to_string(), "`.` should be struct Outer");
     }
 }

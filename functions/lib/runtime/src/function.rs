@@ -45,7 +45,7 @@ pub struct Invocation {
 /// `InvalidInput`: names the member that is wrong, never its value.
 pub fn parse_request<T: DeserializeOwned>(payload: Value) -> Result<T, Failure> {
     esclusa_events::decode(payload)
-        .map_err(|error| Failure::invalid_input(format!("the payload is none of this function: {error}")))
+        .map_err(|error| Failure::invalid_input(format!("this function does not know such a payload: {error}")))
 }
 
 #[cfg(test)]

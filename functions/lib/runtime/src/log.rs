@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -20,6 +20,9 @@ use crate::Environment;
 /// Crates whose names begin so are ours. All others log at WARN whatever the level: at DEBUG and TRACE the SDK prints bodies, which
 /// carry task tokens and the environment of containers.
 const OURS: &str = "esclusa";
+
+/// Where the Lambda runtime logs every failure of a handler as ERROR, which a lock held by somebody else is not. We log failures ourselves.
+const REPEATS: &str = "lambda_runtime::layers::panic";
 
 /// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for.
 pub(crate) fn subscriber<W>(
@@ -36,6 +39,7 @@ where
         .to_owned();
     let targets = Targets::new()
         .with_target(OURS, level(environment))
+        .with_target(REPEATS, LevelFilter::OFF)
         .with_default(Level::WARN);
     tracing_subscriber::registry().with(
         JsonLines {
@@ -116,8 +120,8 @@ where
     clippy::disallowed_methods,
     reason = "a line says when it was written; nothing is decided by it"
 )]
-fn now() -> Timestamp {
-    Timestamp::now()
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Collects fields as JSON.
@@ -240,12 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_never_logs_bodies_whatever_the_level() {
+    fn the_sdk_never_logs_bodies_and_the_runtime_no_failure_twice() {
         let environment =
             Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("POWERTOOLS_LOG_LEVEL", "ERROR")]);
         let lines = lines_of(&environment, || {
             tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "transmitting request");
             tracing::warn!(target: "aws_config", "something is wrong");
+            tracing::error!(target: "lambda_runtime::layers::panic", "a failure that is logged already");
             tracing::trace!(target: "esclusa_adapters::sdk", "ours");
         });
         let messages: Vec<&Value> = lines.iter().map(|line| &line["message"]).collect();

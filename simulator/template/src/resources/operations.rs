@@ -1,4 +1,4 @@
-//! Log groups, alarms and stored parameters.
+//! Log groups, alarms, the topics of alarms and stored parameters.
 
 use super::{Resource, one_of};
 use crate::error::TemplateError;
@@ -62,6 +62,16 @@ pub(super) fn alarm(mut resource: Resource<'_>, template: &mut Template) -> Resu
     resource.properties.finish()?;
     template.alarms.insert(resource.id.to_owned(), alarm);
     Ok(())
+}
+
+/// A topic that alarms are sent to. Alarms are kept and not evaluated, so nothing of it is needed but its ARN.
+pub(super) fn topic(mut resource: Resource<'_>) -> Result<(), TemplateError> {
+    let fields = &mut resource.properties;
+    fields.optional_text("TopicName")?;
+    fields.optional_text("DisplayName")?;
+    fields.optional_text("KmsMasterKeyId")?;
+    fields.tags()?;
+    resource.properties.finish()
 }
 
 pub(super) fn parameter(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {

@@ -235,7 +235,7 @@ async fn a_task_is_run_with_exactly_what_was_asked_for() {
         recorded.requests()[0].body,
         json!({
             "cluster": "develop", "taskDefinition": "migrations:7", "clientToken": "token-1",
-            "startedBy": "catalog-0a1b-develop-1", "count": 1, "launchType": "FARGATE",
+            "startedBy": "catalog-0a1b-develop-1", "count": 1, "launchType": "FARGATE", "group": "migration",
             "networkConfiguration": {"awsvpcConfiguration": {
                 "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED",
             }},
@@ -339,7 +339,7 @@ async fn an_update_names_only_what_shall_change() {
     let sent = recorded.requests();
     assert_eq!(
         sent[0].body,
-        json!({"cluster": "develop", "service": "api", "taskDefinition": "arn:api:9"})
+        json!({"cluster": "develop", "service": "api", "taskDefinition": "arn:api:9", "forceNewDeployment": false})
     );
     assert_eq!(
         sent[1].body["deploymentConfiguration"],
@@ -379,7 +379,7 @@ async fn a_rollback_of_what_is_over_or_unknown_is_told_and_no_failure() {
 #[test]
 fn environment_values_of_overrides_are_not_printed() {
     let printed = format!("{:?}", run_task());
-    assert!(printed.contains("STAGE") && !printed.contains("a-value"), "{printed}");
+    assert!(printed.contains("migrations:7") && !printed.contains("a-value"), "{printed}");
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! Installing the deployer into a simulated account, as the stack's creation does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use esclusa_core::error::Failure;
+use esclusa_runtime::{Environment, Function, Invocation};
+use simulator::{FunctionError, Lambda, Template, TemplateSettings, World};
+
+/// The name of the stack, which the names of its functions begin with.
+pub const DEPLOYER: &str = "esclusa";
+
+/// Why the deployer cannot be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("`{path}`: {reason}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The simulated account refuses something.
+    #[error("the simulated account refuses the deployer: {0}")]
+    Account(String),
+}
+
+/// The repository that this program was built from.
+#[must_use]
+pub(crate) fn repository() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+        lab.parent().unwrap_or(lab).to_owned()
+    })
+}
+
+/// Loads the template with its state machines, and gives every function its handler.
+///
+/// # Errors
+/// When a file is missing or wrong, or the simulated account refuses a resource.
+pub fn install(world: &mut World) -> Result<(), InstallError> {
+    let path = repository().join("template.yaml");
+    let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File { path: path.clone(), source })?;
+    let kernel = world.kernel();
+    let parameters = [
+        ("RepositoryPattern", "*"),
+        ("ClusterPattern", "*"),
+        ("FamilyPattern", "*"),
+        ("PassableRoleArns", &passable_roles(kernel.account())),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = TemplateSettings {
+        account: kernel.account().to_owned(),
+        region: kernel.region().to_owned(),
+        stack: DEPLOYER.to_owned(),
+        parameters: BTreeMap::from(parameters),
+    };
+    let template = Template::load(&text, &settings)
+        .map_err(|error| InstallError::Content { path, reason: error.to_string() })?;
+    world.load(template, repository()).map_err(|error| InstallError::Account(error.to_string()))?;
+    register::<esclusa_intake::Intake>(world);
+    register::<esclusa_observe::Observe>(world);
+    register::<esclusa_register::Register>(world);
+    register::<esclusa_migrate::Migrate>(world);
+    register::<esclusa_update::Update>(world);
+    register::<esclusa_traffic::Traffic>(world);
+    register::<esclusa_record::Record>(world);
+    register::<esclusa_resume::Resume>(world);
+    Ok(())
+}
+
+/// The roles that the task definitions of the examples name.
+fn passable_roles(account: &str) -> String {
+    ["ecsTaskExecutionRole", "*-task-role", "*-execution-role"]
+        .map(|role| format!("arn:aws:iam::{account}:role/{role}"))
+        .join(",")
+}
+
+fn register<F: Function>(world: &mut World) {
+    let built: Rc<OnceLock<Result<F, Failure>>> = Rc::new(OnceLock::new());
+    let handler = move |payload, invocation: simulator::Invocation| {
+        let built = Rc::clone(&built);
+        let future = async move {
+            let function = built.get_or_init(|| F::build(&invocation.sdk_config, &environment(&invocation)));
+            let function = function.as_ref().map_err(|failure| error(failure.clone()))?;
+            let context = Invocation {
+                request_id: invocation.request_id.clone(),
+                function_arn: invocation.function_arn.clone(),
+                deadline: invocation.deadline,
+                trace_id: None,
+            };
+            function.handle(payload, &context).await.map_err(error)
+        };
+        Box::pin(future) as std::pin::Pin<Box<dyn Future<Output = _>>>
+    };
+    if let Some((lambda, _)) = world.service_mut::<Lambda>() {
+        lambda.register(&format!("{DEPLOYER}-{}", F::NAME), Rc::new(handler));
+    }
+}
+
+/// What Lambda adds to the variables of the template.
+fn environment(invocation: &simulator::Invocation) -> Environment {
+    let region = invocation.sdk_config.region().map(ToString::to_string).unwrap_or_default();
+    let own = [("AWS_REGION".to_owned(), region)];
+    invocation.environment.clone().into_iter().chain(own).collect()
+}
+
+fn error(failure: Failure) -> FunctionError {
+    FunctionError::new(failure.kind.as_str(), failure.message)
+}

@@ -1,0 +1,94 @@
+//! The examples: pipelines of real applications, and what their infrastructure code has created before Esclusa comes.
+
+use std::path::{Path, PathBuf};
+
+use esclusa_core::pipeline::{Pipeline, parse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use simulator::World;
+use simulator::services::Ecr;
+
+use crate::deployer::{InstallError, repository};
+
+/// The names of the examples.
+pub const NAMES: [&str; 5] = ["imagy-catalog", "superbowleto", "orbiquant", "nest-demo", "django-blog"];
+
+/// One application with its pipeline.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The application.
+    pub name: String,
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// What it says.
+    pub pipeline: Pipeline,
+    base: Base,
+}
+
+/// What infrastructure code has created.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Base {
+    clusters: Vec<String>,
+    task_definitions: Vec<Value>,
+    services: Vec<Value>,
+}
+
+impl Example {
+    /// Reads an example of the repository.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong.
+    pub fn load(name: &str) -> Result<Self, InstallError> {
+        let folder = repository().join("lab/examples").join(name);
+        let file = folder.join("pipeline.yaml");
+        let pipeline = parse(&read(&file)?)
+            .map_err(|errors| InstallError::Content { path: file.clone(), reason: errors.to_string() })?;
+        let path = folder.join("base.json");
+        let base = serde_json::from_str(&read(&path)?)
+            .map_err(|error| InstallError::Content { path, reason: error.to_string() })?;
+        Ok(Self { name: name.to_owned(), file, pipeline, base })
+    }
+
+    /// Creates repositories, clusters, task definitions and services in the simulated account.
+    ///
+    /// # Errors
+    /// When a service refuses one of them.
+    pub fn provide(&self, world: &mut World) -> Result<(), InstallError> {
+        for image in self.pipeline.images.values() {
+            if let Some((ecr, kernel)) = world.service_mut::<Ecr>() {
+                ecr.create(image.repository.as_str(), kernel);
+            }
+        }
+        for cluster in &self.base.clusters {
+            ecs(world, "CreateCluster", json!({"clusterName": cluster}))?;
+        }
+        for definition in &self.base.task_definitions {
+            ecs(world, "RegisterTaskDefinition", definition.clone())?;
+        }
+        for service in &self.base.services {
+            ecs(world, "CreateService", service.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Words by which the one-off commands of the pipeline are known: the last word of each that is no option's value.
+    #[must_use]
+    pub fn commands(&self) -> Vec<String> {
+        let tasks = self.pipeline.tasks.values();
+        let overrides = tasks.flat_map(|task| task.containers.values()).filter_map(|container| container.command.as_ref());
+        let mut words: Vec<String> = overrides.filter_map(|command| command.get(command.len().min(3).saturating_sub(1))).cloned().collect();
+        words.sort();
+        words.dedup();
+        words
+    }
+}
+
+fn ecs(world: &mut World, operation: &str, input: Value) -> Result<(), InstallError> {
+    let refused = |error: simulator::ApiError| InstallError::Account(format!("`{operation}`: {error}"));
+    world.administer("ecs", operation, input).map(|_| ()).map_err(refused)
+}
+
+fn read(path: &Path) -> Result<String, InstallError> {
+    std::fs::read_to_string(path).map_err(|source| InstallError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,181 @@
+//! Esclusa in a simulated account, on the caller's thread.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use simulator::kernel::{Behaviour, Outcome, Program};
+use simulator::{ApiError, Principal, Settings, Simulation, World};
+use simulator_step_functions::{Status, StepFunctions};
+
+use crate::deployer::{DEPLOYER, InstallError, install};
+use crate::example::Example;
+use crate::images::Kind;
+
+/// The longest time that one release is waited for: longer than every wait of its state machines together.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The longest time that an undisturbed event is on its way.
+const DELIVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// What the command `esclusa` answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The exit code of the process.
+    pub code: u8,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// A simulated account with the deployer in it.
+#[derive(Debug)]
+pub struct Lab {
+    simulation: Simulation,
+    administrator: aws_config::SdkConfig,
+}
+
+impl Lab {
+    /// An account with the deployer and nothing to deploy.
+    ///
+    /// # Errors
+    /// When the template cannot be installed.
+    pub fn new(settings: &Settings) -> Result<Self, InstallError> {
+        let mut simulation = Simulation::new(settings).map_err(|error| InstallError::Account(error.to_string()))?;
+        prepare(simulation.world_mut())?;
+        let administrator = simulation.sdk_config(&Principal::Administrator);
+        Ok(Self { simulation, administrator })
+    }
+
+    /// An account with the deployer, and one example with its pipeline applied.
+    ///
+    /// # Errors
+    /// When something of it cannot be installed or is refused.
+    pub fn with_example(settings: &Settings, example: &Example) -> Result<Self, InstallError> {
+        let mut lab = Self::new(settings)?;
+        lab.add(example)?;
+        Ok(lab)
+    }
+
+    /// Adds an example: what its infrastructure code creates, then its pipeline.
+    ///
+    /// # Errors
+    /// When something of it is refused.
+    pub fn add(&mut self, example: &Example) -> Result<(), InstallError> {
+        example.provide(self.simulation.world_mut())?;
+        let file = example.file.display().to_string();
+        let answer = self.esclusa(&["pipelines", "apply", &file]);
+        if answer.code == 0 {
+            return Ok(());
+        }
+        Err(InstallError::Content { path: example.file.clone(), reason: answer.err })
+    }
+
+    /// The world, to look at.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        self.simulation.world()
+    }
+
+    /// The world, to script.
+    pub fn world_mut(&mut self) -> &mut World {
+        self.simulation.world_mut()
+    }
+
+    /// The clock and the executor.
+    pub fn simulation(&mut self) -> &mut Simulation {
+        &mut self.simulation
+    }
+
+    /// The configuration of a client with every permission.
+    #[must_use]
+    pub fn administrator(&self) -> &aws_config::SdkConfig {
+        &self.administrator
+    }
+
+    /// Puts an image into a repository, as a push does.
+    ///
+    /// # Errors
+    /// What the registry answers.
+    pub fn push(&mut self, repository: &str, tag: Option<&str>, manifest: &str) -> Result<String, ApiError> {
+        let mut input = json!({
+            "repositoryName": repository,
+            "imageManifest": manifest,
+            "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
+        });
+        if let (Some(tag), Some(members)) = (tag, input.as_object_mut()) {
+            members.insert("imageTag".to_owned(), Value::from(tag));
+        }
+        let answer = self.simulation.world_mut().administer("ecr", "PutImage", input)?;
+        let digest = answer.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
+        Ok(digest.unwrap_or_default().to_owned())
+    }
+
+    /// Pushes an image of an example under a tag.
+    ///
+    /// # Errors
+    /// What the registry answers.
+    pub fn push_example(&mut self, example: &Example, image: &str, tag: &str, kind: Kind) -> Result<String, ApiError> {
+        let found = example.pipeline.images.iter().find(|(key, _)| key.as_str() == image);
+        let (_, image) = found.ok_or_else(|| ApiError::client("UnknownImage", image))?;
+        self.push(image.repository.as_str(), Some(tag), &kind.manifest(tag, &example.commands()))
+    }
+
+    /// Runs the command `esclusa` with these words.
+    pub fn esclusa(&mut self, words: &[&str]) -> Answer {
+        let (mut output, captured) = esclusa_cli::Output::captured();
+        let function = format!("{DEPLOYER}-intake");
+        let fixed = ["esclusa", "--intake-function", &function];
+        let words: Vec<&str> = fixed.iter().chain(words).copied().collect();
+        let exit = self.simulation.block_on(esclusa_cli::run(words, &self.administrator, &mut output));
+        drop(output);
+        Answer { code: exit.code(), out: captured.out(), err: captured.err() }
+    }
+
+    /// Lets time pass until no execution runs and no push is on its way, for at most a week. Whether that came.
+    pub fn settle(&mut self) -> bool {
+        self.simulation.run_for(DELIVERY);
+        let settled = self.simulation.run_until(PATIENCE, |world| !world.is_busy() && running(world).is_empty());
+        self.simulation.run_until_idle();
+        settled
+    }
+
+    /// The names of the states that an execution entered, in order; by the execution's name.
+    #[must_use]
+    pub fn path(&self, execution: &str) -> Vec<String> {
+        let machines = self.world().service::<StepFunctions>();
+        let path = machines.and_then(|machines| {
+            let arn = machines.executions().iter().find(|arn| arn.ends_with(&format!(":{execution}")))?;
+            Some(machines.path(arn))
+        });
+        path.unwrap_or_default()
+    }
+
+    /// The names of the executions of a state machine, in the order in which they started.
+    #[must_use]
+    pub fn executions(&self, machine: &str) -> Vec<String> {
+        let of_machine = format!(":{DEPLOYER}-{machine}:");
+        let arns = self.world().service::<StepFunctions>().map_or(&[][..], StepFunctions::executions);
+        let names = arns.iter().filter(|arn| arn.contains(&of_machine)).filter_map(|arn| arn.rsplit(':').next());
+        names.map(str::to_owned).collect()
+    }
+}
+
+/// What every lab has: the deployer, and how the images of other registries behave.
+pub(crate) fn prepare(world: &mut World) -> Result<(), InstallError> {
+    install(world)?;
+    let once = Program {
+        container: Some("redis-cli".to_owned()),
+        command_contains: None,
+        outcome: Outcome::Exit { after_seconds: 2, code: 0 },
+        log: vec!["OK".to_owned()],
+    };
+    world.kernel_mut().images.foreign.insert("public.ecr.aws/docker/library/redis:7-alpine".to_owned(), Behaviour { programs: vec![once] });
+    Ok(())
+}
+
+/// The executions that are not over.
+fn running(world: &World) -> Vec<String> {
+    let Some(machines) = world.service::<StepFunctions>() else { return Vec::new() };
+    let is_running = |arn: &&String| machines.status(arn) == Some(Status::Running);
+    machines.executions().iter().filter(is_running).cloned().collect()
+}

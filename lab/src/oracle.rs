@@ -1,0 +1,1 @@
+//! The checker: reads nothing but the AWS APIs and the ledger.
