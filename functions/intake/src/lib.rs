@@ -36,7 +36,7 @@ pub struct Intake {
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
-enum Request {
+enum Action {
     StartDeployment { deployment_id: String },
     RequestRelease(ReleaseRequest),
     Reconcile {},
@@ -49,14 +49,20 @@ impl Intake {
 
     /// The pipeline in force of an application, with its version.
     async fn current_pipeline(&self, application: &str) -> Result<(u32, Pipeline), Failure> {
-        let current = self.control().get::<PipelineCurrentRow>(&Key::pipeline_current(application)).await?;
+        let current = self
+            .control()
+            .get::<PipelineCurrentRow>(&Key::pipeline_current(application))
+            .await?;
         let Some(current) = current else {
             return Err(Failure::refused(format!(
                 "there is no pipeline for application `{application}`: run `esclusa pipelines apply FILE`"
             )));
         };
         let version = current.row.version;
-        let stored = self.control().require::<PipelineVersionRow>(&Key::pipeline_version(application, version)).await?;
+        let stored = self
+            .control()
+            .require::<PipelineVersionRow>(&Key::pipeline_version(application, version))
+            .await?;
         let pipeline = parse(&stored.row.text).map_err(|errors| {
             Failure::refused(format!(
                 "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; \
@@ -89,9 +95,9 @@ impl Function for Intake {
         match event {
             Event::EcrImageAction(envelope) => self.pushed(&envelope).await,
             Event::Request(request) => match parse_request(request.payload)? {
-                Request::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
-                Request::RequestRelease(request) => self.requested(&request).await,
-                Request::Reconcile {} => self.reconcile().await,
+                Action::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
+                Action::RequestRelease(request) => self.requested(&request).await,
+                Action::Reconcile {} => self.reconcile().await,
             },
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)

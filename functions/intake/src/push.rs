@@ -11,8 +11,8 @@ use esclusa_core::image;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{AccountId, Digest, Pipeline, Region, RepositoryName, Tag, Trigger};
 use esclusa_core::tags::TagRules;
-use esclusa_events::{EcrAction, EcrImageAction, EcrResult};
 use esclusa_events::Envelope;
+use esclusa_events::{EcrAction, EcrImageAction, EcrResult};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -37,7 +37,11 @@ struct Push {
 
 impl Push {
     fn repository_key(&self) -> Repository<'_> {
-        Repository { account: self.account.as_str(), region: self.region.as_str(), name: self.repository.as_str() }
+        Repository {
+            account: self.account.as_str(),
+            region: self.region.as_str(),
+            name: self.repository.as_str(),
+        }
     }
 }
 
@@ -109,7 +113,10 @@ impl Intake {
                         ended_at: None,
                         end: None,
                     };
-                    let row = SeenTagRow { tag, release_id: release.release_id.clone() };
+                    let row = SeenTagRow {
+                        tag,
+                        release_id: release.release_id.clone(),
+                    };
                     let commit = Commit::new()
                         .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
                         .record(&chain(envelope), received(envelope, &release)?);
@@ -119,49 +126,86 @@ impl Intake {
                 }
             }
         }
-        Err(Failure::conflict(format!("tag `{}` is being moved by others", push.tag)))
+        Err(Failure::conflict(format!(
+            "tag `{}` is being moved by others",
+            push.tag
+        )))
     }
 
     /// What the event says, or why it is no push for us. Only what cannot be named in a record is an error.
     fn read(&self, envelope: &Envelope<EcrImageAction>) -> Result<Result<Push, String>, Failure> {
         let detail = &envelope.detail;
-        let invalid = |error: &dyn std::fmt::Display| Failure::invalid_input(format!("a push event cannot be read: {error}"));
+        let invalid =
+            |error: &dyn std::fmt::Display| Failure::invalid_input(format!("a push event cannot be read: {error}"));
         // These three name the chain of the record.
         let account: AccountId = envelope.account.parse().map_err(|error| invalid(&error))?;
         let region: Region = envelope.region.parse().map_err(|error| invalid(&error))?;
         let repository: RepositoryName = detail.repository_name.parse().map_err(|error| invalid(&error))?;
         let push = || {
             if account.as_str() != self.account {
-                return Err(format!("the event is of account `{account}`, and esclusa runs in `{}`", self.account));
+                return Err(format!(
+                    "the event is of account `{account}`, and esclusa runs in `{}`",
+                    self.account
+                ));
             }
             if region.as_str() != self.region {
-                return Err(format!("the event is of region `{region}`, and esclusa runs in `{}`", self.region));
+                return Err(format!(
+                    "the event is of region `{region}`, and esclusa runs in `{}`",
+                    self.region
+                ));
             }
             if detail.action_type != EcrAction::Push || detail.result != EcrResult::Success {
-                return Err(format!("`{}` with result `{}` is not a push", detail.action_type.as_str(), detail.result.as_str()));
+                return Err(format!(
+                    "`{}` with result `{}` is not a push",
+                    detail.action_type.as_str(),
+                    detail.result.as_str()
+                ));
             }
-            let Some(tag) = &detail.image_tag else { return Err("the image was pushed without a tag".to_owned()) };
+            let Some(tag) = &detail.image_tag else {
+                return Err("the image was pushed without a tag".to_owned());
+            };
             let tag = tag.parse::<Tag>().map_err(|error| error.to_string())?;
-            let Some(digest) = &detail.image_digest else { return Err("the event names no digest".to_owned()) };
+            let Some(digest) = &detail.image_digest else {
+                return Err("the event names no digest".to_owned());
+            };
             let digest = digest.parse::<Digest>().map_err(|error| error.to_string())?;
             let at = envelope.time.ok_or_else(|| "the event has no time".to_owned())?;
             Ok((tag, digest, at))
         };
-        Ok(push().map(|(tag, digest, at)| Push { account: account.clone(), region: region.clone(), repository: repository.clone(), tag, digest, at }))
+        Ok(push().map(|(tag, digest, at)| Push {
+            account: account.clone(),
+            region: region.clone(),
+            repository: repository.clone(),
+            tag,
+            digest,
+            at,
+        }))
     }
 
     /// The image in the registry, and what the tag points to now; or why there is nothing to deploy.
     async fn registry(&self, push: &Push) -> Result<Result<(Image, Option<Digest>), String>, Failure> {
-        let repository = ecr::Repository { account: push.account.to_string(), name: push.repository.to_string() };
+        let repository = ecr::Repository {
+            account: push.account.to_string(),
+            name: push.repository.to_string(),
+        };
         let image = match self.images.by_digest(&repository, push.digest.as_str()).await? {
             Lookup::Found(image) => image,
             Lookup::ImageNotFound | Lookup::RepositoryNotFound => return Ok(Err("the image is gone".to_owned())),
         };
-        if let Err(reason) = image::deployable(image.manifest_media_type.as_deref(), image.artifact_media_type.as_deref(), image.status.as_deref()) {
+        if let Err(reason) = image::deployable(
+            image.manifest_media_type.as_deref(),
+            image.artifact_media_type.as_deref(),
+            image.status.as_deref(),
+        ) {
             return Ok(Err(reason));
         }
         let current = match self.images.by_tag(&repository, push.tag.as_str()).await? {
-            Lookup::Found(current) => Some(current.digest.parse::<Digest>().map_err(|error| Failure::transient(error.to_string()))?),
+            Lookup::Found(current) => Some(
+                current
+                    .digest
+                    .parse::<Digest>()
+                    .map_err(|error| Failure::transient(error.to_string()))?,
+            ),
             Lookup::ImageNotFound | Lookup::RepositoryNotFound => None,
         };
         Ok(Ok((image, current)))
@@ -180,11 +224,20 @@ impl Intake {
     async fn ignore(&self, envelope: &Envelope<EcrImageAction>, reason: &str) -> Result<Value, Failure> {
         let now = self.journal.clock().now()?;
         let expires_at = now.saturating_add(REMEMBERED).unwrap_or(Timestamp::MAX).as_second();
-        let row = IgnoredEventRow { reason: reason.to_owned(), expires_at };
+        let row = IgnoredEventRow {
+            reason: reason.to_owned(),
+            expires_at,
+        };
         let key = Key::ignored_event(&sha256_hex(envelope.id.as_bytes()));
-        let mut draft = Draft::new(RecordKind::PushIgnored, ACTOR, event_body(envelope, &json!({"reason": reason}))?);
+        let mut draft = Draft::new(
+            RecordKind::PushIgnored,
+            ACTOR,
+            event_body(envelope, &json!({"reason": reason}))?,
+        );
         draft.digest.clone_from(&envelope.detail.image_digest);
-        let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?).record(&chain(envelope), draft);
+        let commit = Commit::new()
+            .change(Change::put(key, &row, Expected::Absent)?)
+            .record(&chain(envelope), draft);
         match self.journal.commit(commit).await? {
             // The same event was recorded before.
             Committed::Lost(_) | Committed::Written(_) => {}
@@ -192,7 +245,11 @@ impl Intake {
                 fenced.or_failure()?;
             }
         }
-        tracing::info!(reason, repository = envelope.detail.repository_name, "a push starts no release");
+        tracing::info!(
+            reason,
+            repository = envelope.detail.repository_name,
+            "a push starts no release"
+        );
         Ok(json!({"ignored": reason}))
     }
 }
@@ -200,9 +257,17 @@ impl Intake {
 /// The environments that a pushed tag goes to, in order; or why there is none.
 fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
     let (mut environments, mut refused) = (Vec::new(), Vec::new());
-    for environment in pipeline.environments.iter().filter(|environment| environment.trigger == Trigger::Push) {
-        let rules = TagRules::new(&environment.tags)
-            .map_err(|error| Failure::defect(format!("the tag policy of `{}` cannot be read: {error}", environment.name)))?;
+    for environment in pipeline
+        .environments
+        .iter()
+        .filter(|environment| environment.trigger == Trigger::Push)
+    {
+        let rules = TagRules::new(&environment.tags).map_err(|error| {
+            Failure::defect(format!(
+                "the tag policy of `{}` cannot be read: {error}",
+                environment.name
+            ))
+        })?;
         let decision = rules.decide(tag);
         if decision.is_allowed() {
             environments.push(environment.name.to_string());

@@ -62,7 +62,10 @@ impl Intake {
             kind: request.kind,
             application: pipeline.application.clone(),
             environment,
-            digest: chosen.digest.parse().map_err(|error| Failure::refused(format!("{error}")))?,
+            digest: chosen
+                .digest
+                .parse()
+                .map_err(|error| Failure::refused(format!("{error}")))?,
             request_id: request.request_id.clone(),
         };
         let release = ReleaseRow {
@@ -102,12 +105,26 @@ impl Intake {
         }
         .ok_or_else(|| {
             let keys: Vec<String> = pipeline.images.keys().map(|key| format!("`{key}`")).collect();
-            Failure::refused(format!("name one of the images of `{}` with `--image`: {}", request.application, keys.join(", ")))
+            Failure::refused(format!(
+                "name one of the images of `{}` with `--image`: {}",
+                request.application,
+                keys.join(", ")
+            ))
         })?;
-        let account = image.account.as_ref().map_or(self.account.as_str(), |account| account.as_str());
-        let region = image.region.as_ref().map_or(self.region.as_str(), |region| region.as_str());
-        let repository = ecr::Repository { account: account.to_owned(), name: image.repository.to_string() };
-        let refused = |what: String| Failure::refused(format!("{what} in repository `{}`: push it first", image.repository));
+        let account = image
+            .account
+            .as_ref()
+            .map_or(self.account.as_str(), |account| account.as_str());
+        let region = image
+            .region
+            .as_ref()
+            .map_or(self.region.as_str(), |region| region.as_str());
+        let repository = ecr::Repository {
+            account: account.to_owned(),
+            name: image.repository.to_string(),
+        };
+        let refused =
+            |what: String| Failure::refused(format!("{what} in repository `{}`: push it first", image.repository));
         let (found, tag) = match (&request.digest, &request.tag) {
             (Some(digest), tag) => {
                 let digest: Digest = digest.parse().map_err(|error| Failure::refused(format!("{error}")))?;
@@ -120,7 +137,9 @@ impl Intake {
             }
             (None, None) => return Err(Failure::refused("name a tag or a digest to deploy")),
         };
-        let Lookup::Found(found) = found else { return Err(refused(format!("there is no image `{tag}`"))) };
+        let Lookup::Found(found) = found else {
+            return Err(refused(format!("there is no image `{tag}`")));
+        };
         Ok(Chosen {
             image: key.to_string(),
             account: account.to_owned(),
@@ -134,8 +153,13 @@ impl Intake {
 
     /// The release to go back to: the one that is named, or the last one that ran here with other images.
     async fn earlier(&self, request: &ReleaseRequest) -> Result<Chosen, Failure> {
-        let ReleaseRequest { application, environment, .. } = request;
-        let current: Option<Stored<EnvironmentRow>> = self.control().get(&Key::environment(application, environment)).await?;
+        let ReleaseRequest {
+            application,
+            environment,
+            ..
+        } = request;
+        let current: Option<Stored<EnvironmentRow>> =
+            self.control().get(&Key::environment(application, environment)).await?;
         let rows = Key::environment_rows(application, environment);
         let history: Vec<(String, Stored<EnvironmentRow>)> =
             self.control().latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
@@ -170,9 +194,20 @@ fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow) -> Option
 }
 
 fn environment(pipeline: &Pipeline, name: &str) -> Result<EnvironmentName, Failure> {
-    let found = pipeline.environments.iter().find(|environment| environment.name.as_str() == name);
+    let found = pipeline
+        .environments
+        .iter()
+        .find(|environment| environment.name.as_str() == name);
     found.map(|environment| environment.name.clone()).ok_or_else(|| {
-        let names: Vec<String> = pipeline.environments.iter().map(|environment| format!("`{}`", environment.name)).collect();
-        Failure::refused(format!("`{}` has no environment `{name}`, only {}", pipeline.application, names.join(", ")))
+        let names: Vec<String> = pipeline
+            .environments
+            .iter()
+            .map(|environment| format!("`{}`", environment.name))
+            .collect();
+        Failure::refused(format!(
+            "`{}` has no environment `{name}`, only {}",
+            pipeline.application,
+            names.join(", ")
+        ))
     })
 }

@@ -21,7 +21,9 @@ impl Intake {
     ) -> Result<Option<Value>, Failure> {
         let release_id = &release.release_id;
         let key = Key::release(release_id);
-        let pointer = ReleasePointerRow { release_id: release_id.clone() };
+        let pointer = ReleasePointerRow {
+            release_id: release_id.clone(),
+        };
         let listing = Key::release_listing(&release.application, &format!("{:.3}", release.created_at), release_id);
         let commit = commit
             .change(Change::put(key.clone(), release, Expected::Absent)?)
@@ -39,7 +41,14 @@ impl Intake {
 
     /// Starts the execution of a claimed release, or finds it started.
     pub(crate) async fn start_release(&self, release_id: &str) -> Result<Value, Failure> {
-        let outcome = self.executions.start(&self.release_state_machine, release_id, &json!({"releaseId": release_id})).await?;
+        let outcome = self
+            .executions
+            .start(
+                &self.release_state_machine,
+                release_id,
+                &json!({"releaseId": release_id}),
+            )
+            .await?;
         let (StartOutcome::Running { execution_arn } | StartOutcome::AlreadyExists { execution_arn }) = outcome;
         Ok(json!({"releaseId": release_id, "executionArn": execution_arn}))
     }
@@ -49,7 +58,10 @@ impl Intake {
         // The row proves that the id is one of ours before it becomes the name of an execution.
         self.journal.work(deployment_id).await?;
         let input = json!({"deploymentId": deployment_id});
-        let outcome = self.executions.start(&self.deployment_state_machine, deployment_id, &input).await?;
+        let outcome = self
+            .executions
+            .start(&self.deployment_state_machine, deployment_id, &input)
+            .await?;
         let (StartOutcome::Running { execution_arn } | StartOutcome::AlreadyExists { execution_arn }) = outcome;
         Ok(json!({"executionArn": execution_arn}))
     }

@@ -36,11 +36,22 @@ struct Seen {
 
 impl Migrate {
     /// Judges one attempt. A repeat answers what was written.
-    pub(crate) async fn judge_task(&self, deployment_id: &str, task_arn: Option<&str>, step: StepReference) -> Result<Value, Failure> {
+    pub(crate) async fn judge_task(
+        &self,
+        deployment_id: &str,
+        task_arn: Option<&str>,
+        step: StepReference,
+    ) -> Result<Value, Failure> {
         let task = self.task(deployment_id, step).await?;
-        let policy = Policy { idempotent: task.idempotent, start_attempts: task.start_attempts };
+        let policy = Policy {
+            idempotent: task.idempotent,
+            start_attempts: task.start_attempts,
+        };
         let row = self.journal.step(deployment_id, step).await?.ok_or_else(|| {
-            Failure::invalid_input(format!("step {} of deployment `{deployment_id}` was not begun", step.index))
+            Failure::invalid_input(format!(
+                "step {} of deployment `{deployment_id}` was not begun",
+                step.index
+            ))
         })?;
         if row.row.judged_at.is_some() {
             return Ok(answer(next_of(row.row.record.outcome, policy, step.attempt)));
@@ -67,14 +78,21 @@ impl Migrate {
     async fn never_placed(&self, deployment_id: &str, row: &Stored<StepRow>, policy: Policy) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let step = row.row.record.step;
-        let judged = StepRow { judged_at: Some(self.journal.clock().now()?), ..row.row.clone() };
+        let judged = StepRow {
+            judged_at: Some(self.journal.clock().now()?),
+            ..row.row.clone()
+        };
         let draft = work.subject.draft(
             RecordKind::Judged,
             ACTOR,
             &json!({"step": step, "name": judged.name, "outcome": judged.record.outcome, "sentence": judged.record.sentence}),
         )?;
         let commit = Commit::new()
-            .change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?)
+            .change(Change::put(
+                step_key(deployment_id, step),
+                &judged,
+                Expected::Revision(row.revision),
+            )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(answer(next_of(StepOutcome::NeverStarted, policy, step.attempt)))
@@ -82,14 +100,21 @@ impl Migrate {
 
     /// The truth first; where ECS has forgotten the task, the event that was stored.
     async fn see(&self, task: &PlannedTask, task_arn: &str) -> Result<Seen, Failure> {
-        let inbox: Vec<(String, Stored<Inbox>)> =
-            self.journal.control().list(&Key::resource_rows(task_arn), Key::EVENT_PREFIX).await?;
+        let inbox: Vec<(String, Stored<Inbox>)> = self
+            .journal
+            .control()
+            .list(&Key::resource_rows(task_arn), Key::EVENT_PREFIX)
+            .await?;
         let events: Vec<InboxEvent> = inbox.into_iter().map(|(_, stored)| stored.row.event).collect();
         let states = events.iter().filter_map(state).collect();
         let described = self.ecs.describe_tasks(&task.cluster, &[task_arn.to_owned()]).await?;
         let now = described.found.into_iter().next();
         let is_stopped = |task: &Value| TaskFacts::from_json(task).is_ok_and(|facts| facts.is_stopped());
-        let stored = events.iter().rev().find(|event| event.is_over).and_then(|event| serde_json::from_str(&event.detail).ok());
+        let stored = events
+            .iter()
+            .rev()
+            .find(|event| event.is_over)
+            .and_then(|event| serde_json::from_str(&event.detail).ok());
         let task = match (now, stored) {
             (Some(now), _) if is_stopped(&now) => Some(now),
             (_, Some(stored)) => Some(stored),
@@ -101,11 +126,16 @@ impl Migrate {
     async fn last_words(&self, task: &PlannedTask, deployment_id: &str, task_arn: &str) -> Result<Vec<Value>, Failure> {
         let plan = self.journal.plan(deployment_id).await?;
         let definition = plan.revision(&task.revision).map(|revision| &revision.definition);
-        let Some(log) = definition.and_then(|definition| log_of(definition, &task.container)) else { return Ok(Vec::new()) };
+        let Some(log) = definition.and_then(|definition| log_of(definition, &task.container)) else {
+            return Ok(Vec::new());
+        };
         let id = task_arn.rsplit('/').next().unwrap_or_default();
         let stream = format!("{}/{}/{id}", log.prefix, task.container);
         let lines = self.logs.tail(&log.group, &stream, LOG_LINES, LOG_BYTES).await?;
-        Ok(lines.into_iter().map(|line| json!({"at": line.at, "text": line.text})).collect())
+        Ok(lines
+            .into_iter()
+            .map(|line| json!({"at": line.at, "text": line.text}))
+            .collect())
     }
 
     async fn record(
@@ -120,15 +150,25 @@ impl Migrate {
         let step = row.row.record.step;
         let outcome = judgement.step_outcome();
         let judged = StepRow {
-            record: StepRecord { step, outcome, sentence: judgement.diagnosis.clone() },
+            record: StepRecord {
+                step,
+                outcome,
+                sentence: judgement.diagnosis.clone(),
+            },
             judged_at: Some(self.journal.clock().now()?),
             ..row.row.clone()
         };
-        let mut commit =
-            Commit::new().change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?);
+        let mut commit = Commit::new().change(Change::put(
+            step_key(deployment_id, step),
+            &judged,
+            Expected::Revision(row.revision),
+        )?);
         for state in &seen.states {
             let facts = json!({"step": step, "name": judged.name, "taskArn": judged.resource_arn, "state": state});
-            commit = commit.record(&work.subject.chain, work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?);
+            commit = commit.record(
+                &work.subject.chain,
+                work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?,
+            );
         }
         let evidence = json!({
             "step": step,
@@ -144,8 +184,14 @@ impl Migrate {
             "judgement": judgement,
         });
         commit = commit
-            .record(&work.subject.chain, work.subject.draft(RecordKind::TaskStopped, ACTOR, &evidence)?)
-            .record(&work.subject.chain, work.subject.draft(RecordKind::Judged, ACTOR, &verdict)?);
+            .record(
+                &work.subject.chain,
+                work.subject.draft(RecordKind::TaskStopped, ACTOR, &evidence)?,
+            )
+            .record(
+                &work.subject.chain,
+                work.subject.draft(RecordKind::Judged, ACTOR, &verdict)?,
+            );
         self.journal.commit(commit).await?.or_failure().map(|_| ())
     }
 }
@@ -189,11 +235,16 @@ struct LogPlace {
 
 fn log_of(definition: &Value, container: &str) -> Option<LogPlace> {
     let containers = definition.get("containerDefinitions")?.as_array()?;
-    let container = containers.iter().find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(container))?;
+    let container = containers
+        .iter()
+        .find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(container))?;
     let configuration = container.get("logConfiguration")?;
     if configuration.get("logDriver").and_then(Value::as_str) != Some("awslogs") {
         return None;
     }
     let option = |name: &str| configuration.get("options")?.get(name)?.as_str().map(str::to_owned);
-    Some(LogPlace { group: option("awslogs-group")?, prefix: option("awslogs-stream-prefix")? })
+    Some(LogPlace {
+        group: option("awslogs-group")?,
+        prefix: option("awslogs-stream-prefix")?,
+    })
 }

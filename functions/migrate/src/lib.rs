@@ -27,6 +27,10 @@ pub struct Migrate {
     logs: LogReader,
 }
 
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the names of the actions, as the state machine sends them"
+)]
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
 enum Request {
@@ -53,9 +57,10 @@ impl Migrate {
     async fn task(&self, deployment_id: &str, step: StepReference) -> Result<PlannedTask, Failure> {
         match self.journal.planned_step(deployment_id, step).await? {
             PlannedStep::Task(task) => Ok(task),
-            PlannedStep::Service(_) => {
-                Err(Failure::invalid_input(format!("step {} of deployment `{deployment_id}` is no task", step.index)))
-            }
+            PlannedStep::Service(_) => Err(Failure::invalid_input(format!(
+                "step {} of deployment `{deployment_id}` is no task",
+                step.index
+            ))),
         }
     }
 }
@@ -77,12 +82,16 @@ impl Function for Migrate {
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
             Request::RunTask { deployment_id, step } => self.run_task(&deployment_id, step.into()).await,
-            Request::JudgeTask { deployment_id, task_arn, step } => {
-                self.judge_task(&deployment_id, task_arn.as_deref(), step.into()).await
-            }
-            Request::StopTask { deployment_id, task_arn, step } => {
-                self.stop_task(&deployment_id, &task_arn, step.into()).await
-            }
+            Request::JudgeTask {
+                deployment_id,
+                task_arn,
+                step,
+            } => self.judge_task(&deployment_id, task_arn.as_deref(), step.into()).await,
+            Request::StopTask {
+                deployment_id,
+                task_arn,
+                step,
+            } => self.stop_task(&deployment_id, &task_arn, step.into()).await,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{ACTOR, Migrate};
 
-/// How long the client token of RunTask is trusted to find the task of an earlier call. ECS promises an hour after the task has stopped.
+/// How long the client token of `RunTask` is trusted to find the task of an earlier call. ECS promises an hour after the task has stopped.
 const TOKEN_TRUSTED: SignedDuration = SignedDuration::from_mins(45);
 
 impl Migrate {
@@ -58,7 +58,10 @@ impl Migrate {
             }
         };
         let (outcome, row) = match &started {
-            Started::Task(arn) => (json!({"taskArn": arn}), begun(&task, step, Some(arn), self.journal.clock().now()?)),
+            Started::Task(arn) => (
+                json!({"taskArn": arn}),
+                begun(&task, step, Some(arn), self.journal.clock().now()?),
+            ),
             Started::Nothing(reasons) => {
                 let mut row = begun(&task, step, None, self.journal.clock().now()?);
                 row.record.outcome = StepOutcome::NeverStarted;
@@ -73,7 +76,11 @@ impl Migrate {
         let deployment_id = &work.deployment.row.deployment_id;
         let commit = match self.journal.step(deployment_id, row.record.step).await? {
             Some(_) => Commit::new(),
-            None => Commit::new().change(Change::put(step_key(deployment_id, row.record.step), &row, Expected::Absent)?),
+            None => Commit::new().change(Change::put(
+                step_key(deployment_id, row.record.step),
+                &row,
+                Expected::Absent,
+            )?),
         };
         let recorded = self.journal.settle(act, &outcome, commit).await?;
         Ok(json!({"taskArn": recorded.get("taskArn")}))
@@ -106,11 +113,15 @@ impl Migrate {
         match decision {
             RunTaskDecision::Started { task_arn } => Ok(Started::Task(task_arn)),
             RunTaskDecision::NotPlaced { reasons } => Ok(Started::Nothing(reasons)),
-            RunTaskDecision::CallAgain { why } => Err(Failure::transient(format!("ECS did not say whether the task was started: {why}"))),
+            RunTaskDecision::CallAgain { why } => Err(Failure::transient(format!(
+                "ECS did not say whether the task was started: {why}"
+            ))),
             RunTaskDecision::GiveUp(failure) => Err(failure),
             RunTaskDecision::Inspect { task_arns } => {
                 let tasks = self.described(&request.cluster, &task_arns).await?;
-                let ours = tasks.into_iter().find(|task| is_same_run(task, &request.task_definition, &request.started_by));
+                let ours = tasks
+                    .into_iter()
+                    .find(|task| is_same_run(task, &request.task_definition, &request.started_by));
                 ours.map(|task| Started::Task(task.task_arn)).ok_or_else(|| {
                     Failure::unknown_effect(format!(
                         "the client token of this attempt belongs to other tasks: `{}`; look at them before anything is run again",
@@ -144,7 +155,12 @@ impl Migrate {
     }
 
     /// Stops a task that took too long. What it did until then is judged afterwards.
-    pub(crate) async fn stop_task(&self, deployment_id: &str, task_arn: &str, step: StepReference) -> Result<Value, Failure> {
+    pub(crate) async fn stop_task(
+        &self,
+        deployment_id: &str,
+        task_arn: &str,
+        step: StepReference,
+    ) -> Result<Value, Failure> {
         let task = self.task(deployment_id, step).await?;
         let work = self.journal.work(deployment_id).await?;
         let reason = format!("esclusa: not over within {} seconds", task.timeout_seconds);
@@ -162,12 +178,14 @@ impl Migrate {
         }
         // Stopping twice is harmless, and a task that is gone has stopped.
         self.runner.stop(&task.cluster, task_arn, &reason).await?;
-        self.journal.settle(&act, &json!({"stopping": true}), Commit::new()).await?;
+        self.journal
+            .settle(&act, &json!({"stopping": true}), Commit::new())
+            .await?;
         Ok(json!({}))
     }
 }
 
-/// What a call of RunTask came to.
+/// What a call of `RunTask` came to.
 enum Started {
     /// There is a task.
     Task(String),
@@ -179,7 +197,11 @@ fn begun(task: &PlannedTask, step: StepReference, arn: Option<&str>, now: Timest
     StepRow {
         kind: StepKind::Task,
         name: task.name.to_string(),
-        record: StepRecord { step, outcome: StepOutcome::Begun, sentence: String::new() },
+        record: StepRecord {
+            step,
+            outcome: StepOutcome::Begun,
+            sentence: String::new(),
+        },
         resource_arn: arn.map(str::to_owned),
         ecs_deployment_id: None,
         service_deployment_arn: None,

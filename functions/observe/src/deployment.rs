@@ -10,7 +10,9 @@ impl Observe {
     pub(crate) async fn read_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let Some(end) = &work.deployment.row.end else {
-            return Err(Failure::transient(format!("the end of deployment `{deployment_id}` is not written yet")));
+            return Err(Failure::transient(format!(
+                "the end of deployment `{deployment_id}` is not written yet"
+            )));
         };
         Ok(json!({"verdict": end.verdict, "effect": end.effect, "reason": end.reason}))
     }

@@ -72,21 +72,32 @@ impl Function for Observe {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
         let journal = Journal::new(config, control, ledger);
-        let (account, region) = (environment.required("ESCLUSA_HOME_ACCOUNT")?, environment.required("AWS_REGION")?);
+        let (account, region) = (
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+        );
         let planner = Planner::new(config, journal.control().clone(), account, region)?;
-        Ok(Self { journal, planner, ecs: EcsReader::new(config) })
+        Ok(Self {
+            journal,
+            planner,
+            ecs: EcsReader::new(config),
+        })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
-            Request::PlanEnvironment { release_id, environment, attempt } => {
-                self.plan_environment(&release_id, &environment, attempt).await
-            }
+            Request::PlanEnvironment {
+                release_id,
+                environment,
+                attempt,
+            } => self.plan_environment(&release_id, &environment, attempt).await,
             Request::PlanDeployment { deployment_id } => self.plan_deployment(&deployment_id).await,
             Request::ReadDeployment { deployment_id } => self.read_deployment(&deployment_id).await,
-            Request::JudgeService { deployment_id, stop_requested, step } => {
-                self.judge_service(&deployment_id, step.into(), stop_requested).await
-            }
+            Request::JudgeService {
+                deployment_id,
+                stop_requested,
+                step,
+            } => self.judge_service(&deployment_id, step.into(), stop_requested).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }
     }

@@ -23,7 +23,12 @@ const STEPS_SECONDS_MAX: u64 = 172_800;
 
 impl Observe {
     /// Plans one attempt at one environment and writes the deployment down. A repeat answers what was written.
-    pub(crate) async fn plan_environment(&self, release_id: &str, environment: &str, attempt: u8) -> Result<Value, Failure> {
+    pub(crate) async fn plan_environment(
+        &self,
+        release_id: &str,
+        environment: &str,
+        attempt: u8,
+    ) -> Result<Value, Failure> {
         let deployment_id = deployment_id(release_id, environment, attempt)?;
         let key = Key::deployment(deployment_id.as_str());
         let release = self.journal.release(release_id).await?;
@@ -49,10 +54,13 @@ impl Observe {
         };
         let subject = Subject::deployment(&release.row, &row);
         let draft = subject.draft(RecordKind::Planned, ACTOR, &outline(&plan))?;
-        let commit =
-            Commit::new().change(Change::put(key.clone(), &row, Expected::Absent)?).record(&subject.chain, draft);
+        let commit = Commit::new()
+            .change(Change::put(key.clone(), &row, Expected::Absent)?)
+            .record(&subject.chain, draft);
         match self.journal.commit(commit).await? {
-            Committed::Lost(_) => Ok(planned(&self.journal.control().require::<DeploymentRow>(&key).await?.row)),
+            Committed::Lost(_) => Ok(planned(
+                &self.journal.control().require::<DeploymentRow>(&key).await?.row,
+            )),
             written => written.or_failure().map(|_| planned(&row)),
         }
     }
@@ -65,7 +73,9 @@ impl Observe {
         let plan = match kept {
             Some(_) => self.journal.plan(deployment_id).await?,
             None => {
-                let plan = self.planned(&work.release.row, &work.deployment.row.environment).await?;
+                let plan = self
+                    .planned(&work.release.row, &work.deployment.row.environment)
+                    .await?;
                 if plan.plan_hash != work.deployment.row.plan_hash {
                     return Err(Failure::plan_changed(format!(
                         "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",
@@ -81,19 +91,30 @@ impl Observe {
                         text.len()
                     )));
                 }
-                let row = PlanRow { plan_hash: plan.plan_hash.clone(), plan: text };
+                let row = PlanRow {
+                    plan_hash: plan.plan_hash.clone(),
+                    plan: text,
+                };
                 let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?);
                 self.journal.commit(commit).await?.or_failure()?;
                 plan
             }
         };
-        let (steps, revisions) = if plan.unchanged { (json!([]), 0) } else { (listed(&plan.steps), plan.revisions.len()) };
+        let (steps, revisions) = if plan.unchanged {
+            (json!([]), 0)
+        } else {
+            (listed(&plan.steps), plan.revisions.len())
+        };
         Ok(json!({"unchanged": plan.unchanged, "revisions": revisions, "steps": steps}))
     }
 
     async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {
         let request = PlanRequest::of(release, environment)?;
-        let plan = self.planner.plan(&request).await?.map_err(|refusals| Failure::refused(refusals.to_string()))?;
+        let plan = self
+            .planner
+            .plan(&request)
+            .await?
+            .map_err(|refusals| Failure::refused(refusals.to_string()))?;
         let seconds: u64 = plan
             .steps
             .iter()
@@ -114,9 +135,17 @@ impl Observe {
         let (application, environment) = (plan.application.as_str(), plan.environment.as_str());
         let home = self.planner.home();
         let databases = plan.databases().into_iter().map(|database| {
-            database_lock(home.account.as_str(), home.region.as_str(), application, environment, database.as_str())
+            database_lock(
+                home.account.as_str(),
+                home.region.as_str(),
+                application,
+                environment,
+                database.as_str(),
+            )
         });
-        std::iter::once(environment_lock(application, environment)).chain(databases).collect()
+        std::iter::once(environment_lock(application, environment))
+            .chain(databases)
+            .collect()
     }
 }
 

@@ -16,7 +16,12 @@ use crate::{ACTOR, Observe};
 
 impl Observe {
     /// One look at a rollout. An end is written down once; a repeat answers the same.
-    pub(crate) async fn judge_service(&self, deployment_id: &str, step: StepReference, stop_requested: bool) -> Result<Value, Failure> {
+    pub(crate) async fn judge_service(
+        &self,
+        deployment_id: &str,
+        step: StepReference,
+        stop_requested: bool,
+    ) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
         if rollout.step.row.judged_at.is_some() {
@@ -27,14 +32,22 @@ impl Observe {
         let judgement = judge(&rollout.expected, &rollout.observed);
         let is_late = now > deadline(rollout.step.row.begun_at, timeout_seconds, stop_requested);
         let (outcome, sentence) = match &judgement {
-            Judgement::StillRolling { missing, .. } if is_late => {
-                (StepOutcome::Failed, format!("the rollout did not end within {timeout_seconds} seconds: {}", missing.join("; ")))
-            }
+            Judgement::StillRolling { missing, .. } if is_late => (
+                StepOutcome::Failed,
+                format!(
+                    "the rollout did not end within {timeout_seconds} seconds: {}",
+                    missing.join("; ")
+                ),
+            ),
             judgement => (judgement.step_outcome(), sentence(judgement)),
         };
         let is_over = outcome != StepOutcome::Begun;
         let row = StepRow {
-            record: StepRecord { step, outcome, sentence: sentence.clone() },
+            record: StepRecord {
+                step,
+                outcome,
+                sentence: sentence.clone(),
+            },
             service_deployment_arn: service_deployment(&rollout),
             proof: match &judgement {
                 Judgement::Succeeded(proof) => Some(proof.clone()),
@@ -43,7 +56,11 @@ impl Observe {
             judged_at: is_over.then_some(now),
             ..rollout.step.row.clone()
         };
-        let kind = if is_over { RecordKind::Judged } else { RecordKind::ServiceProgress };
+        let kind = if is_over {
+            RecordKind::Judged
+        } else {
+            RecordKind::ServiceProgress
+        };
         let draft = work.subject.draft(
             kind,
             ACTOR,
@@ -57,7 +74,11 @@ impl Observe {
             }),
         )?;
         let commit = Commit::new()
-            .change(Change::put(step_key(deployment_id, step), &row, Expected::Revision(rollout.step.revision))?)
+            .change(Change::put(
+                step_key(deployment_id, step),
+                &row,
+                Expected::Revision(rollout.step.revision),
+            )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(answer(outcome))
@@ -73,20 +94,30 @@ fn answer(outcome: StepOutcome) -> Value {
 }
 
 fn service_deployment(rollout: &Rollout) -> Option<String> {
-    let found = rollout.observed.service_deployment.as_ref().map(|deployment| deployment.arn.clone());
+    let found = rollout
+        .observed
+        .service_deployment
+        .as_ref()
+        .map(|deployment| deployment.arn.clone());
     found.or_else(|| rollout.step.row.service_deployment_arn.clone())
 }
 
 /// A rollout has its time; one that was stopped has as much again to go back.
 fn deadline(begun_at: Timestamp, timeout_seconds: u32, stop_requested: bool) -> Timestamp {
     let factor = if stop_requested { 2 } else { 1 };
-    begun_at.saturating_add(SignedDuration::from_secs(i64::from(timeout_seconds) * factor)).unwrap_or(Timestamp::MAX)
+    begun_at
+        .saturating_add(SignedDuration::from_secs(i64::from(timeout_seconds) * factor))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn sentence(judgement: &Judgement) -> String {
     match judgement {
         Judgement::Succeeded(proof) => {
-            format!("`{}` is in force and proven by {} running tasks", proof.task_definition_arn, proof.task_arns.len())
+            format!(
+                "`{}` is in force and proven by {} running tasks",
+                proof.task_definition_arn,
+                proof.task_arns.len()
+            )
         }
         Judgement::StillRolling { missing, .. } => missing.join("; "),
         Judgement::RolledBack { reason } => format!("ECS rolled it back: {reason}"),

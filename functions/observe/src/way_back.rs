@@ -46,29 +46,49 @@ impl Observe {
         let text = serde_json::to_string(&steps)
             .map_err(|error| Failure::defect(format!("the way back cannot be written down: {error}")))?;
         let names: Vec<&str> = steps.iter().map(|step| step.name().as_str()).collect();
-        let draft = work.subject.draft(RecordKind::WayBackPlanned, ACTOR, &json!({"services": names}))?;
+        let draft = work
+            .subject
+            .draft(RecordKind::WayBackPlanned, ACTOR, &json!({"services": names}))?;
         let commit = Commit::new()
-            .change(Change::put(Key::way_back(deployment_id), &WayBackRow { steps: text }, Expected::Absent)?)
+            .change(Change::put(
+                Key::way_back(deployment_id),
+                &WayBackRow { steps: text },
+                Expected::Absent,
+            )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(json!({"steps": listed(&steps)}))
     }
 
     async fn history(&self, index: usize, planned: &PlannedStep, rows: &[Stored<StepRow>]) -> Result<History, Failure> {
-        let mine = || rows.iter().map(|stored| &stored.row).filter(|row| row.record.step.mode == Mode::Forward && row.record.step.index == index);
+        let mine = || {
+            rows.iter()
+                .map(|stored| &stored.row)
+                .filter(|row| row.record.step.mode == Mode::Forward && row.record.step.index == index)
+        };
         let records = mine().map(|row| row.record.clone()).collect();
         let previous = mine().find_map(|row| row.previous_task_definition_arn.clone());
         let digests = match (planned, &previous) {
             (PlannedStep::Service(service), Some(previous)) => {
                 let name = service_name(self.planner.home(), &service.cluster, &service.service);
-                let verified: Vec<(String, Stored<VerifiedRow>)> =
-                    self.journal.control().latest(&Key::service_rows(&name), Key::VERIFIED_PREFIX, VERIFIED).await?;
+                let verified: Vec<(String, Stored<VerifiedRow>)> = self
+                    .journal
+                    .control()
+                    .latest(&Key::service_rows(&name), Key::VERIFIED_PREFIX, VERIFIED)
+                    .await?;
                 let known = verified.into_iter().map(|(_, stored)| stored.row.revision);
-                known.into_iter().find(|revision| revision.task_definition_arn == *previous).map(|revision| revision.digests)
+                known
+                    .into_iter()
+                    .find(|revision| revision.task_definition_arn == *previous)
+                    .map(|revision| revision.digests)
             }
             _ => None,
         };
-        Ok(History { records, previous, digests: digests.unwrap_or_default() })
+        Ok(History {
+            records,
+            previous,
+            digests: digests.unwrap_or_default(),
+        })
     }
 }
 

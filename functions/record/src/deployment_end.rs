@@ -15,7 +15,8 @@ use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
-    Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind, after, conclude,
+    Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
+    after, conclude,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -34,11 +35,22 @@ impl Record {
         if let Some(end) = &work.deployment.row.end {
             return Ok(answer(end));
         }
-        let plan = match self.journal.control().get::<esclusa_adapters::control::rows::PlanRow>(&Key::plan(deployment_id)).await? {
+        let plan = match self
+            .journal
+            .control()
+            .get::<esclusa_adapters::control::rows::PlanRow>(&Key::plan(deployment_id))
+            .await?
+        {
             Some(_) => Some(self.journal.plan(deployment_id).await?),
             None => None,
         };
-        let steps: Vec<StepRow> = self.journal.steps(deployment_id).await?.into_iter().map(|stored| stored.row).collect();
+        let steps: Vec<StepRow> = self
+            .journal
+            .steps(deployment_id)
+            .await?
+            .into_iter()
+            .map(|stored| stored.row)
+            .collect();
         let facts = self.facts(deployment_id, plan.as_ref(), &steps, failures).await?;
         let end = conclude(&facts);
         let now = self.journal.clock().now()?;
@@ -53,7 +65,9 @@ impl Record {
                 LocksAfter::Quarantine => quarantine(read, execution_arn, *fence, &end.reasons.join("; "), now),
             };
             match written {
-                Ok(Some(write)) => commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?),
+                Ok(Some(write)) => {
+                    commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?)
+                }
                 Ok(None) => {}
                 // Somebody took the lock over: it is theirs now.
                 Err(LockRefusal::FenceLost { .. }) => {
@@ -62,12 +76,18 @@ impl Record {
                 }
                 Err(refusal) => return Err(refusal.into()),
             }
-            quarantined.insert(name.clone(), match after(&end) {
-                LocksAfter::Free => "free",
-                LocksAfter::Quarantine => "quarantined",
-            });
+            quarantined.insert(
+                name.clone(),
+                match after(&end) {
+                    LocksAfter::Free => "free",
+                    LocksAfter::Quarantine => "quarantined",
+                },
+            );
         }
-        if let Some(plan) = plan.as_ref().filter(|plan| end.verdict.is_in_force() && !plan.unchanged) {
+        if let Some(plan) = plan
+            .as_ref()
+            .filter(|plan| end.verdict.is_in_force() && !plan.unchanged)
+        {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
         }
         let ended = DeploymentRow {
@@ -83,11 +103,19 @@ impl Record {
             &json!({"execution": execution_arn, "end": end, "locks": quarantined}),
         )?;
         let commit = commit
-            .change(Change::put(Key::deployment(deployment_id), &ended, Expected::Revision(work.deployment.revision))?)
+            .change(Change::put(
+                Key::deployment(deployment_id),
+                &ended,
+                Expected::Revision(work.deployment.revision),
+            )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         if end.effect.is_dirty() {
-            tracing::error!(deployment_id, reasons = end.reasons.join("; "), "a deployment ended dirty: a person must look");
+            tracing::error!(
+                deployment_id,
+                reasons = end.reasons.join("; "),
+                "a deployment ended dirty: a person must look"
+            );
         }
         Ok(answer(&end))
     }
@@ -102,27 +130,41 @@ impl Record {
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let intents: Vec<IntentRow> = self.journal.intents(deployment_id).await?;
         Ok(DeploymentFacts {
-            plan: plan.map(|plan| PlanOutline { unchanged: plan.unchanged, steps: plan.steps.iter().map(outline).collect() }),
+            plan: plan.map(|plan| PlanOutline {
+                unchanged: plan.unchanged,
+                steps: plan.steps.iter().map(outline).collect(),
+            }),
             way_back: way_back.iter().map(outline).collect(),
             records: steps.iter().map(|row| row.record.clone()).collect(),
             cause: cause(failures),
             open_intents: intents
                 .into_iter()
                 .filter(|row| row.intent.status == IntentStatus::Open)
-                .map(|row| OpenIntent { step: row.intent.step, action: row.intent.action, target: row.intent.target })
+                .map(|row| OpenIntent {
+                    step: row.intent.step,
+                    action: row.intent.action,
+                    target: row.intent.target,
+                })
                 .collect(),
         })
     }
 
     /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the environment runs.
-    async fn proven(&self, work: &Work, plan: &Plan, steps: &[StepRow], now: Timestamp) -> Result<Vec<Change>, Failure> {
+    async fn proven(
+        &self,
+        work: &Work,
+        plan: &Plan,
+        steps: &[StepRow],
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Failure> {
         let defect = |error: &dyn std::fmt::Display| Failure::defect(error.to_string());
         let home = Home {
             account: self.account.parse().map_err(|error| defect(&error))?,
             region: self.region.parse().map_err(|error| defect(&error))?,
         };
         let release = &work.release.row;
-        let release_id: esclusa_core::identity::ReleaseId = release.release_id.parse().map_err(|error| defect(&error))?;
+        let release_id: esclusa_core::identity::ReleaseId =
+            release.release_id.parse().map_err(|error| defect(&error))?;
         let at = format!("{now:.3}");
         let mut changes = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
@@ -150,8 +192,15 @@ impl Record {
         let key = Key::environment(application, environment);
         let stored: Option<Stored<EnvironmentRow>> = self.journal.control().get(&key).await?;
         // An image that this release did not bring stays what it was.
-        let mut digests = stored.as_ref().map(|stored| stored.row.digests.clone()).unwrap_or_default();
-        digests.extend(plan.images.iter().map(|(image, digest)| (image.to_string(), digest.to_string())));
+        let mut digests = stored
+            .as_ref()
+            .map(|stored| stored.row.digests.clone())
+            .unwrap_or_default();
+        digests.extend(
+            plan.images
+                .iter()
+                .map(|(image, digest)| (image.to_string(), digest.to_string())),
+        );
         let row = EnvironmentRow {
             release_id: release.release_id.clone(),
             deployment_id: work.deployment.row.deployment_id.clone(),
@@ -160,7 +209,11 @@ impl Record {
             since: now,
         };
         changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
-        changes.push(Change::put(Key::environment_history(application, environment, &at), &row, Expected::Absent)?);
+        changes.push(Change::put(
+            Key::environment_history(application, environment, &at),
+            &row,
+            Expected::Absent,
+        )?);
         Ok(changes)
     }
 }
@@ -171,8 +224,15 @@ fn answer(end: &End) -> Value {
 
 /// The first failure is the cause; what failed on the way back shows in its step records.
 fn cause(failures: &[StateFailure]) -> Option<Cause> {
-    let first = failures.iter().find(|failure| failure.mode != Some(Mode::WayBack)).or_else(|| failures.first())?;
-    Some(Cause::Failure { kind: first.error_kind(), at: first.state.clone(), message: first.words() })
+    let first = failures
+        .iter()
+        .find(|failure| failure.mode != Some(Mode::WayBack))
+        .or_else(|| failures.first())?;
+    Some(Cause::Failure {
+        kind: first.error_kind(),
+        at: first.state.clone(),
+        message: first.words(),
+    })
 }
 
 fn outline(step: &PlannedStep) -> StepOutline {
@@ -183,8 +243,11 @@ fn outline(step: &PlannedStep) -> StepOutline {
             is_migration: task.database.is_some(),
             idempotent: task.idempotent,
         },
-        PlannedStep::Service(service) => {
-            StepOutline { kind: StepKind::Service, name: service.name.to_string(), is_migration: false, idempotent: true }
-        }
+        PlannedStep::Service(service) => StepOutline {
+            kind: StepKind::Service,
+            name: service.name.to_string(),
+            is_migration: false,
+            idempotent: true,
+        },
     }
 }

@@ -25,12 +25,31 @@ pub struct Record {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
-    OpenRelease { release_id: String, execution_arn: String },
-    CloseRelease { release_id: String, execution_arn: String, failure: Option<StateFailure> },
-    AcquireLocks { deployment_id: String, execution_arn: String },
-    EndDeployment { deployment_id: String, execution_arn: String, failures: Vec<StateFailure> },
+    OpenRelease {
+        release_id: String,
+        execution_arn: String,
+    },
+    CloseRelease {
+        release_id: String,
+        execution_arn: String,
+        failure: Option<StateFailure>,
+    },
+    AcquireLocks {
+        deployment_id: String,
+        execution_arn: String,
+    },
+    EndDeployment {
+        deployment_id: String,
+        execution_arn: String,
+        failures: Vec<StateFailure>,
+    },
 }
 
 /// A failure as a state machine caught it.
@@ -53,7 +72,10 @@ impl StateFailure {
     /// The message without Lambda's wrapping.
     fn words(&self) -> String {
         let wrapped = serde_json::from_str::<Value>(&self.message).ok();
-        let message = wrapped.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
+        let message = wrapped
+            .as_ref()
+            .and_then(|cause| cause.get("errorMessage"))
+            .and_then(Value::as_str);
         match message.unwrap_or(&self.message) {
             "" => format!("state `{}` failed with `{}`", self.state, self.kind),
             words => words.to_owned(),
@@ -82,14 +104,24 @@ impl Function for Record {
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
-            Request::OpenRelease { release_id, execution_arn } => self.open_release(&release_id, &execution_arn).await,
-            Request::CloseRelease { release_id, execution_arn, failure } => {
-                self.close_release(&release_id, &execution_arn, failure.as_ref()).await
-            }
-            Request::AcquireLocks { deployment_id, execution_arn } => self.acquire_locks(&deployment_id, &execution_arn).await,
-            Request::EndDeployment { deployment_id, execution_arn, failures } => {
-                self.end_deployment(&deployment_id, &execution_arn, &failures).await
-            }
+            Request::OpenRelease {
+                release_id,
+                execution_arn,
+            } => self.open_release(&release_id, &execution_arn).await,
+            Request::CloseRelease {
+                release_id,
+                execution_arn,
+                failure,
+            } => self.close_release(&release_id, &execution_arn, failure.as_ref()).await,
+            Request::AcquireLocks {
+                deployment_id,
+                execution_arn,
+            } => self.acquire_locks(&deployment_id, &execution_arn).await,
+            Request::EndDeployment {
+                deployment_id,
+                execution_arn,
+                failures,
+            } => self.end_deployment(&deployment_id, &execution_arn, &failures).await,
         }
     }
 }

@@ -20,7 +20,10 @@ impl Record {
         if deployment.progress == Progress::Ended {
             return Err(Failure::refused(format!("deployment `{deployment_id}` has ended")));
         }
-        let claimant = Claimant { owner: execution_arn.to_owned(), deployment_id: deployment_id.to_owned() };
+        let claimant = Claimant {
+            owner: execution_arn.to_owned(),
+            deployment_id: deployment_id.to_owned(),
+        };
         let at = self.journal.clock().now()?;
         let mut fences = BTreeMap::new();
         let mut commit = Commit::new();
@@ -52,7 +55,11 @@ impl Record {
                 &json!({"execution": execution_arn, "locks": fences}),
             )?;
             let commit = commit
-                .change(Change::put(Key::deployment(deployment_id), &holding, Expected::Revision(work.deployment.revision))?)
+                .change(Change::put(
+                    Key::deployment(deployment_id),
+                    &holding,
+                    Expected::Revision(work.deployment.revision),
+                )?)
                 .record(&work.subject.chain, draft);
             self.journal.commit(commit).await?.or_failure()?;
         }

@@ -17,14 +17,21 @@ impl Record {
     pub(crate) async fn open_release(&self, release_id: &str, execution_arn: &str) -> Result<Value, Failure> {
         let release = self.journal.release(release_id).await?;
         if release.row.progress == Progress::Claimed {
-            let started = ReleaseRow { progress: Progress::Started, ..release.row.clone() };
+            let started = ReleaseRow {
+                progress: Progress::Started,
+                ..release.row.clone()
+            };
             let draft = Subject::release(&release.row).draft(
                 RecordKind::ReleaseStarted,
                 ACTOR,
                 &json!({"execution": execution_arn, "environments": release.row.environments}),
             )?;
             let mut commit = Commit::new()
-                .change(Change::put(Key::release(release_id), &started, Expected::Revision(release.revision))?)
+                .change(Change::put(
+                    Key::release(release_id),
+                    &started,
+                    Expected::Revision(release.revision),
+                )?)
                 .record(&Chain::release(release_id), draft);
             let pointer = Key::open_release(release_id);
             if let Some(stored) = self.journal.control().get::<ReleasePointerRow>(&pointer).await? {
@@ -60,10 +67,15 @@ impl Record {
     ) -> Result<End, Failure> {
         let mut environments = Vec::new();
         for environment in &release.row.environments {
-            let deployment = self.journal.last_deployment(&release.row.release_id, environment).await?;
+            let deployment = self
+                .journal
+                .last_deployment(&release.row.release_id, environment)
+                .await?;
             environments.push(EnvironmentEnd {
                 environment: environment.clone(),
-                started: deployment.as_ref().is_some_and(|deployment| deployment.row.progress != Progress::Claimed),
+                started: deployment
+                    .as_ref()
+                    .is_some_and(|deployment| deployment.row.progress != Progress::Claimed),
                 end: deployment.and_then(|deployment| deployment.row.end),
             });
         }
@@ -84,7 +96,11 @@ impl Record {
             &json!({"execution": execution_arn, "end": end}),
         )?;
         let commit = Commit::new()
-            .change(Change::put(Key::release(&release.row.release_id), &ended, Expected::Revision(release.revision))?)
+            .change(Change::put(
+                Key::release(&release.row.release_id),
+                &ended,
+                Expected::Revision(release.revision),
+            )?)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(end)
@@ -105,7 +121,11 @@ impl Record {
             ..Draft::new(RecordKind::ReleaseEnded, ACTOR, body)
         };
         let commit = Commit::new()
-            .change(Change::put(key.clone(), &AnchorRow { head: head.clone() }, Expected::Absent)?)
+            .change(Change::put(
+                key.clone(),
+                &AnchorRow { head: head.clone() },
+                Expected::Absent,
+            )?)
             .record(&Chain::application(&release.application), draft);
         match self.journal.commit(commit).await? {
             Committed::Lost(_) => Ok(self.journal.control().require::<AnchorRow>(&key).await?.row.head),

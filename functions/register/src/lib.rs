@@ -28,7 +28,12 @@ pub struct Register {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
     RegisterRevision { deployment_id: String, index: usize },
 }
@@ -56,7 +61,9 @@ impl Register {
     async fn register_revision(&self, deployment_id: &str, index: usize) -> Result<Value, Failure> {
         let plan = self.journal.plan(deployment_id).await?;
         let revision = plan.revisions.get(index).ok_or_else(|| {
-            Failure::invalid_input(format!("the plan of deployment `{deployment_id}` has no revision {index}"))
+            Failure::invalid_input(format!(
+                "the plan of deployment `{deployment_id}` has no revision {index}"
+            ))
         })?;
         let key = Key::revision(deployment_id, revision.key.as_str());
         if let Some(known) = self.journal.control().get::<RevisionRow>(&key).await? {
@@ -101,10 +108,16 @@ impl Register {
             Some(_) => Commit::new(),
             None => Commit::new().change(row(&key, revision, &arn, true)?),
         };
-        let outcome = self.journal.settle(&act, &json!({"taskDefinitionArn": arn}), commit).await?;
+        let outcome = self
+            .journal
+            .settle(&act, &json!({"taskDefinitionArn": arn}), commit)
+            .await?;
         // Two runs at once may both have registered; the one that is written down is the one that is used.
         let stored: Option<Stored<RevisionRow>> = self.journal.control().get(&key).await?;
-        stored.map_or_else(|| settled_arn(&outcome).map(|arn| answer(&arn)), |stored| Ok(answer(&stored.row.task_definition_arn)))
+        stored.map_or_else(
+            || settled_arn(&outcome).map(|arn| answer(&arn)),
+            |stored| Ok(answer(&stored.row.task_definition_arn)),
+        )
     }
 
     async fn registered(&self, revision: &PlannedRevision) -> Result<String, Failure> {
@@ -114,7 +127,9 @@ impl Register {
     async fn left_behind(&self, revision: &PlannedRevision) -> Result<Option<String>, Failure> {
         for arn in self.ecs.list_task_definitions(&revision.family, NEWEST).await? {
             if let Some(found) = self.ecs.describe_task_definition(&arn).await?
-                && [TAG_RELEASE, TAG_CONTENT_SHA256].iter().all(|tag| found.tags.get(*tag) == revision.tags.get(*tag))
+                && [TAG_RELEASE, TAG_CONTENT_SHA256]
+                    .iter()
+                    .all(|tag| found.tags.get(*tag) == revision.tags.get(*tag))
             {
                 return Ok(Some(found.arn));
             }
@@ -124,12 +139,19 @@ impl Register {
 }
 
 fn row(key: &Key, revision: &PlannedRevision, arn: &str, registered: bool) -> Result<Change, Failure> {
-    let row = RevisionRow { name: revision.key.to_string(), task_definition_arn: arn.to_owned(), registered };
+    let row = RevisionRow {
+        name: revision.key.to_string(),
+        task_definition_arn: arn.to_owned(),
+        registered,
+    };
     Change::put(key.clone(), &row, Expected::Absent)
 }
 
 fn settled_arn(outcome: &Value) -> Result<String, Failure> {
-    let arn = outcome.get("taskDefinitionArn").and_then(Value::as_str).map(str::to_owned);
+    let arn = outcome
+        .get("taskDefinitionArn")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     arn.ok_or_else(|| Failure::defect("the outcome of a registration names no task definition"))
 }
 

@@ -31,7 +31,10 @@ pub(crate) struct InboxRow {
 impl Resume {
     pub(crate) async fn task_changed(&self, envelope: &Envelope<Task>, detail: &Value) -> Result<Value, Failure> {
         let task = &envelope.detail;
-        let name = task.version.map_or_else(|| sha256_hex(envelope.id.as_bytes()), |version| format!("{version:012}"));
+        let name = task.version.map_or_else(
+            || sha256_hex(envelope.id.as_bytes()),
+            |version| format!("{version:012}"),
+        );
         let is_over = TaskFacts::from_json(detail)?.is_stopped();
         let event = self.event(envelope.time, task.version, is_over, &redact(detail))?;
         self.receive(&task.task_arn, &name, event).await
@@ -58,20 +61,40 @@ impl Resume {
         // Input and output stay where they are: the inbox needs the status only.
         let detail = json!({"status": change.status, "executionArn": change.execution_arn});
         let event = self.event(envelope.time, None, change.status.is_closed(), &detail)?;
-        self.receive(&change.execution_arn, &sha256_hex(envelope.id.as_bytes()), event).await
+        self.receive(&change.execution_arn, &sha256_hex(envelope.id.as_bytes()), event)
+            .await
     }
 
-    fn event(&self, at: Option<Timestamp>, version: Option<u64>, is_over: bool, detail: &Value) -> Result<InboxEvent, Failure> {
+    fn event(
+        &self,
+        at: Option<Timestamp>,
+        version: Option<u64>,
+        is_over: bool,
+        detail: &Value,
+    ) -> Result<InboxEvent, Failure> {
         let received_at = self.clock.now()?;
-        Ok(InboxEvent { version, is_over, detail: detail.to_string(), event_time: at.unwrap_or(received_at), received_at })
+        Ok(InboxEvent {
+            version,
+            is_over,
+            detail: detail.to_string(),
+            event_time: at.unwrap_or(received_at),
+            received_at,
+        })
     }
 
     async fn receive(&self, resource: &str, name: &str, event: InboxEvent) -> Result<Value, Failure> {
         let key = Key::event(resource, name);
         let stored: Option<Stored<InboxRow>> = self.control().get(&key).await?;
-        let expires_at = event.received_at.saturating_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
+        let expires_at = event
+            .received_at
+            .saturating_add(KEPT)
+            .unwrap_or(Timestamp::MAX)
+            .as_second();
         if let Some(write) = on_event(stored.as_ref().map(|stored| &stored.row.event), event) {
-            let row = InboxRow { event: write.row, expires_at };
+            let row = InboxRow {
+                event: write.row,
+                expires_at,
+            };
             let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?);
             // Lost means that the same event arrived twice at once: it is stored, and the look follows all the same.
             let _outcome = self.journal.commit(commit).await?;

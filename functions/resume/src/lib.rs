@@ -119,7 +119,10 @@ impl WaitRequest {
         WaitRow {
             waiter: Waiter {
                 token: self.token,
-                attempt: Attempt { entered_at: self.entered_time, retry_count: self.retry_count },
+                attempt: Attempt {
+                    entered_at: self.entered_time,
+                    retry_count: self.retry_count,
+                },
                 status: esclusa_core::protocol::rendezvous::WaitStatus::Open,
                 kind,
                 deployment_id,
@@ -139,7 +142,10 @@ impl Resume {
     }
 
     async fn waits_of(&self, resource: &str) -> Result<Vec<Stored<WaitRow>>, Failure> {
-        let rows = self.control().list(&Key::resource_rows(resource), Key::WAIT_PREFIX).await?;
+        let rows = self
+            .control()
+            .list(&Key::resource_rows(resource), Key::WAIT_PREFIX)
+            .await?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 }
@@ -164,14 +170,31 @@ impl Function for Resume {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
             Event::Request(request) => match parse_request(request.payload)? {
-                Request::AwaitTask { deployment_id, resource_arn, step, wait } => {
-                    self.store_and_look(wait.row(WaitKind::Task, deployment_id, resource_arn, Some(step))).await
+                Request::AwaitTask {
+                    deployment_id,
+                    resource_arn,
+                    step,
+                    wait,
+                } => {
+                    self.store_and_look(wait.row(WaitKind::Task, deployment_id, resource_arn, Some(step)))
+                        .await
                 }
-                Request::AwaitService { deployment_id, resource_arn, step, wait } => {
-                    self.store_and_look(wait.row(WaitKind::Service, deployment_id, resource_arn, Some(step))).await
+                Request::AwaitService {
+                    deployment_id,
+                    resource_arn,
+                    step,
+                    wait,
+                } => {
+                    self.store_and_look(wait.row(WaitKind::Service, deployment_id, resource_arn, Some(step)))
+                        .await
                 }
-                Request::AwaitExecution { deployment_id, resource_arn, wait } => {
-                    self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None)).await
+                Request::AwaitExecution {
+                    deployment_id,
+                    resource_arn,
+                    wait,
+                } => {
+                    self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None))
+                        .await
                 }
                 Request::Sweep {} => self.sweep().await,
             },

@@ -1,13 +1,14 @@
 //! Storing a wait, looking at the truth, completing.
 
-use esclusa_adapters::control::{Change, Expected, Stored};
+use esclusa_adapters::TaskToken;
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::step_functions::CompletionOutcome;
 use esclusa_core::error::{ErrorKind, Failure};
-use esclusa_core::protocol::rendezvous::{
-    Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, Waiter, complete, look, store_wait,
-};
 use esclusa_core::protocol::Attempt;
+use esclusa_core::protocol::rendezvous::{
+    Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -57,7 +58,11 @@ impl Resume {
                     let pointed: Option<Stored<OpenWaitRow>> = self.control().get(&row.pointer_key()).await?;
                     let commit = Commit::new()
                         .change(Change::put(row.key(), &row, Expected::unchanged(stored.as_ref()))?)
-                        .change(Change::put(row.pointer_key(), &pointer, Expected::unchanged(pointed.as_ref()))?);
+                        .change(Change::put(
+                            row.pointer_key(),
+                            &pointer,
+                            Expected::unchanged(pointed.as_ref()),
+                        )?);
                     match self.journal.commit(commit).await? {
                         Committed::Lost(_) => {}
                         written => {
@@ -68,7 +73,10 @@ impl Resume {
                 }
             }
         }
-        Err(Failure::conflict(format!("the wait of state `{}` is being written by others", row.state)))
+        Err(Failure::conflict(format!(
+            "the wait of state `{}` is being written by others",
+            row.state
+        )))
     }
 
     /// One look at one wait: reads the truth, and wakes the state when it is over.
@@ -82,13 +90,12 @@ impl Resume {
                 Ok(json!({"waiting": false}))
             }
             Look::StillRunning => {
-                let now = self.clock.now()?;
-                let over = waiter.and_then(|waiter| waiter.deadline.checked_add(GRACE).ok()).is_some_and(|limit| now > limit);
-                match stored {
-                    Some(stored) if over => self.close(&stored, Completion::Close(given_up(&stored.row.waiter))).await?,
-                    _ => {}
+                let given_up = give_up(waiter, GRACE, self.clock.now()?);
+                let waiting = given_up.is_none();
+                if let (Some(stored), Some(write)) = (&stored, given_up) {
+                    self.close(stored, Completion::Close(write)).await?;
                 }
-                Ok(json!({"waiting": !over, "visible": truth != Truth::NotVisible}))
+                Ok(json!({"waiting": waiting, "visible": truth != Truth::NotVisible}))
             }
             Look::Complete { token, attempt } => {
                 let output = json!({"resourceArn": row.resource, "source": source.as_str()});
@@ -101,7 +108,9 @@ impl Resume {
                 };
                 self.completed(row, attempt, answer).await?;
                 match answer {
-                    SendAnswer::NoAnswer => Err(Failure::transient("step functions did not say whether it took the token")),
+                    SendAnswer::NoAnswer => Err(Failure::transient(
+                        "step functions did not say whether it took the token",
+                    )),
                     SendAnswer::UnknownToken => Err(Failure::defect(format!(
                         "step functions does not know the token of state `{}` of `{}`: look at the execution",
                         row.state, row.execution_arn
@@ -114,20 +123,30 @@ impl Resume {
 
     async fn completed(&self, row: &WaitRow, sent: Attempt, answer: SendAnswer) -> Result<(), Failure> {
         for _ in 0..TRIES {
-            let Some(stored) = self.control().get::<WaitRow>(&row.key()).await? else { return Ok(()) };
+            let Some(stored) = self.control().get::<WaitRow>(&row.key()).await? else {
+                return Ok(());
+            };
             let completion = complete(Some(&stored.row.waiter), sent, answer);
             if self.close(&stored, completion).await.is_ok() {
                 return Ok(());
             }
         }
         // The state goes on already; the next sweep closes the row.
-        tracing::info!(state = row.state, "the row of a completed wait is being written by others");
+        tracing::info!(
+            state = row.state,
+            "the row of a completed wait is being written by others"
+        );
         Ok(())
     }
 
-    async fn close(&self, stored: &Stored<WaitRow>, completion: Completion<esclusa_adapters::TaskToken>) -> Result<(), Failure> {
-        let Completion::Close(write) = completion else { return Ok(()) };
-        let row = WaitRow { waiter: write.row, ..stored.row.clone() };
+    async fn close(&self, stored: &Stored<WaitRow>, completion: Completion<TaskToken>) -> Result<(), Failure> {
+        let Completion::Close(write) = completion else {
+            return Ok(());
+        };
+        let row = WaitRow {
+            waiter: write.row,
+            ..stored.row.clone()
+        };
         let mut commit = Commit::new().change(Change::put(row.key(), &row, Expected::Revision(stored.revision))?);
         if let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? {
             commit = commit.change(Change::delete(row.pointer_key(), pointer.revision));
@@ -137,7 +156,9 @@ impl Resume {
 
     async fn forget_pointer(&self, row: &WaitRow) -> Result<(), Failure> {
         // Read in this order, a pointer that is there belongs to a wait that was stored no later: one that is open keeps it.
-        let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? else { return Ok(()) };
+        let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? else {
+            return Ok(());
+        };
         let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
         if stored.is_some_and(|stored| stored.row.waiter.status == WaitStatus::Open) {
             return Ok(());
@@ -150,13 +171,18 @@ impl Resume {
 
     /// Repeats the look for every open wait. One that fails does not keep the others from theirs.
     pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
-        let pointers: Vec<(String, Stored<OpenWaitRow>)> =
-            self.control().list(esclusa_adapters::control::Key::OPEN_WAITS, "").await?;
+        let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().list(Key::OPEN_WAITS, "").await?;
         let (mut open, mut woken, mut failed) = (0_u32, 0_u32, None);
         for (_, pointer) in pointers {
-            let OpenWaitRow { resource, execution_arn, state } = &pointer.row;
-            let key = esclusa_adapters::control::Key::waiter(resource, execution_arn, state);
-            let Some(wait) = self.control().get::<WaitRow>(&key).await? else { continue };
+            let OpenWaitRow {
+                resource,
+                execution_arn,
+                state,
+            } = &pointer.row;
+            let key = Key::waiter(resource, execution_arn, state);
+            let Some(wait) = self.control().get::<WaitRow>(&key).await? else {
+                continue;
+            };
             match self.look_at(&wait.row, Source::Sweep).await {
                 Ok(answer) if answer.get("waiting") == Some(&json!(true)) => open += 1,
                 Ok(_) => woken += 1,
@@ -171,9 +197,4 @@ impl Resume {
             None => Ok(json!({"open": open, "closed": woken})),
         }
     }
-}
-
-/// The row of a wait whose state has ended by its own timeout.
-fn given_up(waiter: &Waiter<esclusa_adapters::TaskToken>) -> esclusa_core::protocol::Write<Waiter<esclusa_adapters::TaskToken>> {
-    esclusa_core::protocol::Write::after(Some(waiter), Waiter { status: WaitStatus::Closed, ..waiter.clone() })
 }

@@ -62,7 +62,9 @@ impl Traffic {
             return Ok(json!({}));
         }
         let Some(service_deployment) = &rollout.observed.service_deployment else {
-            return Err(Failure::transient("ECS does not show the service deployment that is to be stopped"));
+            return Err(Failure::transient(
+                "ECS does not show the service deployment that is to be stopped",
+            ));
         };
         let act = Act {
             subject: &work.subject,
@@ -81,7 +83,9 @@ impl Traffic {
             RollbackOutcome::Over => "over",
             RollbackOutcome::NotFound => "not_found",
         };
-        self.journal.settle(&act, &json!({"rollback": outcome}), Commit::new()).await?;
+        self.journal
+            .settle(&act, &json!({"rollback": outcome}), Commit::new())
+            .await?;
         Ok(json!({}))
     }
 }

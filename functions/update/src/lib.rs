@@ -68,7 +68,10 @@ impl Function for Update {
 impl Update {
     async fn update_service(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
-            return Err(Failure::invalid_input(format!("step {} of deployment `{deployment_id}` is no service", step.index)));
+            return Err(Failure::invalid_input(format!(
+                "step {} of deployment `{deployment_id}` is no service",
+                step.index
+            )));
         };
         let work = self.journal.work(deployment_id).await?;
         let target = self.journal.target(deployment_id, &planned).await?;
@@ -100,19 +103,30 @@ impl Update {
                 return Err(self.journal.settle_refused(&act, failure, commit).await);
             }
         };
-        let row = self.journal.step(deployment_id, step).await?.ok_or_else(|| Failure::defect("a step that was begun is gone"))?;
+        let row = self
+            .journal
+            .step(deployment_id, step)
+            .await?
+            .ok_or_else(|| Failure::defect("a step that was begun is gone"))?;
         let known = StepRow {
             resource_arn: Some(outcome.service_arn.clone()),
             ecs_deployment_id: Some(outcome.ecs_deployment_id.clone()),
             service_deployment_arn: outcome.service_deployment_arn.clone(),
             ..row.row.clone()
         };
-        let commit = Commit::new().change(Change::put(step_key(deployment_id, step), &known, Expected::Revision(row.revision))?);
+        let commit = Commit::new().change(Change::put(
+            step_key(deployment_id, step),
+            &known,
+            Expected::Revision(row.revision),
+        )?);
         answer(self.journal.settle(&act, &json!(outcome), commit).await?)
     }
 
     async fn observe(&self, planned: &PlannedService) -> Result<ServiceFacts, Failure> {
-        let described = self.ecs.describe_services(&planned.cluster, std::slice::from_ref(&planned.service)).await?;
+        let described = self
+            .ecs
+            .describe_services(&planned.cluster, std::slice::from_ref(&planned.service))
+            .await?;
         match described.found.first() {
             Some(service) => ServiceFacts::from_json(service),
             None => Err(Failure::refused(format!(
@@ -137,7 +151,11 @@ impl Update {
         let row = StepRow {
             kind: StepKind::Service,
             name: planned.name.to_string(),
-            record: StepRecord { step, outcome: StepOutcome::Begun, sentence: String::new() },
+            record: StepRecord {
+                step,
+                outcome: StepOutcome::Begun,
+                sentence: String::new(),
+            },
             resource_arn: Some(observed.service_arn.clone()),
             ecs_deployment_id: None,
             service_deployment_arn: None,
@@ -153,17 +171,37 @@ impl Update {
     }
 
     /// The row of a step whose service was not moved.
-    async fn never_moved(&self, deployment_id: &str, step: StepReference, why: &str) -> Result<Commit<'static>, Failure> {
-        let Some(row) = self.journal.step(deployment_id, step).await? else { return Ok(Commit::new()) };
+    async fn never_moved(
+        &self,
+        deployment_id: &str,
+        step: StepReference,
+        why: &str,
+    ) -> Result<Commit<'static>, Failure> {
+        let Some(row) = self.journal.step(deployment_id, step).await? else {
+            return Ok(Commit::new());
+        };
         let judged = StepRow {
-            record: StepRecord { step, outcome: StepOutcome::NeverStarted, sentence: why.to_owned() },
+            record: StepRecord {
+                step,
+                outcome: StepOutcome::NeverStarted,
+                sentence: why.to_owned(),
+            },
             judged_at: Some(self.journal.clock().now()?),
             ..row.row
         };
-        Ok(Commit::new().change(Change::put(step_key(deployment_id, step), &judged, Expected::Revision(row.revision))?))
+        Ok(Commit::new().change(Change::put(
+            step_key(deployment_id, step),
+            &judged,
+            Expected::Revision(row.revision),
+        )?))
     }
 
-    async fn bring(&self, planned: &PlannedService, observed: &ServiceFacts, target: String) -> Result<Outcome, Failure> {
+    async fn bring(
+        &self,
+        planned: &PlannedService,
+        observed: &ServiceFacts,
+        target: String,
+    ) -> Result<Outcome, Failure> {
         let wanted = Wanted {
             task_definition_arn: target.clone(),
             start_count: planned.desired_count.map_or(0, u64::from),
@@ -176,7 +214,10 @@ impl Update {
                 service_deployment_arn: None,
                 called: false,
             }),
-            BeforeUpdate::Call { desired_count, force_new_deployment } => {
+            BeforeUpdate::Call {
+                desired_count,
+                force_new_deployment,
+            } => {
                 let service = self
                     .updater
                     .update(&UpdateService {
@@ -189,9 +230,15 @@ impl Update {
                     })
                     .await?;
                 let facts = ServiceFacts::from_json(&service)?;
-                let primary = facts.primary().filter(|primary| primary.task_definition_arn == target).ok_or_else(|| {
-                    Failure::transient(format!("ECS accepted the update of `{}` and does not show it yet", planned.service))
-                })?;
+                let primary = facts
+                    .primary()
+                    .filter(|primary| primary.task_definition_arn == target)
+                    .ok_or_else(|| {
+                        Failure::transient(format!(
+                            "ECS accepted the update of `{}` and does not show it yet",
+                            planned.service
+                        ))
+                    })?;
                 // The service deployment of the answer may still be the one before: reading finds ours.
                 Ok(Outcome {
                     service_arn: facts.service_arn.clone(),

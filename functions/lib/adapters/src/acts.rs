@@ -184,14 +184,28 @@ impl Journal {
         let stored: Option<Stored<IntentRow>> = self.control().get(&act.key()).await?;
         let locks = self.locks(act.deployment).await?;
         let owner = act.deployment.execution_arn.as_deref().unwrap_or_default();
-        let held: Vec<Held<'_>> = locks.iter().map(|(lock, fence)| Held { lock: lock.as_ref(), fence: *fence }).collect();
-        let opened = intent::open(&held, owner, stored.as_ref().map(|stored| &stored.row.intent), act.intent(0))?;
+        let held: Vec<Held<'_>> = locks
+            .iter()
+            .map(|(lock, fence)| Held {
+                lock: lock.as_ref(),
+                fence: *fence,
+            })
+            .collect();
+        let opened = intent::open(
+            &held,
+            owner,
+            stored.as_ref().map(|stored| &stored.row.intent),
+            act.intent(0),
+        )?;
         match (opened, stored) {
             (Open::Settled { outcome }, _) => settled(&outcome),
-            (Open::FindOut, Some(stored)) => Ok(Announced::Before { opened_at: stored.row.opened_at }),
-            (Open::Write { .. } | Open::FindOut, _) if held.is_empty() => {
-                Err(Failure::fence_lost(format!("deployment `{}` holds no lock", act.deployment.deployment_id)))
-            }
+            (Open::FindOut, Some(stored)) => Ok(Announced::Before {
+                opened_at: stored.row.opened_at,
+            }),
+            (Open::Write { .. } | Open::FindOut, _) if held.is_empty() => Err(Failure::fence_lost(format!(
+                "deployment `{}` holds no lock",
+                act.deployment.deployment_id
+            ))),
             (Open::Write { .. } | Open::FindOut, _) => self.open(act).await,
         }
     }
@@ -215,14 +229,25 @@ impl Journal {
             &json!({"action": act.action, "target": act.target, "step": act.step, "facts": act.facts}),
         )?;
         draft.intent_id = Some(intent_id.clone());
-        let pointer = OpenIntentRow { deployment_id: act.deployment.deployment_id.clone(), intent_id, opened_at };
+        let pointer = OpenIntentRow {
+            deployment_id: act.deployment.deployment_id.clone(),
+            intent_id,
+            opened_at,
+        };
         let commit = Commit::new()
             .fenced(fences(act.deployment))
             .record(&act.subject.chain, draft)
             .change(Change::put(act.open_key(), &pointer, Expected::Absent)?)
             .change_with(|records| {
                 let sequence = records.last().map_or(0, |record| record.sequence);
-                Change::put(act.key(), &IntentRow { intent: act.intent(sequence), opened_at }, Expected::Absent)
+                Change::put(
+                    act.key(),
+                    &IntentRow {
+                        intent: act.intent(sequence),
+                        opened_at,
+                    },
+                    Expected::Absent,
+                )
             });
         match self.commit(commit).await? {
             // A run of the same act at the same time was faster.
@@ -230,7 +255,9 @@ impl Journal {
                 let stored: Stored<IntentRow> = self.control().require(&act.key()).await?;
                 match &stored.row.intent.outcome {
                     Some(outcome) => settled(outcome),
-                    None => Ok(Announced::Before { opened_at: stored.row.opened_at }),
+                    None => Ok(Announced::Before {
+                        opened_at: stored.row.opened_at,
+                    }),
                 }
             }
             written => written.or_failure().map(|_| Announced::Now),
@@ -294,5 +321,6 @@ fn settled(outcome: &str) -> Result<Announced, Failure> {
 }
 
 fn parsed(outcome: &str) -> Result<Value, Failure> {
-    serde_json::from_str(outcome).map_err(|error| Failure::defect(format!("the outcome of an act is not JSON: {error}")))
+    serde_json::from_str(outcome)
+        .map_err(|error| Failure::defect(format!("the outcome of an act is not JSON: {error}")))
 }

@@ -156,7 +156,10 @@ fn run_task_body(request: &RunTask) -> Value {
         #[serde(skip_serializing_if = "Option::is_none")]
         tags: Option<Value>,
     }
-    let has_overrides = request.container_overrides.as_array().is_some_and(|overrides| !overrides.is_empty());
+    let has_overrides = request
+        .container_overrides
+        .as_array()
+        .is_some_and(|overrides| !overrides.is_empty());
     json!(Body {
         cluster: &request.cluster,
         task_definition: &request.task_definition,

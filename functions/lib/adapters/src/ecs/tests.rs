@@ -379,7 +379,10 @@ async fn a_rollback_of_what_is_over_or_unknown_is_told_and_no_failure() {
 #[test]
 fn environment_values_of_overrides_are_not_printed() {
     let printed = format!("{:?}", run_task());
-    assert!(printed.contains("migrations:7") && !printed.contains("a-value"), "{printed}");
+    assert!(
+        printed.contains("migrations:7") && !printed.contains("a-value"),
+        "{printed}"
+    );
 }
 
 #[test]

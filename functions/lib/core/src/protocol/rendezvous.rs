@@ -4,7 +4,7 @@
 //! event handler stores the event, then looks for waiters. Whoever comes second sees the other and completes the wait. The sweeper repeats the look on a
 //! fixed cadence, so that a lost event costs time and nothing else.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Write};
@@ -182,6 +182,26 @@ pub fn look<T>(waiter: Option<&Waiter<T>>, truth: Truth) -> Look<'_, T> {
     }
 }
 
+/// Closes a wait whose state must have ended by its own timeout: nobody can complete it any more. Nothing to write before `grace` has passed after the
+/// deadline, so that a state that is still there is never left alone.
+pub fn give_up<T: Clone + PartialEq>(
+    read: Option<&Waiter<T>>,
+    grace: SignedDuration,
+    now: Timestamp,
+) -> Option<Write<Waiter<T>>> {
+    let waiter = read.filter(|waiter| waiter.status == WaitStatus::Open)?;
+    let limit = waiter.deadline.saturating_add(grace).unwrap_or(Timestamp::MAX);
+    (now > limit).then(|| {
+        Write::after(
+            read,
+            Waiter {
+                status: WaitStatus::Closed,
+                ..waiter.clone()
+            },
+        )
+    })
+}
+
 /// What Step Functions answered to `SendTaskSuccess`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SendAnswer {
@@ -223,4 +243,38 @@ pub fn complete<T: Clone + PartialEq>(read: Option<&Waiter<T>>, sent: Attempt, a
             ..waiter.clone()
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_given_up_only_when_its_state_must_have_ended() {
+        let deadline: Timestamp = "2026-11-02T10:00:00Z".parse().unwrap();
+        let open = Waiter {
+            token: "token",
+            attempt: Attempt {
+                entered_at: deadline,
+                retry_count: 0,
+            },
+            status: WaitStatus::Open,
+            kind: WaitKind::Task,
+            deployment_id: "deployment".to_owned(),
+            deadline,
+        };
+        let after = |minutes| deadline + SignedDuration::from_mins(minutes);
+        let grace = SignedDuration::from_mins(15);
+        assert_eq!(give_up(Some(&open), grace, after(15)), None);
+        assert_eq!(
+            give_up(Some(&open), grace, after(16)).unwrap().row.status,
+            WaitStatus::Closed
+        );
+        let closed = Waiter {
+            status: WaitStatus::Closed,
+            ..open
+        };
+        assert_eq!(give_up(Some(&closed), grace, after(16)), None);
+        assert_eq!(give_up::<&str>(None, grace, after(16)), None);
+    }
 }
