@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Principal, Reply, Request, RequestId};
-use simulator_template::{Function, Queue, StateMachine, Table, Template};
+use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
 use crate::services::Sqs;
@@ -34,6 +34,16 @@ pub enum DeployError {
         /// The placeholder's name.
         placeholder: String,
     },
+    /// A service may not assume the role that it is to act as.
+    #[error("the role of `{name}` does not trust `{service}`: {reason}")]
+    Untrusted {
+        /// The function, state machine, rule or schedule that names the role.
+        name: String,
+        /// The service.
+        service: &'static str,
+        /// What the trust policy says.
+        reason: String,
+    },
     /// A service refuses a resource.
     #[error("the resource `{name}` is refused: {source}")]
     Refused {
@@ -49,8 +59,9 @@ impl World {
     ///
     /// # Errors
     ///
-    /// When a file is missing or a service refuses a resource: the world is then half-built and good for nothing.
+    /// When a file is missing, a role does not trust the service that is to act as it, or a service refuses a resource: the world is then half-built and good for nothing.
     pub fn load(&mut self, template: Template, directory: &Path) -> Result<(), DeployError> {
+        check_trust(&template)?;
         for table in template.tables.values() {
             self.create_table(table)?;
         }
@@ -232,6 +243,33 @@ impl World {
         self.provision(&machine.name, "states", "CreateStateMachine", input)?;
         Ok(())
     }
+}
+
+/// Every service may assume the roles that the template gives it, for the resources that it works for.
+fn check_trust(template: &Template) -> Result<(), DeployError> {
+    let check = |name: &str, role: &str, service: &'static str, source_arn: Option<&str>| {
+        let decision = template.trusts(role, service, source_arn);
+        decision.reason().map_or(Ok(()), |reason| {
+            Err(DeployError::Untrusted { name: name.to_owned(), service, reason: reason.to_owned() })
+        })
+    };
+    for function in template.functions.values() {
+        check(&function.name, &function.role, "lambda.amazonaws.com", None)?;
+    }
+    for machine in template.state_machines.values() {
+        check(&machine.name, &machine.role, "states.amazonaws.com", Some(&machine.arn))?;
+    }
+    for rule in template.rules.values() {
+        for role in rule.targets.iter().filter_map(Target::role) {
+            check(&rule.name, role, "events.amazonaws.com", Some(&rule.arn))?;
+        }
+    }
+    for schedule in template.schedules.values() {
+        if let Some(role) = schedule.target.role() {
+            check(&schedule.name, role, "scheduler.amazonaws.com", Some(&schedule.group_arn()))?;
+        }
+    }
+    Ok(())
 }
 
 fn unsupported(name: &str, what: &str) -> DeployError {

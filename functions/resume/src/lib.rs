@@ -75,12 +75,23 @@ struct WaitRequest {
     timeout_seconds: i64,
 }
 
+/// A token as the control table keeps it: the one place where it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct StoredToken(TaskToken);
+
+impl Serialize for StoredToken {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
 /// The row of a wait.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaitRow {
     /// Token, attempt, status, kind, deployment and deadline.
     #[serde(flatten)]
-    pub waiter: Waiter<TaskToken>,
+    pub waiter: Waiter<StoredToken>,
     /// What is waited for.
     pub resource: String,
     /// Who waits.
@@ -118,7 +129,7 @@ impl WaitRequest {
         let limit = SignedDuration::from_secs(self.timeout_seconds);
         WaitRow {
             waiter: Waiter {
-                token: self.token,
+                token: StoredToken(self.token),
                 attempt: Attempt {
                     entered_at: self.entered_time,
                     retry_count: self.retry_count,

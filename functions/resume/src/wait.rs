@@ -1,6 +1,5 @@
 //! Storing a wait, looking at the truth, completing.
 
-use esclusa_adapters::TaskToken;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::step_functions::CompletionOutcome;
@@ -12,7 +11,7 @@ use esclusa_core::protocol::rendezvous::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::{OpenWaitRow, Resume, WaitRow};
+use crate::{OpenWaitRow, Resume, StoredToken, WaitRow};
 
 /// How long after its deadline a wait is given up: the state has ended by its own timeout by then.
 const GRACE: SignedDuration = SignedDuration::from_mins(15);
@@ -99,7 +98,7 @@ impl Resume {
             }
             Look::Complete { token, attempt } => {
                 let output = json!({"resourceArn": row.resource, "source": source.as_str()});
-                let answer = match self.tokens.succeed(token, &output).await {
+                let answer = match self.tokens.succeed(&token.0, &output).await {
                     Ok(CompletionOutcome::Accepted) => SendAnswer::Accepted,
                     Ok(CompletionOutcome::TimedOut) => SendAnswer::TaskTimedOut,
                     Ok(CompletionOutcome::Unknown) => SendAnswer::UnknownToken,
@@ -139,7 +138,7 @@ impl Resume {
         Ok(())
     }
 
-    async fn close(&self, stored: &Stored<WaitRow>, completion: Completion<TaskToken>) -> Result<(), Failure> {
+    async fn close(&self, stored: &Stored<WaitRow>, completion: Completion<StoredToken>) -> Result<(), Failure> {
         let Completion::Close(write) = completion else {
             return Ok(());
         };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::template::role_name;
+
 /// A Lambda function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
@@ -382,6 +384,12 @@ impl Rule {
 }
 
 impl Target {
+    /// The name of the role that calls it.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.role_arn.as_deref().and_then(role_name)
+    }
+
     fn input(&self) -> Value {
         let id = Some(&self.id).filter(|id| !id.is_empty());
         let retry = without_nulls(json!({
@@ -403,6 +411,14 @@ impl Target {
 }
 
 impl Schedule {
+    /// The ARN of its group, which EventBridge Scheduler names as `aws:SourceArn` when it assumes a role.
+    /// See <https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html>.
+    #[must_use]
+    pub fn group_arn(&self) -> String {
+        let group = self.arn.rsplit_once('/').map_or(self.arn.as_str(), |(group, _)| group);
+        group.replace(":schedule/", ":schedule-group/")
+    }
+
     /// The input of `CreateSchedule`.
     #[must_use]
     pub fn create_schedule_input(&self) -> Value {

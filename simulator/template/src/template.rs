@@ -115,12 +115,7 @@ impl Template {
     /// What the policies of the role and of the resource say to a request of a role of this template.
     #[must_use]
     pub fn allows(&self, role: &str, action: &str, resource: &str, conditions: &Conditions) -> Decision {
-        let arn = self
-            .roles
-            .values()
-            .find(|known| known.name == role)
-            .map(|known| known.arn.clone());
-        let arn = arn.unwrap_or_else(|| format!("arn:aws:iam::{}:role/{role}", self.account));
+        let arn = self.role_arn(role);
         let caller = Caller::Role {
             name: role,
             arn: &arn,
@@ -146,11 +141,20 @@ impl Template {
     }
 
     /// Whether the trust policy of a role lets an AWS service assume it.
+    ///
+    /// `source_arn` is what the service assumes the role for and names as `aws:SourceArn`, beside `aws:SourceAccount`: a state machine, a rule, a
+    /// schedule group. `None` for Lambda, which sets neither key.
     #[must_use]
-    pub fn trusts(&self, role: &str, service: &str) -> Decision {
-        let trust = self.role_policies.get(role).and_then(|policies| policies.trust.clone());
-        Question::new(Caller::Service(service), "sts:AssumeRole", role, &Conditions::new())
-            .decide(&[], trust.as_slice())
+    pub fn trusts(&self, role: &str, service: &str, source_arn: Option<&str>) -> Decision {
+        let policies = self.role_policies.get(role);
+        let trust = policies.and_then(|policies| policies.trust.as_ref());
+        let conditions: Conditions = source_arn.map_or_else(Conditions::new, |source| {
+            let keys = [("aws:SourceArn", source), ("aws:SourceAccount", &self.account)];
+            keys.map(|(key, value)| (key.to_owned(), vec![value.to_owned()])).into()
+        });
+        let arn = self.role_arn(role);
+        Question::new(Caller::Service(service), "sts:AssumeRole", &arn, &conditions)
+            .decide(&[], trust.map(std::slice::from_ref).unwrap_or_default())
     }
 
     /// Every action and resource pattern that the policies of a role allow, denials and conditions left out of account.
@@ -162,6 +166,11 @@ impl Template {
             .map(|policies| policies.documents.as_slice())
             .unwrap_or_default();
         documents.iter().flat_map(Document::grants).collect()
+    }
+
+    fn role_arn(&self, name: &str) -> String {
+        let role = self.roles.values().find(|known| known.name == name);
+        role.map_or_else(|| format!("arn:aws:iam::{}:role/{name}", self.account), |role| role.arn.clone())
     }
 
     /// The policies of a resource; an index or stream of a table stands under the policy of its table.
@@ -244,7 +253,7 @@ impl Template {
 
     /// Every role that is named is a role of this template.
     fn check_roles(&self, resources: &[(&Member, String)]) -> Result<(), TemplateError> {
-        let of_target = |target: &Target| target.role_arn.as_deref().and_then(role_name).map(str::to_owned);
+        let of_target = |target: &Target| target.role().map(str::to_owned);
         let functions = self.functions.iter().map(|(id, function)| (id, function.role.clone()));
         let machines = self
             .state_machines

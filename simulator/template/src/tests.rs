@@ -438,8 +438,8 @@ fn the_events_of_a_function_become_rules_schedules_permissions_roles_and_queues(
             .allows(role, "lambda:InvokeFunction", function, &BTreeMap::new())
             .is_allowed()
     );
-    assert!(template.trusts(role, "scheduler.amazonaws.com").is_allowed());
-    assert!(!template.trusts(role, "lambda.amazonaws.com").is_allowed());
+    assert!(template.trusts(role, "scheduler.amazonaws.com", None).is_allowed());
+    assert!(!template.trusts(role, "lambda.amazonaws.com", None).is_allowed());
 }
 
 #[test]

@@ -323,3 +323,53 @@ fn what_is_not_evaluated_is_not_accepted() {
     let boundary = statement("Action: a:B, Resource: '*'") + "\n      PermissionsBoundary: arn:x";
     assert!(load(&boundary).unwrap_err().message.contains("boundaries"));
 }
+
+#[test]
+fn a_role_trusts_a_service_for_the_account_and_the_resources_that_its_trust_policy_names() {
+    let trust = |condition: &str| {
+        let text = format!(
+            "
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: trusting
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{{Effect: Allow, Principal: {{Service: states.amazonaws.com}}, Action: sts:AssumeRole{condition}}}]
+"
+        );
+        let settings = Settings {
+            account: "123456789012".to_owned(),
+            region: "us-east-1".to_owned(),
+            stack: "s".to_owned(),
+            parameters: BTreeMap::new(),
+        };
+        Template::load(&text, &settings).unwrap()
+    };
+    let release = "arn:aws:states:us-east-1:123456789012:stateMachine:release";
+    let account = ", Condition: {StringEquals: {aws:SourceAccount: '123456789012'}}";
+    let foreign = ", Condition: {StringEquals: {aws:SourceAccount: '210987654321'}}";
+    let machine = ", Condition: {ArnLike: {aws:SourceArn: 'arn:aws:states:*:123456789012:stateMachine:release'}}";
+    // condition, service, source, whether the role is trusted to it
+    let table = [
+        ("", "states.amazonaws.com", Some(release), true),
+        ("", "states.amazonaws.com", None, true),
+        ("", "lambda.amazonaws.com", None, false),
+        (account, "states.amazonaws.com", Some(release), true),
+        (account, "states.amazonaws.com", None, false),
+        (foreign, "states.amazonaws.com", Some(release), false),
+        (machine, "states.amazonaws.com", Some(release), true),
+        (machine, "states.amazonaws.com", Some("arn:aws:states:us-east-1:123456789012:stateMachine:other"), false),
+    ];
+    for (condition, service, source, expected) in table {
+        let decision = trust(condition).trusts("trusting", service, source);
+        assert_eq!(decision.is_allowed(), expected, "{condition} {service} {source:?}");
+    }
+    let refusal = trust(foreign).trusts("trusting", "states.amazonaws.com", Some(release));
+    assert_eq!(
+        refusal.reason().unwrap(),
+        "User: states.amazonaws.com is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::123456789012:role/trusting \
+         because no resource-based policy allows the sts:AssumeRole action"
+    );
+}

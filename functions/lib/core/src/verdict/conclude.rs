@@ -285,14 +285,16 @@ fn task_residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
     }
     match started.last() {
         None => Residue::Nothing,
-        Some(StepOutcome::Done) if step.is_migration => Residue::Schema,
+        // A migration that failed said so itself and ended: its tool keeps the record of how far it came, and the next release's migration goes on from
+        // there. Nobody must look first, but a rollback must know that the schema may have moved.
+        Some(StepOutcome::Done | StepOutcome::Failed) if step.is_migration => Residue::Schema,
         // A plain task says by its exit code what became of it, and leaves nothing that a rollback would have to know.
         Some(StepOutcome::Done) => Residue::Nothing,
-        Some(StepOutcome::Failed) if !step.is_migration => Residue::Nothing,
-        // Safe to run again by declaration, so nobody must look first; a schema may have moved part of the way.
-        Some(StepOutcome::Failed | StepOutcome::Unknown) if step.idempotent && step.is_migration => Residue::Schema,
+        Some(StepOutcome::Failed) => Residue::Nothing,
+        // Safe to run again by declaration.
+        Some(StepOutcome::Unknown) if step.idempotent && step.is_migration => Residue::Schema,
         Some(StepOutcome::Unknown) if step.idempotent => Residue::Nothing,
-        // A migration that failed half-way; a task still running; an outcome that a task cannot have.
+        // A task that was ended from outside half-way; a task still running; an outcome that a task cannot have.
         Some(_) => Residue::Unknown,
     }
 }

@@ -84,7 +84,7 @@ pub enum Effect {
     None,
     /// Services had moved and were brought back.
     Reverted,
-    /// A database schema is, or may be, ahead of where it was; running the migration again is safe.
+    /// A database schema is, or may be, ahead of where it was; the next migration may go on from there.
     SchemaMoved,
     /// Something of this deployment is in force and was not brought back.
     Partial,

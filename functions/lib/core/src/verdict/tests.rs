@@ -156,6 +156,10 @@ fn what_a_failed_task_leaves_depends_on_what_was_declared() {
     };
     assert_eq!(
         ends(migration(), StepOutcome::Failed),
+        (Verdict::Failed, Effect::SchemaMoved)
+    );
+    assert_eq!(
+        ends(migration(), StepOutcome::Unknown),
         (Verdict::Failed, Effect::Unknown)
     );
     assert_eq!(
