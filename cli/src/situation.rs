@@ -218,10 +218,7 @@ impl ReleaseSituation {
     /// What goes on at the moment, as one line for each environment that has something to say.
     pub(crate) fn lines(&self) -> Vec<String> {
         if self.progress == Progress::Claimed {
-            return vec![format!(
-                "claimed {}, its execution is not at work yet",
-                words::time(self.created_at)
-            )];
+            return vec!["claimed, its execution is not at work yet".to_owned()];
         }
         let reached = self.environments.iter().filter_map(EnvironmentSituation::line);
         let next = self.environments.iter().find(|environment| !environment.is_over());
@@ -258,6 +255,9 @@ impl DeploymentSituation {
         match (self.progress, self.steps.last()) {
             (Progress::Claimed, _) => "planned, takes its locks".to_owned(),
             (_, None) => "plans again under its locks and registers task definitions".to_owned(),
+            (_, Some(step)) if step.outcome == StepOutcome::Begun => {
+                format!("{}works on {}", self.way(), step.subject())
+            }
             (_, Some(step)) => format!("{}{}", self.way(), step.sentence()),
         }
     }
@@ -269,8 +269,8 @@ impl DeploymentSituation {
 }
 
 impl StepSituation {
-    /// The step and what became of it.
-    pub(crate) fn sentence(&self) -> String {
+    /// Which step it is.
+    fn subject(&self) -> String {
         let kind = match self.kind {
             StepKind::Task => "task",
             StepKind::Service => "service",
@@ -280,12 +280,17 @@ impl StepSituation {
         } else {
             String::new()
         };
+        format!("{kind} `{}`{attempt}", self.name)
+    }
+
+    /// The step and what became of it.
+    pub(crate) fn sentence(&self) -> String {
         let outcome = match self.outcome {
             StepOutcome::Begun => "begun",
             StepOutcome::Done => "done",
             StepOutcome::NeverStarted => "never started",
             StepOutcome::Failed => "failed",
-            StepOutcome::Reverted => "rolled back by ECS",
+            StepOutcome::Reverted => "rolled back",
             StepOutcome::Foreign => "changed by somebody else",
             StepOutcome::Unknown => "unknown effect",
         };
@@ -294,7 +299,7 @@ impl StepSituation {
         } else {
             format!(": {}", self.sentence)
         };
-        format!("{kind} `{}`{attempt} {outcome}{sentence}", self.name)
+        format!("{} {outcome}{sentence}", self.subject())
     }
 }
 
@@ -305,7 +310,7 @@ impl Wait {
             .until
             .map(|until| format!(", until {} at the latest", words::time(until)));
         format!(
-            "{} since {}{}",
+            "{}, since {}{}",
             self.what,
             words::time(self.since),
             until.unwrap_or_default()
@@ -381,10 +386,7 @@ pub(crate) mod tests {
             end: None,
             environments: vec![environment("develop", None), environment("production", None)],
         };
-        assert_eq!(
-            release.lines(),
-            ["claimed 2026-11-21 14:04:59Z, its execution is not at work yet"]
-        );
+        assert_eq!(release.lines(), ["claimed, its execution is not at work yet"]);
         release.progress = Progress::Started;
         assert_eq!(release.lines(), ["develop: its deployment is being planned"]);
         release.environments[0].deployment = Some(over);

@@ -38,7 +38,7 @@ pub enum InstallError {
 
 /// The repository that this program was built from.
 #[must_use]
-pub(crate) fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
         let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -52,7 +52,10 @@ pub(crate) fn repository() -> &'static Path {
 /// When a file is missing or wrong, or the simulated account refuses a resource.
 pub fn install(world: &mut World) -> Result<(), InstallError> {
     let path = repository().join("template.yaml");
-    let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File { path: path.clone(), source })?;
+    let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File {
+        path: path.clone(),
+        source,
+    })?;
     let kernel = world.kernel();
     let parameters = [
         ("RepositoryPattern", "*"),
@@ -67,9 +70,13 @@ pub fn install(world: &mut World) -> Result<(), InstallError> {
         stack: DEPLOYER.to_owned(),
         parameters: BTreeMap::from(parameters),
     };
-    let template = Template::load(&text, &settings)
-        .map_err(|error| InstallError::Content { path, reason: error.to_string() })?;
-    world.load(template, repository()).map_err(|error| InstallError::Account(error.to_string()))?;
+    let template = Template::load(&text, &settings).map_err(|error| InstallError::Content {
+        path,
+        reason: error.to_string(),
+    })?;
+    world
+        .load(template, repository())
+        .map_err(|error| InstallError::Account(error.to_string()))?;
     register::<esclusa_intake::Intake>(world);
     register::<esclusa_observe::Observe>(world);
     register::<esclusa_register::Register>(world);
@@ -83,7 +90,7 @@ pub fn install(world: &mut World) -> Result<(), InstallError> {
 
 /// The roles that the task definitions of the examples name.
 fn passable_roles(account: &str) -> String {
-    ["ecsTaskExecutionRole", "*-task-role", "*-execution-role"]
+    ["ecsTaskExecutionRole", "*-task-role", "*-execution-role", "orbiquant-*"]
         .map(|role| format!("arn:aws:iam::{account}:role/{role}"))
         .join(",")
 }
@@ -112,7 +119,11 @@ fn register<F: Function>(world: &mut World) {
 
 /// What Lambda adds to the variables of the template.
 fn environment(invocation: &simulator::Invocation) -> Environment {
-    let region = invocation.sdk_config.region().map(ToString::to_string).unwrap_or_default();
+    let region = invocation
+        .sdk_config
+        .region()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let own = [("AWS_REGION".to_owned(), region)];
     invocation.environment.clone().into_iter().chain(own).collect()
 }

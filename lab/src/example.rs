@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use esclusa_core::pipeline::{Pipeline, parse};
+use esclusa_core::pipeline::{Environment, Pipeline, Trigger, parse, resolve};
+use esclusa_core::tags::TagRules;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator::World;
 use simulator::services::Ecr;
 
 use crate::deployer::{InstallError, repository};
+use crate::oracle::{Arrival, Question};
 
 /// The names of the examples.
 pub const NAMES: [&str; 5] = ["imagy-catalog", "superbowleto", "orbiquant", "nest-demo", "django-blog"];
@@ -42,12 +44,21 @@ impl Example {
     pub fn load(name: &str) -> Result<Self, InstallError> {
         let folder = repository().join("lab/examples").join(name);
         let file = folder.join("pipeline.yaml");
-        let pipeline = parse(&read(&file)?)
-            .map_err(|errors| InstallError::Content { path: file.clone(), reason: errors.to_string() })?;
+        let pipeline = parse(&read(&file)?).map_err(|errors| InstallError::Content {
+            path: file.clone(),
+            reason: errors.to_string(),
+        })?;
         let path = folder.join("base.json");
-        let base = serde_json::from_str(&read(&path)?)
-            .map_err(|error| InstallError::Content { path, reason: error.to_string() })?;
-        Ok(Self { name: name.to_owned(), file, pipeline, base })
+        let base = serde_json::from_str(&read(&path)?).map_err(|error| InstallError::Content {
+            path,
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+            pipeline,
+            base,
+        })
     }
 
     /// Creates repositories, clusters, task definitions and services in the simulated account.
@@ -72,12 +83,70 @@ impl Example {
         Ok(())
     }
 
+    /// The environments that a push of this tag goes through, in order.
+    #[must_use]
+    pub fn pushed_through(&self, tag: &str) -> Vec<String> {
+        let takes = |environment: &&Environment| {
+            let rules = TagRules::new(&environment.tags);
+            let decision = rules.ok().zip(tag.parse().ok()).map(|(rules, tag)| rules.decide(&tag));
+            environment.trigger == Trigger::Push && decision.is_some_and(|decision| decision.is_allowed())
+        };
+        self.pipeline
+            .environments
+            .iter()
+            .filter(takes)
+            .map(|environment| environment.name.to_string())
+            .collect()
+    }
+
+    /// What the checker is asked when an image of this pipeline shall run in an environment.
+    ///
+    /// # Errors
+    /// When the pipeline has no such environment or image.
+    pub fn question(
+        &self,
+        environment: &str,
+        image: &str,
+        digest: &str,
+        arrival: Arrival,
+    ) -> Result<Question, InstallError> {
+        let wrong = |reason: String| InstallError::Content {
+            path: self.file.clone(),
+            reason,
+        };
+        let resolved = resolve(&self.pipeline, environment).map_err(|error| wrong(error.to_string()))?;
+        let found = resolved.images.iter().find(|(key, _)| key.as_str() == image);
+        let (_, image) = found.ok_or_else(|| wrong(format!("there is no image `{image}`")))?;
+        Ok(Question {
+            environment: environment.to_owned(),
+            cluster: resolved.cluster,
+            repository: image.repository.to_string(),
+            digest: digest.to_owned(),
+            arrival,
+        })
+    }
+
+    /// The name of the environment that a cluster belongs to.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let resolved = self
+            .pipeline
+            .environments
+            .iter()
+            .filter_map(|environment| resolve(&self.pipeline, environment.name.as_str()).ok());
+        resolved.map(|environment| (environment.cluster, environment.name.to_string()))
+    }
+
     /// Words by which the one-off commands of the pipeline are known: the last word of each that is no option's value.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {
         let tasks = self.pipeline.tasks.values();
-        let overrides = tasks.flat_map(|task| task.containers.values()).filter_map(|container| container.command.as_ref());
-        let mut words: Vec<String> = overrides.filter_map(|command| command.get(command.len().min(3).saturating_sub(1))).cloned().collect();
+        let overrides = tasks
+            .flat_map(|task| task.containers.values())
+            .filter_map(|container| container.command.as_ref());
+        let mut words: Vec<String> = overrides
+            .filter_map(|command| command.get(command.len().min(3).saturating_sub(1)))
+            .cloned()
+            .collect();
         words.sort();
         words.dedup();
         words
@@ -90,5 +159,8 @@ fn ecs(world: &mut World, operation: &str, input: Value) -> Result<(), InstallEr
 }
 
 fn read(path: &Path) -> Result<String, InstallError> {
-    std::fs::read_to_string(path).map_err(|source| InstallError::File { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| InstallError::File {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -53,7 +53,11 @@ impl Kind {
                 "outcome": "exit", "after_seconds": 3, "code": 1, "log": ["panic: missing setting RATING_URL"],
             })),
             Self::Unhealthy => programs.push(json!({"outcome": "unhealthy", "log": ["listening on 8080"]})),
-            Self::Good | Self::BadMigration | Self::HangingMigration | Self::LostMigration | Self::UnstartableMigration => {}
+            Self::Good
+            | Self::BadMigration
+            | Self::HangingMigration
+            | Self::LostMigration
+            | Self::UnstartableMigration => {}
         }
         programs
     }

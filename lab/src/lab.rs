@@ -43,7 +43,10 @@ impl Lab {
         let mut simulation = Simulation::new(settings).map_err(|error| InstallError::Account(error.to_string()))?;
         prepare(simulation.world_mut())?;
         let administrator = simulation.sdk_config(&Principal::Administrator);
-        Ok(Self { simulation, administrator })
+        Ok(Self {
+            simulation,
+            administrator,
+        })
     }
 
     /// An account with the deployer, and one example with its pipeline applied.
@@ -67,7 +70,10 @@ impl Lab {
         if answer.code == 0 {
             return Ok(());
         }
-        Err(InstallError::Content { path: example.file.clone(), reason: answer.err })
+        Err(InstallError::Content {
+            path: example.file.clone(),
+            reason: answer.err,
+        })
     }
 
     /// The world, to look at.
@@ -84,6 +90,12 @@ impl Lab {
     /// The clock and the executor.
     pub fn simulation(&mut self) -> &mut Simulation {
         &mut self.simulation
+    }
+
+    /// The world alone, to be served.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        self.simulation.into_world()
     }
 
     /// The configuration of a client with every permission.
@@ -117,24 +129,39 @@ impl Lab {
     pub fn push_example(&mut self, example: &Example, image: &str, tag: &str, kind: Kind) -> Result<String, ApiError> {
         let found = example.pipeline.images.iter().find(|(key, _)| key.as_str() == image);
         let (_, image) = found.ok_or_else(|| ApiError::client("UnknownImage", image))?;
-        self.push(image.repository.as_str(), Some(tag), &kind.manifest(tag, &example.commands()))
+        self.push(
+            image.repository.as_str(),
+            Some(tag),
+            &kind.manifest(tag, &example.commands()),
+        )
     }
 
     /// Runs the command `esclusa` with these words.
     pub fn esclusa(&mut self, words: &[&str]) -> Answer {
         let (mut output, captured) = esclusa_cli::Output::captured();
+        let code = self.esclusa_into(words, &mut output);
+        drop(output);
+        Answer {
+            code,
+            out: captured.out(),
+            err: captured.err(),
+        }
+    }
+
+    /// Runs the command `esclusa` with these words and lets it write there. Its exit code.
+    pub fn esclusa_into(&mut self, words: &[&str], output: &mut esclusa_cli::Output) -> u8 {
         let function = format!("{DEPLOYER}-intake");
         let fixed = ["esclusa", "--intake-function", &function];
         let words: Vec<&str> = fixed.iter().chain(words).copied().collect();
-        let exit = self.simulation.block_on(esclusa_cli::run(words, &self.administrator, &mut output));
-        drop(output);
-        Answer { code: exit.code(), out: captured.out(), err: captured.err() }
+        self.simulation
+            .block_on(esclusa_cli::run(words, &self.administrator, output))
+            .code()
     }
 
     /// Lets time pass until no execution runs and no push is on its way, for at most a week. Whether that came.
     pub fn settle(&mut self) -> bool {
         self.simulation.run_for(DELIVERY);
-        let settled = self.simulation.run_until(PATIENCE, |world| !world.is_busy() && running(world).is_empty());
+        let settled = self.simulation.run_until(PATIENCE, is_settled);
         self.simulation.run_until_idle();
         settled
     }
@@ -144,7 +171,10 @@ impl Lab {
     pub fn path(&self, execution: &str) -> Vec<String> {
         let machines = self.world().service::<StepFunctions>();
         let path = machines.and_then(|machines| {
-            let arn = machines.executions().iter().find(|arn| arn.ends_with(&format!(":{execution}")))?;
+            let arn = machines
+                .executions()
+                .iter()
+                .find(|arn| arn.ends_with(&format!(":{execution}")))?;
             Some(machines.path(arn))
         });
         path.unwrap_or_default()
@@ -154,8 +184,14 @@ impl Lab {
     #[must_use]
     pub fn executions(&self, machine: &str) -> Vec<String> {
         let of_machine = format!(":{DEPLOYER}-{machine}:");
-        let arns = self.world().service::<StepFunctions>().map_or(&[][..], StepFunctions::executions);
-        let names = arns.iter().filter(|arn| arn.contains(&of_machine)).filter_map(|arn| arn.rsplit(':').next());
+        let arns = self
+            .world()
+            .service::<StepFunctions>()
+            .map_or(&[][..], StepFunctions::executions);
+        let names = arns
+            .iter()
+            .filter(|arn| arn.contains(&of_machine))
+            .filter_map(|arn| arn.rsplit(':').next());
         names.map(str::to_owned).collect()
     }
 }
@@ -166,16 +202,33 @@ pub(crate) fn prepare(world: &mut World) -> Result<(), InstallError> {
     let once = Program {
         container: Some("redis-cli".to_owned()),
         command_contains: None,
-        outcome: Outcome::Exit { after_seconds: 2, code: 0 },
+        outcome: Outcome::Exit {
+            after_seconds: 2,
+            code: 0,
+        },
         log: vec!["OK".to_owned()],
     };
-    world.kernel_mut().images.foreign.insert("public.ecr.aws/docker/library/redis:7-alpine".to_owned(), Behaviour { programs: vec![once] });
+    world.kernel_mut().images.foreign.insert(
+        "public.ecr.aws/docker/library/redis:7-alpine".to_owned(),
+        Behaviour { programs: vec![once] },
+    );
     Ok(())
 }
 
-/// The executions that are not over.
-fn running(world: &World) -> Vec<String> {
-    let Some(machines) = world.service::<StepFunctions>() else { return Vec::new() };
-    let is_running = |arn: &&String| machines.status(arn) == Some(Status::Running);
-    machines.executions().iter().filter(is_running).cloned().collect()
+/// Whether no execution runs and nothing is on its way.
+#[must_use]
+pub fn is_settled(world: &World) -> bool {
+    !world.is_busy() && !is_at_work(world)
+}
+
+/// Whether an execution runs.
+#[must_use]
+pub fn is_at_work(world: &World) -> bool {
+    let is_running = |machines: &StepFunctions| {
+        machines
+            .executions()
+            .iter()
+            .any(|arn| machines.status(arn) == Some(Status::Running))
+    };
+    world.service::<StepFunctions>().is_some_and(is_running)
 }

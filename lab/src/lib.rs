@@ -8,6 +8,7 @@ pub mod example;
 pub mod images;
 mod lab;
 pub mod oracle;
+pub mod walk;
 
-pub use deployer::{DEPLOYER, InstallError, install};
-pub use lab::{Answer, Lab};
+pub use deployer::{DEPLOYER, InstallError, install, repository};
+pub use lab::{Answer, Lab, is_at_work, is_settled};

@@ -250,7 +250,11 @@ fn check_trust(template: &Template) -> Result<(), DeployError> {
     let check = |name: &str, role: &str, service: &'static str, source_arn: Option<&str>| {
         let decision = template.trusts(role, service, source_arn);
         decision.reason().map_or(Ok(()), |reason| {
-            Err(DeployError::Untrusted { name: name.to_owned(), service, reason: reason.to_owned() })
+            Err(DeployError::Untrusted {
+                name: name.to_owned(),
+                service,
+                reason: reason.to_owned(),
+            })
         })
     };
     for function in template.functions.values() {
@@ -266,7 +270,12 @@ fn check_trust(template: &Template) -> Result<(), DeployError> {
     }
     for schedule in template.schedules.values() {
         if let Some(role) = schedule.target.role() {
-            check(&schedule.name, role, "scheduler.amazonaws.com", Some(&schedule.group_arn()))?;
+            check(
+                &schedule.name,
+                role,
+                "scheduler.amazonaws.com",
+                Some(&schedule.group_arn()),
+            )?;
         }
     }
     Ok(())

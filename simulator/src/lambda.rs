@@ -194,6 +194,13 @@ impl Lambda {
         }
     }
 
+    /// Takes the in-process code of a function away: from now on it is run as a program, where one is known.
+    pub fn unregister(&mut self, name: &str) {
+        if let Some(function) = self.functions.get_mut(name) {
+            function.handler = None;
+        }
+    }
+
     /// The configuration of a function.
     #[must_use]
     pub fn configuration(&self, name: &str) -> Option<&FunctionConfiguration> {

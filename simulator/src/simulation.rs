@@ -53,6 +53,12 @@ impl Simulation {
         &mut self.world
     }
 
+    /// The world alone, for whoever drives it from here on.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        self.world
+    }
+
     /// The simulated time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

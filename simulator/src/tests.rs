@@ -89,7 +89,11 @@ Resources:
     );
 }
 
-fn load(simulation: &mut Simulation, template: &str, directory: &std::path::Path) {
+fn load(simulation: &mut Simulation, text: &str, directory: &std::path::Path) {
+    simulation.world_mut().load(template(text), directory).unwrap();
+}
+
+fn template(text: &str) -> crate::Template {
     let Settings { account, region, .. } = Settings::default();
     let settings = crate::TemplateSettings {
         account,
@@ -97,6 +101,5 @@ fn load(simulation: &mut Simulation, template: &str, directory: &std::path::Path
         stack: "test".to_owned(),
         parameters: std::collections::BTreeMap::new(),
     };
-    let template = crate::Template::load(template, &settings).unwrap();
-    simulation.world_mut().load(template, directory).unwrap();
+    crate::Template::load(text, &settings).unwrap()
 }

@@ -2,14 +2,15 @@
 
 Usage: translate.py TEMPLATE OUTPUT
 
-Fails when the SAM translator refuses the template. Writes {"resources": {logical id: type}, "roles": {logical id:
-[statements]}} as sorted JSON, so that what the simulator understood of the template can be compared with what the
-translator did. The statements of shared policies are with each of their roles.
+Fails when the SAM translator refuses the template. Writes {"settings": {...}, "resources": {logical id: {"Type", "Properties"}}}
+as sorted JSON: what the translator made of the template, with every name resolved for one stack. A test compares it with
+what the simulator understood of the same template.
 """
 
 import json
 import os
 import pathlib
+import re
 import sys
 
 from samtranslator.parser.parser import Parser
@@ -18,8 +19,26 @@ from samtranslator.yaml_helper import yaml_parse
 
 # The translator never needs the artefacts, only addresses that look like theirs.
 ARTEFACT = "s3://esclusa-judges/artefact"
-# The translator calls nothing, but asks which Region it works for.
-REGION = "eu-central-1"
+ACCOUNT, REGION, STACK = "123456789012", "eu-central-1", "judged"
+PARAMETERS = {
+    "RepositoryPattern": "imagy-*",
+    "ClusterPattern": "clusters-*",
+    "FamilyPattern": "families-*",
+    "PassableRoleArns": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two",
+}
+PSEUDO_PARAMETERS = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": STACK, "AWS::Partition": "aws"}
+# By type: the property that holds the physical name, and the ARN, in which {} is that name.
+NAMED = {
+    "AWS::CloudWatch::Alarm": ("AlarmName", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}"),
+    "AWS::DynamoDB::Table": ("TableName", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{}}"),
+    "AWS::Events::Rule": ("Name", f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{}}"),
+    "AWS::IAM::Role": ("RoleName", f"arn:aws:iam::{ACCOUNT}:role/{{}}"),
+    "AWS::Lambda::Function": ("FunctionName", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}"),
+    "AWS::Logs::LogGroup": ("LogGroupName", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}:*"),
+    "AWS::SNS::Topic": ("TopicName", f"arn:aws:sns:{REGION}:{ACCOUNT}:{{}}"),
+    "AWS::SQS::Queue": ("QueueName", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}"),
+    "AWS::StepFunctions::StateMachine": ("StateMachineName", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{{}}"),
+}
 
 
 class NoManagedPolicies:
@@ -39,24 +58,68 @@ def translated(path: pathlib.Path) -> dict:
     return transform.transform(template, {}, NoManagedPolicies(), None, Parser())
 
 
-def summary(template: dict) -> dict:
-    resources = template["Resources"]
-    roles = {}
-    for logical_id, resource in resources.items():
-        if resource["Type"] == "AWS::IAM::Role":
-            policies = resource["Properties"].get("Policies", [])
-            roles[logical_id] = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
-    for resource in resources.values():
-        if resource["Type"] == "AWS::IAM::Policy":
-            for role in resource["Properties"]["Roles"]:
-                roles[role["Ref"]] += resource["Properties"]["PolicyDocument"]["Statement"]
-    return {"resources": {logical_id: resource["Type"] for logical_id, resource in resources.items()}, "roles": roles}
+class Stack:
+    """Resolves the intrinsic functions of a translated template."""
+
+    def __init__(self, template: dict):
+        self.resources = template["Resources"]
+        self.parameters = {}
+        for name, parameter in template["Parameters"].items():
+            value = PARAMETERS.get(name, parameter.get("Default"))
+            self.parameters[name] = value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
+
+    def resolved(self, node):
+        if isinstance(node, list):
+            return [self.resolved(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        match list(node.items()):
+            case [("Ref", name)]:
+                return self.reference(name)
+            case [("Fn::GetAtt", [logical_id, attribute])]:
+                return self.attribute(logical_id, attribute)
+            case [("Fn::Sub", str(text))]:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.named(found.group(1))), text)
+            case [(function, _)] if function.startswith("Fn::"):
+                raise ValueError(f"the judge does not know {function}")
+        return {key: self.resolved(value) for key, value in node.items()}
+
+    def named(self, expression: str):
+        logical_id, dot, attribute = expression.partition(".")
+        return self.attribute(logical_id, attribute) if dot else self.reference(expression)
+
+    def reference(self, name: str):
+        if name in PSEUDO_PARAMETERS:
+            return PSEUDO_PARAMETERS[name]
+        if name in self.parameters:
+            return self.parameters[name]
+        kind = self.resources[name]["Type"]
+        return self.attribute(name, "Arn") if kind in ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine") else self.name(name)
+
+    def attribute(self, logical_id: str, attribute: str):
+        naming, arn = NAMED[self.resources[logical_id]["Type"]]
+        if attribute == "Arn":
+            return arn.format(self.name(logical_id))
+        if attribute == naming:
+            return self.name(logical_id)
+        raise ValueError(f"the judge does not know the attribute {attribute} of {logical_id}")
+
+    def name(self, logical_id: str):
+        resource = self.resources[logical_id]
+        return self.resolved(resource["Properties"][NAMED[resource["Type"]][0]])
 
 
 def main() -> None:
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     source, output = map(pathlib.Path, sys.argv[1:])
-    output.write_text(json.dumps(summary(translated(source)), indent=2, sort_keys=True) + "\n")
+    template = translated(source)
+    stack = Stack(template)
+    resources = {
+        logical_id: {"Type": resource["Type"], "Properties": stack.resolved(resource.get("Properties", {}))}
+        for logical_id, resource in template["Resources"].items()
+    }
+    settings = {"account": ACCOUNT, "region": REGION, "stack": STACK, "parameters": PARAMETERS}
+    output.write_text(json.dumps({"settings": settings, "resources": resources}, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 25] = [
-    ("ecr:BatchGetImage", &["Intake", "Observe"]),
+const POWERS: [(&str, &[&str]); 24] = [
+    ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
     ("ecs:DescribeServiceDeployments", &["Observe", "Resume", "Traffic"]),
@@ -21,8 +21,11 @@ const POWERS: [(&str, &[&str]); 25] = [
     ("ecs:DescribeServices", &["Observe", "Resume", "Traffic", "Update"]),
     ("ecs:DescribeTaskDefinition", &["Observe", "Register"]),
     ("ecs:DescribeTasks", &["Migrate", "Observe", "Resume", "Traffic"]),
-    ("ecs:ListServiceDeployments", &["Observe", "Resume", "Traffic"]),
-    ("ecs:ListTaskDefinitions", &["Observe", "Register"]),
+    (
+        "ecs:ListServiceDeployments",
+        &["Observe", "Resume", "Traffic", "Update"],
+    ),
+    ("ecs:ListTaskDefinitions", &["Register"]),
     ("ecs:ListTasks", &["Migrate", "Observe", "Resume", "Traffic"]),
     ("ecs:RegisterTaskDefinition", &["Register"]),
     ("ecs:RunTask", &["Migrate"]),
@@ -34,8 +37,7 @@ const POWERS: [(&str, &[&str]); 25] = [
     ("iam:PassRole", &["Migrate", "Register"]),
     ("logs:GetLogEvents", &["Migrate"]),
     ("sqs:SendMessage", &["Intake", "Resume"]),
-    ("states:DescribeExecution", &["Intake", "Record", "Resume"]),
-    ("states:SendTaskFailure", &["Resume"]),
+    ("states:DescribeExecution", &["Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
 ];

@@ -108,19 +108,32 @@ pub(super) fn status(status: LockStatus) -> &'static str {
 }
 
 /// What to do about quarantined locks; nothing where there is none.
-pub(super) fn help(locks: &[NamedLock]) -> String {
-    let quarantined = locks
+fn help(locks: &[NamedLock]) -> String {
+    let line = |NamedLock { name, .. }: &NamedLock| attention(name, "quarantined");
+    quarantined(locks).map(line).collect()
+}
+
+/// Why locks are quarantined, and what to do about it; nothing where there is none.
+pub(super) fn reasons(locks: &[NamedLock]) -> String {
+    let line = |NamedLock { name, lock }: &NamedLock| {
+        let reason = lock.reason.as_deref().unwrap_or("no reason was recorded");
+        attention(name, &format!("quarantined: {reason}"))
+    };
+    quarantined(locks).map(line).collect()
+}
+
+fn quarantined(locks: &[NamedLock]) -> impl Iterator<Item = &NamedLock> {
+    locks
         .iter()
-        .filter(|named| named.lock.status == LockStatus::Quarantined);
-    let lines = quarantined.map(|NamedLock { name, lock }| {
-        format!(
-            "{} `{name}` is quarantined: {}; look at the environment, then run `esclusa locks release {} --reason …`\n",
-            palette::warning("attention:"),
-            lock.reason.as_deref().unwrap_or("no reason was recorded"),
-            words::argument(name),
-        )
-    });
-    lines.collect()
+        .filter(|named| named.lock.status == LockStatus::Quarantined)
+}
+
+fn attention(name: &str, state: &str) -> String {
+    format!(
+        "{} `{name}` is {state}; look at the environment, then run `esclusa locks release {} --reason …`\n",
+        palette::warning("attention:"),
+        words::argument(name),
+    )
 }
 
 async fn release(name: &str, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {

@@ -71,7 +71,7 @@ fn document(plan: &plan::Plan) -> serde_json::Value {
             }),
             plan::PlannedStep::Service(service) => json!({
                 "kind": "service", "name": service.name, "service": service.service, "target": service.target,
-                "previous_task_definition_arn": service.previous_task_definition_arn, "desired_count": service.desired_count,
+                "previous_task_definition_arn": service.previous_task_definition_arn, "start_count": service.start_count,
                 "timeout_seconds": service.timeout_seconds,
             }),
         })
@@ -98,7 +98,6 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         kind: RequestKind::Deploy,
         application: pipeline.application.clone(),
         environment: parse(&command.environment)?,
-        digest: digest.clone(),
         request_id: REQUEST_ID.to_owned(),
     };
     let request = PlanRequest {

@@ -39,9 +39,11 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
     for revision in &plan.revisions {
         write_revision(text, revision)?;
     }
-    writeln!(text, "\n{}", palette::heading("steps"))?;
-    for (position, step) in plan.steps.iter().enumerate() {
-        writeln!(text, "  {}. {}", position.saturating_add(1), step_sentence(step))?;
+    if !plan.unchanged {
+        writeln!(text, "\n{}", palette::heading("steps"))?;
+        for (position, step) in plan.steps.iter().enumerate() {
+            writeln!(text, "  {}. {}", position.saturating_add(1), step_sentence(step))?;
+        }
     }
     for note in &plan.notes {
         writeln!(text, "\nnote: {note}")?;
@@ -134,9 +136,9 @@ fn service_sentence(service: &PlannedService) -> String {
         Target::Revision { key } => format!("task definition `{key}`"),
         Target::Arn { arn } => format!("`{}`", words::resource(arn)),
     };
-    let count = service.desired_count.map(|count| {
+    let count = service.start_count.map(|count| {
         format!(
-            ", and start {}",
+            ", starting {} where none is wanted",
             words::count(count.try_into().unwrap_or(usize::MAX), "task")
         )
     });
@@ -240,7 +242,7 @@ mod tests {
         })
     }
 
-    fn service(target: Target, desired_count: Option<u32>) -> PlannedStep {
+    fn service(target: Target, start_count: Option<u32>) -> PlannedStep {
         PlannedStep::Service(PlannedService {
             name: "api".parse().unwrap(),
             service: "shop-api".to_owned(),
@@ -251,7 +253,7 @@ mod tests {
             ),
             digests: BTreeMap::new(),
             deployment_configuration: json!({}),
-            desired_count,
+            start_count,
             timeout_seconds: 1_800,
         })
     }

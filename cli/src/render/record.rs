@@ -1,9 +1,13 @@
 //! One sentence for every record of the ledger.
 
 use esclusa_core::ledger::{Record, RecordKind};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::words;
+
+/// How many of the last lines of a task are told.
+const LAST_LINES: usize = 3;
 
 /// What happened, from the facts of the record; the facts themselves where they are not as this program knows them.
 pub(crate) fn sentence(record: &Record) -> String {
@@ -37,13 +41,13 @@ impl Facts<'_> {
                 "deployment `{}` is on its way",
                 self.record.deployment_id.as_ref()?
             )),
-            RecordKind::DeploymentEnded => self.end(),
-            RecordKind::Intent => Some(format!("will call {}", self.act()?)),
-            RecordKind::Outcome => self.outcome(),
+            RecordKind::DeploymentEnded => self.deployment_ended(),
+            RecordKind::Intent => Some(format!("{}will call {}", self.way(), self.act()?)),
+            RecordKind::Outcome => Some(format!("{}{}", self.way(), self.outcome()?)),
             RecordKind::TaskState => self.task_state(),
             RecordKind::TaskStopped => self.task_stopped(),
             RecordKind::ServiceProgress => self.service_progress(),
-            RecordKind::Judged => self.judged(),
+            RecordKind::Judged => Some(format!("{}{}", self.way(), self.judged()?)),
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
             RecordKind::LockAcquired => Some(format!("holds {}", self.lock_names()?)),
@@ -107,6 +111,25 @@ impl Facts<'_> {
         Some(format!("{end}{}", anchor.unwrap_or_default()))
     }
 
+    fn deployment_ended(&self) -> Option<String> {
+        let locks = self
+            .body
+            .pointer("/locks")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let quarantined = locks
+            .filter(|(_, state)| *state == "quarantined")
+            .map(|(name, _)| name.as_str());
+        let quarantined: Vec<&str> = quarantined.collect();
+        let closed = match quarantined.as_slice() {
+            [] => String::new(),
+            [_] => format!("; lock {} is quarantined", words::names(quarantined)),
+            _ => format!("; locks {} are quarantined", words::names(quarantined)),
+        };
+        Some(format!("{}{closed}", self.end()?))
+    }
+
     fn end(&self) -> Option<String> {
         let reasons: Vec<&str> = self
             .body
@@ -128,79 +151,107 @@ impl Facts<'_> {
     }
 
     fn planned(&self) -> Option<String> {
-        let hash = self.text("/planHash").or_else(|| self.text("/plan_hash"))?;
-        let unchanged = self.body.pointer("/unchanged").and_then(Value::as_bool) == Some(true);
-        let steps = self
-            .step_names("/steps")
-            .map(|steps| format!(": {steps}"))
-            .unwrap_or_default();
-        Some(format!(
-            "plan {}{}",
-            words::hash(hash),
-            if unchanged { ": nothing to do".to_owned() } else { steps }
-        ))
+        let plan = format!("plan {}", words::hash(self.text("/planHash")?));
+        if self.body.pointer("/unchanged").and_then(Value::as_bool) == Some(true) {
+            return Some(format!("{plan}: nothing to do"));
+        }
+        let steps = self.body.pointer("/steps")?.as_array()?;
+        let steps: Vec<String> = steps.iter().map(planned_step).collect::<Option<_>>()?;
+        let revisions = self
+            .body
+            .pointer("/revisions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let new = revisions
+            .filter(|revision| revision.pointer("/action/kind").is_some_and(|kind| kind == "register"))
+            .count();
+        let registers = match new {
+            0 => String::new(),
+            _ => format!(", with {}", words::count(new, "new task definition")),
+        };
+        Some(match steps.as_slice() {
+            [] => format!("{plan}: no step"),
+            steps => format!("{plan}: {}{registers}", steps.join(", then ")),
+        })
     }
 
     fn way_back_planned(&self) -> Option<String> {
-        let steps = self.step_names("/steps")?;
-        Some(if steps == "none" {
-            "nothing is to be brought back".to_owned()
-        } else {
-            format!("back through {steps}")
+        let services = self.body.pointer("/services")?.as_array()?;
+        let names: Vec<&str> = services.iter().map(Value::as_str).collect::<Option<_>>()?;
+        Some(match names.as_slice() {
+            [] => "nothing is to be brought back".to_owned(),
+            [_] => format!("service {} is to be brought back", words::names(names)),
+            _ => format!("services {} are to be brought back, in this order", words::names(names)),
         })
     }
 
     /// An act, such as "`ecs:UpdateService` on `api`".
     fn act(&self) -> Option<String> {
-        Some(format!(
-            "`{}` on `{}`",
-            self.text("/action")?,
-            words::resource(self.text("/target")?)
-        ))
+        let target = self.text("/target")?;
+        let target = if target.starts_with("arn:") {
+            words::resource(target)
+        } else {
+            target
+        };
+        Some(format!("`{}` on `{target}`", self.text("/action")?))
     }
 
     fn outcome(&self) -> Option<String> {
         let outcome = self.body.pointer("/outcome")?;
-        let came = match outcome {
-            Value::Null => "done".to_owned(),
-            Value::String(words) => words.clone(),
-            Value::Object(members) if members.is_empty() => "done".to_owned(),
-            Value::Object(members) => {
-                let shown = members.iter().filter(|(_, value)| !value.is_null());
-                let shown = shown.map(|(name, value)| {
-                    format!(
-                        "{name} {}",
-                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-                    )
-                });
-                shown.collect::<Vec<_>>().join(", ")
+        let text = |name: &str| outcome.get(name).and_then(Value::as_str);
+        let came = if let Some(refused) = text("refused") {
+            format!("refused: {refused}")
+        } else if let Some(definition) = text("taskDefinitionArn") {
+            format!("there is `{}`", words::resource(definition))
+        } else if let Some(task) = text("taskArn") {
+            format!("there is task `{}`", words::resource(task))
+        } else if let Some(deployment) = text("ecsDeploymentId") {
+            let is_called = outcome.get("called").and_then(Value::as_bool)?;
+            let how = if is_called {
+                "began"
+            } else {
+                "not needed, it is the work of"
+            };
+            format!("{how} deployment `{deployment}` of ECS")
+        } else if outcome.get("stopping").is_some() {
+            "the task is told to stop".to_owned()
+        } else if let Some(rollback) = text("rollback") {
+            match rollback {
+                "requested" => "ECS rolls it back".to_owned(),
+                "over" => "it was over already".to_owned(),
+                other => other.replace('_', " "),
             }
-            other => other.to_string(),
+        } else if let Some(reasons) = outcome.get("reasons").and_then(Value::as_array) {
+            let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
+            format!("no task was started: {}", reasons.join("; "))
+        } else {
+            outcome.to_string()
         };
         Some(format!("{}: {came}", self.act()?))
     }
 
     fn task_state(&self) -> Option<String> {
-        let task = self.either("/taskArn", "/task_arn")?;
+        let at: Option<Timestamp> = self.text("/state/at").and_then(|at| at.parse().ok());
+        let at = at.map(|at| format!(" at {}", words::time(at)));
         Some(format!(
-            "task `{}` is {}",
-            words::resource(task),
-            self.either("/lastStatus", "/last_status")?
+            "task `{}` was {}{} (version {})",
+            self.text("/name")?,
+            self.text("/state/status")?,
+            at.unwrap_or_default(),
+            self.number("/state/version")?
         ))
     }
 
     fn task_stopped(&self) -> Option<String> {
-        let task = if self.body.pointer("/task").is_some() {
-            "/task"
-        } else {
-            ""
-        };
-        let member = |name: &str| self.text(&format!("{task}/{name}"));
-        let arn = member("taskArn")?;
-        let containers = self
-            .body
-            .pointer(&format!("{task}/containers"))
-            .and_then(Value::as_array);
+        let name = self.text("/name")?;
+        let log = self.last_lines();
+        if self.body.pointer("/task")?.is_null() {
+            return Some(format!(
+                "nothing tells how task `{name}` ended: ECS knows it no longer{log}"
+            ));
+        }
+        let containers = self.body.pointer("/task/containers").and_then(Value::as_array);
         let codes: Vec<String> = containers
             .into_iter()
             .flatten()
@@ -210,42 +261,60 @@ impl Facts<'_> {
                 Some(format!("`{}` {code}", container.get("name")?.as_str()?))
             })
             .collect();
-        let why = member("stoppedReason")
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
         let codes = if codes.is_empty() {
             String::new()
         } else {
             format!(" with {}", codes.join(", "))
         };
-        Some(format!("task `{}` stopped{codes}{why}", words::resource(arn)))
+        let why = self.text("/task/stoppedReason").map(|reason| format!(": {reason}"));
+        Some(format!("task `{name}` stopped{codes}{}{log}", why.unwrap_or_default()))
+    }
+
+    /// The end of what a task wrote.
+    fn last_lines(&self) -> String {
+        let lines = self
+            .body
+            .pointer("/log")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let lines: Vec<&str> = lines.filter_map(|line| line.get("text")?.as_str()).collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+        match lines.as_slice() {
+            [] => String::new(),
+            _ => format!("; it wrote last: {}", words::names(last)),
+        }
     }
 
     fn service_progress(&self) -> Option<String> {
-        let count = |name: &str| {
-            self.number(&format!("/{name}Count"))
-                .or_else(|| self.number(&format!("/{name}")))
-        };
-        let service = self.either("/service", "/serviceArn")?;
-        let running = format!("{} of {} running", count("running")?, count("desired")?);
-        let pending = count("pending")
-            .filter(|pending| *pending > 0)
-            .map(|pending| format!(", {pending} starting"));
+        let counts = self.body.pointer("/counts")?.as_array()?;
+        let is_primary = |counts: &&Value| counts.get("status").is_some_and(|status| status == "PRIMARY");
+        let primary = counts.iter().find(is_primary)?;
+        let count = |name: &str| primary.get(name).and_then(Value::as_u64);
+        let pending = count("pending").filter(|pending| *pending > 0);
+        let pending = pending.map(|pending| format!(", {pending} starting"));
         Some(format!(
-            "service `{}`: {running}{}",
-            words::resource(service),
-            pending.unwrap_or_default()
+            "service `{}`: {} of {} running{}{}",
+            self.text("/name")?,
+            count("running")?,
+            count("desired")?,
+            pending.unwrap_or_default(),
+            self.said()
         ))
     }
 
     fn judged(&self) -> Option<String> {
-        let name = self.text("/name").map(|name| format!("`{name}` ")).unwrap_or_default();
-        let outcome = self.text("/outcome")?.replace('_', " ");
-        let sentence = self
-            .text("/sentence")
-            .filter(|sentence| !sentence.is_empty())
-            .map(|sentence| format!(": {sentence}"));
-        Some(format!("{name}{outcome}{}", sentence.unwrap_or_default()))
+        let outcome = match self.text("/outcome")? {
+            "reverted" => "rolled back".to_owned(),
+            outcome => outcome.replace('_', " "),
+        };
+        Some(format!("`{}` {outcome}{}", self.text("/name")?, self.said()))
+    }
+
+    /// What somebody said about a step.
+    fn said(&self) -> String {
+        let sentence = self.text("/sentence").filter(|sentence| !sentence.is_empty());
+        sentence.map(|sentence| format!(": {sentence}")).unwrap_or_default()
     }
 
     fn pipeline_applied(&self) -> Option<String> {
@@ -305,25 +374,12 @@ impl Facts<'_> {
         ))
     }
 
-    fn step_names(&self, pointer: &str) -> Option<String> {
-        let steps = self.body.pointer(pointer)?.as_array()?;
-        let name = |step: &Value| {
-            let name = step.as_str().or_else(|| step.get("name").and_then(Value::as_str))?;
-            let kind = step
-                .get("kind")
-                .and_then(Value::as_str)
-                .map(|kind| format!("{kind} "))
-                .unwrap_or_default();
-            Some(format!("{kind}`{name}`"))
-        };
-        let names: Option<Vec<String>> = steps.iter().map(name).collect();
-        names.map(|names| {
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            }
-        })
+    /// Which way a step goes, where it is not forward.
+    fn way(&self) -> &'static str {
+        match self.text("/step/mode") {
+            Some("way_back") => "on the way back, ",
+            Some(_) | None => "",
+        }
     }
 
     fn digest(&self) -> Option<String> {
@@ -343,13 +399,15 @@ impl Facts<'_> {
         self.body.pointer(pointer)?.as_str()
     }
 
-    fn either(&self, one: &str, other: &str) -> Option<&str> {
-        self.text(one).or_else(|| self.text(other))
-    }
-
     fn number(&self, pointer: &str) -> Option<u64> {
         self.body.pointer(pointer)?.as_u64()
     }
+}
+
+/// A step of a plan: its kind is the name of the member that names it.
+fn planned_step(step: &Value) -> Option<String> {
+    let named = |kind: &str| Some(format!("{kind} `{}`", step.get(kind)?.as_str()?));
+    named("task").or_else(|| named("service"))
 }
 
 #[cfg(test)]

@@ -54,22 +54,27 @@ impl Intake {
     pub(crate) async fn requested(&self, request: &ReleaseRequest) -> Result<Value, Failure> {
         let (version, pipeline) = self.current_pipeline(&request.application).await?;
         let environment = environment(&pipeline, &request.environment)?;
-        let chosen = match request.kind {
-            RequestKind::Deploy => self.version(&pipeline, request).await?,
-            RequestKind::Rollback => self.earlier(request).await?,
-        };
         let identity = RequestIdentity {
             kind: request.kind,
             application: pipeline.application.clone(),
             environment,
-            digest: chosen
-                .digest
-                .parse()
-                .map_err(|error| Failure::refused(format!("{error}")))?,
             request_id: request.request_id.clone(),
         };
+        let release_id = identity.release_id().to_string();
+        if self
+            .control()
+            .get::<ReleaseRow>(&Key::release(&release_id))
+            .await?
+            .is_some()
+        {
+            return self.start_release(&release_id).await;
+        }
+        let chosen = match request.kind {
+            RequestKind::Deploy => self.version(&pipeline, request).await?,
+            RequestKind::Rollback => self.earlier(request).await?,
+        };
         let release = ReleaseRow {
-            release_id: identity.release_id().to_string(),
+            release_id,
             application: pipeline.application.to_string(),
             kind: match request.kind {
                 RequestKind::Deploy => ReleaseKind::Deploy,
@@ -164,17 +169,29 @@ impl Intake {
         let history: Vec<(String, Stored<EnvironmentRow>)> =
             self.control().latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
         let history: Vec<EnvironmentRow> = history.into_iter().map(|(_, stored)| stored.row).collect();
-        let target = match &request.target_release {
-            Some(target) => history.iter().find(|row| row.release_id == *target),
-            None => current.as_ref().and_then(|current| before(&history, &current.row)),
+        let nothing = || {
+            Failure::refused(format!(
+                "nothing else was ever verified in `{environment}`: there is nothing to go back to"
+            ))
         };
-        let target = target.ok_or_else(|| {
-            Failure::refused(match &request.target_release {
-                Some(target) => format!("release `{target}` was never verified in `{environment}`: choose one of `esclusa status {application} {environment}`"),
-                None => format!("nothing else was ever verified in `{environment}`: there is nothing to go back to"),
-            })
-        })?;
-        let release = self.journal.release(&target.release_id).await?.row;
+        let release = match (&request.target_release, current) {
+            (Some(target), _) => {
+                let known = history.iter().any(|row| row.release_id == *target);
+                if !known {
+                    return Err(Failure::refused(format!(
+                        "release `{target}` was never verified in `{environment}`: choose one of `esclusa audit --application {application} --environment {environment}`"
+                    )));
+                }
+                self.journal.release(target).await?.row
+            }
+            (None, None) => return Err(nothing()),
+            (None, Some(current)) => {
+                let image = self.journal.release(&current.row.release_id).await?.row.image;
+                self.release_before(&history, &current.row, &image)
+                    .await?
+                    .ok_or_else(nothing)?
+            }
+        };
         Ok(Chosen {
             image: release.image,
             account: release.account,
@@ -182,15 +199,39 @@ impl Intake {
             repository: release.repository,
             digest: release.digest,
             tag: release.tag,
-            target_release: Some(target.release_id.clone()),
+            target_release: Some(release.release_id),
         })
+    }
+
+    /// The release that brought the digest of `image` which ran before the one that runs now.
+    async fn release_before(
+        &self,
+        history: &[EnvironmentRow],
+        current: &EnvironmentRow,
+        image: &str,
+    ) -> Result<Option<ReleaseRow>, Failure> {
+        for row in before(history, current, image) {
+            let release = self.journal.release(&row.release_id).await?.row;
+            if release.image == image {
+                return Ok(Some(release));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// The last release that ran before the images of `current` first did: going back twice goes back two releases, and never forth.
-fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow) -> Option<&'a EnvironmentRow> {
-    let first = history.iter().rposition(|row| row.digests == current.digests)?;
-    history.get(first.saturating_add(1))
+/// What ran, newest first, with the digest of `image` that ran before the current one first did: going back twice goes back two versions, and never forth.
+fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow, image: &str) -> Vec<&'a EnvironmentRow> {
+    let digest = |row: &EnvironmentRow| row.digests.get(image).cloned();
+    let Some(first) = history.iter().rposition(|row| digest(row) == digest(current)) else {
+        return Vec::new();
+    };
+    let earlier = history
+        .iter()
+        .skip(first.saturating_add(1))
+        .skip_while(|row| digest(row).is_none());
+    let target = earlier.clone().next().and_then(digest);
+    earlier.take_while(|row| digest(row) == target).collect()
 }
 
 fn environment(pipeline: &Pipeline, name: &str) -> Result<EnvironmentName, Failure> {
@@ -210,4 +251,54 @@ fn environment(pipeline: &Pipeline, name: &str) -> Result<EnvironmentName, Failu
             names.join(", ")
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(release_id: &str, digests: &[(&str, &str)]) -> EnvironmentRow {
+        EnvironmentRow {
+            release_id: release_id.to_owned(),
+            deployment_id: String::new(),
+            digests: digests
+                .iter()
+                .map(|(image, digest)| ((*image).to_owned(), (*digest).to_owned()))
+                .collect(),
+            tag: String::new(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn targets(history: &[EnvironmentRow], image: &str) -> Vec<String> {
+        before(history, &history[0], image)
+            .iter()
+            .map(|row| row.release_id.clone())
+            .collect()
+    }
+
+    #[test]
+    fn going_back_twice_goes_back_two_versions_and_never_forth() {
+        let after_one = [
+            row("back", &[("app", "b")]),
+            row("c", &[("app", "c")]),
+            row("b", &[("app", "b")]),
+            row("a", &[("app", "a")]),
+        ];
+        assert_eq!(targets(&after_one[1..], "app"), ["b"]);
+        assert_eq!(targets(&after_one, "app"), ["a"]);
+        assert!(targets(&after_one[3..], "app").is_empty());
+    }
+
+    #[test]
+    fn the_image_that_goes_back_is_the_one_that_came_last_whatever_came_between() {
+        let history = [
+            row("backend-2", &[("backend", "b2"), ("frontend", "f2")]),
+            row("frontend-2", &[("backend", "b1"), ("frontend", "f2")]),
+            row("frontend-1", &[("backend", "b1"), ("frontend", "f1")]),
+            row("backend-1", &[("backend", "b1")]),
+        ];
+        assert_eq!(targets(&history, "backend"), ["frontend-2", "frontend-1", "backend-1"]);
+        assert_eq!(targets(&history, "frontend"), ["frontend-1"]);
+    }
 }

@@ -9,13 +9,14 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, redact};
 use esclusa_core::plan::PlannedTask;
 use esclusa_core::protocol::rendezvous::InboxEvent;
+use esclusa_core::task_definition::masked_text;
 use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Migrate};
 
-/// How much of a container's log is kept.
+/// How much of a container's log is kept. What looks like a secret is masked: the ledger is kept for ever.
 const LOG_LINES: u16 = 50;
 const LOG_BYTES: usize = 16_000;
 
@@ -24,6 +25,13 @@ const LOG_BYTES: usize = 16_000;
 struct Inbox {
     #[serde(flatten)]
     event: InboxEvent,
+}
+
+/// The end of a container's log.
+struct LastWords {
+    lines: Vec<Value>,
+    /// Why it could not be read.
+    unreadable: Option<String>,
 }
 
 /// A task as far as it can be seen.
@@ -70,7 +78,17 @@ impl Migrate {
                 judgement.diagnosis
             )));
         }
-        let log = self.last_words(&task, deployment_id, task_arn).await?;
+        // The log decorates the evidence; one that cannot be read must not keep the evidence from being written down.
+        let log = match self.last_words(&task, deployment_id, task_arn).await {
+            Ok(lines) => LastWords {
+                lines,
+                unreadable: None,
+            },
+            Err(failure) => LastWords {
+                lines: Vec::new(),
+                unreadable: Some(failure.message),
+            },
+        };
         self.record(deployment_id, &row, &judgement, &seen, &log).await?;
         Ok(answer(judgement.next))
     }
@@ -134,7 +152,7 @@ impl Migrate {
         let lines = self.logs.tail(&log.group, &stream, LOG_LINES, LOG_BYTES).await?;
         Ok(lines
             .into_iter()
-            .map(|line| json!({"at": line.at, "text": line.text}))
+            .map(|line| json!({"at": line.at, "text": masked_text(&line.text)}))
             .collect())
     }
 
@@ -144,7 +162,7 @@ impl Migrate {
         row: &Stored<StepRow>,
         judgement: &TaskJudgement,
         seen: &Seen,
-        log: &[Value],
+        log: &LastWords,
     ) -> Result<(), Failure> {
         let work = self.journal.work(deployment_id).await?;
         let step = row.row.record.step;
@@ -154,6 +172,7 @@ impl Migrate {
                 step,
                 outcome,
                 sentence: judgement.diagnosis.clone(),
+                already_there: false,
             },
             judged_at: Some(self.journal.clock().now()?),
             ..row.row.clone()
@@ -174,7 +193,8 @@ impl Migrate {
             "step": step,
             "name": judged.name,
             "task": seen.task.as_ref().map(redact),
-            "log": log,
+            "log": log.lines,
+            "logUnreadable": log.unreadable,
         });
         let verdict = json!({
             "step": step,

@@ -4,7 +4,7 @@ use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::rows::StepRow;
 use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::{Work, step_key};
-use esclusa_adapters::ecs::{RunTask, TaskFilter};
+use esclusa_adapters::ecs::{RunTask, StopTaskOutcome, TaskFilter};
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::migration::{RunTaskDecision, TaskFacts, decide_answer, decide_error, is_same_run};
@@ -46,16 +46,15 @@ impl Migrate {
             tags: [("esclusa:deployment".to_owned(), deployment_id.to_owned())].into(),
         };
         let started = match self.journal.announce(&act).await? {
-            Announced::Settled(outcome) => return Ok(outcome),
-            Announced::Now => self.start(&request).await,
-            Announced::Before { opened_at } => self.start_again(&request, opened_at).await,
-        };
-        let started = match started {
-            Ok(started) => started,
-            Err(failure) => {
-                let commit = self.never_started(deployment_id, step, &task, &failure.message).await?;
-                return Err(self.journal.settle_refused(&act, failure, commit).await);
-            }
+            Announced::Settled(outcome) => return Ok(answer(&outcome)),
+            Announced::Now => match self.start(&request).await {
+                Ok(started) => started,
+                Err(failure) => {
+                    let commit = self.never_started(deployment_id, step, &task, &failure.message).await?;
+                    return Err(self.journal.settle_refused(&act, failure, commit).await);
+                }
+            },
+            Announced::Before { opened_at } => self.start_again(&request, opened_at).await?,
         };
         let (outcome, row) = match &started {
             Started::Task(arn) => (
@@ -83,7 +82,7 @@ impl Migrate {
             )?),
         };
         let recorded = self.journal.settle(act, &outcome, commit).await?;
-        Ok(json!({"taskArn": recorded.get("taskArn")}))
+        Ok(answer(&recorded))
     }
 
     /// The row of a step whose task was refused, unless a row is there.
@@ -132,21 +131,28 @@ impl Migrate {
         }
     }
 
-    /// A call whose answer was lost is repeated with its token while ECS remembers it; after that only the mark of the task can tell.
+    /// The call before this one may have started the task, whatever this one is answered: a repeat with the same token finds it while ECS remembers the
+    /// token, after that only the mark of the task can tell, and a task that is neither found nor refused for certain is left to a person.
     async fn start_again(&self, request: &RunTask, opened_at: Timestamp) -> Result<Started, Failure> {
-        let now = self.journal.clock().now()?;
-        if now.duration_since(opened_at) < TOKEN_TRUSTED {
-            return self.start(request).await;
-        }
-        let filter = TaskFilter::StartedBy(&request.started_by);
-        let mut arns = self.ecs.list_tasks(&request.cluster, &filter, false).await?;
-        arns.extend(self.ecs.list_tasks(&request.cluster, &filter, true).await?);
-        match arns.into_iter().next() {
-            Some(arn) => Ok(Started::Task(arn)),
-            None => Err(Failure::unknown_effect(format!(
-                "this attempt was announced at {opened_at}, too long ago for ECS to say whether its task ran: look at the database before it is run again"
-            ))),
-        }
+        let is_remembered = self.journal.clock().now()?.duration_since(opened_at) < TOKEN_TRUSTED;
+        let repeated = match is_remembered {
+            true => match self.start(request).await {
+                Ok(Started::Task(arn)) => return Ok(Started::Task(arn)),
+                Ok(Started::Nothing(reasons)) => format!("the repeated call placed none: {}", reasons.join("; ")),
+                Err(failure) if failure.kind.is_retryable() => return Err(failure),
+                Err(failure) => format!("the repeated call failed: {failure}"),
+            },
+            false => format!("it was announced at {opened_at}, too long ago for ECS to remember its client token"),
+        };
+        let marked = self
+            .ecs
+            .list_tasks(&request.cluster, &TaskFilter::StartedBy(&request.started_by))
+            .await?;
+        marked.into_iter().next().map(Started::Task).ok_or_else(|| {
+            Failure::unknown_effect(format!(
+                "nothing proves whether this attempt started its task ({repeated}): look at the database before it is run again"
+            ))
+        })
     }
 
     async fn described(&self, cluster: &str, arns: &[String]) -> Result<Vec<TaskFacts>, Failure> {
@@ -177,12 +183,19 @@ impl Migrate {
             return Ok(json!({}));
         }
         // Stopping twice is harmless, and a task that is gone has stopped.
-        self.runner.stop(&task.cluster, task_arn, &reason).await?;
-        self.journal
-            .settle(&act, &json!({"stopping": true}), Commit::new())
-            .await?;
+        let outcome = match self.runner.stop(&task.cluster, task_arn, &reason).await {
+            Ok(StopTaskOutcome::Stopping) => json!({"stopping": true}),
+            Ok(StopTaskOutcome::NotFound) => json!({"stopping": false, "reason": "there is no such task any more"}),
+            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
+        };
+        self.journal.settle(&act, &outcome, Commit::new()).await?;
         Ok(json!({}))
     }
+}
+
+/// What the state machine reads of an outcome.
+fn answer(outcome: &Value) -> Value {
+    json!({"taskArn": outcome.get("taskArn")})
 }
 
 /// What a call of `RunTask` came to.
@@ -201,11 +214,13 @@ fn begun(task: &PlannedTask, step: StepReference, arn: Option<&str>, now: Timest
             step,
             outcome: StepOutcome::Begun,
             sentence: String::new(),
+            already_there: false,
         },
         resource_arn: arn.map(str::to_owned),
         ecs_deployment_id: None,
         service_deployment_arn: None,
         previous_task_definition_arn: None,
+        before: None,
         proof: None,
         begun_at: now,
         judged_at: None,

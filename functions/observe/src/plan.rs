@@ -199,7 +199,7 @@ fn outline(plan: &Plan) -> Value {
                     Target::Revision { key } => key.to_string(),
                     Target::Arn { arn } => arn.clone(),
                 },
-                "desiredCount": service.desired_count,
+                "startCount": service.start_count,
                 "timeoutSeconds": service.timeout_seconds,
             }),
         })

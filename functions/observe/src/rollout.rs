@@ -44,9 +44,9 @@ impl Observe {
         let is_over = outcome != StepOutcome::Begun;
         let row = StepRow {
             record: StepRecord {
-                step,
                 outcome,
                 sentence: sentence.clone(),
+                ..rollout.step.row.record.clone()
             },
             service_deployment_arn: service_deployment(&rollout),
             proof: match &judgement {
@@ -93,13 +93,11 @@ fn answer(outcome: StepOutcome) -> Value {
     }})
 }
 
+/// What is known stays known: a later look never puts another service deployment in its place.
 fn service_deployment(rollout: &Rollout) -> Option<String> {
-    let found = rollout
-        .observed
-        .service_deployment
-        .as_ref()
-        .map(|deployment| deployment.arn.clone());
-    found.or_else(|| rollout.step.row.service_deployment_arn.clone())
+    let found = rollout.observed.service_deployment.as_ref();
+    let known = rollout.step.row.service_deployment_arn.clone();
+    known.or_else(|| found.map(|deployment| deployment.arn.clone()))
 }
 
 /// A rollout has its time; one that was stopped has as much again to go back.

@@ -66,7 +66,7 @@ impl Record {
             };
             match written {
                 Ok(Some(write)) => {
-                    commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?)
+                    commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?);
                 }
                 Ok(None) => {}
                 // Somebody took the lock over: it is theirs now.

@@ -26,20 +26,24 @@ impl Record {
                 ACTOR,
                 &json!({"execution": execution_arn, "environments": release.row.environments}),
             )?;
-            let mut commit = Commit::new()
+            let commit = Commit::new()
                 .change(Change::put(
                     Key::release(release_id),
                     &started,
                     Expected::Revision(release.revision),
                 )?)
                 .record(&Chain::release(release_id), draft);
-            let pointer = Key::open_release(release_id);
-            if let Some(stored) = self.journal.control().get::<ReleasePointerRow>(&pointer).await? {
-                commit = commit.change(Change::delete(pointer, stored.revision));
-            }
+            let commit = commit.changes(self.no_longer_waiting(release_id).await?);
             self.journal.commit(commit).await?.or_failure()?;
         }
         Ok(json!({"application": release.row.application, "environments": release.row.environments}))
+    }
+
+    /// Removes the pointer by which a claimed release is found and started.
+    async fn no_longer_waiting(&self, release_id: &str) -> Result<Option<Change>, Failure> {
+        let pointer = Key::open_release(release_id);
+        let stored = self.journal.control().get::<ReleasePointerRow>(&pointer).await?;
+        Ok(stored.map(|stored| Change::delete(pointer, stored.revision)))
     }
 
     /// Concludes a release from the ends of its deployments, and anchors the head of its chain in the chain of its application.
@@ -101,6 +105,7 @@ impl Record {
                 &ended,
                 Expected::Revision(release.revision),
             )?)
+            .changes(self.no_longer_waiting(&release.row.release_id).await?)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(end)

@@ -101,7 +101,7 @@ impl Resume {
         }
         let waits = self.waits_of(resource).await?;
         for wait in &waits {
-            self.look_at(&wait.row, Source::Event).await?;
+            self.look_at(wait, Source::Event).await?;
         }
         Ok(json!({"waits": waits.len()}))
     }

@@ -17,7 +17,7 @@ use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
 use esclusa_core::error::Failure;
 use esclusa_core::protocol::Attempt;
-use esclusa_core::protocol::rendezvous::{WaitKind, Waiter};
+use esclusa_core::protocol::rendezvous::{WaitKind, WaitStatus, Waiter};
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -101,6 +101,9 @@ pub struct WaitRow {
     /// The step that waits; none for an execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepReference>,
+    /// When DynamoDB may remove the row, in seconds since the epoch; none while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 impl WaitRow {
@@ -134,7 +137,7 @@ impl WaitRequest {
                     entered_at: self.entered_time,
                     retry_count: self.retry_count,
                 },
-                status: esclusa_core::protocol::rendezvous::WaitStatus::Open,
+                status: WaitStatus::Open,
                 kind,
                 deployment_id,
                 deadline: self.entered_time.saturating_add(limit).unwrap_or(Timestamp::MAX),
@@ -143,6 +146,7 @@ impl WaitRequest {
             execution_arn: self.execution_arn,
             state: self.state,
             step: step.map(StepReference::from),
+            expires_at: None,
         }
     }
 }
@@ -152,12 +156,14 @@ impl Resume {
         self.journal.control()
     }
 
-    async fn waits_of(&self, resource: &str) -> Result<Vec<Stored<WaitRow>>, Failure> {
-        let rows = self
+    /// The open waits for a resource.
+    async fn waits_of(&self, resource: &str) -> Result<Vec<WaitRow>, Failure> {
+        let rows: Vec<(String, Stored<WaitRow>)> = self
             .control()
             .list(&Key::resource_rows(resource), Key::WAIT_PREFIX)
             .await?;
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
+        let waits = rows.into_iter().map(|(_, stored)| stored.row);
+        Ok(waits.filter(|wait| wait.waiter.status == WaitStatus::Open).collect())
     }
 }
 

@@ -8,13 +8,16 @@ use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{
     Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{OpenWaitRow, Resume, StoredToken, WaitRow};
 
 /// How long after its deadline a wait is given up: the state has ended by its own timeout by then.
 const GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long the row of a closed wait is kept: longer than its state may be retried.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// How often a look is repeated when another one was faster.
 const TRIES: usize = 4;
@@ -80,9 +83,17 @@ impl Resume {
 
     /// One look at one wait: reads the truth, and wakes the state when it is over.
     pub(crate) async fn look_at(&self, row: &WaitRow, source: Source) -> Result<Value, Failure> {
-        let truth = self.truth(row).await?;
+        let truth = self.truth(row).await;
         let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
         let waiter = stored.as_ref().map(|stored| &stored.row.waiter);
+        let truth = match truth {
+            Ok(truth) => truth,
+            // What is waited for may be gone for good. Once the state must have ended, nothing has to be known about it any more.
+            Err(failure) => match give_up(waiter, GRACE, self.clock.now()?) {
+                Some(_) => Truth::NotVisible,
+                None => return Err(failure),
+            },
+        };
         match look(waiter, truth) {
             Look::NobodyWaits => {
                 self.forget_pointer(row).await?;
@@ -142,8 +153,10 @@ impl Resume {
         let Completion::Close(write) = completion else {
             return Ok(());
         };
+        let expires_at = self.clock.now()?.saturating_add(KEPT).unwrap_or(Timestamp::MAX);
         let row = WaitRow {
             waiter: write.row,
+            expires_at: Some(expires_at.as_second()),
             ..stored.row.clone()
         };
         let mut commit = Commit::new().change(Change::put(row.key(), &row, Expected::Revision(stored.revision))?);

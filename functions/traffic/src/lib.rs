@@ -58,33 +58,46 @@ impl Traffic {
     async fn stop_rollout(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
-        if is_over(&rollout.expected, &rollout.observed) {
-            return Ok(json!({}));
-        }
-        let Some(service_deployment) = &rollout.observed.service_deployment else {
-            return Err(Failure::transient(
-                "ECS does not show the service deployment that is to be stopped",
-            ));
-        };
+        let service = rollout.observed.service.service_arn.clone();
         let act = Act {
             subject: &work.subject,
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: Some(step),
             action: "ecs:StopServiceDeployment",
-            target: service_deployment.arn.clone(),
+            target: service,
             facts: json!({"service": rollout.step.row.name, "stopType": "ROLLBACK"}),
+        };
+        let is_announced = self.journal.is_announced(&act).await?;
+        let running = rollout
+            .observed
+            .service_deployment
+            .as_ref()
+            .filter(|_| !is_over(&rollout.expected, &rollout.observed));
+        let Some(running) = running else {
+            // Nothing is left to stop. An announcement of an earlier run, whose answer was lost, gets its outcome.
+            if is_announced {
+                self.journal
+                    .settle(&act, &json!({"rollback": "over"}), Commit::new())
+                    .await?;
+            }
+            return Ok(json!({}));
         };
         if let Announced::Settled(_) = self.journal.announce(&act).await? {
             return Ok(json!({}));
         }
-        let outcome = match self.traffic.roll_back(&service_deployment.arn).await? {
-            RollbackOutcome::Requested => "requested",
-            RollbackOutcome::Over => "over",
-            RollbackOutcome::NotFound => "not_found",
+        let outcome = match self.traffic.roll_back(&running.arn).await {
+            Ok(RollbackOutcome::Requested) => "requested",
+            Ok(RollbackOutcome::Over) => "over",
+            Ok(RollbackOutcome::NotFound) => "not_found",
+            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
         };
         self.journal
-            .settle(&act, &json!({"rollback": outcome}), Commit::new())
+            .settle(
+                &act,
+                &json!({"rollback": outcome, "serviceDeploymentArn": running.arn}),
+                Commit::new(),
+            )
             .await?;
         Ok(json!({}))
     }

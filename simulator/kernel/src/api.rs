@@ -72,7 +72,11 @@ pub struct Authorization {
 impl Authorization {
     /// A permission without condition keys.
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self { action: action.into(), resource: resource.into(), conditions: BTreeMap::new() }
+        Self {
+            action: action.into(),
+            resource: resource.into(),
+            conditions: BTreeMap::new(),
+        }
     }
 
     /// Adds a condition key of the request.
@@ -100,12 +104,22 @@ pub struct ApiError {
 impl ApiError {
     /// An error with HTTP status 400.
     pub fn client(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: 400, members: Box::default() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            status: 400,
+            members: Box::default(),
+        }
     }
 
     /// An error with HTTP status 500.
     pub fn server(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), status: 500, members: Box::default() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            status: 500,
+            members: Box::default(),
+        }
     }
 
     /// The answer to an operation, parameter or value that the simulator does not know: never shaped like success.

@@ -43,7 +43,11 @@ impl Image {
         serde_json::from_str::<Value>(&self.manifest)
             .ok()
             .and_then(|manifest| {
-                let text = manifest.get("annotations")?.get(Behaviour::ANNOTATION)?.as_str()?.to_owned();
+                let text = manifest
+                    .get("annotations")?
+                    .get(Behaviour::ANNOTATION)?
+                    .as_str()?
+                    .to_owned();
                 Behaviour::parse(&text)
             })
             .unwrap_or_default()
@@ -69,7 +73,10 @@ impl Images {
     /// The image of a repository that a tag points to.
     #[must_use]
     pub fn by_tag(&self, repository: &str, tag: &str) -> Option<&Image> {
-        self.repositories.get(repository)?.values().find(|image| image.tags.contains(tag))
+        self.repositories
+            .get(repository)?
+            .values()
+            .find(|image| image.tags.contains(tag))
     }
 
     /// The image that a container's `image` names, where it lies in this account's registry:
@@ -159,7 +166,12 @@ impl Behaviour {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
-        let programs = value.get("programs")?.as_array()?.iter().map(Program::parse).collect::<Option<Vec<_>>>()?;
+        let programs = value
+            .get("programs")?
+            .as_array()?
+            .iter()
+            .map(Program::parse)
+            .collect::<Option<Vec<_>>>()?;
         Some(Self { programs })
     }
 
@@ -168,7 +180,10 @@ impl Behaviour {
     pub fn program(&self, container: &str, command: &[String]) -> Option<&Program> {
         self.programs.iter().find(|program| {
             program.container.as_deref().is_none_or(|name| name == container)
-                && program.command_contains.as_deref().is_none_or(|word| command.iter().any(|part| part.contains(word)))
+                && program
+                    .command_contains
+                    .as_deref()
+                    .is_none_or(|word| command.iter().any(|part| part.contains(word)))
         })
     }
 }
@@ -176,14 +191,34 @@ impl Behaviour {
 impl Program {
     fn parse(value: &Value) -> Option<Self> {
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let seconds = || value.get("after_seconds").and_then(Value::as_u64).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(5);
-        let code = || value.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
+        let seconds = || {
+            value
+                .get("after_seconds")
+                .and_then(Value::as_u64)
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .unwrap_or(5)
+        };
+        let code = || {
+            value
+                .get("code")
+                .and_then(Value::as_i64)
+                .and_then(|code| i32::try_from(code).ok())
+                .unwrap_or(0)
+        };
         let outcome = match value.get("outcome")?.as_str()? {
             "serve" => Outcome::Serve,
             "unhealthy" => Outcome::Unhealthy,
-            "exit" => Outcome::Exit { after_seconds: seconds(), code: code() },
-            "fail_to_start" => Outcome::FailToStart { reason: text("reason")? },
-            "vanish" => Outcome::Vanish { after_seconds: seconds(), stop_code: text("stop_code")? },
+            "exit" => Outcome::Exit {
+                after_seconds: seconds(),
+                code: code(),
+            },
+            "fail_to_start" => Outcome::FailToStart {
+                reason: text("reason")?,
+            },
+            "vanish" => Outcome::Vanish {
+                after_seconds: seconds(),
+                stop_code: text("stop_code")?,
+            },
             "hang" => Outcome::Hang,
             _ => return None,
         };
@@ -192,7 +227,12 @@ impl Program {
             .and_then(Value::as_array)
             .map(|lines| lines.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             .unwrap_or_default();
-        Some(Self { container: text("container"), command_contains: text("command_contains"), outcome, log })
+        Some(Self {
+            container: text("container"),
+            command_contains: text("command_contains"),
+            outcome,
+            log,
+        })
     }
 }
 
@@ -208,8 +248,18 @@ mod tests {
                 {"container": "api", "outcome": "unhealthy"}]}"#,
         )
         .unwrap();
-        let migrate = ["dotnet".to_owned(), "Imagy.Catalog.Api.dll".to_owned(), "--migrate".to_owned()];
-        assert_eq!(behaviour.program("migrations", &migrate).unwrap().outcome, Outcome::Exit { after_seconds: 20, code: 1 });
+        let migrate = [
+            "dotnet".to_owned(),
+            "Imagy.Catalog.Api.dll".to_owned(),
+            "--migrate".to_owned(),
+        ];
+        assert_eq!(
+            behaviour.program("migrations", &migrate).unwrap().outcome,
+            Outcome::Exit {
+                after_seconds: 20,
+                code: 1
+            }
+        );
         assert_eq!(behaviour.program("migrations", &[]), None);
         assert_eq!(behaviour.program("api", &[]).unwrap().outcome, Outcome::Unhealthy);
     }

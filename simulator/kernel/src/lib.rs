@@ -107,7 +107,9 @@ impl Kernel {
 
     /// Lower-case hexadecimal digits drawn from the seed, as AWS uses in task and execution ids.
     pub fn hex_id(&mut self, digits: usize) -> String {
-        const ALPHABET: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        const ALPHABET: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
         (0..digits).map(|_| self.rng.choice(ALPHABET).unwrap_or('0')).collect()
     }
 
@@ -115,7 +117,14 @@ impl Kernel {
     pub fn uuid(&mut self) -> String {
         let hex = self.hex_id(30);
         let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-        format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(12, 15), part(15, 18), part(18, 30))
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            part(0, 8),
+            part(8, 12),
+            part(12, 15),
+            part(15, 18),
+            part(18, 30)
+        )
     }
 
     /// Asks for [`Service::wake`] of `service` at `at`; a time that is already over means as soon as possible.
@@ -198,7 +207,10 @@ impl Kernel {
     pub fn take_due(&mut self) -> Option<Due> {
         let ((at, id), service) = self.timers.pop_first()?;
         self.now = self.now.max(at);
-        Some(Due { service, timer: TimerId(id) })
+        Some(Due {
+            service,
+            timer: TimerId(id),
+        })
     }
 
     /// Moves the clock forward to `to` when no timer is due before it; never backwards. For the world only.

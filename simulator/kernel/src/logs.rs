@@ -28,6 +28,9 @@ impl Logs {
             .or_default()
             .entry(stream.to_owned())
             .or_default()
-            .push(LogEvent { at, message: message.to_owned() });
+            .push(LogEvent {
+                at,
+                message: message.to_owned(),
+            });
     }
 }

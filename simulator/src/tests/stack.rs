@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{load, simulation, text};
+use super::{load, simulation, template, text};
 use crate::services::Ecr;
 use crate::{FunctionError, Simulation};
 
@@ -131,27 +131,35 @@ fn a_push_reaches_the_table_through_rule_machine_and_function() {
 fn a_role_that_its_service_may_not_assume_is_refused_with_the_resource_that_names_it() {
     // where in the template, what stands there instead, what is refused
     let table = [
-        ("lambda.amazonaws.com}", "ecs-tasks.amazonaws.com}", "the role of `record` does not trust `lambda.amazonaws.com`"),
-        ("states.amazonaws.com}", "lambda.amazonaws.com}", "the role of `release` does not trust `states.amazonaws.com`"),
+        (
+            "lambda.amazonaws.com}",
+            "ecs-tasks.amazonaws.com}",
+            "the role of `record` does not trust `lambda.amazonaws.com`",
+        ),
+        (
+            "states.amazonaws.com}",
+            "lambda.amazonaws.com}",
+            "the role of `release` does not trust `states.amazonaws.com`",
+        ),
         (
             "{Service: states.amazonaws.com}, Action: sts:AssumeRole",
             "{Service: states.amazonaws.com}, Action: sts:AssumeRole, Condition: {StringEquals: {aws:SourceAccount: '210987654321'}}",
             "the role of `release` does not trust `states.amazonaws.com`",
         ),
-        ("events.amazonaws.com}", "scheduler.amazonaws.com}", "the role of `pushes` does not trust `events.amazonaws.com`"),
+        (
+            "events.amazonaws.com}",
+            "scheduler.amazonaws.com}",
+            "the role of `pushes` does not trust `events.amazonaws.com`",
+        ),
     ];
     for (place, instead, refused) in table {
         let text = TEMPLATE.replacen(place, instead, 1);
         assert_ne!(text, TEMPLATE, "{place}");
-        let settings = crate::TemplateSettings {
-            account: "123456789012".to_owned(),
-            region: "us-east-1".to_owned(),
-            stack: "s".to_owned(),
-            parameters: std::collections::BTreeMap::new(),
-        };
-        let template = crate::Template::load(&text, &settings).unwrap();
-        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests"));
-        let error = simulation().world_mut().load(template, directory).unwrap_err().to_string();
+        let error = simulation()
+            .world_mut()
+            .load(template(&text), Path::new("."))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(refused), "{error}");
     }
 }

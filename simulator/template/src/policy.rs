@@ -10,6 +10,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use wildmatch::WildMatch;
+
 pub(crate) use statement::{Document, Holder, Service, through_permission};
 
 /// Condition keys of a request with their values.
@@ -63,6 +65,15 @@ pub struct Grant {
     pub resource: String,
     /// The place of the statement in the template.
     pub by: String,
+}
+
+impl Grant {
+    /// Whether this action on this resource falls under the grant.
+    #[must_use]
+    pub fn covers(&self, action: &str, resource: &str) -> bool {
+        WildMatch::new_case_insensitive(&self.action).matches(action)
+            && WildMatch::new(&self.resource).matches(resource)
+    }
 }
 
 /// Who asks, as policies see it.

@@ -170,7 +170,10 @@ impl Template {
 
     fn role_arn(&self, name: &str) -> String {
         let role = self.roles.values().find(|known| known.name == name);
-        role.map_or_else(|| format!("arn:aws:iam::{}:role/{name}", self.account), |role| role.arn.clone())
+        role.map_or_else(
+            || format!("arn:aws:iam::{}:role/{name}", self.account),
+            |role| role.arn.clone(),
+        )
     }
 
     /// The policies of a resource; an index or stream of a table stands under the policy of its table.

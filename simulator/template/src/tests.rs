@@ -177,7 +177,7 @@ fn an_unknown_word_anywhere_is_an_error_with_line_and_path() {
             "Resources.Q.Properties.QueueNmae",
         ),
         (
-            "Resources:\n  Q:\n    Type: AWS::SNS::Topic\n    Properties:\n      Name: x\n",
+            "Resources:\n  Q:\n    Type: AWS::S3::Bucket\n    Properties:\n      Name: x\n",
             5,
             "Resources.Q.Properties",
         ),

@@ -7,15 +7,17 @@ use serde_json::Value;
 
 use super::{Check, Findings, Machine, list, texts};
 
-/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions, and the two that a function's own
-/// time limit and memory limit cause.
-pub(super) const TRANSIENT: [&str; 7] = [
+/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions, and those of a sandbox that
+/// ends in the middle of an invocation: its process dies, its memory or its time is used up.
+pub(super) const TRANSIENT: [&str; 9] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Runtime.OutOfMemory",
     "Sandbox.Timedout",
 ];
 

@@ -239,6 +239,12 @@ impl Report {
 
 fn text(report: &Report) -> String {
     let mut text = String::new();
+    let width = report
+        .chains
+        .iter()
+        .map(|checked| checked.chain.len())
+        .max()
+        .unwrap_or_default();
     for Checked {
         chain,
         records,
@@ -257,7 +263,7 @@ fn text(report: &Report) -> String {
             .map(|sequence| format!(", anchored at {sequence}"))
             .unwrap_or_default();
         text.push_str(&format!(
-            "{state}  {chain}  {}, head {}{anchored}\n",
+            "{state}  {chain:<width$}  {:<12} head {}{anchored}\n",
             words::count(*records, "record"),
             words::hash(hash)
         ));

@@ -257,7 +257,7 @@ fn write_application(text: &mut String, status: &ApplicationStatus, width: Optio
             writeln!(text, "  {line}")?;
         }
     }
-    let help = locks::help(locks);
+    let help = locks::reasons(locks);
     if help.is_empty() {
         Ok(())
     } else {

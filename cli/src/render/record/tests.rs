@@ -35,13 +35,23 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
     let ignored = json!({"event": "17793125", "repository": "shop", "tag": "sha256-0f.sig", "facts": {"reason": "no environment takes tag `sha256-0f.sig`"}});
     let claimed = json!({"kind": "push", "tag": "main-3f2a", "environments": ["develop", "production"], "requestedBy": "event 17793124", "reason": null, "targetRelease": null});
     let acts = json!({"action": "ecs:UpdateService", "target": service, "facts": {}});
-    let outcome = json!({"action": "ecs:UpdateService", "target": service, "outcome": {"ecsDeploymentId": "ecs-svc/42", "serviceDeploymentArn": null}});
-    let stopped = json!({"taskArn": task, "stoppedReason": "Essential container in task exited", "containers": [{"name": "web", "exitCode": 0}, {"name": "log"}]});
+    let outcome = json!({"action": "ecs:UpdateService", "target": service, "step": {"mode": "way_back"}, "outcome": {"called": true, "ecsDeploymentId": "ecs-svc/42", "serviceDeploymentArn": null}});
+    let state = json!({"name": "migrate", "taskArn": task, "state": {"status": "RUNNING", "version": 5, "at": "2026-11-21T14:05:42Z"}});
+    let stopped = json!({
+        "name": "migrate",
+        "task": {"taskArn": task, "stoppedReason": "Essential container in task exited", "containers": [{"name": "web", "exitCode": 0}, {"name": "log"}]},
+        "log": [{"at": 1, "text": "starting"}, {"at": 2, "text": "one"}, {"at": 3, "text": "two"}, {"at": 4, "text": "done"}],
+    });
+    let counts = json!({"name": "api", "sentence": "it is rolled out", "counts": [{"status": "ACTIVE", "desired": 2, "running": 2, "pending": 0}, {"status": "PRIMARY", "desired": 2, "running": 1, "pending": 1}]});
     let applied = json!({"version": 3, "sha256": "ab".repeat(32), "appliedBy": "ci/job-7", "environments": ["develop"], "repositories": [], "files": []});
     let lifted =
         json!({"decision": "lift_quarantine", "lock": "environment/shop/develop", "reason": "the schema is as it was"});
-    let steps = json!({"steps": [{"kind": "service", "name": "api"}]});
-    let planned = json!({"planHash": "3f2a9c".repeat(10), "unchanged": false, "steps": [{"kind": "task", "name": "migrate"}, {"kind": "service", "name": "api"}]});
+    let planned = json!({
+        "planHash": "3f2a9c".repeat(10),
+        "unchanged": false,
+        "revisions": [{"name": "api", "action": {"kind": "register"}}, {"name": "worker", "action": {"kind": "reuse", "arn": "arn:…"}}],
+        "steps": [{"task": "migrate"}, {"service": "api", "name": "shop-api"}],
+    });
     let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
     let anchored =
         json!({"end": end, "head": {"chain": format!("release/{RELEASE}"), "sequence": 20, "hash": "cd".repeat(32)}});
@@ -60,23 +70,19 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (RecordKind::Planned, "esclusa/observe", planned),
         (RecordKind::Intent, "esclusa/update", acts),
         (RecordKind::Outcome, "esclusa/update", outcome),
-        (
-            RecordKind::TaskState,
-            "esclusa/resume",
-            json!({"taskArn": task, "lastStatus": "RUNNING"}),
-        ),
+        (RecordKind::TaskState, "esclusa/migrate", state),
         (RecordKind::TaskStopped, "esclusa/migrate", stopped),
-        (
-            RecordKind::ServiceProgress,
-            "esclusa/observe",
-            json!({"serviceArn": service, "desiredCount": 2, "runningCount": 1, "pendingCount": 1}),
-        ),
+        (RecordKind::ServiceProgress, "esclusa/observe", counts),
         (
             RecordKind::Judged,
             "esclusa/observe",
             json!({"name": "api", "outcome": "failed", "sentence": "ECS rolled it back"}),
         ),
-        (RecordKind::WayBackPlanned, "esclusa/observe", steps),
+        (
+            RecordKind::WayBackPlanned,
+            "esclusa/observe",
+            json!({"services": ["worker", "api"]}),
+        ),
         (
             RecordKind::LockReleased,
             "esclusa/record",
@@ -93,7 +99,11 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             json!({"lock": "environment/shop/develop"}),
         ),
         (RecordKind::PersonDecided, ana, lifted),
-        (RecordKind::DeploymentEnded, "esclusa/record", json!({"end": end})),
+        (
+            RecordKind::DeploymentEnded,
+            "esclusa/record",
+            json!({"end": end, "locks": {"environment/shop/develop": "quarantined", "database/1/us-east-1/shop/develop/main": "taken over"}}),
+        ),
         (RecordKind::ReleaseEnded, "esclusa/record", anchored),
     ])
 }
@@ -107,6 +117,69 @@ fn every_kind_of_record_has_a_sentence() {
     for record in story_of_a_deployment() {
         assert_ne!(sentence(&record), record.body.as_str(), "{}", record.kind);
     }
+}
+
+#[test]
+fn every_outcome_of_an_act_is_told_in_words() {
+    let arn = |kind: &str| format!("arn:aws:ecs:us-east-1:123456789012:{kind}");
+    let table = [
+        (
+            "ecs:RegisterTaskDefinition",
+            json!({"taskDefinitionArn": arn("task-definition/shop:7")}),
+            "there is `shop:7`",
+        ),
+        (
+            "ecs:RunTask",
+            json!({"taskArn": arn("task/shop/0123")}),
+            "there is task `0123`",
+        ),
+        (
+            "ecs:RunTask",
+            json!({"taskArn": null, "reasons": ["RESOURCE:CPU"]}),
+            "no task was started: RESOURCE:CPU",
+        ),
+        ("ecs:StopTask", json!({"stopping": true}), "the task is told to stop"),
+        (
+            "ecs:UpdateService",
+            json!({"called": true, "ecsDeploymentId": "ecs-svc/1"}),
+            "began deployment `ecs-svc/1` of ECS",
+        ),
+        (
+            "ecs:UpdateService",
+            json!({"called": false, "ecsDeploymentId": "ecs-svc/1"}),
+            "not needed, it is the work of deployment `ecs-svc/1` of ECS",
+        ),
+        (
+            "ecs:StopServiceDeployment",
+            json!({"rollback": "requested"}),
+            "ECS rolls it back",
+        ),
+        (
+            "ecs:StopServiceDeployment",
+            json!({"rollback": "not_found"}),
+            "not found",
+        ),
+        (
+            "ecs:RunTask",
+            json!({"refused": "no such cluster"}),
+            "refused: no such cluster",
+        ),
+    ];
+    for (action, outcome, told) in table {
+        let body = json!({"action": action, "target": "shop", "outcome": outcome});
+        let record = &records(vec![(RecordKind::Outcome, "esclusa", body)])[0];
+        assert_eq!(sentence(record), format!("`{action}` on `shop`: {told}"));
+    }
+}
+
+#[test]
+fn a_task_that_ecs_has_forgotten_is_no_gap_in_the_story() {
+    let forgotten = json!({"name": "migrate", "task": null, "log": []});
+    let record = &records(vec![(RecordKind::TaskStopped, "esclusa/migrate", forgotten)])[0];
+    assert_eq!(
+        sentence(record),
+        "nothing tells how task `migrate` ended: ECS knows it no longer"
+    );
 }
 
 #[test]

@@ -210,6 +210,14 @@ impl Journal {
         }
     }
 
+    /// Whether an act was announced before, whatever became of it.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn is_announced(&self, act: &Act<'_>) -> Result<bool, Failure> {
+        Ok(self.control().get::<IntentRow>(&act.key()).await?.is_some())
+    }
+
     /// The locks that a deployment was given, as they stand now.
     async fn locks(&self, deployment: &DeploymentRow) -> Result<Vec<(Option<Lock>, u64)>, Failure> {
         let mut locks = Vec::new();
@@ -264,12 +272,13 @@ impl Journal {
         }
     }
 
-    /// Settles an act that AWS refused, so that it is known to have moved nothing, and answers the failure. Any other failure leaves the act open.
+    /// Settles an act whose first call AWS refused, so that it is known to have moved nothing, and answers the failure. Any other failure leaves the act
+    /// open. Never for a repeat: that the repeat was refused says nothing about the call before it.
     pub async fn settle_refused(&self, act: &Act<'_>, failure: Failure, commit: Commit<'_>) -> Failure {
         if !matches!(failure.kind, ErrorKind::Refused | ErrorKind::AccessDenied) {
             return failure;
         }
-        let outcome = json!({"refused": failure.message});
+        let outcome = json!({"refused": failure});
         match self.settle(act, &outcome, commit).await {
             Ok(_) => failure,
             Err(unsettled) => unsettled,
@@ -314,9 +323,12 @@ impl Journal {
 /// An act that was done, or refused: then the refusal holds for every repeat.
 fn settled(outcome: &str) -> Result<Announced, Failure> {
     let outcome = parsed(outcome)?;
-    match outcome.get("refused").and_then(Value::as_str) {
-        Some(refused) => Err(Failure::refused(refused)),
+    match outcome.get("refused").cloned().map(serde_json::from_value::<Failure>) {
         None => Ok(Announced::Settled(outcome)),
+        Some(Ok(refused)) => Err(refused),
+        Some(Err(error)) => Err(Failure::defect(format!(
+            "the refusal of an act cannot be read: {error}"
+        ))),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reading a step of a deployment, and the rollout of a service that it started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::Failure;
 use esclusa_core::migration::TaskFacts;
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::service_deployment::{
-    Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts,
+    Candidate, Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts, ours,
 };
 use esclusa_core::verdict::{Mode, StepReference};
 use serde_json::Value;
@@ -16,8 +16,8 @@ use crate::control::{Key, Stored};
 use crate::ecs::{EcsReader, TaskFilter};
 use crate::journal::Journal;
 
-/// How many of the newest service deployments are looked through for ours.
-const NEWEST: usize = 10;
+/// How many service deployments are looked through for ours: as many as one call describes.
+const LOOKED_THROUGH: usize = 20;
 
 /// A rollout: what is expected of it and what is observed.
 #[derive(Debug, Clone)]
@@ -145,6 +145,7 @@ pub async fn observe(
         task_definition_arn: journal.target(deployment_id, &planned).await?,
         ecs_deployment_id: row.row.ecs_deployment_id.clone().ok_or_else(|| missing("deployment"))?,
         previous_task_definition_arn: row.row.previous_task_definition_arn.clone(),
+        before: row.row.before.clone().unwrap_or_default(),
         digests: planned
             .digests
             .iter()
@@ -188,17 +189,22 @@ async fn read(
         Some(arn) => describe(ecs, &[arn.to_owned()]).await?.into_iter().next(),
         None => find(ecs, cluster, &service, expected).await?,
     };
-    let target = service_deployment
-        .as_ref()
-        .and_then(|deployment| deployment.target_revision_arn.clone());
-    let target_revision = match target {
-        Some(arn) => revisions(ecs, &[arn]).await?.into_iter().next(),
-        None => None,
+    let targets: Vec<String> = match &service_deployment {
+        Some(deployment) => deployment.target_revision_arn.iter().cloned().collect(),
+        // It may be in force for longer than ECS lists service deployments: then the service shows the revision.
+        None if expected.is_adopted() => service.current_service_revisions.clone(),
+        None => Vec::new(),
     };
-    let is_successful = service_deployment
-        .as_ref()
-        .is_some_and(|deployment| deployment.status == ServiceDeploymentStatus::Successful);
-    let running_tasks = if is_successful {
+    let mut shown = revisions(ecs, &targets).await?.into_iter();
+    let (target_revision, may_be_proven) = match &service_deployment {
+        Some(deployment) => (shown.next(), deployment.status == ServiceDeploymentStatus::Successful),
+        None => {
+            let in_force = shown.find(|revision| revision.task_definition_arn == expected.task_definition_arn);
+            let is_shown = in_force.is_some();
+            (in_force, is_shown)
+        }
+    };
+    let running_tasks = if may_be_proven {
         tasks(ecs, cluster, service_arn).await?
     } else {
         Vec::new()
@@ -211,48 +217,53 @@ async fn read(
     })
 }
 
-/// The service deployment that brings our task definition, where the answer to the update did not name it yet.
+/// The service deployment that the step started or adopted, where ECS shows it.
 async fn find(
     ecs: &EcsReader,
     cluster: &str,
     service: &ServiceFacts,
     expected: &Expected,
 ) -> Result<Option<ServiceDeploymentFacts>, Failure> {
-    let is_primary = service
-        .primary()
-        .is_some_and(|primary| primary.id == expected.ecs_deployment_id);
-    let listed = ecs.list_service_deployments(cluster, &service.service_arn).await?.found;
-    let arn = |brief: &Value| brief.get("serviceDeploymentArn")?.as_str().map(str::to_owned);
-    let listed = listed.iter().filter_map(arn);
-    let newest: Vec<String> = listed.take(NEWEST).collect();
-    let deployments = describe(ecs, &newest).await?;
+    let listed = listed(ecs, cluster, &service.service_arn).await?.into_iter();
+    let looked_through: Vec<String> = if expected.is_adopted() {
+        listed.take(LOOKED_THROUGH).collect()
+    } else {
+        // Ours is the first after what was there before.
+        let known_before = expected.before.service_deployment_arn.as_ref();
+        let mut since: Vec<String> = listed.take_while(|arn| Some(arn) != known_before).collect();
+        since.split_off(since.len().saturating_sub(LOOKED_THROUGH))
+    };
+    let deployments = describe(ecs, &looked_through).await?;
     let targets: Vec<String> = deployments
         .iter()
         .filter_map(|deployment| deployment.target_revision_arn.clone())
         .collect();
-    let ours: BTreeSet<String> = revisions(ecs, &targets)
+    let task_definitions: BTreeMap<String, String> = revisions(ecs, &targets)
         .await?
         .into_iter()
-        .filter(|revision| revision.task_definition_arn == expected.task_definition_arn)
-        .map(|revision| revision.arn)
+        .map(|revision| (revision.arn, revision.task_definition_arn))
         .collect();
-    let is_ours = |deployment: &ServiceDeploymentFacts| {
-        deployment
-            .target_revision_arn
-            .as_ref()
-            .is_some_and(|arn| ours.contains(arn))
-    };
-    // Newest first. While our deployment is the primary one, an older one with the same task definition is not taken for it: it is over.
-    let is_over = |deployment: &ServiceDeploymentFacts| {
-        matches!(
-            deployment.status,
-            ServiceDeploymentStatus::Stopped | ServiceDeploymentStatus::RollbackSuccessful
-        )
-    };
-    Ok(deployments
+    let candidates: Vec<Candidate> = deployments
         .into_iter()
-        .filter(is_ours)
-        .find(|deployment| !(is_primary && is_over(deployment))))
+        .map(|deployment| {
+            let target = deployment.target_revision_arn.as_ref();
+            Candidate {
+                task_definition_arn: target.and_then(|arn| task_definitions.get(arn)).cloned(),
+                deployment,
+            }
+        })
+        .collect();
+    Ok(ours(&candidates, expected, service).cloned())
+}
+
+/// The ARNs of the service deployments of a service, the newest first.
+///
+/// # Errors
+/// Those of [`EcsReader::list_service_deployments`].
+pub async fn listed(ecs: &EcsReader, cluster: &str, service_arn: &str) -> Result<Vec<String>, Failure> {
+    let listed = ecs.list_service_deployments(cluster, service_arn).await?.found;
+    let arn = |brief: &Value| brief.get("serviceDeploymentArn")?.as_str().map(str::to_owned);
+    Ok(listed.iter().filter_map(arn).collect())
 }
 
 async fn describe(ecs: &EcsReader, arns: &[String]) -> Result<Vec<ServiceDeploymentFacts>, Failure> {
@@ -272,7 +283,7 @@ async fn revisions(ecs: &EcsReader, arns: &[String]) -> Result<Vec<RevisionFacts
 
 async fn tasks(ecs: &EcsReader, cluster: &str, service_arn: &str) -> Result<Vec<TaskFacts>, Failure> {
     let name = service_arn.rsplit('/').next().unwrap_or(service_arn);
-    let arns = ecs.list_tasks(cluster, &TaskFilter::Service(name), false).await?;
+    let arns = ecs.list_tasks(cluster, &TaskFilter::Service(name)).await?;
     let described = ecs.describe_tasks(cluster, &arns).await?.found;
     described.iter().map(TaskFacts::from_json).collect()
 }

@@ -26,9 +26,10 @@ where
             let kind = classify(code, service.raw().status().as_u16());
             let message = service.err().message().unwrap_or("AWS gives no reason");
             match kind {
-                ErrorKind::AccessDenied => {
-                    Failure::access_denied(format!("the caller's role may not call `{action}` ({code}): {message}"))
-                }
+                ErrorKind::AccessDenied => Failure::access_denied(format!(
+                    "the caller's role may not call `{action}` ({code}): {message}{}",
+                    remedy(message)
+                )),
                 _ => Failure::new(kind, format!("`{action}` answered `{code}`: {message}")),
             }
         }
@@ -60,6 +61,15 @@ where
             "the request for `{action}` could not be built: {}",
             chain(error)
         )),
+    }
+}
+
+/// What helps against a missing permission that is a matter of the installation, to be read after the words of AWS.
+fn remedy(message: &str) -> &'static str {
+    if message.contains("iam:PassRole") {
+        "; add the role to the parameter `PassableRoleArns` of the stack with `sam deploy`, then deploy again"
+    } else {
+        ""
     }
 }
 

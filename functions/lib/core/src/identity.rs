@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub use self::generation::{FoundBy, LateReason, PushObservation, PushSeen, TagRow, observe_push};
 use crate::canonical::canonical_sha256;
-use crate::pipeline::{AccountId, ApplicationName, Digest, EnvironmentName, Region, RepositoryName, Tag};
+use crate::pipeline::{AccountId, ApplicationName, EnvironmentName, Region, RepositoryName, Tag};
 
 /// Hexadecimal digits of the identity's hash in a release id.
 const HASH_DIGITS: usize = 20;
@@ -65,7 +65,8 @@ pub enum RequestKind {
     Rollback,
 }
 
-/// What makes a request by hand the same request.
+/// What makes a request by hand the same request. What a tag points to, or where a rollback leads, is found once and is no part of it: a repeat finds the
+/// release of the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestIdentity {
     /// What was asked for.
@@ -74,8 +75,6 @@ pub struct RequestIdentity {
     pub application: ApplicationName,
     /// The environment.
     pub environment: EnvironmentName,
-    /// The digest that is deployed, or that is gone back to.
-    pub digest: Digest,
     /// Chosen once by the client; a repeat of the request carries the same.
     pub request_id: String,
 }
@@ -87,11 +86,10 @@ impl RequestIdentity {
             kind,
             application,
             environment,
-            digest,
             request_id,
         } = self;
         let identity = json!({
-            "kind": kind, "application": application, "environment": environment, "digest": digest, "request_id": request_id,
+            "kind": kind, "application": application, "environment": environment, "request_id": request_id,
         });
         ReleaseId::of(application, &identity)
     }
@@ -275,7 +273,6 @@ mod tests {
             kind,
             application: "shop".parse().unwrap(),
             environment: "production".parse().unwrap(),
-            digest: format!("sha256:{}", "0f".repeat(32)).parse().unwrap(),
             request_id: request_id.to_owned(),
         };
         let id = |kind, request_id| request(kind, request_id).release_id();

@@ -20,8 +20,9 @@ pub struct TakenStep<'a> {
 
 /// The steps back, the last service first: one for every service that runs, or may run, something of this deployment.
 ///
-/// Left alone are services that ECS itself brought back, services that somebody else moved since, and services that ran nothing before. Task steps are not
-/// undone here. Bringing back a service that is back already finds it there and calls nothing.
+/// Left alone are services that ran the release before the deployment came to them, services that ECS itself brought back, services that somebody else
+/// moved since, and services that ran nothing before. Task steps are not undone here. Bringing back a service that is back already finds it there and calls
+/// nothing.
 #[must_use]
 pub fn way_back(taken: &[TakenStep<'_>]) -> Vec<PlannedStep> {
     taken
@@ -36,11 +37,14 @@ fn step_back(taken: &TakenStep<'_>) -> Option<PlannedService> {
     let PlannedStep::Service(planned) = taken.planned else {
         return None;
     };
-    let last = taken
-        .records
-        .iter()
-        .filter(|record| record.step.mode == Mode::Forward)
-        .max_by_key(|record| record.step.attempt)?;
+    let forward = || {
+        let records = taken.records.iter();
+        records.filter(|record| record.step.mode == Mode::Forward)
+    };
+    let last = forward().max_by_key(|record| record.step.attempt)?;
+    if forward().all(|record| record.already_there) {
+        return None;
+    }
     match last.outcome {
         StepOutcome::Done | StepOutcome::Begun | StepOutcome::Failed | StepOutcome::Unknown => {}
         StepOutcome::NeverStarted | StepOutcome::Reverted | StepOutcome::Foreign => return None,
@@ -52,8 +56,6 @@ fn step_back(taken: &TakenStep<'_>) -> Option<PlannedService> {
         },
         previous_task_definition_arn: None,
         digests: taken.previous_digests.clone(),
-        // The count belongs to whoever scales the service: what was started stays started.
-        desired_count: None,
         ..planned.clone()
     })
 }
@@ -76,7 +78,7 @@ mod tests {
             previous_task_definition_arn: None,
             digests: BTreeMap::new(),
             deployment_configuration: Value::Null,
-            desired_count: Some(1),
+            start_count: Some(1),
             timeout_seconds: 600,
         })
     }
@@ -91,6 +93,7 @@ mod tests {
             step,
             outcome,
             sentence: String::new(),
+            already_there: false,
         }]
     }
 
@@ -123,7 +126,6 @@ mod tests {
         let PlannedStep::Service(worker) = &steps[0] else {
             panic!("it is a service")
         };
-        assert_eq!(worker.desired_count, None);
         assert!(matches!(&worker.target, Target::Arn { arn } if arn.ends_with("backend:7")));
     }
 
@@ -133,6 +135,19 @@ mod tests {
         let taken = TakenStep {
             planned: &planned,
             records: &foreign,
+            previous_task_definition_arn: Some("arn"),
+            previous_digests: &none,
+        };
+        assert!(way_back(&[taken]).is_empty());
+    }
+
+    #[test]
+    fn a_service_that_ran_the_release_before_has_nothing_to_go_back_from() {
+        let (planned, mut done, none) = (service("gunicorn"), records(StepOutcome::Done), BTreeMap::new());
+        done[0].already_there = true;
+        let taken = TakenStep {
+            planned: &planned,
+            records: &done,
             previous_task_definition_arn: Some("arn"),
             previous_digests: &none,
         };

@@ -360,7 +360,12 @@ Resources:
         (account, "states.amazonaws.com", None, false),
         (foreign, "states.amazonaws.com", Some(release), false),
         (machine, "states.amazonaws.com", Some(release), true),
-        (machine, "states.amazonaws.com", Some("arn:aws:states:us-east-1:123456789012:stateMachine:other"), false),
+        (
+            machine,
+            "states.amazonaws.com",
+            Some("arn:aws:states:us-east-1:123456789012:stateMachine:other"),
+            false,
+        ),
     ];
     for (condition, service, source, expected) in table {
         let decision = trust(condition).trusts("trusting", service, source);

@@ -168,9 +168,15 @@ impl ControlTable {
     /// Reads the rows of a partition whose sort key begins with `prefix`, in ascending order of the sort key, each with its sort key.
     ///
     /// # Errors
-    /// Those of [`ControlTable::get`].
+    /// Those of [`ControlTable::get`]; `Defect` for a partition of more rows than one listing reads: a part of a list is never acted upon.
     pub async fn list<T: DeserializeOwned>(&self, pk: &str, prefix: &str) -> Result<Vec<(String, Stored<T>)>, Failure> {
-        self.query(pk, prefix, true, LIST_LIMIT).await
+        let rows = self.query(pk, prefix, true, LIST_LIMIT).await?;
+        if rows.len() < LIST_LIMIT {
+            return Ok(rows);
+        }
+        Err(Failure::defect(format!(
+            "partition `{pk}` has {LIST_LIMIT} rows or more: esclusa does not act on a part of a list"
+        )))
     }
 
     /// Reads the last `limit` rows of a partition whose sort key begins with `prefix`, in descending order of the sort key.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
 use esclusa_core::plan::VerifiedRevision;
-use esclusa_core::service_deployment::Proof;
+use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::verdict::{End, StepKind, StepRecord};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -222,12 +222,15 @@ pub struct StepRow {
     /// For a service, the deployment that the update started (`ecs-svc/…`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecs_deployment_id: Option<String>,
-    /// For a service, the service deployment that the update started.
+    /// For a service, the service deployment that the update started. Once known it is not looked for again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_deployment_arn: Option<String>,
     /// For a service, the task definition that was in force before: where the way back leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_task_definition_arn: Option<String>,
+    /// For a service, what ECS showed before the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
     /// For a service, what its success rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,

@@ -116,34 +116,18 @@ impl EcsReader {
         Ok(described)
     }
 
-    /// Lists the ARNs of tasks of one cluster. `stopped` asks for those that shall stop or have stopped within the last hour,
-    /// which AWS never lists together with the others.
+    /// Lists the ARNs of tasks of one cluster that shall run. Those that have stopped are not listed: `startedBy` admits no filter beside it.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the cluster or the service does not exist or the list has no end.
-    pub async fn list_tasks(
-        &self,
-        cluster: &str,
-        filter: &TaskFilter<'_>,
-        stopped: bool,
-    ) -> Result<Vec<String>, Failure> {
+    pub async fn list_tasks(&self, cluster: &str, filter: &TaskFilter<'_>) -> Result<Vec<String>, Failure> {
         const ACTION: &str = "ecs:ListTasks";
-        let status = if stopped {
-            DesiredStatus::Stopped
-        } else {
-            DesiredStatus::Running
-        };
         let mut arns = Vec::new();
         let mut token = None;
         for _ in 0..PAGES {
-            let request = self
-                .client
-                .list_tasks()
-                .cluster(cluster)
-                .desired_status(status.clone())
-                .set_next_token(token);
+            let request = self.client.list_tasks().cluster(cluster).set_next_token(token);
             let request = match filter {
-                TaskFilter::Service(name) => request.service_name(*name),
+                TaskFilter::Service(name) => request.service_name(*name).desired_status(DesiredStatus::Running),
                 TaskFilter::StartedBy(started_by) => request.started_by(*started_by),
             };
             let page = request.send().await.map_err(|error| failure(ACTION, &error))?;

@@ -101,7 +101,7 @@ async fn a_list_of_tasks_is_read_to_its_end() {
     ]);
     let reader = EcsReader::new(&recorded.config());
     let arns = reader
-        .list_tasks("develop", &TaskFilter::StartedBy("release-1"), true)
+        .list_tasks("develop", &TaskFilter::StartedBy("release-1"))
         .await
         .unwrap();
     assert_eq!(arns, ["one", "two"]);
@@ -117,7 +117,7 @@ async fn a_list_without_end_is_refused_and_never_cut() {
     let recorded = Recorded::new(pages);
     let reader = EcsReader::new(&recorded.config());
     let failure = reader
-        .list_tasks("develop", &TaskFilter::Service("api"), false)
+        .list_tasks("develop", &TaskFilter::Service("api"))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Refused);

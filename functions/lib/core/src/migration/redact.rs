@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-/// The whole task without the values of environment variables in its overrides, which may be anything. Their names stay.
+use crate::task_definition::masked_arguments;
+
+/// The whole task without the values of environment variables in its overrides, which may be anything, and with the commands of its overrides masked where
+/// they look like secrets. Names stay.
 pub fn redact(task: &Value) -> Value {
     let mut task = task.clone();
     let overrides = task
@@ -14,6 +17,10 @@ pub fn redact(task: &Value) -> Value {
             // Not a list of variables: nobody knows where its values are.
             Some(environment) => *environment = Value::Null,
             None => {}
+        }
+        if let Some(Value::Array(words)) = container.get_mut("command") {
+            let given: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+            *words = masked_arguments(given).into_iter().map(Value::String).collect();
         }
     }
     task

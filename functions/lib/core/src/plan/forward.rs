@@ -291,8 +291,8 @@ impl Planner<'_> {
     fn service(&mut self, service: &ResolvedService, revision: Option<&PlannedRevision>) -> Option<PlannedService> {
         let cluster = &self.input.environment.cluster;
         let observed = self.observed.services.get(&service.service);
-        let settings = match service::settings(cluster, service, observed) {
-            Ok(settings) => settings,
+        let deployment_configuration = match service::deployment_configuration(cluster, service, observed) {
+            Ok(configuration) => configuration,
             Err(refusals) => {
                 self.refusals.extend(refusals);
                 return None;
@@ -309,8 +309,8 @@ impl Planner<'_> {
                 .and_then(|observed| observed.facts.primary())
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: self.digests(&service.task_definition),
-            deployment_configuration: settings.deployment_configuration,
-            desired_count: settings.desired_count,
+            deployment_configuration,
+            start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
         })
     }

@@ -261,8 +261,8 @@ pub struct PlannedService {
     pub digests: BTreeMap<String, PinnedDigest>,
     /// `deploymentConfiguration` of `UpdateService`: the live one with the settings of the pipeline.
     pub deployment_configuration: Value,
-    /// The desired count to set; `None` leaves the live count alone.
-    pub desired_count: Option<u32>,
+    /// How many tasks to start where the live count is 0 when the service is updated; any other count is left alone.
+    pub start_count: Option<u32>,
     /// Seconds until the rollout is stopped and rolled back.
     pub timeout_seconds: u32,
 }

@@ -39,8 +39,9 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
     let mut steps = Vec::new();
     let mut images = BTreeMap::new();
     for service in services(input) {
-        let settings = match service::settings(&environment.cluster, service, observed.services.get(&service.service)) {
-            Ok(settings) => settings,
+        let live = observed.services.get(&service.service);
+        let deployment_configuration = match service::deployment_configuration(&environment.cluster, service, live) {
+            Ok(configuration) => configuration,
             Err(found) => {
                 refusals.extend(found);
                 continue;
@@ -78,8 +79,8 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
                 .and_then(|observed| observed.facts.primary())
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: verified.digests.clone(),
-            deployment_configuration: settings.deployment_configuration,
-            desired_count: settings.desired_count,
+            deployment_configuration,
+            start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
         }));
     }
@@ -149,7 +150,7 @@ fn is_in_force(step: &PlannedStep, observed: &Observed) -> bool {
     };
     let observed = observed.services.get(&service.service);
     let primary = observed.and_then(|observed| observed.facts.primary());
-    service.desired_count.is_none()
+    observed.is_some_and(|observed| observed.facts.desired > 0)
         && primary.is_some_and(|primary| {
             primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED")
         })

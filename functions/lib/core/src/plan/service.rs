@@ -6,19 +6,12 @@ use super::ObservedService;
 use super::refusal::{Refusal, RefusalKind};
 use crate::pipeline::{Deployment, Percentages, ResolvedService, ThresholdKind};
 
-/// The settings with which a service is updated.
-#[derive(Debug)]
-pub(super) struct ServiceSettings {
-    pub(super) deployment_configuration: Value,
-    pub(super) desired_count: Option<u32>,
-}
-
-/// The settings for an update of the service, or what is in the way; more than one thing may be.
-pub(super) fn settings(
+/// The `deploymentConfiguration` for an update of the service, or what is in the way; more than one thing may be.
+pub(super) fn deployment_configuration(
     cluster: &str,
     service: &ResolvedService,
     observed: Option<&ObservedService>,
-) -> Result<ServiceSettings, Vec<Refusal>> {
+) -> Result<Value, Vec<Refusal>> {
     let name = &service.service;
     let Some(observed) = observed else {
         let message = format!("the cluster `{cluster}` has no service `{name}`");
@@ -46,8 +39,10 @@ pub(super) fn settings(
             "migrate it to the deployment controller `ECS`",
         ));
     }
-    let desired_count = if facts.desired == 0 { service.start_count } else { None };
-    let desired = desired_count.map_or(facts.desired, u64::from);
+    let desired = match facts.desired {
+        0 => service.start_count.map_or(0, u64::from),
+        live => live,
+    };
     if desired == 0 {
         let message =
             format!("the service `{name}` has the desired count 0: nothing would run, so nothing could be verified");
@@ -73,10 +68,7 @@ pub(super) fn settings(
         ));
     }
     if refusals.is_empty() {
-        Ok(ServiceSettings {
-            deployment_configuration,
-            desired_count,
-        })
+        Ok(deployment_configuration)
     } else {
         Err(refusals)
     }

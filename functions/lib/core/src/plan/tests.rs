@@ -119,6 +119,7 @@ fn observed_service(name: &str, arn: &str, desired: u64) -> ObservedService {
         desired,
         running: desired,
         current_service_deployment: None,
+        current_service_revisions: Vec::new(),
         deployments: vec![primary],
     };
     let deployment_configuration =
@@ -175,7 +176,9 @@ fn after(plan: &Plan, mut observed: Observed) -> Observed {
         };
         let live = observed.services.get_mut(&service.service).unwrap();
         live.facts.deployments[0].task_definition_arn.clone_from(&arn);
-        live.facts.desired = service.desired_count.map_or(live.facts.desired, u64::from);
+        if live.facts.desired == 0 {
+            live.facts.desired = service.start_count.map_or(0, u64::from);
+        }
         live.verified.insert(
             0,
             VerifiedRevision {
@@ -251,17 +254,13 @@ fn the_live_deployment_configuration_is_kept_and_the_breaker_is_on() {
 }
 
 #[test]
-fn the_desired_count_is_set_only_where_it_is_zero() {
-    assert_eq!(
-        service(&plan(&input('a'), &observed(), now()).unwrap(), "web").desired_count,
-        None
-    );
+fn the_count_to_start_with_is_planned_whatever_the_live_count_is_for_that_may_change_until_the_update() {
     let mut stopped = observed();
     stopped.services.get_mut("shop").unwrap().facts.desired = 0;
-    assert_eq!(
-        service(&plan(&input('a'), &stopped, now()).unwrap(), "web").desired_count,
-        Some(2)
-    );
+    for observed in [observed(), stopped] {
+        let plan = plan(&input('a'), &observed, now()).unwrap();
+        assert_eq!(service(&plan, "web").start_count, Some(2));
+    }
 }
 
 #[test]

@@ -28,6 +28,18 @@ pub struct DeploymentCounts {
     pub rollout_reason: Option<String>,
 }
 
+impl DeploymentCounts {
+    /// Names it for people.
+    pub fn describe(&self) -> String {
+        format!("deployment `{}` of `{}`", self.id, self.task_definition_arn)
+    }
+
+    /// Whether ECS says that its rollout failed.
+    pub fn has_failed(&self) -> bool {
+        self.rollout_state.as_deref() == Some("FAILED")
+    }
+}
+
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceFacts {
@@ -43,6 +55,8 @@ pub struct ServiceFacts {
     pub running: u64,
     /// The ARN of the service deployment under way, where ECS says so.
     pub current_service_deployment: Option<String>,
+    /// The ARNs of the service revisions that its tasks run.
+    pub current_service_revisions: Vec<String>,
     /// Its deployments, the primary one among them.
     pub deployments: Vec<DeploymentCounts>,
 }
@@ -58,6 +72,11 @@ impl ServiceFacts {
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
+        let revisions = service
+            .get("currentServiceRevisions")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         Ok(Self {
             service_arn: required(service, "a service", "serviceArn")?,
             status: required(service, "a service", "status")?,
@@ -69,6 +88,7 @@ impl ServiceFacts {
             desired: count(service, "desiredCount"),
             running: count(service, "runningCount"),
             current_service_deployment: text(service, "currentServiceDeployment"),
+            current_service_revisions: revisions.iter().filter_map(|revision| text(revision, "arn")).collect(),
             deployments: deployments
                 .iter()
                 .map(|deployment| DeploymentCounts {

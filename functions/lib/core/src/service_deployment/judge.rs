@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
+use super::{Before, DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
 use crate::migration::TaskFacts;
 use crate::verdict::StepOutcome;
 
@@ -17,8 +17,17 @@ pub struct Expected {
     pub ecs_deployment_id: String,
     /// The revision that was primary before.
     pub previous_task_definition_arn: Option<String>,
+    /// What was there before the step.
+    pub before: Before,
     /// Every digest under which an image of ours may show, by container: the digest that was pushed and, for an image index, those of its platforms.
     pub digests: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Expected {
+    /// Whether the deployment was there before the step, which started none.
+    pub fn is_adopted(&self) -> bool {
+        self.before.ecs_deployment_id.as_ref() == Some(&self.ecs_deployment_id)
+    }
 }
 
 /// What is read from ECS after it.
@@ -28,7 +37,7 @@ pub struct Observed {
     pub service: ServiceFacts,
     /// Our service deployment; none while ECS does not show it.
     pub service_deployment: Option<ServiceDeploymentFacts>,
-    /// The service revision that it targets; none while ECS does not show it.
+    /// The service revision that it targets, or without one the revision in force that has our task definition; none while ECS does not show it.
     pub target_revision: Option<RevisionFacts>,
     /// The tasks that the service runs.
     pub running_tasks: Vec<TaskFacts>,
@@ -37,8 +46,9 @@ pub struct Observed {
 /// What success rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The service deployment that ECS calls successful.
-    pub service_deployment_arn: String,
+    /// The service deployment that ECS calls successful; none for a revision that has been in force for longer than ECS lists service deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_deployment_arn: Option<String>,
     /// The service revision that is in force.
     pub service_revision_arn: String,
     /// The task definition of that revision, ours.
@@ -114,15 +124,7 @@ pub fn judge(expected: &Expected, observed: &Observed) -> Judgement {
         };
     }
     let Some(deployment) = &observed.service_deployment else {
-        // Without the service deployment only one thing is certain: that the service was moved elsewhere by somebody.
-        let ours_is_known = service
-            .deployments
-            .iter()
-            .any(|known| known.id == expected.ecs_deployment_id);
-        return match foreign_primary(expected, service) {
-            Some(by) if !ours_is_known && !is_previous(expected, service) => Judgement::ForeignChange { by },
-            _ => still_rolling(service, vec!["ECS does not show the service deployment yet".to_owned()]),
-        };
+        return judge_unlisted(expected, observed);
     };
     let reason = reason(deployment);
     match &deployment.status {
@@ -145,6 +147,32 @@ pub fn judge(expected: &Expected, observed: &Observed) -> Judgement {
     }
 }
 
+/// Without the service deployment the service itself says three things: that our deployment failed and stays, that it was in force long before the step,
+/// and that somebody moved the service elsewhere.
+fn judge_unlisted(expected: &Expected, observed: &Observed) -> Judgement {
+    let service = &observed.service;
+    let ours = service
+        .deployments
+        .iter()
+        .find(|known| known.id == expected.ecs_deployment_id);
+    match (ours, foreign_primary(expected, service)) {
+        (Some(ours), None) if ours.has_failed() => Judgement::Failed {
+            reason: ours
+                .rollout_reason
+                .clone()
+                .unwrap_or_else(|| "ECS gives no reason".to_owned()),
+        },
+        (Some(ours), None) if expected.is_adopted() && ours.rollout_state.as_deref() == Some("COMPLETED") => {
+            match &observed.target_revision {
+                Some(revision) => prove(expected, observed, revision, None),
+                None => still_rolling(service, vec!["ECS does not show the revision in force".to_owned()]),
+            }
+        }
+        (None, Some(by)) if !is_previous(expected, service) => Judgement::ForeignChange { by },
+        _ => still_rolling(service, vec!["ECS does not show the service deployment yet".to_owned()]),
+    }
+}
+
 /// ECS says success; the rest is checked against the service itself.
 fn judge_successful(expected: &Expected, observed: &Observed, deployment: &ServiceDeploymentFacts) -> Judgement {
     let service = &observed.service;
@@ -164,6 +192,17 @@ fn judge_successful(expected: &Expected, observed: &Observed, deployment: &Servi
             ),
         };
     }
+    prove(expected, observed, revision, Some(deployment.arn.clone()))
+}
+
+/// A revision of ours is in force; what its tasks run is the proof.
+fn prove(
+    expected: &Expected,
+    observed: &Observed,
+    revision: &RevisionFacts,
+    service_deployment_arn: Option<String>,
+) -> Judgement {
+    let service = &observed.service;
     if service.desired == 0 {
         return Judgement::Vacuous {
             reason: format!(
@@ -202,7 +241,7 @@ fn judge_successful(expected: &Expected, observed: &Observed, deployment: &Servi
         return still_rolling(service, missing);
     }
     Judgement::Succeeded(Proof {
-        service_deployment_arn: deployment.arn.clone(),
+        service_deployment_arn,
         service_revision_arn: revision.arn.clone(),
         task_definition_arn: revision.task_definition_arn.clone(),
         task_arns: proven.into_iter().map(|task| task.task_arn.clone()).collect(),
@@ -230,10 +269,7 @@ fn foreign_primary(expected: &Expected, service: &ServiceFacts) -> Option<String
     let primary = service
         .primary()
         .filter(|primary| primary.task_definition_arn != expected.task_definition_arn)?;
-    Some(format!(
-        "deployment `{}` of `{}`",
-        primary.id, primary.task_definition_arn
-    ))
+    Some(primary.describe())
 }
 
 fn is_previous(expected: &Expected, service: &ServiceFacts) -> bool {

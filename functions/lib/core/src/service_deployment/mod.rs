@@ -3,10 +3,12 @@
 mod before;
 mod facts;
 mod judge;
+mod ours;
 
-pub use before::{BeforeUpdate, Wanted, before_update};
+pub use before::{Before, BeforeUpdate, Wanted, before_update};
 pub use facts::{DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
 pub use judge::{Expected, Judgement, Observed, Proof, is_over, judge};
+pub use ours::{Candidate, ours};
 
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,7 @@ pub fn masked_arguments<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec
 }
 
 /// A text with everything that looks like a secret replaced by a fingerprint.
-pub(super) fn masked_text(text: &str) -> String {
+pub fn masked_text(text: &str) -> String {
     masked_arguments([text]).concat()
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepReference,
-    Verdict,
+    Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepRecord,
+    StepReference, Verdict,
 };
 
 /// What one step left in the world.
@@ -65,10 +65,11 @@ impl World {
     fn read(facts: &DeploymentFacts) -> Self {
         let forward_steps = facts.plan.as_ref().map_or(&[][..], |plan| plan.steps.as_slice());
         let attempts = attempts_by_step(facts);
-        let outcomes = |mode: Mode, index: usize| attempts.get(&(mode, index)).map(Vec::as_slice).unwrap_or_default();
+        let attempts_of =
+            |mode: Mode, index: usize| attempts.get(&(mode, index)).map(Vec::as_slice).unwrap_or_default();
         let mut residues = Vec::new();
         for (index, step) in forward_steps.iter().enumerate() {
-            let ahead = residue(step, outcomes(Mode::Forward, index));
+            let ahead = residue(step, attempts_of(Mode::Forward, index));
             let back = facts
                 .way_back
                 .iter()
@@ -76,7 +77,7 @@ impl World {
                 .filter(|(_, back)| back.kind == step.kind && back.name == step.name);
             residues.push(match step.kind {
                 StepKind::Service => back.fold(ahead, |ahead, (index, _)| {
-                    brought_back(ahead, outcomes(Mode::WayBack, index))
+                    brought_back(ahead, attempts_of(Mode::WayBack, index))
                 }),
                 StepKind::Task => ahead,
             });
@@ -97,14 +98,17 @@ impl World {
             .enumerate()
             .filter(|(_, step)| step.kind == StepKind::Task)
         {
-            residues.push(residue(step, outcomes(Mode::WayBack, index)));
+            residues.push(residue(step, attempts_of(Mode::WayBack, index)));
         }
         Self {
             residues,
             forward: forward_steps
                 .iter()
                 .enumerate()
-                .map(|(index, step)| (step.kind, outcomes(Mode::Forward, index).last().copied()))
+                .map(|(index, step)| {
+                    let last = attempts_of(Mode::Forward, index).last();
+                    (step.kind, last.map(|record| record.outcome))
+                })
                 .collect(),
             way_back_taken: facts.records.iter().any(|record| record.step.mode == Mode::WayBack),
             any_foreign: facts
@@ -244,15 +248,13 @@ impl World {
     }
 }
 
-/// The outcomes of every step, by attempt.
-fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<StepOutcome>> {
-    let mut by_attempt: BTreeMap<StepReference, StepOutcome> = BTreeMap::new();
-    for record in &facts.records {
-        by_attempt.insert(record.step, record.outcome);
-    }
-    let mut by_step: BTreeMap<(Mode, usize), Vec<StepOutcome>> = BTreeMap::new();
-    for (step, outcome) in by_attempt {
-        by_step.entry((step.mode, step.index)).or_default().push(outcome);
+/// The records of every step, by attempt.
+fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<&StepRecord>> {
+    let by_attempt: BTreeMap<StepReference, &StepRecord> =
+        facts.records.iter().map(|record| (record.step, record)).collect();
+    let mut by_step: BTreeMap<(Mode, usize), Vec<&StepRecord>> = BTreeMap::new();
+    for (step, record) in by_attempt {
+        by_step.entry((step.mode, step.index)).or_default().push(record);
     }
     by_step
 }
@@ -267,7 +269,7 @@ fn is_unsettled(facts: &DeploymentFacts, step: Option<StepReference>) -> bool {
     })
 }
 
-fn residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
+fn residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
     match step.kind {
         StepKind::Task => task_residue(step, attempts),
         StepKind::Service => service_residue(attempts),
@@ -275,10 +277,11 @@ fn residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
 }
 
 /// Only attempts that started count. A task that is not idempotent and started twice has done something that nobody declared safe.
-fn task_residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
-    let started: Vec<_> = attempts
+fn task_residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
+    let started: Vec<StepOutcome> = attempts
         .iter()
-        .filter(|outcome| **outcome != StepOutcome::NeverStarted)
+        .map(|record| record.outcome)
+        .filter(|outcome| *outcome != StepOutcome::NeverStarted)
         .collect();
     if started.len() > 1 && !step.idempotent {
         return Residue::Unknown;
@@ -299,28 +302,35 @@ fn task_residue(step: &PlannedStep, attempts: &[StepOutcome]) -> Residue {
     }
 }
 
-/// The last attempt counts: every attempt starts from what it finds.
-fn service_residue(attempts: &[StepOutcome]) -> Residue {
-    let moved = attempts.iter().any(|outcome| *outcome != StepOutcome::NeverStarted);
-    match attempts.last() {
-        None | Some(StepOutcome::Foreign) => Residue::Nothing,
-        Some(StepOutcome::NeverStarted) if !moved => Residue::Nothing,
-        Some(StepOutcome::NeverStarted | StepOutcome::Failed) => Residue::Partial,
-        Some(StepOutcome::Done) => Residue::InForce,
-        Some(StepOutcome::Reverted) => Residue::Reverted,
-        Some(StepOutcome::Begun | StepOutcome::Unknown) => Residue::Unknown,
+/// The last attempt counts: every attempt starts from what it finds. A service that ran its target before is not the deployment's work.
+fn service_residue(attempts: &[&StepRecord]) -> Residue {
+    let moved = attempts
+        .iter()
+        .any(|record| record.outcome != StepOutcome::NeverStarted && !record.already_there);
+    let Some(last) = attempts.last().filter(|_| moved) else {
+        return Residue::Nothing;
+    };
+    match last.outcome {
+        StepOutcome::Foreign => Residue::Nothing,
+        StepOutcome::NeverStarted | StepOutcome::Failed => Residue::Partial,
+        StepOutcome::Done => Residue::InForce,
+        StepOutcome::Reverted => Residue::Reverted,
+        StepOutcome::Begun | StepOutcome::Unknown => Residue::Unknown,
     }
 }
 
 /// What a service is left with after its way back.
-fn brought_back(ahead: Residue, attempts: &[StepOutcome]) -> Residue {
-    match attempts.last() {
-        None | Some(StepOutcome::NeverStarted) => ahead,
-        Some(StepOutcome::Done) => Residue::Reverted,
-        Some(StepOutcome::Foreign) => Residue::Nothing,
+fn brought_back(ahead: Residue, attempts: &[&StepRecord]) -> Residue {
+    let Some(last) = attempts.last() else { return ahead };
+    match last.outcome {
+        StepOutcome::NeverStarted => ahead,
+        // The very deployment from before: the service never moved.
+        StepOutcome::Done if last.already_there => Residue::Nothing,
+        StepOutcome::Done => Residue::Reverted,
+        StepOutcome::Foreign => Residue::Nothing,
         // ECS went back from the way back: to what the deployment had put there.
-        Some(StepOutcome::Failed | StepOutcome::Reverted) => Residue::Partial,
-        Some(StepOutcome::Begun | StepOutcome::Unknown) => Residue::Unknown,
+        StepOutcome::Failed | StepOutcome::Reverted => Residue::Partial,
+        StepOutcome::Begun | StepOutcome::Unknown => Residue::Unknown,
     }
 }
 

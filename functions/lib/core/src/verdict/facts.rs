@@ -105,6 +105,10 @@ pub struct StepRecord {
     /// The sentence of the judgement, for people; may be empty.
     #[serde(default)]
     pub sentence: String,
+    /// Whether the service runs what it ran before the deployment came to it: nothing was started, so whatever became of it is not the deployment's. Never
+    /// for a task.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub already_there: bool,
 }
 
 /// An intent without an outcome.

@@ -50,21 +50,16 @@ pub fn release_end(environments: &[EnvironmentEnd], cause: Option<&Failure>) -> 
         };
     }
     let missing = environments.iter().find(|environment| environment.end.is_none());
-    match (cause, missing) {
-        (Some(failure), _) => broken(
-            Effect::None,
-            Reason::from(failure.kind),
-            cause,
-            "the release ended by a failure of its own".to_owned(),
-        ),
-        (None, Some(missing)) => broken(
-            Effect::None,
-            Reason::Interrupted,
-            cause,
-            format!("`{}` was never reached", missing.environment),
-        ),
-        (None, None) => in_force(environments),
+    if missing.is_none() && !environments.is_empty() {
+        // What broke the release machine after its last deployment had ended takes nothing back.
+        return in_force(environments);
     }
+    let reason = cause.map_or(Reason::Interrupted, |failure| Reason::from(failure.kind));
+    let why = match missing {
+        Some(missing) if cause.is_none() => format!("`{}` was never reached", missing.environment),
+        Some(_) | None => "the release ended by a failure of its own".to_owned(),
+    };
+    broken(Effect::None, reason, cause, why)
 }
 
 fn broken(effect: Effect, reason: Reason, cause: Option<&Failure>, why: String) -> End {

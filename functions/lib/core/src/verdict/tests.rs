@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Failure;
 
 fn migration() -> PlannedStep {
     PlannedStep {
@@ -33,6 +34,7 @@ fn record(mode: Mode, index: usize, attempt: u32, outcome: StepOutcome) -> StepR
         step: StepReference { mode, index, attempt },
         outcome,
         sentence: String::new(),
+        already_there: false,
     }
 }
 
@@ -340,6 +342,13 @@ fn a_release_ends_where_it_stopped_and_an_unrecorded_deployment_is_unknown() {
         started: true,
         end: None,
     };
+    let broken = Failure::transient("the last answer was lost");
+    let end = release_end(std::slice::from_ref(&good), Some(&broken));
+    assert_eq!(
+        (end.verdict, end.effect),
+        (Verdict::Succeeded, Effect::SchemaMoved),
+        "what is in force stays in force when the release machine breaks after it"
+    );
     assert_eq!(verdict_of(&[good, running]), (Verdict::Failed, Effect::Unknown));
     assert_eq!(verdict_of(&[]), (Verdict::Rejected, Effect::None));
 }
@@ -400,18 +409,50 @@ prop_compose! {
     fn any_facts()(
         plan in proptest::option::of((any::<bool>(), proptest::collection::vec(any_step(), 0..4))),
         way_back in proptest::collection::vec(any_step(), 0..3),
-        records in proptest::collection::vec((any_reference(), any_outcome()), 0..6),
+        records in proptest::collection::vec((any_reference(), any_outcome(), any::<bool>()), 0..6),
         cause in proptest::option::of(any_cause()),
         intents in proptest::collection::vec(proptest::option::of(any_reference()), 0..3),
     ) -> DeploymentFacts {
         DeploymentFacts {
             plan: plan.map(|(unchanged, steps)| PlanOutline { unchanged, steps }),
             way_back,
-            records: records.into_iter().map(|(step, outcome)| StepRecord { step, outcome, sentence: String::new() }).collect(),
+            records: records.into_iter().map(|(step, outcome, already_there)| StepRecord { step, outcome, sentence: String::new(), already_there }).collect(),
             cause,
             open_intents: intents.into_iter().map(|step| OpenIntent { step, action: String::new(), target: String::new() }).collect(),
         }
     }
+}
+
+fn already_there(record: StepRecord) -> StepRecord {
+    StepRecord {
+        already_there: true,
+        ..record
+    }
+}
+
+#[test]
+fn a_service_that_ran_the_release_before_is_nothing_of_the_deployment() {
+    let (web, worker) = (service("web"), service("worker"));
+    let adopted = already_there(ahead(0, StepOutcome::Done));
+    let all_done = [adopted.clone(), ahead(1, StepOutcome::Done)];
+    let end = conclude(&facts(&[web.clone(), worker.clone()], &all_done));
+    assert_eq!((end.verdict, end.effect), (Verdict::Succeeded, Effect::None));
+
+    let mut failed = facts(&[web.clone(), worker], &[adopted, ahead(1, StepOutcome::Reverted)]);
+    failed.cause = failure();
+    let end = conclude(&failed);
+    assert_eq!((end.verdict, end.effect), (Verdict::RolledBack, Effect::Reverted));
+
+    let never_moved = already_there(back(0, StepOutcome::Done));
+    let mut failed = facts(std::slice::from_ref(&web), &[ahead(0, StepOutcome::Begun), never_moved]);
+    failed.way_back = vec![web];
+    failed.cause = failure();
+    let end = conclude(&failed);
+    assert_eq!(
+        (end.verdict, end.effect),
+        (Verdict::Failed, Effect::None),
+        "what never moved was not rolled back"
+    );
 }
 
 proptest! {
@@ -452,7 +493,7 @@ proptest! {
     fn an_unproven_step_never_hides_behind_a_clean_effect(facts in any_facts(), index in 0..4_usize) {
         let mut facts = facts;
         let attempt = 9;
-        facts.records.push(StepRecord { step: StepReference { mode: Mode::Forward, index, attempt }, outcome: StepOutcome::Begun, sentence: String::new() });
+        facts.records.push(StepRecord { step: StepReference { mode: Mode::Forward, index, attempt }, outcome: StepOutcome::Begun, sentence: String::new(), already_there: false });
         facts.way_back.clear();
         facts.records.retain(|record| record.step.mode == Mode::Forward);
         prop_assert_eq!(conclude(&facts).effect, Effect::Unknown);

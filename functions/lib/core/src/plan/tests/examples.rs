@@ -166,7 +166,7 @@ fn the_migration_of_superbowleto_is_judged_by_its_own_container_and_not_by_the_s
 fn the_services_of_the_blog_are_started_at_one_and_its_beat_never_runs_twice() {
     let plan = planned("django-blog", "alpha", "backend");
     for name in ["gunicorn", "default-worker", "beat"] {
-        assert_eq!(service(&plan, name).desired_count, Some(1), "{name}");
+        assert_eq!(service(&plan, name).start_count, Some(1), "{name}");
     }
     let beat = &service(&plan, "beat").deployment_configuration;
     assert_eq!(

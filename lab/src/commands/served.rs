@@ -1,0 +1,206 @@
+//! The same world behind a loopback endpoint, for the command `esclusa`, the AWS CLI and every SDK.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use lab::example::Example;
+use lab::images::Kind;
+use lab::walk::{Line, Walk};
+use lab::{is_at_work, repository};
+use simulator::served::{Pace, Server};
+use simulator::{AccessKey, Principal, SECRET_ACCESS_KEY, World};
+
+use super::CommandError;
+use super::page::Page;
+
+/// How long nothing is looked at while nothing is at work.
+const REST: Duration = Duration::from_millis(100);
+
+/// How many steps of the world are made at most before what happened is shown.
+const STEPS_AT_ONCE: usize = 2_000;
+
+/// What the images are called whose manifests are written for `aws ecr put-image`.
+const NEXT_VERSION: &str = "v1.7.0";
+
+/// Serves the world that `build` makes on its own thread, until somebody interrupts.
+pub(super) fn execute(
+    example: &Example,
+    build: impl FnOnce() -> Result<(World, Walk), CommandError> + Send + 'static,
+) -> Result<ExitCode, CommandError> {
+    let (sender, receiver) = mpsc::channel();
+    let server = Server::start(Pace::Factor(1.0), move || {
+        let (world, walk) = build()?;
+        sender
+            .send(walk)
+            .map_err(|_| CommandError::Refused("it was interrupted".to_owned()))?;
+        Ok::<World, CommandError>(world)
+    })?;
+    let mut walk = receiver.recv().map_err(|_| ended())?;
+    let page = &mut Page::of_process();
+    explain(example, &server.endpoint_url(), page)?;
+    let interrupted = interruption()?;
+    loop {
+        let (told, lines, at_work) = server.with_world(move |world| advance(world, walk)).ok_or_else(ended)?;
+        walk = told;
+        for line in lines {
+            page.line(line)?;
+        }
+        page.flush()?;
+        let rest = if at_work { Duration::ZERO } else { REST };
+        if interrupted.recv_timeout(rest) != Err(RecvTimeoutError::Timeout) {
+            page.text("\nInterrupted: the simulated AWS is gone, with everything in it.")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn ended() -> CommandError {
+    CommandError::Refused("the simulated AWS has ended".to_owned())
+}
+
+/// While a release is at work its time does not pass, it jumps. Everything else happens at the pace of the world outside.
+fn advance(world: &mut World, mut walk: Walk) -> (Walk, Vec<Line>, bool) {
+    let mut lines = walk.look(world);
+    for _ in 0..STEPS_AT_ONCE {
+        if !is_at_work(world) || !world.step() {
+            break;
+        }
+        lines.extend(walk.look(world));
+    }
+    (walk, lines, is_at_work(world))
+}
+
+/// Tells when somebody presses Ctrl-C.
+fn interruption() -> io::Result<Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        // Without a signal to wait for the run ends at once, which shows.
+        let _signal = runtime.block_on(tokio::signal::ctrl_c());
+        // Whoever waited may have gone.
+        let _gone = sender.send(());
+    });
+    Ok(receiver)
+}
+
+/// Writes what another terminal needs, and says what can be tried there.
+fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), CommandError> {
+    let folder = repository().join(".local");
+    let environment = folder.join("environment");
+    let manifests = write_manifests(example)?;
+    std::fs::write(&environment, exports(endpoint))?;
+    let application = &example.name;
+    let ecr = example
+        .pipeline
+        .images
+        .values()
+        .next()
+        .map(|image| image.repository.to_string())
+        .unwrap_or_default();
+    let manual = example
+        .pipeline
+        .environments
+        .last()
+        .map(|environment| environment.name.to_string())
+        .unwrap_or_default();
+    let cluster = example
+        .question(&manual, &first_image(example), "", lab::oracle::Arrival::Deployed)?
+        .cluster;
+    page.heading(format_args!("It stays up at {endpoint}"))?;
+    page.text("Time jumps while a release is at work, and passes as it does for you otherwise. Every release is told here. Ctrl-C ends it.")?;
+    page.text("\nIn another terminal:")?;
+    for (command, meaning) in [
+        (
+            format!(". {}", environment.display()),
+            "where the simulated AWS is, and the programs",
+        ),
+        ("esclusa status".to_owned(), "what runs where"),
+        (
+            format!("esclusa plan {application} {manual} --version v1.5.0"),
+            "what a deployment would change there",
+        ),
+        (
+            format!("esclusa deploy {application} {manual} v1.5.0"),
+            "bring it there by hand",
+        ),
+        (
+            "lab push --image crash-loop".to_owned(),
+            "a push that fails and goes the way back",
+        ),
+        (
+            format!("esclusa rollback {application} {manual} --reason 'try it'"),
+            "back to what was verified before",
+        ),
+        (
+            format!("esclusa audit --application {application}"),
+            "what happened, who did it",
+        ),
+        (
+            "esclusa audit verify --all".to_owned(),
+            "nothing was changed or cut off",
+        ),
+        (
+            format!("aws ecs list-services --cluster {cluster}"),
+            "any AWS client can look",
+        ),
+    ] {
+        page.text(format_args!("  {command:<62}  {meaning}"))?;
+    }
+    page.text(format_args!(
+        "  aws ecr put-image --repository-name {ecr} --image-tag {NEXT_VERSION} --image-manifest file://{}",
+        manifests.display()
+    ))?;
+    page.heading("What happens")?;
+    Ok(page.flush()?)
+}
+
+fn first_image(example: &Example) -> String {
+    example
+        .pipeline
+        .images
+        .keys()
+        .next()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// Manifests of every kind of image. The path of the good one.
+fn write_manifests(example: &Example) -> io::Result<PathBuf> {
+    let folder = repository().join(".local/images");
+    std::fs::create_dir_all(&folder)?;
+    for kind in Kind::value_variants() {
+        let name = kind
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default();
+        std::fs::write(
+            folder.join(format!("{name}.json")),
+            kind.manifest(NEXT_VERSION, &example.commands()),
+        )?;
+    }
+    Ok(folder.join("good.json"))
+}
+
+/// Lines for a shell. The credentials open nothing but the simulated account.
+fn exports(endpoint: &str) -> String {
+    let key = Principal::Administrator.access_key_id();
+    let programs = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.display().to_string()));
+    let path = programs
+        .map(|folder| format!("export PATH='{folder}':\"$PATH\"\n"))
+        .unwrap_or_default();
+    format!(
+        "# The simulated AWS that `lab local` serves. Gone with it.\n\
+         export AWS_ENDPOINT_URL={endpoint}\n\
+         export AWS_ACCESS_KEY_ID={key}\n\
+         export AWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY}\n\
+         export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n\
+         unset AWS_SESSION_TOKEN AWS_PROFILE\n{path}"
+    )
+}

@@ -1,0 +1,203 @@
+//! Flows that together take every handler down every path on which it asks AWS for something.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::SignedDuration;
+use lab::Lab;
+use lab::example::Example;
+use lab::images::Kind;
+use serde_json::json;
+use simulator::{ApiError, Fault, FaultKind, Principal, Selector, Settings, World};
+use simulator_event_bridge::{Disturbance, EventBridge, Fault as Loss, Occurrence, Pattern};
+
+/// An account with one application whose services have become steady.
+pub(crate) fn steady(example: &str) -> (Lab, Example) {
+    let example = Example::load(example).unwrap();
+    let mut lab = Lab::with_example(&Settings::default(), &example).unwrap();
+    lab.simulation().run_for(SignedDuration::from_mins(5));
+    (lab, example)
+}
+
+fn push(lab: &mut Lab, example: &Example, tag: &str, kind: Kind) {
+    let image = example.pipeline.images.keys().next().unwrap().to_string();
+    lab.push_example(example, &image, tag, kind).unwrap();
+    assert!(lab.settle(), "an execution still runs");
+}
+
+fn done(lab: &mut Lab, words: &[&str]) {
+    let answer = lab.esclusa(words);
+    assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+}
+
+/// Runs to its end in an account of its own.
+pub(crate) type Flow = fn() -> Lab;
+
+/// Every flow with its name.
+pub(crate) const ALL: [(&str, Flow); 12] = [
+    ("promotion", promotion),
+    ("way back", several_services),
+    ("task that hangs", || one(Kind::HangingMigration, None)),
+    ("task that cannot start", || one(Kind::UnstartableMigration, None)),
+    ("rollout that never ends", rollout_that_never_ends),
+    ("rollout that ends when it is to be stopped", rollout_that_wins_the_race),
+    ("answer that is lost for an hour", lost_for_long),
+    ("lost answers", || one(Kind::Good, Some(&FaultKind::DieAfter))),
+    ("lost answer to a stop", || {
+        one(Kind::HangingMigration, Some(&FaultKind::DieAfter))
+    }),
+    ("refused calls", || one(Kind::Good, Some(&FaultKind::Throttle))),
+    ("lost events", lost_events),
+    ("nothing can be delivered", undeliverable),
+];
+
+/// Two pushes, each promoted by hand into the last environment, and the way back by hand.
+fn promotion() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    for tag in ["4f2c1e9", "8b1d0a3"] {
+        push(&mut lab, &example, tag, Kind::Good);
+        done(&mut lab, &["deploy", "imagy-catalog", "production", tag]);
+    }
+    done(
+        &mut lab,
+        &["rollback", "imagy-catalog", "production", "--reason", "errors"],
+    );
+    lab
+}
+
+/// Several services, an image whose servers fail, and one whose migration does.
+fn several_services() -> Lab {
+    let (mut lab, example) = steady("superbowleto");
+    push(&mut lab, &example, "v1.0.0", Kind::Good);
+    push(&mut lab, &example, "v1.0.1", Kind::CrashLoop);
+    push(&mut lab, &example, "v1.0.2", Kind::BadMigration);
+    lab
+}
+
+/// One push. With a fault, every act meets it once: after a lost answer, the next run looks before it repeats.
+fn one(kind: Kind, fault: Option<&FaultKind>) -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    let acts = [
+        ("states", "StartExecution"),
+        ("ecs", "RegisterTaskDefinition"),
+        ("ecs", "RunTask"),
+        ("ecs", "StopTask"),
+        ("ecs", "UpdateService"),
+        ("states", "SendTaskSuccess"),
+        ("events", "PutEvents"),
+    ];
+    for (service, operation) in acts {
+        let Some(fault) = fault.cloned() else { break };
+        lab.world_mut()
+            .add_fault(Fault::new(Selector::operation(service, operation).nth(1), fault));
+    }
+    push(&mut lab, &example, "4f2c1e9", kind);
+    lab
+}
+
+/// The task has started and nobody hears so until ECS has forgotten the token of the call.
+fn lost_for_long() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    let run = Selector::operation("ecs", "RunTask").nth(1);
+    lab.world_mut().add_fault(Fault::new(run, FaultKind::DieAfter));
+    let image = example.pipeline.images.keys().next().unwrap().to_string();
+    lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
+    let has_run = |world: &World| world.calls().iter().any(|call| call.operation == "RunTask");
+    assert!(lab.simulation().run_until(SignedDuration::from_mins(5), has_run));
+    let machine = Principal::Role("esclusa-deployment-state-machine".to_owned());
+    let invoke = Selector::operation("lambda", "Invoke").by(machine);
+    lab.world_mut()
+        .add_fault(Fault::new(invoke, FaultKind::Delay(SignedDuration::from_hours(2))));
+    lab.simulation().run_for(SignedDuration::from_mins(50));
+    lab.world_mut().clear_faults();
+    assert!(lab.settle(), "an execution still runs");
+    lab
+}
+
+/// A rollout that never becomes healthy in the minute that it is given: it is stopped, and the answer to the stop is lost.
+fn rollout_that_never_ends() -> Lab {
+    let (mut lab, example) = impatient();
+    let stop = Selector::operation("ecs", "StopServiceDeployment").nth(1);
+    lab.world_mut().add_fault(Fault::new(stop, FaultKind::DieAfter));
+    push(&mut lab, &example, "4f2c1e9", Kind::Unhealthy);
+    lab
+}
+
+/// A rollout that has ended well when its minute is over, unheard.
+fn rollout_that_wins_the_race() -> Lab {
+    let (mut lab, example) = impatient();
+    lose_events(&mut lab);
+    push(&mut lab, &example, "4f2c1e9", Kind::Good);
+    lab
+}
+
+/// An application whose rollouts in the first environment are given a minute.
+fn impatient() -> (Lab, Example) {
+    let (mut lab, example) = steady("imagy-catalog");
+    let file = altered_pipeline(
+        &example,
+        "api: {start_count: 1,",
+        "api: {start_count: 1, timeout_seconds: 60,",
+    );
+    done(&mut lab, &["pipelines", "apply", file.to_str().unwrap()]);
+    (lab, example)
+}
+
+/// The pipeline file of an example, with something else in one place, beside the files that it refers to.
+pub(crate) fn altered_pipeline(example: &Example, place: &str, instead: &str) -> PathBuf {
+    let folder = tempdir();
+    let definitions = "task-definitions/api.json";
+    std::fs::create_dir_all(folder.join("task-definitions")).unwrap();
+    std::fs::copy(example.file.with_file_name(definitions), folder.join(definitions)).unwrap();
+    let pipeline = std::fs::read_to_string(&example.file).unwrap();
+    let altered = pipeline.replace(place, instead);
+    assert_ne!(pipeline, altered);
+    let file = folder.join("pipeline.yaml");
+    std::fs::write(&file, altered).unwrap();
+    file
+}
+
+/// A folder for the files of one flow.
+fn tempdir() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{}-{number}", std::process::id()))
+}
+
+/// No event of ECS or Step Functions arrives: the sweeper completes every wait.
+fn lost_events() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    lose_events(&mut lab);
+    push(&mut lab, &example, "4f2c1e9", Kind::Good);
+    lab
+}
+
+fn lose_events(lab: &mut Lab) {
+    let (bus, _) = lab.world_mut().service_mut::<EventBridge>().unwrap();
+    bus.delivery.plan(Disturbance {
+        pattern: Pattern::compile(&json!({"source": ["aws.ecs", "aws.states"]})).unwrap(),
+        occurrence: Occurrence::Every,
+        fault: Loss::Drop,
+    });
+}
+
+/// The functions that events and schedules invoke fail, and the schedules cannot even invoke them.
+fn undeliverable() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    for function in ["esclusa-intake", "esclusa-resume"] {
+        let broken = ApiError::server("InternalServerError", "the table is away");
+        lab.world_mut()
+            .add_fault(Fault::new(Selector::function(function), FaultKind::ErrorBefore(broken)));
+    }
+    let image = example.pipeline.images.keys().next().unwrap().to_string();
+    lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
+    lab.simulation().run_for(SignedDuration::from_mins(20));
+    lab.world_mut().clear_faults();
+    let scheduler = Principal::Role("esclusa-scheduler".to_owned());
+    let refused = ApiError::server("ServiceException", "Lambda is away");
+    let invoke = Selector::operation("lambda", "Invoke").by(scheduler);
+    lab.world_mut()
+        .add_fault(Fault::new(invoke, FaultKind::ErrorBefore(refused)));
+    lab.simulation().run_for(SignedDuration::from_mins(20));
+    lab
+}

@@ -1,0 +1,24 @@
+//! What can go wrong goes wrong here: every call of a deployment dies before it and after it, loses its answer or happens twice, every event is lost, late
+//! or repeated; and however it was disturbed, a deployment comes to the end it would have come to anyway.
+//!
+//! The loops are generated from a run without faults, so that a call that is added to a handler is disturbed from then on. What
+//! runs by default is a sample of each; all of it takes half an hour: `cargo test -p esclusa-tests --test faults anywhere -- --ignored`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod abort;
+mod crash_loops;
+mod denials;
+mod determinism;
+mod event_races;
+mod many;
+mod observation;
+mod points;
+mod refusals;
+mod shop;
+mod starts;

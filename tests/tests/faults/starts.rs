@@ -1,0 +1,143 @@
+//! Executions that were, or were not, started.
+
+use jiff::SignedDuration;
+use simulator::{ApiError, CallOutcome, CallRecord, FaultKind, Principal, Selector};
+
+use crate::observation::text;
+use crate::points::{is_invocation, payload};
+use crate::shop::{Image, Shop, undisturbed};
+
+const START: &str = "StartExecution";
+
+fn starts(shop: &Shop) -> Vec<&CallRecord> {
+    shop.lab
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == START)
+        .collect()
+}
+
+fn ends_as_undisturbed(shop: &mut Shop, digest: &str) {
+    let observed = shop.observe(digest);
+    assert_eq!(&observed.end, undisturbed(Image::Good), "{:?}", observed.path);
+    assert_eq!(observed.problems, Vec::<String>::new());
+}
+
+/// F01 in its second half: the push was seen and written down, and then nobody started the release. Every attempt at the event dies; the reading on a
+/// schedule starts what is claimed.
+#[test]
+fn a_release_that_was_claimed_and_never_started_is_started_by_the_next_reconciliation() {
+    let mut shop = Shop::open(1);
+    let intake = Selector {
+        function: Some("esclusa-intake".to_owned()),
+        ..Selector::operation("states", START)
+    };
+    shop.fault(intake, FaultKind::DieBefore);
+    let digest = shop.push(Image::Good);
+    // An asynchronous event is tried three times within three minutes.
+    shop.run_for(SignedDuration::from_mins(4));
+    let attempts = starts(&shop).len();
+    assert!(attempts >= 3, "the event was tried {attempts} times");
+    assert_eq!(shop.lab.executions("release"), Vec::<String>::new());
+    shop.lab.world_mut().clear_faults();
+    shop.finish();
+    let reconciled = shop
+        .lab
+        .world()
+        .calls()
+        .iter()
+        .any(|call| is_invocation(call) && payload(call)["action"] == "reconcile");
+    assert!(reconciled);
+    ends_as_undisturbed(&mut shop, &digest);
+}
+
+/// F17: the same name with the same input is answered with the execution that runs.
+#[test]
+fn a_start_whose_answer_is_lost_is_not_a_second_start() {
+    // The first starts the release, the one after its repetition the deployment.
+    for nth in [1, 2] {
+        let mut shop = Shop::open(1);
+        shop.fault(Selector::operation("states", START).nth(nth), FaultKind::AnswerLost);
+        let digest = shop.deploy(Image::Good);
+        assert_eq!(
+            starts(&shop)
+                .iter()
+                .filter(|call| call.outcome == CallOutcome::Lost)
+                .count(),
+            1
+        );
+        assert_eq!(
+            (
+                shop.lab.executions("release").len(),
+                shop.lab.executions("deployment").len()
+            ),
+            (1, 1)
+        );
+        ends_as_undisturbed(&mut shop, &digest);
+    }
+}
+
+/// F18: the state that starts the deployment is tried again when the deployment has long ended.
+#[test]
+fn a_start_that_is_repeated_after_the_end_finds_the_deployment_that_ended() {
+    let mut shop = Shop::open(1);
+    let release_machine = Principal::Role("esclusa-release-state-machine".to_owned());
+    let invocations = Selector::operation("lambda", "Invoke").by(release_machine);
+    shop.fault(Selector::operation("states", START).nth(2), FaultKind::DieAfter);
+    // OpenRelease, PlanEnvironment, StartDeployment, and StartDeployment again.
+    shop.fault(invocations.nth(4), FaultKind::Delay(SignedDuration::from_hours(2)));
+    let digest = shop.deploy(Image::Good);
+    let repeated = starts(&shop);
+    let repeated = repeated.last().unwrap();
+    let refused = CallOutcome::Error {
+        code: "ExecutionAlreadyExists".to_owned(),
+        effect: false,
+    };
+    assert_eq!(repeated.outcome, refused, "{}", text(&repeated.input, "/name"));
+    assert_eq!(shop.lab.executions("deployment").len(), 1);
+    ends_as_undisturbed(&mut shop, &digest);
+}
+
+/// A release whose machine is broken between the start of a deployment and the first word about it must not say that nothing happened.
+#[test]
+#[ignore = "a deployment counts as started only when it has its locks; until then the release that lost it says `none`"]
+fn a_release_that_lost_sight_of_a_deployment_it_started_does_not_call_it_nothing() {
+    let mut shop = Shop::open(1);
+    shop.fault(Selector::operation("states", START).nth(2), FaultKind::DieAfter);
+    let denied = ApiError::client(
+        "AccessDeniedException",
+        "not authorized to perform: states:StartExecution",
+    );
+    shop.fault(
+        Selector::operation("states", START).nth(3),
+        FaultKind::ErrorBefore(denied),
+    );
+    // The deployment lives on, slowly enough to be seen by its release in its first state.
+    let deployment_machine = Principal::Role("esclusa-deployment-state-machine".to_owned());
+    shop.fault(
+        Selector::operation("lambda", "Invoke").by(deployment_machine).nth(1),
+        FaultKind::Delay(SignedDuration::from_mins(5)),
+    );
+    let digest = shop.deploy(Image::Good);
+    let observed = shop.observe(&digest);
+    assert_eq!(observed.end.releases, ["FAILED unknown unknown_effect"]);
+    assert_eq!(observed.end.deployments, undisturbed(Image::Good).deployments);
+    assert_eq!(observed.problems, Vec::<String>::new());
+}
+
+/// A release that cannot even be opened is over: nothing is left that would be started again and again.
+#[test]
+fn a_release_that_cannot_be_opened_is_closed_and_not_looked_for_any_more() {
+    let mut shop = Shop::open(1);
+    let denied = ApiError::client("AccessDeniedException", "not authorized to perform: dynamodb:GetItem");
+    let first = Selector {
+        function: Some("esclusa-record".to_owned()),
+        ..Selector::operation("dynamodb", "GetItem")
+    };
+    shop.fault(first.nth(1), FaultKind::ErrorBefore(denied));
+    let digest = shop.deploy(Image::Good);
+    let observed = shop.observe(&digest);
+    assert_eq!(observed.end.releases, ["FAILED none access_denied"]);
+    assert_eq!(observed.problems, Vec::<String>::new());
+}

@@ -1,0 +1,99 @@
+//! Releases that a person asks for.
+
+use lab::images::Kind;
+use simulator_event_bridge::{Fault, Occurrence};
+
+use crate::path::{self, END, NEXT, SERVICE, TASK, THROUGH};
+use crate::support::Account;
+
+const CLUSTER: &str = "imagy-production";
+
+/// Brings versions into production by hand, past all other environments. The digest of each.
+fn in_production(account: &mut Account, versions: &[&str]) -> Vec<String> {
+    account.disturb_pushes(Occurrence::Every, Fault::Drop);
+    let mut digests = Vec::new();
+    for version in versions {
+        digests.push(account.push(version, Kind::Good));
+        account.esclusa(&[
+            "deploy",
+            "imagy-catalog",
+            "production",
+            version,
+            "--reason",
+            "the release of the week",
+        ]);
+        account.settle();
+    }
+    digests
+}
+
+#[test]
+fn a_version_comes_into_a_manual_environment_by_hand_only() {
+    let mut account = Account::running("imagy-catalog", "v1");
+    let digest = account.push("v2", Kind::Good);
+    account.settle();
+    assert_eq!(
+        account.definition_of(CLUSTER, "imagy-catalog"),
+        "imagy-catalog-production:1"
+    );
+    account.forget_calls();
+    let answer = account.esclusa(&[
+        "deploy",
+        "imagy-catalog",
+        "production",
+        &digest,
+        "--reason",
+        "the release of the week",
+    ]);
+    account.settle();
+    assert!(answer.out.contains("SUCCEEDED"), "{}", answer.out);
+    account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
+    account.assert_deployment_path("production", &[&path::opening(2), TASK, NEXT, SERVICE, NEXT, END]);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("UpdateService", 1)]);
+    account.assert_runs(CLUSTER, "imagy-catalog", "api", &digest, 3);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn going_back_twice_goes_back_two_versions_without_a_task_or_a_registration() {
+    let mut account = Account::with("imagy-catalog");
+    let digests = in_production(&mut account, &["v1", "v2", "v3"]);
+    for earlier in [1, 0] {
+        account.forget_calls();
+        account.esclusa(&["rollback", "imagy-catalog", "production", "--reason", "orders fail"]);
+        account.settle();
+        account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
+        account.assert_deployment_path("production", &[&path::opening(0), SERVICE, NEXT, END]);
+        account.assert_ended("SUCCEEDED", "none", "proven");
+        account.assert_acts(&[("UpdateService", 1)]);
+        account.assert_runs(CLUSTER, "imagy-catalog", "api", &digests[earlier], 3);
+        account.assert_left("FREE");
+    }
+    let answer = account
+        .lab
+        .esclusa(&["rollback", "imagy-catalog", "production", "--reason", "still"]);
+    assert_ne!(answer.code, 0);
+    assert!(answer.err.contains("there is nothing to go back to"), "{}", answer.err);
+}
+
+#[test]
+fn a_request_that_is_repeated_with_its_id_is_the_same_release() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    let words = [
+        "deploy",
+        "nest-demo",
+        "production",
+        "v1.0.0",
+        "--request-id",
+        "job-4711",
+    ];
+    account.esclusa(&words);
+    account.settle();
+    let releases = account.releases();
+    account.esclusa(&words);
+    account.settle();
+    assert_eq!(account.releases(), releases);
+    account.assert_acts(&[("RegisterTaskDefinition", 1), ("UpdateService", 1)]);
+    account.assert_left("FREE");
+}

@@ -1,0 +1,227 @@
+//! Each of the five examples deploys well into the first environment of its pipeline.
+
+use std::collections::BTreeMap;
+
+use lab::images::Kind;
+use serde_json::Value;
+
+use crate::path::{self, END, NEXT, SERVICE, TASK};
+use crate::support::{Account, last_part};
+
+/// What an example does with a pushed image.
+struct Expected {
+    example: &'static str,
+    image: &'static str,
+    tag: &'static str,
+    environment: &'static str,
+    cluster: &'static str,
+    revisions: usize,
+    steps: &'static [&'static [&'static str]],
+    effect: &'static str,
+    /// Service, container of the image, and how many tasks run in the end.
+    services: &'static [(&'static str, &'static str, usize)],
+}
+
+const EXAMPLES: [Expected; 7] = [
+    Expected {
+        example: "imagy-catalog",
+        image: "app",
+        tag: "4f2c1e9",
+        environment: "develop",
+        cluster: "imagy-develop",
+        revisions: 2,
+        steps: &[TASK, SERVICE],
+        effect: "schema_moved",
+        services: &[("imagy-catalog", "api", 1)],
+    },
+    Expected {
+        example: "superbowleto",
+        image: "app",
+        tag: "4f2c1e9",
+        environment: "stg",
+        cluster: "superbowleto-stg",
+        revisions: 2,
+        steps: &[TASK, SERVICE, SERVICE],
+        effect: "schema_moved",
+        services: &[
+            ("superbowleto-s-stg", "superbowleto-s-stg", 1),
+            ("superbowleto-w-stg", "superbowleto-w-stg", 1),
+        ],
+    },
+    Expected {
+        example: "orbiquant",
+        image: "backend",
+        tag: "develop-41",
+        environment: "staging",
+        cluster: "orbiquant-staging",
+        revisions: 2,
+        steps: &[TASK, SERVICE, TASK],
+        effect: "schema_moved",
+        services: &[("orbiquant-backend", "backend", 1)],
+    },
+    Expected {
+        example: "orbiquant",
+        image: "frontend",
+        tag: "develop-41",
+        environment: "staging",
+        cluster: "orbiquant-staging",
+        revisions: 2,
+        steps: &[SERVICE, TASK],
+        effect: "none",
+        services: &[("orbiquant-frontend", "frontend", 1)],
+    },
+    Expected {
+        example: "orbiquant",
+        image: "ml-engine",
+        tag: "develop-41",
+        environment: "staging",
+        cluster: "orbiquant-staging",
+        revisions: 2,
+        steps: &[SERVICE, TASK],
+        effect: "none",
+        services: &[("orbiquant-ml-engine", "ml-engine", 1)],
+    },
+    Expected {
+        example: "nest-demo",
+        image: "nestapp",
+        tag: "latest",
+        environment: "development",
+        cluster: "nest-demo-development",
+        revisions: 1,
+        steps: &[SERVICE],
+        effect: "none",
+        services: &[("nest-demo", "nestapp", 1)],
+    },
+    Expected {
+        example: "django-blog",
+        image: "backend",
+        tag: "v0.1.0",
+        environment: "alpha",
+        cluster: "alpha-cluster",
+        revisions: 4,
+        steps: &[TASK, TASK, TASK, SERVICE, SERVICE, SERVICE],
+        effect: "schema_moved",
+        services: &[
+            ("alpha-gunicorn", "gunicorn", 1),
+            ("alpha-default", "default", 1),
+            ("alpha-beat", "beat", 1),
+        ],
+    },
+];
+
+#[test]
+fn every_example_brings_a_pushed_image_into_its_first_environment() {
+    for expected in &EXAMPLES {
+        let mut account = Account::with(expected.example);
+        let digest = account.release_image(expected.image, expected.tag, Kind::Good);
+        account.assert_ended("SUCCEEDED", expected.effect, "proven");
+        let steps: Vec<&str> = expected
+            .steps
+            .iter()
+            .flat_map(|step| [step, NEXT])
+            .flatten()
+            .copied()
+            .collect();
+        account.assert_deployment_path(expected.environment, &[&path::opening(expected.revisions), &steps, END]);
+        for (service, container, count) in expected.services {
+            account.assert_runs(expected.cluster, service, container, &digest, *count);
+        }
+        account.assert_left("FREE");
+    }
+}
+
+/// The commands of the tasks that were run, in order.
+fn commands(account: &Account) -> Vec<String> {
+    let runs = account.ecs_calls("RunTask");
+    let command = |input: &Value| {
+        let words = input["overrides"]["containerOverrides"][0]["command"]
+            .as_array()
+            .unwrap()
+            .clone();
+        words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    };
+    runs.iter().map(|run| command(&run.input)).collect()
+}
+
+/// The services that were updated, in order.
+fn updated(account: &Account) -> Vec<String> {
+    account
+        .ecs_calls("UpdateService")
+        .iter()
+        .map(|call| last_part(call.input["service"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn tasks_run_in_their_order_and_services_of_one_image_follow_as_declared() {
+    let mut account = Account::with("django-blog");
+    account.release("v0.1.0", Kind::Good);
+    assert_eq!(
+        commands(&account),
+        [
+            "python manage.py create_database --name=alpha-db",
+            "python manage.py migrate --no-input",
+            "python manage.py collectstatic --no-input",
+        ]
+    );
+    assert_eq!(updated(&account), ["alpha-gunicorn", "alpha-default", "alpha-beat"]);
+    account.assert_acts(&[("RegisterTaskDefinition", 4), ("RunTask", 3), ("UpdateService", 3)]);
+}
+
+#[test]
+fn a_task_after_the_services_runs_when_they_are_proven() {
+    let mut account = Account::with("orbiquant");
+    account.release_image("backend", "develop-41", Kind::Good);
+    assert_eq!(
+        commands(&account),
+        ["npm run migrate", "sh -c redis-cli -u \"$REDIS_URL\" FLUSHDB"]
+    );
+    let judged = account.records("judged");
+    let order: Vec<&Value> = judged.iter().map(|record| &record["body"]["name"]).collect();
+    assert_eq!(order, ["migrate", "backend", "flush-cache"]);
+    assert_eq!(updated(&account), ["orbiquant-backend"]);
+}
+
+#[test]
+fn a_service_with_the_desired_count_zero_is_started_and_its_count_is_never_sent_again() {
+    let mut account = Account::with("django-blog");
+    account.release("v0.1.0", Kind::Good);
+    let sent = |account: &Account| -> Vec<Value> {
+        account
+            .ecs_calls("UpdateService")
+            .iter()
+            .map(|call| call.input["desiredCount"].clone())
+            .collect()
+    };
+    assert_eq!(sent(&account), [1, 1, 1]);
+    account.forget_calls();
+    account.administer(
+        "ecs",
+        "UpdateService",
+        serde_json::json!({"cluster": "alpha-cluster", "service": "alpha-gunicorn", "desiredCount": 3}),
+    );
+    let digest = account.release("v0.2.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    assert_eq!(sent(&account), [Value::Null, Value::Null, Value::Null]);
+    account.assert_runs("alpha-cluster", "alpha-gunicorn", "gunicorn", &digest, 3);
+}
+
+#[test]
+fn two_beats_never_run_at_once() {
+    let mut account = Account::with("django-blog");
+    account.release("v0.1.0", Kind::Good);
+    account.release("v0.2.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let mut states: BTreeMap<String, String> = BTreeMap::new();
+    for event in account.lab.world().events() {
+        let detail = &event["detail"];
+        if detail["group"] != "service:alpha-beat" {
+            continue;
+        }
+        let task = detail["taskArn"].as_str().unwrap();
+        states.insert(task.to_owned(), detail["lastStatus"].as_str().unwrap().to_owned());
+        let runs = |state: &&String| ["ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING"].contains(&state.as_str());
+        assert!(states.values().filter(runs).count() <= 1, "{states:?}");
+    }
+    assert_eq!(states.len(), 2, "one beat before and one after: {states:?}");
+}

@@ -1,0 +1,20 @@
+//! Whole flows in the simulated account: the path of states, the end, what ECS runs afterwards, the calls that were made, and what is left behind.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot read what it checks has failed"
+)]
+
+mod by_hand;
+mod events;
+mod examples;
+mod migrations;
+mod path;
+mod planning;
+mod pushes;
+mod refusals;
+mod rollouts;
+mod success;
+mod support;

@@ -1,0 +1,101 @@
+//! The paths of states, composed of what one step adds to them.
+
+/// The path of a release through environments, each of which takes one deployment.
+pub(crate) fn release(environments: usize) -> Vec<&'static str> {
+    let each = [
+        "TakeEnvironment",
+        "PlanEnvironment",
+        "StartDeployment",
+        "AwaitDeployment",
+        "ReadDeployment",
+        "DeploymentEnd?",
+    ];
+    let mut path = vec!["BeginRelease", "OpenRelease", "MoreEnvironments?"];
+    for index in 0..environments {
+        if index > 0 {
+            path.push("MoreEnvironments?");
+        }
+        path.extend(each);
+    }
+    path
+}
+
+/// The end of a release that went through all its environments.
+pub(crate) const THROUGH: &[&str] = &["MoreEnvironments?", "CloseRelease", "Closed"];
+
+/// The end of a release whose last deployment did not bring it into force.
+pub(crate) const STOPPED: &[&str] = &["CloseRelease", "Closed"];
+
+/// From the lock to the first step, with so many revisions to register or to reuse.
+pub(crate) fn opening(revisions: usize) -> Vec<&'static str> {
+    let mut path = vec!["BeginDeployment", "AcquireLocks", "PlanDeployment", "AnythingToDo?"];
+    path.extend(["MoreRevisions?", "RegisterRevision"].repeat(revisions));
+    path.push("MoreRevisions?");
+    path
+}
+
+/// A task that was placed, up to the judgement about it.
+pub(crate) const TASK: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "RunTask",
+    "TaskStarted?",
+    "AwaitTask",
+    "JudgeTask",
+    "TaskOutcome?",
+];
+
+/// The same task once more.
+pub(crate) const TASK_AGAIN: &[&str] = &[
+    "PauseBeforeRunningAgain",
+    "RunTask",
+    "TaskStarted?",
+    "AwaitTask",
+    "JudgeTask",
+    "TaskOutcome?",
+];
+
+/// A task that took too long and was stopped.
+pub(crate) const TASK_STOPPED: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "RunTask",
+    "TaskStarted?",
+    "AwaitTask",
+    "StopTask",
+    "AwaitStoppedTask",
+    "JudgeTask",
+    "TaskOutcome?",
+];
+
+/// A service whose rollout came to an end by itself.
+pub(crate) const SERVICE: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "UpdateService",
+    "AwaitService",
+    "JudgeService",
+    "ServiceOutcome?",
+];
+
+/// A service whose rollout took too long and was stopped.
+pub(crate) const SERVICE_STOPPED: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "UpdateService",
+    "AwaitService",
+    "RolloutToStop?",
+    "StopRollout",
+    "AwaitRollback",
+    "JudgeService",
+    "ServiceOutcome?",
+];
+
+/// A step that did what it should.
+pub(crate) const NEXT: &[&str] = &["TakeNextStep"];
+
+/// A step that did not, on the way forward.
+pub(crate) const BACK: &[&str] = &["GoingForward?", "PlanWayBack"];
+
+/// After the last step.
+pub(crate) const END: &[&str] = &["MoreSteps?", "RecordEnd", "Ended"];

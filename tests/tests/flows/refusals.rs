@@ -1,0 +1,167 @@
+//! The account is not as a release needs it: it ends before anything moves, and says what helps.
+
+use lab::images::Kind;
+use serde_json::json;
+
+use crate::path::{self, STOPPED};
+use crate::support::Account;
+
+/// A release that is refused when its environment is planned.
+const REFUSED: &[&str] = &[
+    "BeginRelease",
+    "OpenRelease",
+    "MoreEnvironments?",
+    "TakeEnvironment",
+    "PlanEnvironment",
+];
+
+/// Pushes, and asserts that the plan is refused with these words.
+#[track_caller]
+fn assert_refused(mut account: Account, words: &[&str]) {
+    account.release("v1.0.0", Kind::Good);
+    account.assert_path(&account.only_release(), &[REFUSED, STOPPED]);
+    account.assert_ended("FAILED", "none", "refused");
+    account.assert_acts(&[]);
+    let reasons = account.reasons();
+    for words in words {
+        assert!(reasons.contains(words), "{reasons}");
+    }
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_family_without_an_active_revision_is_refused() {
+    let mut account = Account::with("superbowleto");
+    account.administer(
+        "ecs",
+        "DeregisterTaskDefinition",
+        json!({"taskDefinition": "superbowleto-s-stg:1"}),
+    );
+    assert_refused(
+        account,
+        &[
+            "the family `superbowleto-s-stg` has no ACTIVE revision",
+            "register one with your infrastructure code",
+        ],
+    );
+}
+
+#[test]
+fn a_family_that_nobody_registered_is_refused() {
+    let account = Account::edited(
+        "superbowleto",
+        "family: superbowleto-s-${environment}",
+        "family: superbowleto-nobody-${environment}",
+    );
+    assert_refused(
+        account,
+        &[
+            "the family `superbowleto-nobody-stg` has no ACTIVE revision",
+            "task_definitions.server",
+        ],
+    );
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_refused() {
+    let account = Account::edited(
+        "nest-demo",
+        "  - name: development\n    trigger: push\n    tags: {allow: [latest, \"semver:>=0.1.0\"]}\n    cluster: nest-demo-${environment}",
+        "  - name: development\n    trigger: push\n    cluster: nowhere",
+    );
+    assert_refused(
+        account,
+        &[
+            "there is no cluster `nowhere`",
+            "set `cluster` of the environment `development`",
+        ],
+    );
+}
+
+#[test]
+fn a_service_that_is_not_there_is_refused() {
+    let account = Account::edited("nest-demo", "    service: nest-demo\n", "    service: nest-nobody\n");
+    assert_refused(
+        account,
+        &[
+            "the cluster `nest-demo-development` has no service `nest-nobody`",
+            "set `service` of `services.nestapp`",
+        ],
+    );
+}
+
+#[test]
+fn a_service_that_was_deleted_is_refused() {
+    let mut account = Account::with("nest-demo");
+    account.administer(
+        "ecs",
+        "DeleteService",
+        json!({"cluster": "nest-demo-development", "service": "nest-demo", "force": true}),
+    );
+    account.pass(jiff::SignedDuration::from_mins(5));
+    assert_refused(
+        account,
+        &[
+            "the service `nest-demo` is INACTIVE",
+            "aws ecs describe-services --cluster nest-demo-development --services nest-demo",
+        ],
+    );
+}
+
+#[test]
+fn an_image_that_is_gone_after_its_push_is_refused() {
+    let mut account = Account::with("nest-demo");
+    let digest = account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&release, "OpenRelease");
+    account.administer(
+        "ecr",
+        "BatchDeleteImage",
+        json!({"repositoryName": "pm4-ecommerce", "imageIds": [{"imageDigest": digest}]}),
+    );
+    account.settle();
+    account.assert_path(&release, &[REFUSED, STOPPED]);
+    account.assert_ended("FAILED", "none", "refused");
+    account.assert_acts(&[]);
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains(&digest) && reasons.contains("push it again"),
+        "{reasons}"
+    );
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_role_that_may_not_be_passed_ends_before_anything_moves() {
+    let mut account = Account::with("superbowleto");
+    let described = account.administer(
+        "ecs",
+        "DescribeTaskDefinition",
+        json!({"taskDefinition": "superbowleto-s-stg"}),
+    );
+    let mut base = described["taskDefinition"].clone();
+    base.as_object_mut().unwrap().retain(|member, _| {
+        [
+            "family",
+            "executionRoleArn",
+            "networkMode",
+            "requiresCompatibilities",
+            "cpu",
+            "memory",
+            "containerDefinitions",
+        ]
+        .contains(&member.as_str())
+    });
+    base["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/administrator");
+    account.administer("ecs", "RegisterTaskDefinition", base);
+    account.release("v1.0.0", Kind::Good);
+    account.assert_path(&account.only_release(), &[&path::release(1), STOPPED]);
+    account.assert_ended("FAILED", "none", "access_denied");
+    account.assert_acts(&[]);
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("iam:PassRole") && reasons.contains("PassableRoleArns"),
+        "{reasons}"
+    );
+    account.assert_left("FREE");
+}

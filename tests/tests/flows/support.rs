@@ -1,0 +1,472 @@
+//! One simulated account with one application: what a test does to it, and what it can ask about it afterwards.
+
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+use lab::example::Example;
+use lab::images::Kind;
+use lab::{Answer, Lab};
+use serde_json::{Map, Value, json};
+use simulator::kernel::{Image, ImageStatus, Service};
+use simulator::services::Sqs;
+use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
+use simulator_ecs::Ecs;
+use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
+use simulator_step_functions::StepFunctions;
+
+/// An account with the deployer and one application, whose services have come to rest.
+pub(crate) struct Account {
+    pub(crate) lab: Lab,
+    pub(crate) example: Example,
+    /// How many calls had been made when the account was ready: only later ones are looked at.
+    ready: usize,
+}
+
+impl Account {
+    /// An account with one of the examples.
+    pub(crate) fn with(name: &str) -> Self {
+        Self::resting(name, Kind::Good)
+    }
+
+    /// An account with one of the examples whose services have never come up: their images behave so.
+    pub(crate) fn resting(name: &str, base: Kind) -> Self {
+        let example = Example::load(name).unwrap();
+        let lab = Lab::with_example(&Settings::default(), &example).unwrap();
+        let mut account = Self { lab, example, ready: 0 };
+        account.provide_base_images(base);
+        account.pass(SignedDuration::from_mins(5));
+        account.forget_calls();
+        account
+    }
+
+    /// The images that the task definitions of the infrastructure code name. They were pushed before anybody listened.
+    fn provide_base_images(&mut self, kind: Kind) {
+        let manifest = kind.manifest("before", &[]);
+        let kernel = self.lab.world_mut().kernel_mut();
+        let pushed_at = kernel.now();
+        for image in self.example.pipeline.images.values() {
+            let digest = format!("sha256:{}", "b0".repeat(32));
+            let base = Image {
+                digest: digest.clone(),
+                tags: ["latest".to_owned()].into(),
+                manifest: manifest.clone(),
+                manifest_media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+                artifact_media_type: Some("application/vnd.oci.image.config.v1+json".to_owned()),
+                pushed_at,
+                status: ImageStatus::Active,
+            };
+            kernel
+                .images
+                .repositories
+                .get_mut(image.repository.as_str())
+                .unwrap()
+                .insert(digest, base);
+        }
+    }
+
+    /// An account with one of the examples, in which a good version runs already.
+    pub(crate) fn running(name: &str, tag: &str) -> Self {
+        let mut account = Self::with(name);
+        account.release(tag, Kind::Good);
+        account.forget_calls();
+        account
+    }
+
+    /// An account with one of the examples whose pipeline file reads differently in one place.
+    pub(crate) fn edited(name: &str, from: &str, to: &str) -> Self {
+        let mut account = Self::with(name);
+        let text = std::fs::read_to_string(&account.example.file).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "`{from}` in the pipeline of {name}");
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(to.replace(|c: char| !c.is_alphanumeric(), "-"));
+        let definitions = folder.join("task-definitions");
+        std::fs::create_dir_all(&definitions).unwrap();
+        let originals = std::fs::read_dir(account.example.file.with_file_name("task-definitions"));
+        for original in originals.into_iter().flatten().map(Result::unwrap) {
+            std::fs::copy(original.path(), definitions.join(original.file_name())).unwrap();
+        }
+        let file = folder.join("pipeline.yaml");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+        account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+        account
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: SignedDuration) {
+        self.lab.simulation().run_for(time);
+    }
+
+    /// Looks away from what was called until now.
+    pub(crate) fn forget_calls(&mut self) {
+        self.ready = self.lab.world().calls().len();
+    }
+
+    /// Runs until an execution has entered a state.
+    #[track_caller]
+    pub(crate) fn run_until_entered(&mut self, execution: &str, state: &str) {
+        let arn = |machines: &StepFunctions| {
+            machines
+                .executions()
+                .iter()
+                .find(|arn| arn.ends_with(&format!(":{execution}")))
+                .cloned()
+        };
+        let entered = |world: &World| {
+            let machines = world.service::<StepFunctions>().unwrap();
+            arn(machines).is_some_and(|arn| machines.path(&arn).iter().any(|entered| entered == state))
+        };
+        let reached = self.lab.simulation().run_until(SignedDuration::from_hours(6), entered);
+        assert!(
+            reached,
+            "`{execution}` never entered `{state}`: {:?}",
+            self.lab.path(execution)
+        );
+    }
+
+    /// Runs until the only release is there. Its id.
+    pub(crate) fn run_until_claimed(&mut self) -> String {
+        let begun = |world: &World| !world.service::<StepFunctions>().unwrap().executions().is_empty();
+        assert!(
+            self.lab.simulation().run_until(SignedDuration::from_mins(10), begun),
+            "no release was started"
+        );
+        self.only_release()
+    }
+
+    /// Puts an event on the bus, as it is.
+    pub(crate) fn put_event(&mut self, event: &Value) {
+        let (bus, kernel) = self.lab.world_mut().service_mut::<EventBridge>().unwrap();
+        bus.event(event, kernel);
+    }
+
+    /// Puts a disturbance between the registry and the bus.
+    pub(crate) fn disturb_pushes(&mut self, occurrence: Occurrence, fault: Fault) {
+        let pattern = Pattern::compile(&json!({"detail-type": ["ECR Image Action"]})).unwrap();
+        let (bus, _) = self.lab.world_mut().service_mut::<EventBridge>().unwrap();
+        bus.delivery.plan(Disturbance {
+            pattern,
+            occurrence,
+            fault,
+        });
+    }
+
+    /// The events of pushes that were put on the bus so far.
+    pub(crate) fn push_events(&self) -> Vec<Value> {
+        let is_push = |event: &&Value| event["detail"]["action-type"] == "PUSH";
+        self.lab.world().events().iter().filter(is_push).cloned().collect()
+    }
+
+    /// Runs until every execution is over.
+    pub(crate) fn settle(&mut self) {
+        assert!(self.lab.settle(), "an execution did not end within a week");
+    }
+
+    /// Pushes the only image of the application and waits for the end of what follows. The digest.
+    pub(crate) fn release(&mut self, tag: &str, kind: Kind) -> String {
+        let image = self.example.pipeline.images.keys().next().unwrap().to_string();
+        self.release_image(&image, tag, kind)
+    }
+
+    /// Pushes one of the images of the application and waits for the end of what follows. The digest.
+    pub(crate) fn release_image(&mut self, image: &str, tag: &str, kind: Kind) -> String {
+        let digest = self.push_image(image, tag, kind);
+        self.settle();
+        digest
+    }
+
+    /// Pushes the only image of the application, and waits for nothing. The digest.
+    pub(crate) fn push(&mut self, tag: &str, kind: Kind) -> String {
+        let image = self.example.pipeline.images.keys().next().unwrap().to_string();
+        self.push_image(&image, tag, kind)
+    }
+
+    fn push_image(&mut self, image: &str, tag: &str, kind: Kind) -> String {
+        self.lab.push_example(&self.example, image, tag, kind).unwrap()
+    }
+
+    /// Calls an AWS service with every permission.
+    pub(crate) fn administer(&mut self, service: &str, operation: &str, input: Value) -> Value {
+        self.lab.world_mut().administer(service, operation, input).unwrap()
+    }
+
+    /// Runs `esclusa` and expects it to be content.
+    pub(crate) fn esclusa(&mut self, words: &[&str]) -> Answer {
+        let answer = self.lab.esclusa(words);
+        assert_eq!(
+            answer.code,
+            0,
+            "`esclusa {}`: {}{}",
+            words.join(" "),
+            answer.out,
+            answer.err
+        );
+        answer
+    }
+
+    // ------------------------------------------------------------------ executions
+
+    /// The ids of the releases, in the order in which they were started.
+    pub(crate) fn releases(&self) -> Vec<String> {
+        self.lab.executions("release")
+    }
+
+    /// The id of the only release.
+    pub(crate) fn only_release(&self) -> String {
+        let releases = self.releases();
+        assert_eq!(releases.len(), 1, "{releases:?}");
+        releases[0].clone()
+    }
+
+    /// Asserts the states that an execution entered. How often it looks at one rollout until the counts show what happened depends on the moment: several
+    /// looks in a row count as one.
+    #[track_caller]
+    pub(crate) fn assert_path(&self, execution: &str, segments: &[&[&str]]) {
+        let another_look = ["PauseBeforeNextLook", "AwaitService", "JudgeService", "ServiceOutcome?"];
+        let mut path = self.lab.path(execution);
+        while let Some(at) = path
+            .windows(another_look.len())
+            .position(|states| states == another_look)
+        {
+            path.drain(at..at + another_look.len());
+        }
+        assert_eq!(path, segments.concat(), "path of `{execution}`");
+    }
+
+    /// Asserts the states that the first deployment of the last release entered in an environment.
+    #[track_caller]
+    pub(crate) fn assert_deployment_path(&self, environment: &str, segments: &[&[&str]]) {
+        let release = self.releases().pop().unwrap();
+        self.assert_path(&format!("{release}-{environment}-1"), segments);
+    }
+
+    // ------------------------------------------------------------------ ends
+
+    /// What `esclusa status --release` tells of a release.
+    pub(crate) fn status(&mut self, release: &str) -> Value {
+        let answer = self.lab.esclusa(&["status", "--release", release, "--output", "json"]);
+        serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{error}: {}{}", answer.out, answer.err))
+    }
+
+    /// Asserts how the last release ended.
+    #[track_caller]
+    pub(crate) fn assert_ended(&mut self, verdict: &str, effect: &str, reason: &str) {
+        let release = self.releases().pop().unwrap();
+        self.assert_release_ended(&release, verdict, effect, reason);
+    }
+
+    /// Asserts how a release ended.
+    #[track_caller]
+    pub(crate) fn assert_release_ended(&mut self, release: &str, verdict: &str, effect: &str, reason: &str) {
+        let status = self.status(release);
+        let end = &status["end"];
+        assert_eq!(
+            [&end["verdict"], &end["effect"], &end["reason"]],
+            [verdict, effect, reason],
+            "{end:#}"
+        );
+    }
+
+    /// The reasons for people that the last release ended with, one per line.
+    pub(crate) fn reasons(&mut self) -> String {
+        let release = self.releases().pop().unwrap();
+        let status = self.status(&release);
+        let reasons = status["end"]["reasons"].as_array().cloned().unwrap_or_default();
+        reasons.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    // ------------------------------------------------------------------ what was called
+
+    /// The calls of one ECS operation by the deployer that ECS carried out.
+    pub(crate) fn ecs_calls(&self, operation: &str) -> Vec<&CallRecord> {
+        self.calls("ecs", operation)
+    }
+
+    /// The calls of one operation by the deployer that the service carried out.
+    pub(crate) fn calls(&self, service: &str, operation: &str) -> Vec<&CallRecord> {
+        let is_meant = |call: &&CallRecord| {
+            call.service == service
+                && call.operation == operation
+                && call.outcome == CallOutcome::Success
+                && matches!(call.principal, Principal::Role(_))
+        };
+        self.lab.world().calls()[self.ready..].iter().filter(is_meant).collect()
+    }
+
+    /// Asserts how often the deployer called the operations that change something in ECS.
+    #[track_caller]
+    pub(crate) fn assert_acts(&self, expected: &[(&str, usize)]) {
+        let acts = [
+            "RegisterTaskDefinition",
+            "RunTask",
+            "StopTask",
+            "UpdateService",
+            "StopServiceDeployment",
+        ];
+        let counted: Vec<(&str, usize)> = acts
+            .map(|act| (act, self.ecs_calls(act).len()))
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(counted, expected);
+    }
+
+    // ------------------------------------------------------------------ what runs
+
+    /// A service as ECS describes it.
+    pub(crate) fn service(&mut self, cluster: &str, service: &str) -> Value {
+        let input = json!({"cluster": cluster, "services": [service]});
+        self.administer("ecs", "DescribeServices", input)["services"][0].clone()
+    }
+
+    /// Family and revision of the task definition that a service is set to.
+    pub(crate) fn definition_of(&self, cluster: &str, service: &str) -> String {
+        let ecs = self.lab.world().service::<Ecs>().unwrap();
+        last_part(ecs.service_task_definition(cluster, service).unwrap())
+    }
+
+    /// The digests that a container of the running tasks of a service has, one entry per task.
+    pub(crate) fn digests_of(&mut self, cluster: &str, service: &str, container: &str) -> Vec<String> {
+        let arns: Vec<String> = self
+            .lab
+            .world()
+            .service::<Ecs>()
+            .unwrap()
+            .running_tasks(cluster, service)
+            .into_iter()
+            .map(|task| task.arn)
+            .collect();
+        if arns.is_empty() {
+            return Vec::new();
+        }
+        let tasks =
+            self.administer("ecs", "DescribeTasks", json!({"cluster": cluster, "tasks": arns}))["tasks"].clone();
+        let containers = tasks
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|task| task["containers"].as_array().unwrap().clone());
+        let wanted = containers.filter(|candidate| candidate["name"] == container);
+        wanted
+            .map(|container| container["imageDigest"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Asserts that a service runs `count` tasks with this digest in a container, and nothing else.
+    #[track_caller]
+    pub(crate) fn assert_runs(&mut self, cluster: &str, service: &str, container: &str, digest: &str, count: usize) {
+        assert_eq!(
+            self.digests_of(cluster, service, container),
+            vec![digest.to_owned(); count],
+            "tasks of `{service}`"
+        );
+    }
+
+    // ------------------------------------------------------------------ what is written down
+
+    /// The items of the control table whose partition key begins so.
+    pub(crate) fn rows(&self, prefix: &str) -> Vec<Value> {
+        let items = self
+            .lab
+            .world()
+            .service::<DynamoDb>()
+            .unwrap()
+            .items("esclusa-control")
+            .unwrap();
+        items
+            .iter()
+            .map(plain)
+            .filter(|row| row["pk"].as_str().unwrap().starts_with(prefix))
+            .collect()
+    }
+
+    /// The records of the ledger of one kind, in the order of their chains, with their bodies as JSON.
+    pub(crate) fn records(&self, kind: &str) -> Vec<Value> {
+        let items = self
+            .lab
+            .world()
+            .service::<DynamoDb>()
+            .unwrap()
+            .items("esclusa-ledger")
+            .unwrap();
+        let with_body = |mut record: Value| {
+            record["body"] = serde_json::from_str(record["body"].as_str().unwrap()).unwrap();
+            record
+        };
+        items
+            .iter()
+            .map(plain)
+            .filter(|record| record["kind"] == kind)
+            .map(with_body)
+            .collect()
+    }
+
+    /// Name and status of every lock.
+    pub(crate) fn locks(&self) -> Vec<(String, String)> {
+        let row = |row: &Value| {
+            let name = row["pk"].as_str().unwrap().trim_start_matches("LOCK#").to_owned();
+            (name, row["status"].as_str().unwrap().to_owned())
+        };
+        self.rows("LOCK#").iter().map(row).collect()
+    }
+
+    /// The bodies of the messages that could not be delivered.
+    pub(crate) fn dead_letters(&self) -> Vec<Value> {
+        let queue = self.lab.world().service::<Sqs>().unwrap();
+        queue
+            .messages("esclusa-dead-letters")
+            .into_iter()
+            .map(|message| serde_json::from_str(&message.body).unwrap())
+            .collect()
+    }
+
+    /// Asserts what holds after every flow whose executions are over: the records are whole, nobody waits, no act is without its outcome, no lock is
+    /// held, and the locks are as told.
+    #[track_caller]
+    pub(crate) fn assert_left(&mut self, lock_status: &str) {
+        let answer = self.lab.esclusa(&["audit", "verify", "--all"]);
+        assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+        for open in ["OPEN#WAIT", "OPEN#INTENT", "OPEN#RELEASE"] {
+            assert_eq!(self.rows(open), Vec::<Value>::new());
+        }
+        let waiting: Vec<Value> = self
+            .rows("RESOURCE#")
+            .into_iter()
+            .filter(|row| row["status"] == "OPEN")
+            .collect();
+        assert_eq!(waiting, Vec::<Value>::new());
+        let announced: Vec<Value> = self
+            .rows("DEPLOYMENT#")
+            .into_iter()
+            .filter(|row| row["status"] == "OPEN")
+            .collect();
+        assert_eq!(announced, Vec::<Value>::new());
+        for (name, status) in self.locks() {
+            assert_eq!(status, lock_status, "lock `{name}`");
+        }
+    }
+}
+
+/// What stands after the last slash.
+pub(crate) fn last_part(arn: &str) -> String {
+    arn.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// An item of DynamoDB as plain JSON.
+fn plain(item: &Value) -> Value {
+    let members = item
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), attribute(value)));
+    Value::Object(members.collect::<Map<String, Value>>())
+}
+
+fn attribute(value: &Value) -> Value {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "N" => serde_json::from_str(value.as_str().unwrap()).unwrap(),
+        "NULL" => Value::Null,
+        "L" => value.as_array().unwrap().iter().map(attribute).collect(),
+        "M" => plain(value),
+        _ => value.clone(),
+    }
+}
