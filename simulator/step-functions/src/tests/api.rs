@@ -307,6 +307,7 @@ fn what_is_not_implemented_says_so() {
 
 #[test]
 fn permissions_name_the_resource_of_the_operation() {
+    const UNKNOWN: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:unknown";
     let world = waiting();
     for (operation, input, resource) in [
         ("StartExecution", json!({"stateMachineArn": MACHINE}), MACHINE),
@@ -315,15 +316,24 @@ fn permissions_name_the_resource_of_the_operation() {
         ("DescribeExecution", json!({"executionArn": X}), X),
         ("StopExecution", json!({"executionArn": X}), X),
         ("GetExecutionHistory", json!({"executionArn": X}), X),
-        ("SendTaskSuccess", json!({"taskToken": "t", "output": "1"}), "*"),
+        ("ListStateMachines", json!({}), "*"),
+        (
+            "SendTaskSuccess",
+            json!({"taskToken": "no token", "output": "1"}),
+            UNKNOWN,
+        ),
     ] {
-        let request = Request {
-            id: RequestId(1),
-            operation: operation.to_owned(),
-            input,
-            principal: Principal::Administrator,
-        };
+        let request = request(operation, input);
         let expected = [Authorization::new(format!("states:{operation}"), resource)];
         assert_eq!(world.states.authorizations(&request, &world.kernel), expected);
+    }
+}
+
+fn request(operation: &str, input: Value) -> Request {
+    Request {
+        id: RequestId(1),
+        operation: operation.to_owned(),
+        input,
+        principal: Principal::Administrator,
     }
 }

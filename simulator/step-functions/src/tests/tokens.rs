@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use simulator_kernel::{Authorization, Principal, Request, RequestId, Service};
 
 use super::harness::{Answer, Harness, callback, with};
 use crate::{HeartbeatError, Settings};
@@ -12,6 +13,21 @@ fn waiting(more: &Value) -> Harness {
     world.create(&json!({"A": callback("f", more), "B": {"Type": "Pass", "Output": {"caught": "{% $states.input %}"}, "End": true}}));
     world.start(&json!({}));
     world
+}
+
+#[test]
+fn a_token_is_used_with_the_permission_on_its_state_machine() {
+    let mut world = waiting(&json!({}));
+    world.settle();
+    let request = Request {
+        id: RequestId(1),
+        operation: "SendTaskSuccess".to_owned(),
+        input: json!({"taskToken": world.token(), "output": "1"}),
+        principal: Principal::Administrator,
+    };
+    let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:m";
+    let expected = [Authorization::new("states:SendTaskSuccess", machine)];
+    assert_eq!(world.states.authorizations(&request, &world.kernel), expected);
 }
 
 fn end(catch: &Value) -> Value {
