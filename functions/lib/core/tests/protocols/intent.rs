@@ -11,7 +11,9 @@ use esclusa_core::protocol::Write;
 use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
 use esclusa_core::protocol::lock::{Acquire, Claimant, Lock, acquire};
 use jiff::Timestamp;
-use stateright::{Checker as _, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
+
+use crate::harness::Protocol;
 
 const OWNER: &str = "execution";
 const ACTED: &str = "acted";
@@ -182,12 +184,6 @@ impl Acts {
         let settled: Option<Write<Intent>> = intent::close(world.intent.as_ref(), outcome).ok().flatten();
         world.settled_by_sweeper |= settled.is_some_and(|write| write.apply(&mut world.intent));
     }
-
-    fn is_at_rest(&self, world: &World) -> bool {
-        let mut actions = Vec::new();
-        self.actions(world, &mut actions);
-        actions.is_empty()
-    }
 }
 
 impl Model for Acts {
@@ -293,6 +289,8 @@ impl Model for Acts {
     }
 }
 
+impl Protocol for Acts {}
+
 const RIGHT: Acts = Acts {
     order: Order::IntentActOutcome,
     sweeper: Sweeper::Patient,
@@ -300,63 +298,43 @@ const RIGHT: Acts = Acts {
     deaths: 3,
 };
 
-/// Whether the checker finds a path on which the property of this name is broken.
-fn finds(model: Acts, name: &'static str) -> bool {
-    let checker = model
-        .checker()
-        .finish_when(HasDiscoveries::AnyOf([name].into()))
-        .spawn_bfs()
-        .join();
-    checker.discovery(name).is_some()
-}
-
 #[test]
 fn the_record_and_the_world_agree_whatever_dies_and_is_repeated() {
-    let checker = RIGHT.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 1_379, "the size of the checked space");
+    RIGHT.assert_holds(1_379);
 }
 
 #[test]
 fn acting_before_the_intent_is_found() {
-    assert!(finds(
-        Acts {
-            order: Order::ActIntentOutcome,
-            ..RIGHT
-        },
-        "no act without an intent"
-    ));
+    let model = Acts {
+        order: Order::ActIntentOutcome,
+        ..RIGHT
+    };
+    model.assert_finds("no act without an intent");
 }
 
 #[test]
 fn recording_the_outcome_before_the_act_is_found() {
-    assert!(finds(
-        Acts {
-            order: Order::IntentOutcomeAct,
-            ..RIGHT
-        },
-        "the recorded outcome is what happened"
-    ));
+    let model = Acts {
+        order: Order::IntentOutcomeAct,
+        ..RIGHT
+    };
+    model.assert_finds("the recorded outcome is what happened");
 }
 
 #[test]
 fn a_sweeper_that_settles_while_a_lambda_may_still_act_is_found() {
-    assert!(finds(
-        Acts {
-            sweeper: Sweeper::Impatient,
-            ..RIGHT
-        },
-        "the recorded outcome is what happened"
-    ));
+    let model = Acts {
+        sweeper: Sweeper::Impatient,
+        ..RIGHT
+    };
+    model.assert_finds("the recorded outcome is what happened");
 }
 
 #[test]
 fn an_intent_that_nobody_settles_is_found() {
-    assert!(finds(
-        Acts {
-            sweeper: Sweeper::Absent,
-            ..RIGHT
-        },
-        "at rest every intent has an outcome"
-    ));
+    let model = Acts {
+        sweeper: Sweeper::Absent,
+        ..RIGHT
+    };
+    model.assert_finds("at rest every intent has an outcome");
 }

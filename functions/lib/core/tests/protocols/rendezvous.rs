@@ -9,7 +9,9 @@ use esclusa_core::protocol::rendezvous::{
 };
 use esclusa_core::protocol::{Attempt, Write};
 use jiff::Timestamp;
-use stateright::{Checker as _, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
+
+use crate::harness::Protocol;
 
 /// The number of the attempt stands for its token.
 type Token = u32;
@@ -262,12 +264,6 @@ impl Rendezvous {
             }
         }
     }
-
-    fn is_at_rest(&self, world: &World) -> bool {
-        let mut actions = Vec::new();
-        self.actions(world, &mut actions);
-        actions.is_empty()
-    }
 }
 
 impl Model for Rendezvous {
@@ -424,6 +420,8 @@ impl Model for Rendezvous {
     }
 }
 
+impl Protocol for Rendezvous {}
+
 const RIGHT: Rendezvous = Rendezvous {
     store: store_wait::<Token>,
     look,
@@ -437,28 +435,16 @@ const RIGHT: Rendezvous = Rendezvous {
     duplicates: 1,
 };
 
-/// Whether the checker finds a path on which the property of this name is broken.
-fn finds(model: Rendezvous, name: &'static str) -> bool {
-    let checker = model
-        .checker()
-        .finish_when(HasDiscoveries::AnyOf([name].into()))
-        .spawn_bfs()
-        .join();
-    checker.discovery(name).is_some()
-}
-
 #[test]
 fn the_end_wakes_the_state_whatever_is_lost_late_or_dead() {
-    let checker = Rendezvous { duplicates: 0, ..RIGHT }.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 71_682, "the size of the checked space");
+    let model = Rendezvous { duplicates: 0, ..RIGHT };
+    model.assert_holds(71_682);
 }
 
 #[test]
 fn the_end_wakes_the_state_whatever_is_repeated() {
-    let checker = Rendezvous { crashes: 0, ..RIGHT }.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 194_603, "the size of the checked space");
+    let model = Rendezvous { crashes: 0, ..RIGHT };
+    model.assert_holds(194_603);
 }
 
 #[test]
@@ -469,7 +455,7 @@ fn without_faults_the_two_sides_need_no_sweeper() {
         losses: 0,
         ..RIGHT
     };
-    model.checker().spawn_bfs().join().assert_properties();
+    model.assert_holds(17_631);
 }
 
 #[test]
@@ -479,7 +465,7 @@ fn a_lost_event_needs_the_sweeper() {
         crashes: 0,
         ..RIGHT
     };
-    assert!(finds(model, "at rest the state has gone on and its row is closed"));
+    model.assert_finds("at rest the state has gone on and its row is closed");
 }
 
 #[test]
@@ -491,7 +477,7 @@ fn the_truth_read_before_the_token_is_stored_is_a_race_that_the_checker_finds() 
         losses: 0,
         ..RIGHT
     };
-    assert!(finds(model, "at rest the state has gone on and its row is closed"));
+    model.assert_finds("at rest the state has gone on and its row is closed");
 }
 
 #[test]
@@ -499,13 +485,11 @@ fn a_token_stored_without_looking_at_the_attempt_is_found() {
     fn unordered(read: Option<&Row>, wait: Row) -> Result<StoreWait<Token>, WaitRefusal> {
         Ok(StoreWait::Store(Write::after(read, wait)))
     }
-    assert!(finds(
-        Rendezvous {
-            store: unordered,
-            ..RIGHT
-        },
-        "an older token never replaces a newer one"
-    ));
+    let model = Rendezvous {
+        store: unordered,
+        ..RIGHT
+    };
+    model.assert_finds("an older token never replaces a newer one");
 }
 
 #[test]
@@ -514,7 +498,7 @@ fn a_token_stored_without_a_condition_is_found() {
         conditional_writes: false,
         ..RIGHT
     };
-    assert!(finds(model, "an older token never replaces a newer one"));
+    model.assert_finds("an older token never replaces a newer one");
 }
 
 #[test]
@@ -523,7 +507,7 @@ fn a_row_closed_before_the_token_is_sent_is_found() {
         ending: Ending::CloseThenSend,
         ..RIGHT
     };
-    assert!(finds(model, "a closed row never belongs to a state that waits"));
+    model.assert_finds("a closed row never belongs to a state that waits");
 }
 
 #[test]
@@ -531,8 +515,6 @@ fn a_look_that_does_not_ask_for_the_truth_is_found() {
     fn eager(row: Option<&Row>, _: Truth) -> Look<'_, Token> {
         look(row, Truth::Over)
     }
-    assert!(finds(
-        Rendezvous { look: eager, ..RIGHT },
-        "nothing is completed before its end"
-    ));
+    let model = Rendezvous { look: eager, ..RIGHT };
+    model.assert_finds("nothing is completed before its end");
 }

@@ -12,7 +12,9 @@ use esclusa_core::protocol::lock::{
 };
 use esclusa_core::protocol::{Condition, Write};
 use jiff::Timestamp;
-use stateright::{Checker as _, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
+
+use crate::harness::Protocol;
 
 const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -283,14 +285,6 @@ impl Locks {
         let idle = world.at.get(&Owner::Sweeper).is_none_or(|at| *at == At::Ended);
         is_holder && idle && (world.is_closed(owner) || self.patience == Patience::TimeAlone) && !world.took_over
     }
-
-    fn is_at_rest(&self, world: &World) -> bool {
-        let mut actions = Vec::new();
-        self.actions(world, &mut actions);
-        actions
-            .iter()
-            .all(|action| self.next_state(world, *action).is_none_or(|next| next == *world))
-    }
 }
 
 impl Model for Locks {
@@ -416,6 +410,8 @@ impl Model for Locks {
     }
 }
 
+impl Protocol for Locks {}
+
 const RIGHT: Locks = Locks {
     open: intent::open,
     release,
@@ -424,21 +420,9 @@ const RIGHT: Locks = Locks {
     lost_answers: 1,
 };
 
-/// Whether the checker finds a path on which the property of this name is broken.
-fn finds(model: Locks, name: &'static str) -> bool {
-    let checker = model
-        .checker()
-        .finish_when(HasDiscoveries::AnyOf([name].into()))
-        .spawn_bfs()
-        .join();
-    checker.discovery(name).is_some()
-}
-
 #[test]
 fn one_owner_at_a_time_and_a_dead_one_is_replaced() {
-    let checker = RIGHT.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 2_851, "the size of the checked space");
+    RIGHT.assert_holds(2_851);
 }
 
 #[test]
@@ -455,13 +439,11 @@ fn an_intent_without_the_fence_lets_a_fenced_out_owner_announce() {
             Some(_) => Ok(Open::FindOut),
         }
     }
-    assert!(finds(
-        Locks {
-            open: without_fence,
-            ..RIGHT
-        },
-        "only the holder announces an act"
-    ));
+    let model = Locks {
+        open: without_fence,
+        ..RIGHT
+    };
+    model.assert_finds("only the holder announces an act");
 }
 
 #[test]
@@ -480,13 +462,11 @@ fn a_fence_that_is_read_but_is_no_condition_of_the_write_is_found() {
             other => Ok(other),
         }
     }
-    assert!(finds(
-        Locks {
-            open: read_only,
-            ..RIGHT
-        },
-        "only the holder announces an act"
-    ));
+    let model = Locks {
+        open: read_only,
+        ..RIGHT
+    };
+    model.assert_finds("only the holder announces an act");
 }
 
 #[test]
@@ -503,13 +483,11 @@ fn a_release_that_forgets_the_fence_is_found() {
             ..write
         }))
     }
-    assert!(finds(
-        Locks {
-            release: forgetful,
-            ..RIGHT
-        },
-        "the fence never goes back"
-    ));
+    let model = Locks {
+        release: forgetful,
+        ..RIGHT
+    };
+    model.assert_finds("the fence never goes back");
 }
 
 #[test]
@@ -519,20 +497,17 @@ fn taking_over_by_time_alone_lets_two_act() {
         deaths: 0,
         ..RIGHT
     };
-    assert!(finds(
-        hasty.clone(),
-        "no two living owners believe that they hold the lock"
-    ));
-    assert!(finds(hasty, "only the holder acts"));
+    hasty
+        .clone()
+        .assert_finds("no two living owners believe that they hold the lock");
+    hasty.assert_finds("only the holder acts");
 }
 
 #[test]
 fn settling_intents_while_the_last_lambda_may_run_lets_a_fenced_out_owner_act() {
-    assert!(finds(
-        Locks {
-            patience: Patience::SettledTooEarly,
-            ..RIGHT
-        },
-        "only the holder acts"
-    ));
+    let model = Locks {
+        patience: Patience::SettledTooEarly,
+        ..RIGHT
+    };
+    model.assert_finds("only the holder acts");
 }

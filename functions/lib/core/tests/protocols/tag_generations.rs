@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use esclusa_core::identity::{FoundBy, PushObservation, PushSeen, TagRow, observe_push};
 use esclusa_core::pipeline::Digest;
 use jiff::Timestamp;
-use stateright::{Checker as _, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
+
+use crate::harness::Protocol;
 
 type Observe = fn(Option<&TagRow>, &PushSeen) -> PushObservation;
 
@@ -171,12 +173,6 @@ impl Tags {
             .handlers
             .extend(number.map(|number| ((source, number), At::ReadRow)));
     }
-
-    fn is_at_rest(&self, world: &World) -> bool {
-        let mut actions = Vec::new();
-        self.actions(world, &mut actions);
-        actions.is_empty()
-    }
 }
 
 impl Model for Tags {
@@ -278,6 +274,8 @@ impl Model for Tags {
     }
 }
 
+impl Protocol for Tags {}
+
 const RIGHT: Tags = Tags {
     observe: observe_push,
     seconds: [1, 2, 3],
@@ -287,46 +285,27 @@ const RIGHT: Tags = Tags {
     readings: 1,
 };
 
-/// Whether the checker finds a path on which the property of this name is broken.
-fn finds(model: Tags, name: &'static str) -> bool {
-    let checker = model
-        .checker()
-        .finish_when(HasDiscoveries::AnyOf([name].into()))
-        .spawn_bfs()
-        .join();
-    checker.discovery(name).is_some()
-}
-
 #[test]
 fn a_push_is_one_release_at_most_and_the_last_one_is_never_lost() {
-    let checker = RIGHT.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert_eq!(checker.unique_state_count(), 174_987, "the size of the checked space");
+    RIGHT.assert_holds(174_987);
 }
 
 #[test]
 fn pushes_within_one_second_change_nothing() {
-    let checker = Tags {
+    let model = Tags {
         seconds: [1, 1, 1],
         ..RIGHT
-    }
-    .checker()
-    .spawn_bfs()
-    .join();
-    checker.assert_no_discovery("no more releases than pushes");
-    checker.assert_no_discovery("a generation is one release");
-    checker.assert_no_discovery("at rest the tag's digest has been released last");
+    };
+    model.assert_holds(123_220);
 }
 
 #[test]
 fn a_row_written_without_a_condition_is_found() {
-    assert!(finds(
-        Tags {
-            conditional_writes: false,
-            ..RIGHT
-        },
-        "no more releases than pushes"
-    ));
+    let model = Tags {
+        conditional_writes: false,
+        ..RIGHT
+    };
+    model.assert_finds("no more releases than pushes");
 }
 
 #[test]
@@ -343,11 +322,9 @@ fn a_push_taken_for_new_because_its_digest_differs_is_found() {
             }),
         }
     }
-    assert!(finds(
-        Tags {
-            observe: by_digest,
-            ..RIGHT
-        },
-        "no more releases than pushes"
-    ));
+    let model = Tags {
+        observe: by_digest,
+        ..RIGHT
+    };
+    model.assert_finds("no more releases than pushes");
 }
