@@ -37,7 +37,7 @@ const POWERS: [(&str, &[&str]); 24] = [
     ("iam:PassRole", &["Migrate", "Register"]),
     ("logs:GetLogEvents", &["Migrate"]),
     ("sqs:SendMessage", &["Intake", "Resume"]),
-    ("states:DescribeExecution", &["Resume"]),
+    ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
 ];

@@ -10,6 +10,7 @@ use esclusa_core::identity::{FoundBy, PushIdentity, PushObservation, PushSeen, o
 use esclusa_core::image;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{AccountId, Digest, Pipeline, Region, RepositoryName, Tag, Trigger};
+use esclusa_core::supersession::Asked;
 use esclusa_core::tags::TagRules;
 use esclusa_events::Envelope;
 use esclusa_events::{EcrAction, EcrImageAction, EcrResult};
@@ -102,7 +103,11 @@ impl Intake {
                         repository: push.repository.to_string(),
                         digest: push.digest.to_string(),
                         tag: push.tag.to_string(),
-                        generation: Some(tag.generation),
+                        asked: Asked::Push {
+                            tag: push.tag.clone(),
+                            generation: tag.generation,
+                            at: tag.event_time,
+                        },
                         environments: environments.clone(),
                         pipeline_version: version,
                         target_release: None,
@@ -290,7 +295,7 @@ fn chain(envelope: &Envelope<EcrImageAction>) -> Chain {
 }
 
 fn received(envelope: &Envelope<EcrImageAction>, release: &ReleaseRow) -> Result<Draft, Failure> {
-    let facts = json!({"release": release.release_id, "generation": release.generation});
+    let facts = json!({"release": release.release_id, "generation": release.asked.generation()});
     Ok(Draft {
         application: Some(release.application.clone()),
         digest: Some(release.digest.clone()),
@@ -310,7 +315,7 @@ pub(crate) fn claimed(release: &ReleaseRow) -> Result<Draft, Failure> {
             "repository": format!("{}/{}/{}", release.account, release.region, release.repository),
             "digest": release.digest,
             "tag": release.tag,
-            "generation": release.generation,
+            "generation": release.asked.generation(),
             "environments": release.environments,
             "pipelineVersion": release.pipeline_version,
             "targetRelease": release.target_release,

@@ -7,6 +7,7 @@ use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{Digest, EnvironmentName, Pipeline, Tag};
+use esclusa_core::supersession::Asked;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -73,6 +74,7 @@ impl Intake {
             RequestKind::Deploy => self.version(&pipeline, request).await?,
             RequestKind::Rollback => self.earlier(request).await?,
         };
+        let now = self.journal.clock().now()?;
         let release = ReleaseRow {
             release_id,
             application: pipeline.application.to_string(),
@@ -86,14 +88,14 @@ impl Intake {
             repository: chosen.repository,
             digest: chosen.digest,
             tag: chosen.tag,
-            generation: None,
+            asked: Asked::Person { at: now },
             environments: vec![request.environment.clone()],
             pipeline_version: version,
             target_release: chosen.target_release,
             requested_by: request.requested_by.clone(),
             reason: request.reason.clone(),
             progress: Progress::Claimed,
-            created_at: self.journal.clock().now()?,
+            created_at: now,
             ended_at: None,
             end: None,
         };

@@ -1,14 +1,15 @@
 //! Starting executions: by deterministic name, so that a second start finds the first.
 
-use esclusa_adapters::control::rows::{Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::{Commit, Committed};
-use esclusa_adapters::step_functions::StartOutcome;
+use esclusa_adapters::step_functions::{StartOutcome, execution_arn};
 use esclusa_core::error::Failure;
-use esclusa_core::ledger::{Chain, Draft};
+use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use serde_json::{Value, json};
 
-use crate::Intake;
+use crate::{ACTOR, Intake};
 
 impl Intake {
     /// Writes a release down together with `commit`, and starts its execution. A release that is there already is started again, which finds the first.
@@ -53,17 +54,40 @@ impl Intake {
         Ok(json!({"releaseId": release_id, "executionArn": execution_arn}))
     }
 
-    /// Starts the execution of a planned deployment, or finds it started.
+    /// Starts the execution of a planned deployment, or finds it started. That it is about to start is written down first: a deployment that nobody
+    /// started is told from one whose start was not seen.
     pub(crate) async fn start_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
         // The row proves that the id is one of ours before it becomes the name of an execution.
-        self.journal.work(deployment_id).await?;
+        let work = self.journal.work(deployment_id).await?;
+        let execution_arn = execution_arn(&self.deployment_state_machine, deployment_id)?;
+        let answer = json!({"executionArn": execution_arn});
+        match work.deployment.row.progress {
+            Progress::Claimed => self.about_to_start(&work, &execution_arn).await?,
+            Progress::Started => {}
+            // It ran and is over, or was concluded before it could start: what has an end is not started again.
+            Progress::Ended => return Ok(answer),
+        }
         let input = json!({"deploymentId": deployment_id});
-        let outcome = self
+        let (StartOutcome::Running { .. } | StartOutcome::AlreadyExists { .. }) = self
             .executions
             .start(&self.deployment_state_machine, deployment_id, &input)
             .await?;
-        let (StartOutcome::Running { execution_arn } | StartOutcome::AlreadyExists { execution_arn }) = outcome;
-        Ok(json!({"executionArn": execution_arn}))
+        Ok(answer)
+    }
+
+    async fn about_to_start(&self, work: &Work, execution_arn: &str) -> Result<(), Failure> {
+        let row = DeploymentRow {
+            progress: Progress::Started,
+            execution_arn: Some(execution_arn.to_owned()),
+            ..work.deployment.row.clone()
+        };
+        let facts = json!({"execution": execution_arn});
+        let draft = work.subject.draft(RecordKind::DeploymentStarted, ACTOR, &facts)?;
+        let key = Key::deployment(&row.deployment_id);
+        let commit = Commit::new()
+            .change(Change::put(key, &row, Expected::Revision(work.deployment.revision))?)
+            .record(&work.subject.chain, draft);
+        self.journal.commit(commit).await?.or_failure().map(|_| ())
     }
 
     /// Starts what was claimed and whose start was lost. One that fails does not keep the others waiting.

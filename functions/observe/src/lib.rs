@@ -1,6 +1,5 @@
 //! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes nothing but what is written down.
 
-mod deployment;
 mod plan;
 mod rollout;
 mod way_back;
@@ -36,9 +35,6 @@ enum Request {
         attempt: u8,
     },
     PlanDeployment {
-        deployment_id: String,
-    },
-    ReadDeployment {
         deployment_id: String,
     },
     JudgeService {
@@ -92,7 +88,6 @@ impl Function for Observe {
                 attempt,
             } => self.plan_environment(&release_id, &environment, attempt).await,
             Request::PlanDeployment { deployment_id } => self.plan_deployment(&deployment_id).await,
-            Request::ReadDeployment { deployment_id } => self.read_deployment(&deployment_id).await,
             Request::JudgeService {
                 deployment_id,
                 stop_requested,

@@ -1,9 +1,9 @@
 //! The plan comes first, twice: before the gate, and again under the lock.
 
 use esclusa_adapters::acts::Subject;
-use esclusa_adapters::control::rows::{DeploymentRow, PlanRow, Progress, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentPointerRow, DeploymentRow, PlanRow, Progress, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::deployments::{database_lock, environment_lock};
+use esclusa_adapters::deployments::{Decision, database_lock, environment_lock};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
@@ -11,9 +11,13 @@ use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::EnvironmentName;
 use esclusa_core::plan::{Plan, PlannedStep, Target};
+use esclusa_core::supersession::{Rival, is_rival, superseded_by};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Observe, listed};
+
+/// How many of the latest deployments into an environment are compared: more than ever wait for one lock.
+const RIVALS: usize = 50;
 
 /// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
 const PLAN_BYTES_MAX: usize = 350_000;
@@ -54,8 +58,21 @@ impl Observe {
         };
         let subject = Subject::deployment(&release.row, &row);
         let draft = subject.draft(RecordKind::Planned, ACTOR, &outline(&plan))?;
+        let pointer = DeploymentPointerRow {
+            deployment_id: row.deployment_id.clone(),
+            release_id: row.release_id.clone(),
+            image: release.row.image.clone(),
+            asked: release.row.asked.clone(),
+        };
+        let listing = Key::deployment_listing(
+            &row.application,
+            environment,
+            &format!("{:.3}", row.created_at),
+            &row.deployment_id,
+        );
         let commit = Commit::new()
             .change(Change::put(key.clone(), &row, Expected::Absent)?)
+            .change(Change::put(listing, &pointer, Expected::Absent)?)
             .record(&subject.chain, draft);
         match self.journal.commit(commit).await? {
             Committed::Lost(_) => Ok(planned(
@@ -65,47 +82,79 @@ impl Observe {
         }
     }
 
-    /// Plans again under the lock. Only the plan that passed the gate is carried out.
+    /// Decides under the lock, once: to give way to a newer release, or to carry out the plan that passed the gate and no other.
     pub(crate) async fn plan_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let decision = match self.journal.decision(deployment_id).await? {
+            Some(decision) => decision,
+            None => self.decide(deployment_id).await?,
+        };
+        let (steps, revisions) = match &decision {
+            Decision::CarryOut(plan) if !plan.unchanged => (listed(&plan.steps), plan.revisions.len()),
+            Decision::CarryOut(_) | Decision::GiveWay { .. } => (json!([]), 0),
+        };
+        Ok(json!({"revisions": revisions, "steps": steps}))
+    }
+
+    async fn decide(&self, deployment_id: &str) -> Result<Decision, Failure> {
         let work = self.journal.work(deployment_id).await?;
-        let key = Key::plan(deployment_id);
-        let kept: Option<Stored<PlanRow>> = self.journal.control().get(&key).await?;
-        let plan = match kept {
-            Some(_) => self.journal.plan(deployment_id).await?,
-            None => {
-                let plan = self
-                    .planned(&work.release.row, &work.deployment.row.environment)
-                    .await?;
-                if plan.plan_hash != work.deployment.row.plan_hash {
-                    return Err(Failure::plan_changed(format!(
-                        "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",
-                        short(&work.deployment.row.plan_hash),
-                        short(&plan.plan_hash)
-                    )));
-                }
-                let text = serde_json::to_string(&plan)
-                    .map_err(|error| Failure::defect(format!("the plan cannot be written down: {error}")))?;
-                if text.len() > PLAN_BYTES_MAX {
-                    return Err(Failure::refused(format!(
-                        "the plan has {} bytes, more than the {PLAN_BYTES_MAX} that can be kept: split the application",
-                        text.len()
-                    )));
-                }
-                let row = PlanRow {
-                    plan_hash: plan.plan_hash.clone(),
-                    plan: text,
-                };
-                let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?);
-                self.journal.commit(commit).await?.or_failure()?;
-                plan
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let decision = match self.superseded_by(release, &deployment.environment).await? {
+            Some(to) => Decision::GiveWay { to },
+            None => Decision::CarryOut(self.planned(release, &deployment.environment).await?),
+        };
+        let row = match &decision {
+            Decision::GiveWay { to } => PlanRow::GiveWay { to: to.clone() },
+            Decision::CarryOut(plan) if plan.plan_hash != deployment.plan_hash => {
+                return Err(Failure::plan_changed(format!(
+                    "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",
+                    short(&deployment.plan_hash),
+                    short(&plan.plan_hash)
+                )));
             }
+            Decision::CarryOut(plan) => PlanRow::CarryOut {
+                plan_hash: plan.plan_hash.clone(),
+                plan: written(plan)?,
+            },
         };
-        let (steps, revisions) = if plan.unchanged {
-            (json!([]), 0)
-        } else {
-            (listed(&plan.steps), plan.revisions.len())
-        };
-        Ok(json!({"unchanged": plan.unchanged, "revisions": revisions, "steps": steps}))
+        let commit = Commit::new().change(Change::put(Key::plan(deployment_id), &row, Expected::Absent)?);
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(decision)
+    }
+
+    /// The newer release that this one gives way to in an environment, if there is one. Read under the lock of the environment.
+    async fn superseded_by(&self, release: &ReleaseRow, environment: &str) -> Result<Option<String>, Failure> {
+        let listing = Key::deployments_into(&release.application, environment);
+        let others: Vec<DeploymentPointerRow> = self
+            .journal
+            .control()
+            .latest(&listing, "", RIVALS)
+            .await?
+            .into_iter()
+            .map(|(_, stored): (_, Stored<DeploymentPointerRow>)| stored.row)
+            .filter(|other| other.image == release.image && other.release_id != release.release_id)
+            .collect();
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let newest = self
+            .planner
+            .environment(&PlanRequest::of(release, environment)?)
+            .await?
+            .newest;
+        let mut rivals = Vec::new();
+        for other in others {
+            if !is_rival(newest, &release.asked, &other.asked) {
+                continue;
+            }
+            let key = Key::deployment(&other.deployment_id);
+            let deployment: Stored<DeploymentRow> = self.journal.control().require(&key).await?;
+            rivals.push(Rival {
+                release_id: other.release_id,
+                asked: other.asked,
+                end: deployment.row.end,
+            });
+        }
+        Ok(superseded_by(newest, &release.asked, &rivals).map(str::to_owned))
     }
 
     async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {
@@ -128,6 +177,7 @@ impl Observe {
                 "the steps may take {seconds} seconds with all their attempts, more than {STEPS_SECONDS_MAX}: lower `timeout_seconds` or `start_attempts`"
             )));
         }
+        written(&plan)?;
         Ok(plan)
     }
 
@@ -147,6 +197,19 @@ impl Observe {
             .chain(databases)
             .collect()
     }
+}
+
+/// The plan as it is kept.
+fn written(plan: &Plan) -> Result<String, Failure> {
+    let text = serde_json::to_string(plan)
+        .map_err(|error| Failure::defect(format!("the plan cannot be written down: {error}")))?;
+    if text.len() > PLAN_BYTES_MAX {
+        return Err(Failure::refused(format!(
+            "the plan has {} bytes, more than the {PLAN_BYTES_MAX} that can be kept: split the application",
+            text.len()
+        )));
+    }
+    Ok(text)
 }
 
 fn deployment_id(release_id: &str, environment: &str, attempt: u8) -> Result<DeploymentId, Failure> {
@@ -204,11 +267,17 @@ fn outline(plan: &Plan) -> Value {
             }),
         })
         .collect();
+    // A list: a name that somebody chose is a value, never a member.
+    let images: Vec<Value> = plan
+        .images
+        .iter()
+        .map(|(image, digest)| json!({"image": image, "digest": digest}))
+        .collect();
     json!({
         "planHash": plan.plan_hash,
         "pipelineVersion": plan.pipeline_version,
         "cluster": plan.cluster,
-        "images": plan.images,
+        "images": images,
         "revisions": revisions,
         "steps": steps,
         "unchanged": plan.unchanged,

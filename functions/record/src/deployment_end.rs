@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow, Progress, StepRow, VerifiedRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::deployments::Work;
+use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::Failure;
@@ -35,14 +35,10 @@ impl Record {
         if let Some(end) = &work.deployment.row.end {
             return Ok(answer(end));
         }
-        let plan = match self
-            .journal
-            .control()
-            .get::<esclusa_adapters::control::rows::PlanRow>(&Key::plan(deployment_id))
-            .await?
-        {
-            Some(_) => Some(self.journal.plan(deployment_id).await?),
-            None => None,
+        let (plan, gave_way_to) = match self.journal.decision(deployment_id).await? {
+            Some(Decision::CarryOut(plan)) => (Some(plan), None),
+            Some(Decision::GiveWay { to }) => (None, Some(to)),
+            None => (None, None),
         };
         let steps: Vec<StepRow> = self
             .journal
@@ -51,11 +47,12 @@ impl Record {
             .into_iter()
             .map(|stored| stored.row)
             .collect();
-        let facts = self.facts(deployment_id, plan.as_ref(), &steps, failures).await?;
+        let cause = cause(failures).or_else(|| gave_way_to.map(|by| Cause::Superseded { by }));
+        let facts = self.facts(deployment_id, plan.as_ref(), &steps, cause).await?;
         let end = conclude(&facts);
         let now = self.journal.clock().now()?;
         let mut commit = Commit::new();
-        let mut quarantined = BTreeMap::new();
+        let mut locks = BTreeMap::new();
         for (name, fence) in &work.deployment.row.fences {
             let key = Key::lock(name);
             let stored: Option<Stored<Lock>> = self.journal.control().get(&key).await?;
@@ -71,12 +68,12 @@ impl Record {
                 Ok(None) => {}
                 // Somebody took the lock over: it is theirs now.
                 Err(LockRefusal::FenceLost { .. }) => {
-                    quarantined.insert(name.clone(), "taken over");
+                    locks.insert(name.clone(), "taken over");
                     continue;
                 }
                 Err(refusal) => return Err(refusal.into()),
             }
-            quarantined.insert(
+            locks.insert(
                 name.clone(),
                 match after(&end) {
                     LocksAfter::Free => "free",
@@ -100,7 +97,7 @@ impl Record {
         let draft = work.subject.draft(
             RecordKind::DeploymentEnded,
             ACTOR,
-            &json!({"execution": execution_arn, "end": end, "locks": quarantined}),
+            &json!({"execution": execution_arn, "end": end, "locks": locks}),
         )?;
         let commit = commit
             .change(Change::put(
@@ -125,7 +122,7 @@ impl Record {
         deployment_id: &str,
         plan: Option<&Plan>,
         steps: &[StepRow],
-        failures: &[StateFailure],
+        cause: Option<Cause>,
     ) -> Result<DeploymentFacts, Failure> {
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let intents: Vec<IntentRow> = self.journal.intents(deployment_id).await?;
@@ -136,7 +133,7 @@ impl Record {
             }),
             way_back: way_back.iter().map(outline).collect(),
             records: steps.iter().map(|row| row.record.clone()).collect(),
-            cause: cause(failures),
+            cause,
             open_intents: intents
                 .into_iter()
                 .filter(|row| row.intent.status == IntentStatus::Open)
@@ -218,7 +215,7 @@ impl Record {
     }
 }
 
-fn answer(end: &End) -> Value {
+pub(crate) fn answer(end: &End) -> Value {
     json!({"verdict": end.verdict, "effect": end.effect, "reason": end.reason})
 }
 

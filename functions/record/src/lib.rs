@@ -3,10 +3,12 @@
 mod deployment_end;
 mod locks;
 mod release;
+mod settle;
 
 use aws_config::SdkConfig;
 use esclusa_adapters::event_bridge::EventPublisher;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::step_functions::ExecutionReader;
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
@@ -19,6 +21,7 @@ const ACTOR: &str = "esclusa/record";
 #[derive(Debug)]
 pub struct Record {
     journal: Journal,
+    executions: ExecutionReader,
     events: EventPublisher,
     account: String,
     region: String,
@@ -49,6 +52,10 @@ enum Request {
         deployment_id: String,
         execution_arn: String,
         failures: Vec<StateFailure>,
+    },
+    SettleDeployment {
+        deployment_id: String,
+        failure: Option<StateFailure>,
     },
 }
 
@@ -96,6 +103,7 @@ impl Function for Record {
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
+            executions: ExecutionReader::new(config),
             events: EventPublisher::new(config, environment.required("ESCLUSA_EVENT_BUS")?),
             account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
             region: environment.required("AWS_REGION")?.to_owned(),
@@ -122,6 +130,9 @@ impl Function for Record {
                 execution_arn,
                 failures,
             } => self.end_deployment(&deployment_id, &execution_arn, &failures).await,
+            Request::SettleDeployment { deployment_id, failure } => {
+                self.settle_deployment(&deployment_id, failure.as_ref()).await
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use esclusa_adapters::control::rows::{AnchorRow, Progress, ReleasePointerRow, Re
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::event_bridge::OutgoingEvent;
 use esclusa_adapters::journal::{Commit, Committed};
-use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::error::{ErrorKind, Failure, Reaction};
 use esclusa_core::ledger::{Body, Chain, Draft, Head, RecordKind};
 use esclusa_core::verdict::{End, EnvironmentEnd, release_end};
 use serde_json::{Value, json};
@@ -155,6 +155,18 @@ impl Record {
             }),
             resources: Vec::new(),
         };
-        self.events.publish(&[event]).await
+        match self.events.publish(&[event]).await {
+            // What nobody could be told is in the ledger; the end of a release does not depend on a listener.
+            Err(failure) if failure.kind.reaction() != Reaction::Retry => {
+                tracing::error!(
+                    release_id = release.release_id,
+                    kind = %failure.kind,
+                    message = %failure.message,
+                    "the end of a release could not be announced"
+                );
+                Ok(())
+            }
+            told => told,
+        }
     }
 }

@@ -29,6 +29,9 @@ const STATES: [&str; 4] = [
     "States.QueryEvaluationError",
 ];
 
+/// The states that write how something ended. Nobody comes after them: what they are denied they ask for again, until somebody has mended the role.
+const LAST_WORDS: [&str; 3] = ["CloseRelease", "RecordEnd", "SettleDeployment"];
+
 impl Machine<'_> {
     pub(super) fn check_errors(&self, findings: &mut Findings) {
         for (name, state) in &self.states {
@@ -50,6 +53,16 @@ impl Machine<'_> {
             let retried = retried(state);
             for kind in ErrorKind::ALL {
                 let is_retried = retried.contains(kind.as_str());
+                if kind == ErrorKind::AccessDenied && LAST_WORDS.contains(&name) {
+                    if !is_retried {
+                        findings.add(
+                            Check::Errors,
+                            name,
+                            format!("does not retry `{kind}`: until the role is mended, an end is lost"),
+                        );
+                    }
+                    continue;
+                }
                 match kind.reaction() {
                     Reaction::Retry if !is_retried => {
                         findings.add(

@@ -34,7 +34,7 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 12] = [
+pub(crate) const ALL: [(&str, Flow); 13] = [
     ("promotion", promotion),
     ("way back", several_services),
     ("task that hangs", || one(Kind::HangingMigration, None)),
@@ -48,6 +48,7 @@ pub(crate) const ALL: [(&str, Flow); 12] = [
     }),
     ("refused calls", || one(Kind::Good, Some(&FaultKind::Throttle))),
     ("lost events", lost_events),
+    ("deployment that is stopped from outside", stopped),
     ("nothing can be delivered", undeliverable),
 ];
 
@@ -92,6 +93,22 @@ fn one(kind: Kind, fault: Option<&FaultKind>) -> Lab {
             .add_fault(Fault::new(Selector::operation(service, operation).nth(1), fault));
     }
     push(&mut lab, &example, "4f2c1e9", kind);
+    lab
+}
+
+/// A person stops the execution of a deployment.
+fn stopped() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    let image = example.pipeline.images.keys().next().unwrap().to_string();
+    lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
+    let has_run = |world: &World| world.calls().iter().any(|call| call.operation == "RunTask");
+    assert!(lab.simulation().run_until(SignedDuration::from_mins(5), has_run));
+    let name = lab.executions("deployment").remove(0);
+    let execution = format!("execution:{}-deployment:{name}", lab::DEPLOYER);
+    let stop =
+        json!({"executionArn": lab.world().kernel().arn("states", &execution), "error": "Stopped", "cause": "by hand"});
+    lab.world_mut().administer("states", "StopExecution", stop).unwrap();
+    assert!(lab.settle(), "an execution still runs");
     lab
 }
 

@@ -7,7 +7,7 @@ pub(crate) fn release(environments: usize) -> Vec<&'static str> {
         "PlanEnvironment",
         "StartDeployment",
         "AwaitDeployment",
-        "ReadDeployment",
+        "SettleDeployment",
         "DeploymentEnd?",
     ];
     let mut path = vec!["BeginRelease", "OpenRelease", "MoreEnvironments?"];

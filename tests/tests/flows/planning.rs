@@ -96,7 +96,7 @@ fn a_base_revision_that_appears_between_gate_and_lock_is_planned_anew() {
         "PlanEnvironment",
         "StartDeployment",
         "AwaitDeployment",
-        "ReadDeployment",
+        "SettleDeployment",
         "DeploymentEnd?",
     ];
     account.assert_path(&release, &[&path::release(1), &again, THROUGH]);

@@ -121,3 +121,74 @@ fn the_second_of_two_releases_waits_for_the_lock_and_runs_after_the_first() {
     );
     account.assert_left("FREE");
 }
+
+#[test]
+fn of_releases_that_wait_for_a_lock_only_the_newest_is_deployed() {
+    for seed in 0..4 {
+        let mut account = Account::seeded("superbowleto", seed);
+        account.push("v1", Kind::Good);
+        let first = account.run_until_claimed();
+        account.run_until_entered(&format!("{first}-stg-1"), "AwaitTask");
+        for tag in ["v2", "v3"] {
+            account.push(tag, Kind::Good);
+            account.pass(SignedDuration::from_secs(20));
+        }
+        let newest = account.release("v4", Kind::Good);
+        let releases = account.releases();
+        assert_eq!(releases.len(), 4, "seed {seed}");
+        for (release, verdict) in releases
+            .iter()
+            .zip(["SUCCEEDED", "SUPERSEDED", "SUPERSEDED", "SUCCEEDED"])
+        {
+            let (effect, reason) = match verdict {
+                "SUCCEEDED" => ("schema_moved", "proven"),
+                _ => ("none", "superseded"),
+            };
+            account.assert_release_ended(release, verdict, effect, reason);
+        }
+        // The migrations of the two in between never ran.
+        account.assert_acts(&[("RegisterTaskDefinition", 4), ("RunTask", 2), ("UpdateService", 4)]);
+        account.assert_runs(
+            "superbowleto-stg",
+            "superbowleto-s-stg",
+            "superbowleto-s-stg",
+            &newest,
+            1,
+        );
+        account.assert_left("FREE");
+    }
+}
+
+#[test]
+fn a_push_that_waited_while_a_person_went_back_does_not_undo_that() {
+    let mut account = Account::with("superbowleto");
+    let wanted = account.release("v1", Kind::Good);
+    account.release("v2", Kind::Good);
+    account.push("v3", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let third = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{third}-stg-1"), "AwaitTask");
+    account.push("v4", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    account.esclusa(&["rollback", "superbowleto", "stg", "--reason", "errors"]);
+    account.settle();
+    let ended = [
+        ("SUCCEEDED", "schema_moved", "proven"),
+        ("SUCCEEDED", "schema_moved", "proven"),
+        ("SUCCEEDED", "schema_moved", "proven"),
+        ("SUPERSEDED", "none", "superseded"),
+        ("SUCCEEDED", "none", "proven"),
+    ];
+    let releases = account.releases();
+    assert_eq!(releases.len(), ended.len());
+    for (release, (verdict, effect, reason)) in releases.iter().zip(ended) {
+        account.assert_release_ended(release, verdict, effect, reason);
+    }
+    account.assert_runs(
+        "superbowleto-stg",
+        "superbowleto-s-stg",
+        "superbowleto-s-stg",
+        &wanted,
+        1,
+    );
+}

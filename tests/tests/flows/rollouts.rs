@@ -155,7 +155,7 @@ fn a_crash_loop_that_the_breaker_does_not_see_is_no_success() {
 
 #[test]
 fn a_release_that_fails_over_a_service_that_never_worked_cannot_be_brought_back() {
-    let mut account = Account::resting("nest-demo", Kind::CrashLoop);
+    let mut account = Account::never_up("nest-demo");
     account.release("v1.0.0", Kind::CrashLoop);
     let not_back = [
         "MoreSteps?",

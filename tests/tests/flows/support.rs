@@ -25,13 +25,26 @@ pub(crate) struct Account {
 impl Account {
     /// An account with one of the examples.
     pub(crate) fn with(name: &str) -> Self {
-        Self::resting(name, Kind::Good)
+        Self::resting(name, Kind::Good, &Settings::default())
     }
 
-    /// An account with one of the examples whose services have never come up: their images behave so.
-    pub(crate) fn resting(name: &str, base: Kind) -> Self {
+    /// An account with one of the examples, in which chance falls otherwise.
+    pub(crate) fn seeded(name: &str, seed: u64) -> Self {
+        let settings = Settings {
+            seed,
+            ..Settings::default()
+        };
+        Self::resting(name, Kind::Good, &settings)
+    }
+
+    /// An account with one of the examples whose services have never come up.
+    pub(crate) fn never_up(name: &str) -> Self {
+        Self::resting(name, Kind::CrashLoop, &Settings::default())
+    }
+
+    fn resting(name: &str, base: Kind, settings: &Settings) -> Self {
         let example = Example::load(name).unwrap();
-        let lab = Lab::with_example(&Settings::default(), &example).unwrap();
+        let lab = Lab::with_example(settings, &example).unwrap();
         let mut account = Self { lab, example, ready: 0 };
         account.provide_base_images(base);
         account.pass(SignedDuration::from_mins(5));

@@ -20,7 +20,7 @@ use Mutation::{Remove, Set};
 type Mutant = (&'static str, Mutation, Check, &'static str, &'static str);
 
 /// At least one mutant for every check. It may cause other findings besides the one that names it.
-const MUTANTS: [Mutant; 54] = [
+const MUTANTS: [Mutant; 56] = [
     // ---- substitutions and permissions
     (
         "/States/StopRollout/Arguments/FunctionName",
@@ -150,6 +150,20 @@ const MUTANTS: [Mutant; 54] = [
         Check::Errors,
         "JudgeTask",
         "does not retry `Conflict`",
+    ),
+    (
+        "/States/RecordEnd/Retry/2/ErrorEquals",
+        Set(r#"["Transient"]"#),
+        Check::Errors,
+        "RecordEnd",
+        "does not retry `AccessDenied`",
+    ),
+    (
+        "/States/JudgeTask/Retry/1/ErrorEquals",
+        Set(r#"["Conflict", "AccessDenied"]"#),
+        Check::Errors,
+        "JudgeTask",
+        "retries `AccessDenied`",
     ),
     // ---- resilience
     (

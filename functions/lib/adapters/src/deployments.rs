@@ -1,10 +1,11 @@
 //! Reading what is written down about a release and its deployments.
 
 use esclusa_core::error::Failure;
+use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::verdict::{Mode, StepReference};
 
 use crate::acts::{IntentRow, Subject};
-use crate::control::rows::{DeploymentRow, ReleaseRow, StepRow};
+use crate::control::rows::{DeploymentRow, PlanRow, ReleaseRow, RevisionRow, StepRow, WayBackRow};
 use crate::control::{Key, Stored};
 use crate::journal::Journal;
 
@@ -17,6 +18,18 @@ pub struct Work {
     pub deployment: Stored<DeploymentRow>,
     /// What records about it are about.
     pub subject: Subject,
+}
+
+/// What was decided under the lock of a deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// The plan is carried out.
+    CarryOut(Plan),
+    /// Nothing is done.
+    GiveWay {
+        /// The release that it gives way to.
+        to: String,
+    },
 }
 
 /// The key of a step's row.
@@ -79,6 +92,91 @@ impl Journal {
             }
         }
         Ok(last)
+    }
+
+    /// What was decided under the lock; nothing before.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get); `Defect` for a plan that cannot be read.
+    pub async fn decision(&self, deployment_id: &str) -> Result<Option<Decision>, Failure> {
+        let row: Option<Stored<PlanRow>> = self.control().get(&Key::plan(deployment_id)).await?;
+        Ok(match row.map(|stored| stored.row) {
+            None => None,
+            Some(PlanRow::GiveWay { to }) => Some(Decision::GiveWay { to }),
+            Some(PlanRow::CarryOut { plan, .. }) => {
+                Some(Decision::CarryOut(serde_json::from_str(&plan).map_err(|error| {
+                    Failure::defect(format!(
+                        "the plan of deployment `{deployment_id}` cannot be read: {error}"
+                    ))
+                })?))
+            }
+        })
+    }
+
+    /// The plan that a deployment carries out.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it was not planned under its lock, or gave way; otherwise those of [`Journal::decision`].
+    pub async fn plan(&self, deployment_id: &str) -> Result<Plan, Failure> {
+        match self.decision(deployment_id).await? {
+            Some(Decision::CarryOut(plan)) => Ok(plan),
+            Some(Decision::GiveWay { .. }) | None => Err(Failure::invalid_input(format!(
+                "deployment `{deployment_id}` carries out no plan"
+            ))),
+        }
+    }
+
+    /// The steps of the way back of a deployment; none where it was not planned.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn way_back(&self, deployment_id: &str) -> Result<Option<Vec<PlannedStep>>, Failure> {
+        let row: Option<Stored<WayBackRow>> = self.control().get(&Key::way_back(deployment_id)).await?;
+        row.map(|stored| serde_json::from_str(&stored.row.steps))
+            .transpose()
+            .map_err(|error| {
+                Failure::defect(format!(
+                    "the way back of deployment `{deployment_id}` cannot be read: {error}"
+                ))
+            })
+    }
+
+    /// One step of a deployment, as it was planned.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is no such step.
+    pub async fn planned_step(&self, deployment_id: &str, step: StepReference) -> Result<PlannedStep, Failure> {
+        let steps = match step.mode {
+            Mode::Forward => self.plan(deployment_id).await?.steps,
+            Mode::WayBack => self.way_back(deployment_id).await?.unwrap_or_default(),
+        };
+        steps.into_iter().nth(step.index).ok_or_else(|| {
+            Failure::invalid_input(format!(
+                "deployment `{deployment_id}` has no step {} in mode `{}`",
+                step.index,
+                step.mode.as_str()
+            ))
+        })
+    }
+
+    /// The task definition that stands for a revision of the plan.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it was not registered yet.
+    pub async fn revision(&self, deployment_id: &str, key: &str) -> Result<String, Failure> {
+        let row: Stored<RevisionRow> = self.control().require(&Key::revision(deployment_id, key)).await?;
+        Ok(row.row.task_definition_arn)
+    }
+
+    /// The task definition that a step brings a service to.
+    ///
+    /// # Errors
+    /// Those of [`Journal::revision`].
+    pub async fn target(&self, deployment_id: &str, service: &PlannedService) -> Result<String, Failure> {
+        match &service.target {
+            Target::Arn { arn } => Ok(arn.clone()),
+            Target::Revision { key } => self.revision(deployment_id, key.as_str()).await,
+        }
     }
 
     /// What is known about every attempt at every step.

@@ -101,11 +101,18 @@ impl Planner {
         &self.home
     }
 
-    /// Plans, or says everything that is in the way.
+    /// What the pipeline says of the environment.
     ///
     /// # Errors
-    /// What AWS answered where it could not be read; `Refused` when the pipeline has no meaning in the environment.
-    pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
+    /// `Refused` when the pipeline has no meaning in the environment; otherwise those of [`ControlTable::get`].
+    pub async fn environment(&self, request: &PlanRequest) -> Result<ResolvedEnvironment, Failure> {
+        Ok(self.pipeline(request).await?.1)
+    }
+
+    async fn pipeline(
+        &self,
+        request: &PlanRequest,
+    ) -> Result<(Stored<PipelineVersionRow>, ResolvedEnvironment), Failure> {
         let key = Key::pipeline_version(&request.application, request.pipeline_version);
         let version: Stored<PipelineVersionRow> = self.control.require(&key).await?;
         let pipeline = parse(&version.row.text).map_err(|errors| {
@@ -116,6 +123,15 @@ impl Planner {
         })?;
         let environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
+        Ok((version, environment))
+    }
+
+    /// Plans, or says everything that is in the way.
+    ///
+    /// # Errors
+    /// What AWS answered where it could not be read; `Refused` when the pipeline has no meaning in the environment.
+    pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
+        let (version, environment) = self.pipeline(request).await?;
         let digests = self.digests(request, &environment).await?;
         let observed = self.observe(&environment, &digests).await?;
         let now = self.clock.now()?;

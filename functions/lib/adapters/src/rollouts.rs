@@ -1,18 +1,18 @@
-//! Reading a step of a deployment, and the rollout of a service that it started.
+//! Reading the rollout of a service that a step started.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::Failure;
 use esclusa_core::migration::TaskFacts;
-use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
+use esclusa_core::plan::PlannedStep;
 use esclusa_core::service_deployment::{
     Candidate, Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts, ours,
 };
-use esclusa_core::verdict::{Mode, StepReference};
+use esclusa_core::verdict::StepReference;
 use serde_json::Value;
 
-use crate::control::rows::{PlanRow, RevisionRow, StepRow, WayBackRow};
-use crate::control::{Key, Stored};
+use crate::control::Stored;
+use crate::control::rows::StepRow;
 use crate::ecs::{EcsReader, TaskFilter};
 use crate::journal::Journal;
 
@@ -41,74 +41,6 @@ pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
         _ => Err(Failure::invalid_input(format!(
             "`{arn}` names no cluster: opt in to the long form of ARNs with `aws ecs put-account-setting-default`"
         ))),
-    }
-}
-
-impl Journal {
-    /// The plan that a deployment carries out.
-    ///
-    /// # Errors
-    /// `InvalidInput` when it was not planned under its lock yet; otherwise those of [`ControlTable::get`](crate::control::ControlTable::get).
-    pub async fn plan(&self, deployment_id: &str) -> Result<Plan, Failure> {
-        let row: Stored<PlanRow> = self.control().require(&Key::plan(deployment_id)).await?;
-        serde_json::from_str(&row.row.plan).map_err(|error| {
-            Failure::defect(format!(
-                "the plan of deployment `{deployment_id}` cannot be read: {error}"
-            ))
-        })
-    }
-
-    /// The steps of the way back of a deployment; none where it was not planned.
-    ///
-    /// # Errors
-    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
-    pub async fn way_back(&self, deployment_id: &str) -> Result<Option<Vec<PlannedStep>>, Failure> {
-        let row: Option<Stored<WayBackRow>> = self.control().get(&Key::way_back(deployment_id)).await?;
-        row.map(|stored| serde_json::from_str(&stored.row.steps))
-            .transpose()
-            .map_err(|error| {
-                Failure::defect(format!(
-                    "the way back of deployment `{deployment_id}` cannot be read: {error}"
-                ))
-            })
-    }
-
-    /// One step of a deployment, as it was planned.
-    ///
-    /// # Errors
-    /// `InvalidInput` when there is no such step.
-    pub async fn planned_step(&self, deployment_id: &str, step: StepReference) -> Result<PlannedStep, Failure> {
-        let steps = match step.mode {
-            Mode::Forward => self.plan(deployment_id).await?.steps,
-            Mode::WayBack => self.way_back(deployment_id).await?.unwrap_or_default(),
-        };
-        steps.into_iter().nth(step.index).ok_or_else(|| {
-            Failure::invalid_input(format!(
-                "deployment `{deployment_id}` has no step {} in mode `{}`",
-                step.index,
-                step.mode.as_str()
-            ))
-        })
-    }
-
-    /// The task definition that stands for a revision of the plan.
-    ///
-    /// # Errors
-    /// `InvalidInput` when it was not registered yet.
-    pub async fn revision(&self, deployment_id: &str, key: &str) -> Result<String, Failure> {
-        let row: Stored<RevisionRow> = self.control().require(&Key::revision(deployment_id, key)).await?;
-        Ok(row.row.task_definition_arn)
-    }
-
-    /// The task definition that a step brings a service to.
-    ///
-    /// # Errors
-    /// Those of [`Journal::revision`].
-    pub async fn target(&self, deployment_id: &str, service: &PlannedService) -> Result<String, Failure> {
-        match &service.target {
-            Target::Arn { arn } => Ok(arn.clone()),
-            Target::Revision { key } => self.revision(deployment_id, key.as_str()).await,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod protocol;
 pub mod secret;
 pub mod service_deployment;
+pub mod supersession;
 pub mod tags;
 pub mod task_definition;
 pub mod verdict;

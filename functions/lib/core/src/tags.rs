@@ -185,20 +185,21 @@ pub struct Candidate<'a> {
     pub tag: &'a Tag,
     /// The generation of the tag, from 1.
     pub generation: u64,
-    /// When the image was pushed.
+    /// When the tag was pushed. Of two generations of one tag the later is never earlier.
     pub pushed_at: Timestamp,
 }
 
 /// Which of two pushes is the newer: `Greater` when `left` is.
 ///
-/// By push, the later one; two generations of one tag are in the order of their numbers whatever the clock says. By version, the higher
-/// semantic version; a tag that names no version is older than any that does; equal versions are compared by push.
+/// By push, the later one; of two generations of one tag in the same second, the higher. By version, the higher semantic version; a tag that names no
+/// version is older than any that does; equal versions are compared by push.
 pub fn compare_age(newest: Newest, left: &Candidate<'_>, right: &Candidate<'_>) -> Ordering {
-    let by_push = if left.tag == right.tag {
+    let by_generation = if left.tag == right.tag {
         left.generation.cmp(&right.generation)
     } else {
-        left.pushed_at.cmp(&right.pushed_at)
+        Ordering::Equal
     };
+    let by_push = left.pushed_at.cmp(&right.pushed_at).then(by_generation);
     match newest {
         Newest::Push => by_push,
         Newest::Version => match (version_of(left.tag), version_of(right.tag)) {
@@ -277,7 +278,7 @@ mod tests {
             Ordering::Greater
         );
         assert_eq!(
-            compare_age(Newest::Push, &candidate(&main, 2, 5), &candidate(&main, 1, 9)),
+            compare_age(Newest::Push, &candidate(&main, 2, 9), &candidate(&main, 1, 9)),
             Ordering::Greater
         );
     }

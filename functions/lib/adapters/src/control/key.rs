@@ -88,6 +88,21 @@ impl Key {
         format!("RELEASES#{application}")
     }
 
+    /// The pointer by which the deployments into an environment are listed, oldest plan first.
+    #[must_use]
+    pub fn deployment_listing(application: &str, environment: &str, created_at: &str, deployment_id: &str) -> Self {
+        Self::new(
+            Self::deployments_into(application, environment),
+            format!("{created_at}#{deployment_id}"),
+        )
+    }
+
+    /// The partition of [`Key::deployment_listing`].
+    #[must_use]
+    pub fn deployments_into(application: &str, environment: &str) -> String {
+        format!("DEPLOYMENTS#{application}#{environment}")
+    }
+
     /// The proof that the end of a release was anchored in the chain of its application.
     #[must_use]
     pub fn anchor(release_id: &str) -> Self {
@@ -112,7 +127,7 @@ impl Key {
         format!("DEPLOYMENT#{deployment_id}")
     }
 
-    /// The plan that a deployment carries out, computed under its lock.
+    /// What was decided under the lock of a deployment: its plan, or that it gives way.
     #[must_use]
     pub fn plan(deployment_id: &str) -> Self {
         Self::new(Self::deployment_rows(deployment_id), "PLAN")

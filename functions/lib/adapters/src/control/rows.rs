@@ -7,6 +7,7 @@ use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::service_deployment::{Before, Proof};
+use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -128,9 +129,8 @@ pub struct ReleaseRow {
     pub digest: String,
     /// The tag under which it was pushed or asked for: a label only.
     pub tag: String,
-    /// The generation of the tag, for a push.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
+    /// How it was asked for, as far as that decides which of two releases is the newer.
+    pub asked: Asked,
     /// The environments to go through, in order.
     pub environments: Vec<String>,
     /// The pipeline version that it started with.
@@ -193,7 +193,7 @@ pub struct DeploymentRow {
     /// The locks it holds, with the fence of each; empty before they are taken.
     #[serde(default)]
     pub fences: BTreeMap<String, u64>,
-    /// The execution that carries it, once it holds its locks.
+    /// The execution that carries it, written down before it is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_arn: Option<String>,
     /// When its plan was made.
@@ -204,6 +204,19 @@ pub struct DeploymentRow {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
+}
+
+/// A pointer from the list of an environment's deployments, with what decides whether one of them gives way to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentPointerRow {
+    /// The deployment.
+    pub deployment_id: String,
+    /// The release that it carries.
+    pub release_id: String,
+    /// The key of the released image in the pipeline file.
+    pub image: String,
+    /// How the release was asked for.
+    pub asked: Asked,
 }
 
 /// What is known about one attempt at one step of a deployment.
@@ -241,13 +254,22 @@ pub struct StepRow {
     pub judged_at: Option<Timestamp>,
 }
 
-/// The plan that a deployment carries out, as JSON text: it holds whole task definitions.
+/// What was decided under the lock of a deployment, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanRow {
-    /// The hash of the plan.
-    pub plan_hash: String,
-    /// The plan.
-    pub plan: String,
+#[serde(rename_all = "snake_case", tag = "decision")]
+pub enum PlanRow {
+    /// A plan is carried out.
+    CarryOut {
+        /// Its hash.
+        plan_hash: String,
+        /// The plan as JSON text: it holds whole task definitions.
+        plan: String,
+    },
+    /// A newer release is there, or on its way: nothing is done.
+    GiveWay {
+        /// The newer release.
+        to: String,
+    },
 }
 
 /// The steps of a way back, as JSON text.
