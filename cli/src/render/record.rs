@@ -51,9 +51,6 @@ impl Facts<'_> {
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
             RecordKind::LockAcquired => Some(format!("holds {}", self.lock_names()?)),
-            RecordKind::LockReleased => Some(format!("gave back {}", self.lock_names()?)),
-            RecordKind::LockTakenOver => Some(format!("took over {}", self.lock_names()?)),
-            RecordKind::LockQuarantined => self.lock_quarantined(),
             RecordKind::PersonDecided => self.person_decided(),
         }
     }
@@ -334,17 +331,6 @@ impl Facts<'_> {
         ))
     }
 
-    fn lock_quarantined(&self) -> Option<String> {
-        let why = self
-            .text("/reason")
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        Some(format!(
-            "nobody may move until a person has looked at {}{why}",
-            self.lock_names()?
-        ))
-    }
-
     fn person_decided(&self) -> Option<String> {
         let reason = self
             .text("/reason")
@@ -356,17 +342,15 @@ impl Facts<'_> {
         })
     }
 
-    /// The locks of a record: one by name, several in a list, or several with the fence of each.
+    /// The locks of a record, which has the fence of each.
     fn lock_names(&self) -> Option<String> {
-        if let Some(lock) = self.text("/lock") {
-            return Some(format!("lock `{lock}`"));
-        }
-        let locks = self.body.pointer("/locks")?;
-        let names: Vec<&str> = match locks {
-            Value::Object(fences) => fences.keys().map(String::as_str).collect(),
-            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-            _ => return None,
-        };
+        let names: Vec<&str> = self
+            .body
+            .pointer("/locks")?
+            .as_object()?
+            .keys()
+            .map(String::as_str)
+            .collect();
         Some(format!(
             "{} {}",
             if names.len() == 1 { "lock" } else { "locks" },

@@ -1,17 +1,15 @@
 //! Judging a task: the whole stopped task and its last words are kept, because ECS forgets them within the hour.
 
 use esclusa_adapters::control::rows::StepRow;
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::control::{Change, Expected, Stored};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, redact};
 use esclusa_core::plan::PlannedTask;
-use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::task_definition::masked_text;
 use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Migrate};
@@ -20,26 +18,11 @@ use crate::{ACTOR, Migrate};
 const LOG_LINES: u16 = 50;
 const LOG_BYTES: usize = 16_000;
 
-/// The event of an inbox row; whatever else the row has is not needed here.
-#[derive(Debug, Serialize, Deserialize)]
-struct Inbox {
-    #[serde(flatten)]
-    event: InboxEvent,
-}
-
 /// The end of a container's log.
 struct LastWords {
     lines: Vec<Value>,
     /// Why it could not be read.
     unreadable: Option<String>,
-}
-
-/// A task as far as it can be seen.
-struct Seen {
-    /// The newest description, from ECS or from an event.
-    task: Option<Value>,
-    /// Its states with their times, as events told.
-    states: Vec<Value>,
 }
 
 impl Migrate {
@@ -68,7 +51,7 @@ impl Migrate {
             return self.never_placed(deployment_id, &row, policy).await;
         };
         let seen = self.see(&task, task_arn).await?;
-        let judgement = match &seen.task {
+        let judgement = match &seen {
             Some(described) => classify(&TaskFacts::from_json(described)?, &task.container, policy, step.attempt),
             None => evidence_expired(task_arn, policy, step.attempt),
         };
@@ -89,7 +72,8 @@ impl Migrate {
                 unreadable: Some(failure.message),
             },
         };
-        self.record(deployment_id, &row, &judgement, &seen, &log).await?;
+        self.record(deployment_id, &row, &judgement, seen.as_ref(), &log)
+            .await?;
         Ok(answer(judgement.next))
     }
 
@@ -117,14 +101,8 @@ impl Migrate {
     }
 
     /// The truth first; where ECS has forgotten the task, the event that was stored.
-    async fn see(&self, task: &PlannedTask, task_arn: &str) -> Result<Seen, Failure> {
-        let inbox: Vec<(String, Stored<Inbox>)> = self
-            .journal
-            .control()
-            .list(&Key::resource_rows(task_arn), Key::EVENT_PREFIX)
-            .await?;
-        let events: Vec<InboxEvent> = inbox.into_iter().map(|(_, stored)| stored.row.event).collect();
-        let states = events.iter().filter_map(state).collect();
+    async fn see(&self, task: &PlannedTask, task_arn: &str) -> Result<Option<Value>, Failure> {
+        let events = self.journal.inbox(task_arn).await?;
         let described = self.ecs.describe_tasks(&task.cluster, &[task_arn.to_owned()]).await?;
         let now = described.found.into_iter().next();
         let is_stopped = |task: &Value| TaskFacts::from_json(task).is_ok_and(|facts| facts.is_stopped());
@@ -133,12 +111,11 @@ impl Migrate {
             .rev()
             .find(|event| event.is_over)
             .and_then(|event| serde_json::from_str(&event.detail).ok());
-        let task = match (now, stored) {
+        Ok(match (now, stored) {
             (Some(now), _) if is_stopped(&now) => Some(now),
             (_, Some(stored)) => Some(stored),
             (now, None) => now,
-        };
-        Ok(Seen { task, states })
+        })
     }
 
     async fn last_words(&self, task: &PlannedTask, deployment_id: &str, task_arn: &str) -> Result<Vec<Value>, Failure> {
@@ -161,7 +138,7 @@ impl Migrate {
         deployment_id: &str,
         row: &Stored<StepRow>,
         judgement: &TaskJudgement,
-        seen: &Seen,
+        seen: Option<&Value>,
         log: &LastWords,
     ) -> Result<(), Failure> {
         let work = self.journal.work(deployment_id).await?;
@@ -182,17 +159,10 @@ impl Migrate {
             &judged,
             Expected::Revision(row.revision),
         )?);
-        for state in &seen.states {
-            let facts = json!({"step": step, "name": judged.name, "taskArn": judged.resource_arn, "state": state});
-            commit = commit.record(
-                &work.subject.chain,
-                work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?,
-            );
-        }
         let evidence = json!({
             "step": step,
             "name": judged.name,
-            "task": seen.task.as_ref().map(redact),
+            "task": seen.map(redact),
             "log": log.lines,
             "logUnreadable": log.unreadable,
         });
@@ -238,13 +208,6 @@ fn next_of(outcome: StepOutcome, policy: Policy, attempt: u32) -> Next {
         | StepOutcome::Foreign
         | StepOutcome::Unknown => Next::Failed,
     }
-}
-
-/// One state of a task, as its event told.
-fn state(event: &InboxEvent) -> Option<Value> {
-    let detail: Value = serde_json::from_str(&event.detail).ok()?;
-    let status = detail.get("lastStatus")?.as_str()?.to_owned();
-    Some(json!({"status": status, "version": event.version, "at": event.event_time}))
 }
 
 /// Where a container writes its log with the `awslogs` driver.

@@ -4,7 +4,6 @@ mod judge;
 mod run;
 
 use aws_config::SdkConfig;
-use esclusa_adapters::deployments::StepRequest;
 use esclusa_adapters::ecs::{EcsReader, TaskRunner};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
@@ -32,24 +31,26 @@ pub struct Migrate {
     reason = "the names of the actions, as the state machine sends them"
 )]
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
     RunTask {
         deployment_id: String,
-        #[serde(flatten)]
-        step: StepRequest,
+        step: StepReference,
     },
     JudgeTask {
         deployment_id: String,
         task_arn: Option<String>,
-        #[serde(flatten)]
-        step: StepRequest,
+        step: StepReference,
     },
     StopTask {
         deployment_id: String,
         task_arn: String,
-        #[serde(flatten)]
-        step: StepRequest,
+        step: StepReference,
     },
 }
 
@@ -81,17 +82,17 @@ impl Function for Migrate {
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
-            Request::RunTask { deployment_id, step } => self.run_task(&deployment_id, step.into()).await,
+            Request::RunTask { deployment_id, step } => self.run_task(&deployment_id, step).await,
             Request::JudgeTask {
                 deployment_id,
                 task_arn,
                 step,
-            } => self.judge_task(&deployment_id, task_arn.as_deref(), step.into()).await,
+            } => self.judge_task(&deployment_id, task_arn.as_deref(), step).await,
             Request::StopTask {
                 deployment_id,
                 task_arn,
                 step,
-            } => self.stop_task(&deployment_id, &task_arn, step.into()).await,
+            } => self.stop_task(&deployment_id, &task_arn, step).await,
         }
     }
 }

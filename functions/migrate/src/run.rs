@@ -1,13 +1,13 @@
 //! Starting and stopping a task. A repeat of the same attempt finds the task of the first.
 
 use esclusa_adapters::acts::{Act, Announced};
-use esclusa_adapters::control::rows::StepRow;
-use esclusa_adapters::control::{Change, Expected};
+use esclusa_adapters::control::rows::{StartedByRow, StepRow};
+use esclusa_adapters::control::{Change, Expected, Key};
 use esclusa_adapters::deployments::{Work, step_key};
 use esclusa_adapters::ecs::{RunTask, StopTaskOutcome, TaskFilter};
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
-use esclusa_core::migration::{RunTaskDecision, TaskFacts, decide_answer, decide_error, is_same_run};
+use esclusa_core::migration::{RunTaskDecision, TaskFacts, decide_answer, decide_error, is_same_run, started_by};
 use esclusa_core::plan::PlannedTask;
 use esclusa_core::verdict::{StepKind, StepOutcome, StepRecord, StepReference};
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +37,7 @@ impl Migrate {
         let request = RunTask {
             cluster: task.cluster.clone(),
             task_definition: revision,
-            started_by: format!("esclusa/{intent_id}"),
+            started_by: started_by(&intent_id),
             client_token: intent_id,
             launch_type: task.launch_type.clone(),
             network: task.network.clone(),
@@ -45,7 +45,17 @@ impl Migrate {
             container_overrides: task.container_overrides.clone(),
             tags: [("esclusa:deployment".to_owned(), deployment_id.to_owned())].into(),
         };
-        let started = match self.journal.announce(&act).await? {
+        let mark = StartedByRow {
+            deployment_id: deployment_id.to_owned(),
+            step,
+            name: task.name.to_string(),
+        };
+        let marked = Commit::new().change(Change::put(
+            Key::started_by(&request.client_token),
+            &mark,
+            Expected::Absent,
+        )?);
+        let started = match self.journal.announce(&act, marked).await? {
             Announced::Settled(outcome) => return Ok(answer(&outcome)),
             Announced::Now => match self.start(&request).await {
                 Ok(started) => started,
@@ -179,7 +189,7 @@ impl Migrate {
             target: task_arn.to_owned(),
             facts: json!({"task": task.name, "reason": reason}),
         };
-        if let Announced::Settled(_) = self.journal.announce(&act).await? {
+        if let Announced::Settled(_) = self.journal.announce(&act, Commit::new()).await? {
             return Ok(json!({}));
         }
         // Stopping twice is harmless, and a task that is gone has stopped.

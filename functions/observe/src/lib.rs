@@ -5,12 +5,12 @@ mod rollout;
 mod way_back;
 
 use aws_config::SdkConfig;
-use esclusa_adapters::deployments::StepRequest;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::planning::Planner;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::PlannedStep;
+use esclusa_core::verdict::StepReference;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,7 +27,12 @@ pub struct Observe {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
     PlanEnvironment {
         release_id: String,
@@ -40,8 +45,7 @@ enum Request {
     JudgeService {
         deployment_id: String,
         stop_requested: bool,
-        #[serde(flatten)]
-        step: StepRequest,
+        step: StepReference,
     },
     PlanWayBack {
         deployment_id: String,
@@ -92,7 +96,7 @@ impl Function for Observe {
                 deployment_id,
                 stop_requested,
                 step,
-            } => self.judge_service(&deployment_id, step.into(), stop_requested).await,
+            } => self.judge_service(&deployment_id, step, stop_requested).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }
     }

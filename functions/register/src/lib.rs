@@ -91,7 +91,7 @@ impl Register {
             target: revision.family.clone(),
             facts: json!({"name": revision.key, "base": revision.base_arn, "contentSha256": revision.content_sha256}),
         };
-        let arn = match self.journal.announce(&act).await? {
+        let arn = match self.journal.announce(&act, Commit::new()).await? {
             Announced::Settled(outcome) => settled_arn(&outcome),
             Announced::Now => self.registered(revision).await,
             // Registering knows no client token: what a lost answer left behind is found by its tags.

@@ -1,32 +1,23 @@
 //! The event's side: first the inbox, then the waiters.
 
+use esclusa_adapters::control::rows::{InboxRow, Progress, StartedByRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::Commit;
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
-use esclusa_core::migration::{TaskFacts, redact};
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::migration::{TaskFacts, intent_of, redact};
 use esclusa_core::protocol::rendezvous::{InboxEvent, on_event};
 use esclusa_events::ecs::{EcsDeploymentStateChange, Task};
 use esclusa_events::{Envelope, StepFunctionsExecutionStatusChange};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Resume;
 use crate::wait::Source;
+use crate::{ACTOR, Resume};
 
 /// How long an inbox event is kept: longer than any wait.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
-
-/// The row of an inbox event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InboxRow {
-    /// The event.
-    #[serde(flatten)]
-    pub event: InboxEvent,
-    /// When DynamoDB may remove the row, in seconds since the epoch.
-    pub expires_at: i64,
-}
 
 impl Resume {
     pub(crate) async fn task_changed(&self, envelope: &Envelope<Task>, detail: &Value) -> Result<Value, Failure> {
@@ -37,7 +28,37 @@ impl Resume {
         );
         let is_over = TaskFacts::from_json(detail)?.is_stopped();
         let event = self.event(envelope.time, task.version, is_over, &redact(detail))?;
-        self.receive(&task.task_arn, &name, event).await
+        let told = self.told(task, &event).await?;
+        self.receive(&task.task_arn, &name, event, told).await
+    }
+
+    /// The record of a task's state, for a task that a deployment of ours started and that is not over.
+    async fn told(&self, task: &Task, event: &InboxEvent) -> Result<Commit<'static>, Failure> {
+        let nothing = Ok(Commit::new());
+        let Some(intent_id) = task.started_by.as_deref().and_then(intent_of) else {
+            return nothing;
+        };
+        let owner: Option<Stored<StartedByRow>> = self.control().get(&Key::started_by(intent_id)).await?;
+        let Some(StartedByRow {
+            deployment_id,
+            step,
+            name,
+        }) = owner.map(|stored| stored.row)
+        else {
+            return nothing;
+        };
+        let work = self.journal.work(&deployment_id).await?;
+        if work.deployment.row.progress == Progress::Ended {
+            return nothing;
+        }
+        let facts = json!({
+            "step": step,
+            "name": name,
+            "taskArn": task.task_arn,
+            "state": {"status": task.last_status, "version": event.version, "at": event.event_time},
+        });
+        let draft = work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?;
+        Ok(Commit::new().record(&work.subject.chain, draft))
     }
 
     pub(crate) async fn deployment_changed(
@@ -50,7 +71,8 @@ impl Resume {
             .ok_or_else(|| Failure::invalid_input("an `ECS Deployment State Change` event names no service"))?;
         // Never the end by itself: a completed rollback looks the same, and only ECS knows which deployment it was.
         let event = self.event(envelope.time, None, false, detail)?;
-        self.receive(service, &sha256_hex(envelope.id.as_bytes()), event).await
+        self.receive(service, &sha256_hex(envelope.id.as_bytes()), event, Commit::new())
+            .await
     }
 
     pub(crate) async fn execution_changed(
@@ -61,11 +83,16 @@ impl Resume {
         // Input and output stay where they are: the inbox needs the status only.
         let detail = json!({"status": change.status, "executionArn": change.execution_arn});
         let event = self.event(envelope.time, None, change.status.is_closed(), &detail)?;
-        self.receive(&change.execution_arn, &sha256_hex(envelope.id.as_bytes()), event)
-            .await
+        self.receive(
+            &change.execution_arn,
+            &sha256_hex(envelope.id.as_bytes()),
+            event,
+            Commit::new(),
+        )
+        .await
     }
 
-    fn event(
+    pub(crate) fn event(
         &self,
         at: Option<Timestamp>,
         version: Option<u64>,
@@ -82,7 +109,23 @@ impl Resume {
         })
     }
 
-    async fn receive(&self, resource: &str, name: &str, event: InboxEvent) -> Result<Value, Failure> {
+    async fn receive(&self, resource: &str, name: &str, event: InboxEvent, told: Commit<'_>) -> Result<Value, Failure> {
+        self.keep(resource, name, event, told).await?;
+        let waits = self.waits_of(resource).await?;
+        for wait in &waits {
+            self.look_at(wait, Source::Event).await?;
+        }
+        Ok(json!({"waits": waits.len()}))
+    }
+
+    /// Stores an event once, together with what it tells the ledger.
+    pub(crate) async fn keep(
+        &self,
+        resource: &str,
+        name: &str,
+        event: InboxEvent,
+        told: Commit<'_>,
+    ) -> Result<(), Failure> {
         let key = Key::event(resource, name);
         let stored: Option<Stored<InboxRow>> = self.control().get(&key).await?;
         let expires_at = event
@@ -95,14 +138,12 @@ impl Resume {
                 event: write.row,
                 expires_at,
             };
-            let commit = Commit::new().change(Change::put(key, &row, Expected::Absent)?);
-            // Lost means that the same event arrived twice at once: it is stored, and the look follows all the same.
-            let _outcome = self.journal.commit(commit).await?;
+            // Lost means that the same event arrived twice at once: it is stored.
+            let _outcome = self
+                .journal
+                .commit(told.change(Change::put(key, &row, Expected::Absent)?))
+                .await?;
         }
-        let waits = self.waits_of(resource).await?;
-        for wait in &waits {
-            self.look_at(wait, Source::Event).await?;
-        }
-        Ok(json!({"waits": waits.len()}))
+        Ok(())
     }
 }

@@ -11,7 +11,6 @@ use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
 use esclusa_adapters::control::{ControlTable, Key, Stored};
-use esclusa_adapters::deployments::StepRequest;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
@@ -25,6 +24,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Who its records name.
+const ACTOR: &str = "esclusa/resume";
+
 /// The function.
 #[derive(Debug)]
 pub struct Resume {
@@ -36,28 +38,28 @@ pub struct Resume {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
     AwaitTask {
         deployment_id: String,
         resource_arn: String,
-        #[serde(flatten)]
-        step: StepRequest,
-        #[serde(flatten)]
+        step: StepReference,
         wait: WaitRequest,
     },
     AwaitService {
         deployment_id: String,
         resource_arn: String,
-        #[serde(flatten)]
-        step: StepRequest,
-        #[serde(flatten)]
+        step: StepReference,
         wait: WaitRequest,
     },
     AwaitExecution {
         deployment_id: String,
         resource_arn: String,
-        #[serde(flatten)]
         wait: WaitRequest,
     },
     Sweep {},
@@ -65,7 +67,7 @@ enum Request {
 
 /// Which state of which execution waits, and until when.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct WaitRequest {
     token: TaskToken,
     execution_arn: String,
@@ -128,7 +130,7 @@ pub struct OpenWaitRow {
 }
 
 impl WaitRequest {
-    fn row(self, kind: WaitKind, deployment_id: String, resource: String, step: Option<StepRequest>) -> WaitRow {
+    fn row(self, kind: WaitKind, deployment_id: String, resource: String, step: Option<StepReference>) -> WaitRow {
         let limit = SignedDuration::from_secs(self.timeout_seconds);
         WaitRow {
             waiter: Waiter {
@@ -145,7 +147,7 @@ impl WaitRequest {
             resource,
             execution_arn: self.execution_arn,
             state: self.state,
-            step: step.map(StepReference::from),
+            step,
             expires_at: None,
         }
     }

@@ -2,7 +2,6 @@
 
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
-use esclusa_adapters::deployments::StepRequest;
 use esclusa_adapters::ecs::{EcsReader, RollbackOutcome, TrafficController};
 use esclusa_adapters::journal::{Commit, Journal};
 use esclusa_adapters::rollouts;
@@ -25,13 +24,14 @@ pub struct Traffic {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Request {
-    StopRollout {
-        deployment_id: String,
-        #[serde(flatten)]
-        step: StepRequest,
-    },
+    StopRollout { deployment_id: String, step: StepReference },
 }
 
 impl Function for Traffic {
@@ -49,7 +49,7 @@ impl Function for Traffic {
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         let Request::StopRollout { deployment_id, step } = parse_request(payload)?;
-        self.stop_rollout(&deployment_id, step.into()).await
+        self.stop_rollout(&deployment_id, step).await
     }
 }
 
@@ -83,7 +83,7 @@ impl Traffic {
             }
             return Ok(json!({}));
         };
-        if let Announced::Settled(_) = self.journal.announce(&act).await? {
+        if let Announced::Settled(_) = self.journal.announce(&act, Commit::new()).await? {
             return Ok(json!({}));
         }
         let outcome = match self.traffic.roll_back(&running.arn).await {

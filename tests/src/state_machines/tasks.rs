@@ -102,14 +102,14 @@ fn check_wait(name: &str, state: &Value, findings: &mut Findings) {
         return;
     };
     for (field, value) in WAIT_FIELDS {
-        if text(payload, field) != value {
+        if payload.pointer(&format!("/wait/{field}")).and_then(Value::as_str) != Some(value) {
             findings.add(Check::Tokens, name, format!("does not pass `{field}` as `{value}`"));
         }
     }
     if text(payload, "resourceArn").is_empty() {
         findings.add(Check::Tokens, name, "does not say what it waits for (`resourceArn`)");
     }
-    if payload.get("timeoutSeconds") != state.get("TimeoutSeconds") {
+    if payload.pointer("/wait/timeoutSeconds") != state.get("TimeoutSeconds") {
         findings.add(Check::Tokens, name, "passes another `timeoutSeconds` than its own");
     }
     if state.get("HeartbeatSeconds").is_some() {

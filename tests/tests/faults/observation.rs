@@ -174,7 +174,7 @@ impl Shop {
             .calls()
             .iter()
             .filter(|call| is_invocation(call))
-            .map(|call| text(payload(call), "/token"))
+            .map(|call| text(payload(call), "/wait/token"))
             .collect();
         let tokens: Vec<&str> = tokens.into_iter().filter(|token| !token.is_empty()).collect();
         let has_token = |text: &str| tokens.iter().any(|token| text.contains(token));

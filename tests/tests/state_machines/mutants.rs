@@ -59,7 +59,7 @@ const MUTANTS: [Mutant; 56] = [
         "`$failures`, which has no value on some path",
     ),
     (
-        "/States/JudgeTask/Arguments/Payload/index",
+        "/States/JudgeTask/Arguments/Payload/step/index",
         Set(r#""{% $indx %}""#),
         Check::Variables,
         "JudgeTask",
@@ -116,7 +116,7 @@ const MUTANTS: [Mutant; 56] = [
         "has no function `$eval`",
     ),
     (
-        "/States/RunTask/Arguments/Payload/mode",
+        "/States/RunTask/Arguments/Payload/step/mode",
         Set(r#""mode {% $mode %}""#),
         Check::Scope,
         "RunTask",
@@ -224,7 +224,7 @@ const MUTANTS: [Mutant; 56] = [
     ),
     // ---- tokens
     (
-        "/States/AwaitTask/Arguments/Payload/token",
+        "/States/AwaitTask/Arguments/Payload/wait/token",
         Remove,
         Check::Tokens,
         "AwaitTask",

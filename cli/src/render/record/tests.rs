@@ -83,21 +83,6 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             "esclusa/observe",
             json!({"services": ["worker", "api"]}),
         ),
-        (
-            RecordKind::LockReleased,
-            "esclusa/record",
-            json!({"locks": ["environment/shop/develop"]}),
-        ),
-        (
-            RecordKind::LockQuarantined,
-            "esclusa/record",
-            json!({"lock": "environment/shop/develop", "reason": "nothing proves what `migrate` did"}),
-        ),
-        (
-            RecordKind::LockTakenOver,
-            "esclusa/record",
-            json!({"lock": "environment/shop/develop"}),
-        ),
         (RecordKind::PersonDecided, ana, lifted),
         (
             RecordKind::DeploymentEnded,

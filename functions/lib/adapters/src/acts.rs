@@ -176,11 +176,11 @@ fn fences_of(fences: &BTreeMap<String, u64>, owner: &str) -> Vec<Fence> {
 }
 
 impl Journal {
-    /// Announces an act, or finds that it was announced before. No act without this.
+    /// Announces an act together with the rows that say what it is about to change, or finds that it was announced before. No act without this.
     ///
     /// # Errors
-    /// `FenceLost` when a lock of the deployment is gone; otherwise those of [`Journal::commit`].
-    pub async fn announce(&self, act: &Act<'_>) -> Result<Announced, Failure> {
+    /// `FenceLost` when a lock of the deployment is gone; `Conflict` when a row of `commit` was not as expected; otherwise those of [`Journal::commit`].
+    pub async fn announce(&self, act: &Act<'_>, commit: Commit<'_>) -> Result<Announced, Failure> {
         let stored: Option<Stored<IntentRow>> = self.control().get(&act.key()).await?;
         let locks = self.locks(act.deployment).await?;
         let owner = act.deployment.execution_arn.as_deref().unwrap_or_default();
@@ -206,7 +206,7 @@ impl Journal {
                 "deployment `{}` holds no lock",
                 act.deployment.deployment_id
             ))),
-            (Open::Write { .. } | Open::FindOut, _) => self.open(act).await,
+            (Open::Write { .. } | Open::FindOut, _) => self.open(act, commit).await,
         }
     }
 
@@ -228,7 +228,7 @@ impl Journal {
         Ok(locks)
     }
 
-    async fn open(&self, act: &Act<'_>) -> Result<Announced, Failure> {
+    async fn open(&self, act: &Act<'_>, commit: Commit<'_>) -> Result<Announced, Failure> {
         let opened_at = self.clock().now()?;
         let intent_id = act.intent_id();
         let mut draft = act.subject.draft(
@@ -242,7 +242,7 @@ impl Journal {
             intent_id,
             opened_at,
         };
-        let commit = Commit::new()
+        let commit = commit
             .fenced(fences(act.deployment))
             .record(&act.subject.chain, draft)
             .change(Change::put(act.open_key(), &pointer, Expected::Absent)?)
@@ -258,9 +258,14 @@ impl Journal {
                 )
             });
         match self.commit(commit).await? {
-            // A run of the same act at the same time was faster.
-            Committed::Lost(_) => {
-                let stored: Stored<IntentRow> = self.control().require(&act.key()).await?;
+            lost @ Committed::Lost(_) => {
+                let Some(stored) = self.control().get::<IntentRow>(&act.key()).await? else {
+                    return Err(match lost.or_failure() {
+                        Err(failure) => failure,
+                        Ok(_) => Failure::defect("a lost commit was written"),
+                    });
+                };
+                // A run of the same act at the same time was faster.
                 match &stored.row.intent.outcome {
                     Some(outcome) => settled(outcome),
                     None => Ok(Announced::Before {

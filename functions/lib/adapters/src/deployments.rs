@@ -2,10 +2,11 @@
 
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
+use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::verdict::{Mode, StepReference};
 
 use crate::acts::{IntentRow, Subject};
-use crate::control::rows::{DeploymentRow, PlanRow, ReleaseRow, RevisionRow, StepRow, WayBackRow};
+use crate::control::rows::{DeploymentRow, InboxRow, PlanRow, ReleaseRow, RevisionRow, StepRow, WayBackRow};
 use crate::control::{Key, Stored};
 use crate::journal::Journal;
 
@@ -199,6 +200,18 @@ impl Journal {
         self.control().get(&step_key(deployment_id, step)).await
     }
 
+    /// What events, and descriptions that were kept like events, told about a resource: in the order of their versions.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn inbox(&self, resource: &str) -> Result<Vec<InboxEvent>, Failure> {
+        let rows: Vec<(String, Stored<InboxRow>)> = self
+            .control()
+            .list(&Key::resource_rows(resource), Key::EVENT_PREFIX)
+            .await?;
+        Ok(rows.into_iter().map(|(_, stored)| stored.row.event).collect())
+    }
+
     /// The announced acts of a deployment.
     ///
     /// # Errors
@@ -217,21 +230,3 @@ impl Journal {
 
 /// How often the release machine plans one environment anew before it gives up.
 pub const ATTEMPTS_PER_ENVIRONMENT: u32 = 5;
-
-/// A step as the state machine names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StepRequest {
-    /// Forward or way back.
-    pub mode: Mode,
-    /// From 0.
-    pub index: usize,
-    /// From 1.
-    pub attempt: u32,
-}
-
-impl From<StepRequest> for StepReference {
-    fn from(StepRequest { mode, index, attempt }: StepRequest) -> Self {
-        Self { mode, index, attempt }
-    }
-}

@@ -30,20 +30,6 @@ pub struct Rollout {
     pub step: Stored<StepRow>,
 }
 
-/// The cluster that the ARN of a task, a service or a service deployment names.
-///
-/// # Errors
-/// `InvalidInput` for an ARN of the old form, which names no cluster.
-pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
-    let mut parts = arn.splitn(6, ':').nth(5).unwrap_or_default().split('/');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some("task" | "service" | "service-deployment"), Some(cluster), Some(_)) => Ok(cluster),
-        _ => Err(Failure::invalid_input(format!(
-            "`{arn}` names no cluster: opt in to the long form of ARNs with `aws ecs put-account-setting-default`"
-        ))),
-    }
-}
-
 /// Reads the rollout that a step started.
 ///
 /// # Errors
@@ -218,25 +204,4 @@ async fn tasks(ecs: &EcsReader, cluster: &str, service_arn: &str) -> Result<Vec<
     let arns = ecs.list_tasks(cluster, &TaskFilter::Service(name)).await?;
     let described = ecs.describe_tasks(cluster, &arns).await?.found;
     described.iter().map(TaskFacts::from_json).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cluster_is_read_from_the_long_form_of_an_arn_and_the_short_one_is_refused() {
-        let prefix = "arn:aws:ecs:us-east-1:123456789012";
-        assert_eq!(
-            cluster_of(&format!("{prefix}:task/imagy-develop/54fc25cf")).unwrap(),
-            "imagy-develop"
-        );
-        assert_eq!(
-            cluster_of(&format!("{prefix}:service/imagy-develop/imagy-catalog")).unwrap(),
-            "imagy-develop"
-        );
-        for short in ["task/54fc25cf", "service/imagy-catalog", "cluster/imagy-develop/x"] {
-            assert!(cluster_of(&format!("{prefix}:{short}")).is_err(), "{short}");
-        }
-    }
 }

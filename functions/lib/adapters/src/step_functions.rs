@@ -11,11 +11,6 @@ use serde_json::Value;
 use crate::sdk::{failure, timestamp};
 use crate::task_token::TaskToken;
 
-/// The longest `error` of a failed task, in characters (`SendTaskFailure`).
-const ERROR_CHARACTERS: usize = 256;
-/// The longest `cause` of a failed task, in characters (`SendTaskFailure`).
-const CAUSE_CHARACTERS: usize = 32_768;
-
 /// What became of a request to start an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartOutcome {
@@ -201,31 +196,6 @@ impl TokenCompleter {
             _ => Err(failure("states:SendTaskSuccess", &error)),
         }
     }
-
-    /// Fails the waiting task with `reason`: its kind is what the state machine catches.
-    ///
-    /// # Errors
-    /// As every call to AWS. After `Transient` the task may be closed.
-    pub async fn fail(&self, token: &TaskToken, reason: &Failure) -> Result<CompletionOutcome, Failure> {
-        let name: String = reason.kind.as_str().chars().take(ERROR_CHARACTERS).collect();
-        let cause: String = reason.message.chars().take(CAUSE_CHARACTERS).collect();
-        let operation = self
-            .client
-            .send_task_failure()
-            .task_token(token.expose())
-            .error(name)
-            .cause(cause);
-        let Err(error) = operation.send().await else {
-            return Ok(CompletionOutcome::Accepted);
-        };
-        match error.as_service_error() {
-            Some(reason) if reason.is_task_timed_out() => Ok(CompletionOutcome::TimedOut),
-            Some(reason) if reason.is_invalid_token() || reason.is_task_does_not_exist() => {
-                Ok(CompletionOutcome::Unknown)
-            }
-            _ => Err(failure("states:SendTaskFailure", &error)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -325,26 +295,6 @@ mod tests {
             completer.succeed(&token, &json!({})).await.unwrap_err().kind,
             ErrorKind::AccessDenied
         );
-    }
-
-    #[tokio::test]
-    async fn a_failed_task_carries_the_kind_and_a_cause_within_the_limit() {
-        let recorded = Recorded::new([Answer::json(200, &json!({})), error("TaskTimedOut")]);
-        let completer = TokenCompleter::new(&recorded.config());
-        let token = TaskToken::new("AAAAKgAA".to_owned());
-        let reason = Failure::unknown_effect("é".repeat(CAUSE_CHARACTERS + 1));
-        assert_eq!(
-            completer.fail(&token, &reason).await.unwrap(),
-            CompletionOutcome::Accepted
-        );
-        assert_eq!(
-            completer.fail(&token, &reason).await.unwrap(),
-            CompletionOutcome::TimedOut
-        );
-        let sent = &recorded.requests()[0].body;
-        assert_eq!(sent["error"], "UnknownEffect");
-        assert_eq!(sent["cause"].as_str().unwrap().chars().count(), CAUSE_CHARACTERS);
-        assert_eq!(sent["taskToken"], "AAAAKgAA");
     }
 
     #[test]

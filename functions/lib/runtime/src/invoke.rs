@@ -19,6 +19,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// The longest value of a payload that is logged, in characters.
 const LOGGED_CHARACTERS: usize = 200;
 
+/// How much of a failure's message goes to Step Functions, in characters.
+const MESSAGE_CHARACTERS: usize = 1_800;
+
 /// Lets `function` handle one invocation for at most `remaining`. The payload is never logged, only the members that name what it is
 /// about.
 pub(crate) async fn invoke<F: Function>(
@@ -28,21 +31,21 @@ pub(crate) async fn invoke<F: Function>(
     remaining: Duration,
     cold_start: bool,
 ) -> Result<Value, Failure> {
-    let text = |member: &str| payload.get(member).and_then(Value::as_str).and_then(short);
-    let number = |member: &str| payload.get(member).and_then(Value::as_u64);
+    let text = |place: &str| payload.pointer(place).and_then(Value::as_str).and_then(short);
+    let number = |place: &str| payload.pointer(place).and_then(Value::as_u64);
     let span = tracing::info_span!(
         "invocation",
         request_id = invocation.request_id,
         xray_trace_id = invocation.trace_id,
-        action = text("action"),
-        release_id = text("releaseId"),
-        deployment_id = text("deploymentId"),
-        environment = text("environment"),
-        mode = text("mode"),
-        index = number("index"),
-        attempt = number("attempt"),
-        event_id = text("id"),
-        detail_type = text("detail-type"),
+        action = text("/action"),
+        release_id = text("/releaseId"),
+        deployment_id = text("/deploymentId"),
+        environment = text("/environment"),
+        mode = text("/step/mode"),
+        index = number("/step/index"),
+        attempt = number("/step/attempt"),
+        event_id = text("/id"),
+        detail_type = text("/detail-type"),
     );
     async {
         let started = Instant::now();
@@ -109,7 +112,18 @@ fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
 pub(crate) fn diagnostic(failure: Failure) -> Diagnostic {
     Diagnostic {
         error_type: failure.kind.as_str().to_owned(),
-        error_message: failure.message,
+        error_message: bounded(failure.message),
+    }
+}
+
+/// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every character of ours may be escaped.
+fn bounded(message: String) -> String {
+    match message.char_indices().nth(MESSAGE_CHARACTERS) {
+        None => message,
+        Some((end, _)) => format!(
+            "{}… (the log of the function has the rest)",
+            message.get(..end).unwrap_or_default()
+        ),
     }
 }
 
@@ -178,8 +192,8 @@ mod tests {
     #[tokio::test]
     async fn an_invocation_is_one_line_with_its_names_and_without_its_token() {
         let payload = json!({
-            "action": "answer", "deploymentId": "catalog-1-develop-1", "index": 2, "token": "AAAAKgAA", "taskToken": "AAAAKgAA",
-            "mode": "x".repeat(300),
+            "action": "answer", "deploymentId": "catalog-1-develop-1", "step": {"index": 2, "mode": "x".repeat(300)},
+            "wait": {"token": "AAAAKgAA"}, "taskToken": "AAAAKgAA",
         });
         let (result, lines) = run(payload).await;
         assert_eq!(result.unwrap(), json!({"done": true}));
@@ -202,6 +216,16 @@ mod tests {
         assert_eq!(line["cold_start"], true);
         assert!(line.get("mode").is_none() && line.get("release_id").is_none());
         assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok());
+    }
+
+    #[test]
+    fn a_message_of_any_length_stays_json_within_what_the_state_machines_keep() {
+        for message in ["short".to_owned(), "\"line\"\n".repeat(2_000), "é".repeat(5_000)] {
+            let given = diagnostic(Failure::refused(message.clone())).error_message;
+            let cause = json!({"errorType": "Refused", "errorMessage": given}).to_string();
+            assert!(cause.chars().count() <= 4_000, "{}", cause.chars().count());
+            assert_eq!(given == message, message == "short");
+        }
     }
 
     #[tokio::test]

@@ -133,6 +133,12 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "PLAN")
     }
 
+    /// Which step the task belongs to that an announced act started.
+    #[must_use]
+    pub fn started_by(intent_id: &str) -> Self {
+        Self::new(format!("STARTEDBY#{intent_id}"), "STEP")
+    }
+
     /// The steps of a deployment's way back.
     #[must_use]
     pub fn way_back(deployment_id: &str) -> Self {

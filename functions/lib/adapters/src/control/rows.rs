@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
 use esclusa_core::plan::VerifiedRevision;
+use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
-use esclusa_core::verdict::{End, StepKind, StepRecord};
+use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -252,6 +253,27 @@ pub struct StepRow {
     /// When it was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_at: Option<Timestamp>,
+}
+
+/// An event as it lies in the inbox of its resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxRow {
+    /// The event.
+    #[serde(flatten)]
+    pub event: InboxEvent,
+    /// When DynamoDB may remove the row, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// Which step a task belongs to, by the announcement that its mark names: events of the task carry nothing else of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedByRow {
+    /// The deployment.
+    pub deployment_id: String,
+    /// The attempt at a step.
+    pub step: StepReference,
+    /// The key of the task in the pipeline file.
+    pub name: String,
 }
 
 /// What was decided under the lock of a deployment, once.

@@ -16,6 +16,9 @@ pub use updater::{ServiceUpdater, UpdateService};
 
 use std::collections::BTreeMap;
 
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_ecs::Client;
 use esclusa_core::error::Failure;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -48,18 +51,25 @@ fn take_list(answer: &mut Value, member: &str) -> Vec<Value> {
     }
 }
 
-/// The name of the cluster in the ARN of a task or a service.
+/// The cluster that the ARN of a task, a service or a service deployment names.
 ///
 /// # Errors
-/// `Defect`: the ARN has none, as those that AWS made before 2018.
+/// `InvalidInput` for an ARN of the old form, which names no cluster.
 pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
     let mut parts = arn.splitn(6, ':').nth(5).unwrap_or_default().split('/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("task" | "service"), Some(cluster), Some(_)) => Ok(cluster),
-        _ => Err(Failure::defect(format!(
-            "`{arn}` is not the arn of a task or a service with its cluster"
+        (Some("task" | "service" | "service-deployment"), Some(cluster), Some(_)) => Ok(cluster),
+        _ => Err(Failure::invalid_input(format!(
+            "`{arn}` names no cluster: opt in to the long form of ARNs with `aws ecs put-account-setting-default`"
         ))),
     }
+}
+
+/// A client that calls once. `RegisterTaskDefinition` and `UpdateService` know no client token: after an answer that was lost, whoever repeats the call
+/// looks first at what the one before has done.
+fn acting(config: &SdkConfig) -> Client {
+    let once = aws_sdk_ecs::config::Builder::from(config).retry_config(RetryConfig::disabled());
+    Client::from_conf(once.build())
 }
 
 /// Tags in the shape of the API.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::described::TaskDefinition;
 use super::reader::task_definition;
-use super::tag_list;
+use super::{acting, tag_list};
 use crate::raw::{RequestBody, ResponseBody};
 use crate::sdk::failure;
 
@@ -23,9 +23,7 @@ impl TaskDefinitionRegistrar {
     /// A registrar in the Region of `config`.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self {
-            client: Client::new(config),
-        }
+        Self { client: acting(config) }
     }
 
     /// Registers `definition`, in the shape of `RegisterTaskDefinition`, with `tags` added to its own.

@@ -397,6 +397,6 @@ fn the_cluster_is_read_from_the_arn_of_a_task_and_of_a_service() {
         "arn:aws:ecs:us-east-1:123456789012:cluster/a/b",
         "api",
     ] {
-        assert_eq!(cluster_of(arn).unwrap_err().kind, ErrorKind::Defect, "{arn}");
+        assert_eq!(cluster_of(arn).unwrap_err().kind, ErrorKind::InvalidInput, "{arn}");
     }
 }

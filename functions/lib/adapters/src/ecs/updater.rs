@@ -6,7 +6,7 @@ use esclusa_core::error::Failure;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::take;
+use super::{acting, take};
 use crate::raw::{RequestBody, ResponseBody};
 use crate::sdk::failure;
 
@@ -40,9 +40,7 @@ impl ServiceUpdater {
     /// An updater in the Region of `config`.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self {
-            client: Client::new(config),
-        }
+        Self { client: acting(config) }
     }
 
     /// Updates a service and answers with the service, which shows its new primary deployment. An update to what is in force starts no deployment.

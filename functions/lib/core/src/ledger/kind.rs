@@ -42,7 +42,7 @@ record_kinds! {
     ReleaseEnded = "release_ended",
     /// A plan was computed.
     Planned = "planned",
-    /// The execution of a deployment was started.
+    /// The execution of a deployment is about to be started.
     DeploymentStarted = "deployment_started",
     /// A deployment ended.
     DeploymentEnded = "deployment_ended",
@@ -62,14 +62,8 @@ record_kinds! {
     WayBackPlanned = "way_back_planned",
     /// A version of a pipeline became current.
     PipelineApplied = "pipeline_applied",
-    /// A lock was acquired.
+    /// The locks of a deployment were acquired. What became of them stands in the record of its end.
     LockAcquired = "lock_acquired",
-    /// A lock was released.
-    LockReleased = "lock_released",
-    /// A lock was quarantined.
-    LockQuarantined = "lock_quarantined",
-    /// A lock passed from a closed owner to another.
-    LockTakenOver = "lock_taken_over",
     /// A person lifted a quarantine or stopped a deployment.
     PersonDecided = "person_decided",
 }

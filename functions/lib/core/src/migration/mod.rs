@@ -3,11 +3,13 @@
 mod answer;
 mod classify;
 mod facts;
+mod mark;
 mod redact;
 
 pub use answer::{RunTaskDecision, RunTaskError, decide_answer, decide_error, is_same_run};
 pub use classify::{Next, Policy, Sidecar, TaskJudgement, TaskOutcome, classify, evidence_expired};
 pub use facts::{ContainerFacts, StopCode, TaskFacts};
+pub use mark::{intent_of, started_by};
 pub use redact::redact;
 
 #[cfg(test)]

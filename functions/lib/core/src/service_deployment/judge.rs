@@ -318,6 +318,8 @@ fn reason(deployment: &ServiceDeploymentFacts) -> String {
         .flatten()
         .cloned()
         .collect();
+    // ECS often says the same in both places.
+    said.dedup();
     if !deployment.triggered_alarms.is_empty() {
         said.push(format!("alarms `{}`", deployment.triggered_alarms.join("`, `")));
     }

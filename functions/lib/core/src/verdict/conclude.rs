@@ -259,13 +259,27 @@ fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<&Ste
     by_step
 }
 
-/// An intent of a step is settled by a conclusive judgement of the same attempt; an intent of a registration does not matter to the world.
+/// An intent of a step is settled by a conclusive judgement of the same attempt, and for a service also by a proven way back: whatever the act did, the
+/// service runs what it ran before. An intent of a registration does not matter to the world.
 fn is_unsettled(facts: &DeploymentFacts, step: Option<StepReference>) -> bool {
-    step.is_some_and(|step| {
-        !facts
-            .records
-            .iter()
-            .any(|record| record.step == step && record.outcome.is_conclusive())
+    let Some(step) = step else { return false };
+    let mut judged = facts.records.iter().filter(|record| record.step == step);
+    !judged.any(|record| record.outcome.is_conclusive()) && !is_brought_back(facts, step)
+}
+
+/// Whether the service of a forward step is proven to run what it ran before.
+fn is_brought_back(facts: &DeploymentFacts, step: StepReference) -> bool {
+    let planned = facts.plan.as_ref().and_then(|plan| plan.steps.get(step.index));
+    let Some(forward) = planned.filter(|planned| step.mode == Mode::Forward && planned.kind == StepKind::Service)
+    else {
+        return false;
+    };
+    let attempts = attempts_by_step(facts);
+    facts.way_back.iter().enumerate().any(|(index, back)| {
+        let last = attempts.get(&(Mode::WayBack, index)).and_then(|records| records.last());
+        back.kind == StepKind::Service
+            && back.name == forward.name
+            && last.is_some_and(|record| record.outcome == StepOutcome::Done)
     })
 }
 
@@ -348,11 +362,16 @@ const fn reason_of(kind: StepKind, outcome: StepOutcome) -> Option<Reason> {
 
 fn proven_sentence(plan: &PlanOutline) -> String {
     let count = |kind: StepKind| plan.steps.iter().filter(|step| step.kind == kind).count();
-    format!(
-        "{} services are proven to run the release, after {} tasks",
-        count(StepKind::Service),
-        count(StepKind::Task)
-    )
+    let services = match count(StepKind::Service) {
+        1 => "1 service is".to_owned(),
+        several => format!("{several} services are"),
+    };
+    let tasks = match count(StepKind::Task) {
+        0 => String::new(),
+        1 => ", besides 1 task".to_owned(),
+        several => format!(", besides {several} tasks"),
+    };
+    format!("{services} proven to run the release{tasks}")
 }
 
 fn cause_sentence(cause: &Cause) -> String {
