@@ -65,10 +65,12 @@ fn a_deployment_that_is_stopped_before_it_acts_frees_its_locks() {
         panic!("{:#?}", observed.problems);
     };
     assert!(aborted.ends_with("is Some(Aborted)"), "{aborted}");
-    let digest = shop.deploy(Image::Good);
+    let digest = shop.deploy(Image::BadMigration);
     let next = shop.observe(&digest);
     assert!(
-        next.end.releases.contains(&undisturbed(Image::Good).releases[0]),
+        next.end
+            .releases
+            .contains(&undisturbed(Image::BadMigration).releases[0]),
         "{:?}",
         next.end.releases
     );
