@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::forward::{check_place, images_of};
 use super::refusal::{Refusal, RefusalKind, Refusals};
-use super::{Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, service};
+use super::{Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, image, service};
 use crate::identity::ReleaseId;
 use crate::pipeline::{Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
 use crate::task_definition::Home;
@@ -83,6 +83,10 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
         }));
+    }
+    if let (Some(image), Some(digest)) = (environment.images.get(&input.image), images.get(&input.image)) {
+        let observed = observed.images.get(&input.image);
+        refusals.extend(image::check(&input.image, image, digest, observed));
     }
     if steps.is_empty() && refusals.is_empty() {
         refusals.push(no_verified_revision(input, environment.name.as_str()));
@@ -163,7 +167,7 @@ fn no_verified_revision(input: &RollbackInput, subject: &str) -> Refusal {
         None => format!("`{subject}` has no earlier revision that was verified"),
     };
     let help = format!(
-        "choose one of `esclusa status {} --environment {}`",
+        "choose one of `esclusa status {} {}`",
         environment.application, environment.name
     );
     Refusal::new(RefusalKind::NoVerifiedRevision, message, help)

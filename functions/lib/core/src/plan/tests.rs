@@ -466,6 +466,14 @@ fn going_back_to_a_named_release_finds_it_or_refuses() {
 }
 
 #[test]
+fn going_back_to_an_image_that_the_registry_has_forgotten_is_refused() {
+    let mut world = history(&[1, 2, 3]);
+    world.images.remove(&key("app"));
+    let refusals = rollback_plan(&rollback(Some(release('1'))), &world, now()).unwrap_err();
+    assert_eq!(refusals.0[0].kind, RefusalKind::ImageMissing);
+}
+
+#[test]
 fn a_plan_survives_being_stored() {
     for plan in [
         plan(&input('a'), &observed(), now()).unwrap(),

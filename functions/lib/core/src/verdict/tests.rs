@@ -243,6 +243,35 @@ fn an_open_intent_is_unknown_unless_its_step_was_judged_or_it_only_registers() {
 }
 
 #[test]
+fn an_open_intent_of_a_service_is_settled_by_the_proof_that_it_is_back() {
+    let stop = |index| OpenIntent {
+        step: Some(StepReference {
+            mode: Mode::Forward,
+            index,
+            attempt: 1,
+        }),
+        action: "ecs:StopServiceDeployment".into(),
+        target: "imagy-catalog".into(),
+    };
+    let with = |outcome, intent| DeploymentFacts {
+        open_intents: vec![intent],
+        way_back: vec![service("api")],
+        cause: failure(),
+        ..facts(
+            &[service("api"), service("worker")],
+            &[ahead(0, StepOutcome::Begun), back(0, outcome)],
+        )
+    };
+    assert_eq!(
+        pair(&with(StepOutcome::Done, stop(0))),
+        (Verdict::RolledBack, Effect::Reverted)
+    );
+    for (outcome, intent) in [(StepOutcome::Begun, stop(0)), (StepOutcome::Done, stop(1))] {
+        assert_eq!(pair(&with(outcome, intent)).1, Effect::Unknown);
+    }
+}
+
+#[test]
 fn a_decision_before_the_first_move_keeps_its_name_and_later_it_is_a_stop() {
     for (cause, verdict) in [
         (
