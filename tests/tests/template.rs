@@ -36,7 +36,7 @@ const POWERS: [(&str, &[&str]); 24] = [
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
     ("logs:GetLogEvents", &["Migrate"]),
-    ("sqs:SendMessage", &["Intake", "Resume"]),
+    ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
@@ -260,7 +260,11 @@ fn a_lost_event_is_made_up_for_by_a_schedule() {
             (function, input["action"].as_str().unwrap().to_owned())
         })
         .collect();
-    let expected = [("IntakeFunction", "reconcile"), ("ResumeFunction", "sweep")];
+    let expected = [
+        ("IntakeFunction", "reconcile"),
+        ("RecordFunction", "sweep"),
+        ("ResumeFunction", "sweep"),
+    ];
     assert_eq!(
         actions,
         expected

@@ -4,6 +4,7 @@ use esclusa_adapters::control::rows::{IgnoredEventRow, Progress, ReleaseKind, Re
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::ecr::{self, Image, Lookup};
 use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::step_functions::execution_arn;
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{FoundBy, PushIdentity, PushObservation, PushSeen, observe_push};
@@ -113,6 +114,7 @@ impl Intake {
                         target_release: None,
                         requested_by: format!("push of event {}", envelope.id),
                         reason: None,
+                        execution_arn: execution_arn(&self.release_state_machine, identity.release_id().as_str())?,
                         progress: Progress::Claimed,
                         created_at: self.journal.clock().now()?,
                         ended_at: None,

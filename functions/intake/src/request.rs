@@ -4,6 +4,7 @@ use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, Rel
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecr::{self, Lookup};
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::step_functions::execution_arn;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{Digest, EnvironmentName, Pipeline, Tag};
@@ -75,6 +76,7 @@ impl Intake {
             RequestKind::Rollback => self.earlier(request).await?,
         };
         let now = self.journal.clock().now()?;
+        let execution_arn = execution_arn(&self.release_state_machine, &release_id)?;
         let release = ReleaseRow {
             release_id,
             application: pipeline.application.to_string(),
@@ -94,6 +96,7 @@ impl Intake {
             target_release: chosen.target_release,
             requested_by: request.requested_by.clone(),
             reason: request.reason.clone(),
+            execution_arn,
             progress: Progress::Claimed,
             created_at: now,
             ended_at: None,

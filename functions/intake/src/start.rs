@@ -1,6 +1,6 @@
 //! Starting executions: by deterministic name, so that a second start finds the first.
 
-use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::{Commit, Committed};
@@ -84,8 +84,13 @@ impl Intake {
         let facts = json!({"execution": execution_arn});
         let draft = work.subject.draft(RecordKind::DeploymentStarted, ACTOR, &facts)?;
         let key = Key::deployment(&row.deployment_id);
+        let pointer = OpenDeploymentRow {
+            deployment_id: row.deployment_id.clone(),
+        };
+        let open = Key::open_deployment(&row.deployment_id);
         let commit = Commit::new()
             .change(Change::put(key, &row, Expected::Revision(work.deployment.revision))?)
+            .change(Change::put(open, &pointer, Expected::Absent)?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure().map(|_| ())
     }

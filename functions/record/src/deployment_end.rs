@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
-use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow, Progress, StepRow, VerifiedRow};
+use esclusa_adapters::control::rows::{
+    DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, StepRow, VerifiedRow,
+};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
@@ -87,11 +89,14 @@ impl Record {
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
         }
+        let open = Key::open_deployment(deployment_id);
+        if let Some(pointer) = self.journal.control().get::<OpenDeploymentRow>(&open).await? {
+            commit = commit.change(Change::delete(open, pointer.revision));
+        }
         let ended = DeploymentRow {
             progress: Progress::Ended,
             ended_at: Some(now),
             end: Some(end.clone()),
-            execution_arn: Some(execution_arn.to_owned()),
             ..work.deployment.row.clone()
         };
         let draft = work.subject.draft(

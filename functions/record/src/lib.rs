@@ -10,9 +10,10 @@ use esclusa_adapters::event_bridge::EventPublisher;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::ExecutionReader;
 use esclusa_core::error::Failure;
+use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Who its records name.
 const ACTOR: &str = "esclusa/record";
@@ -57,6 +58,7 @@ enum Request {
         deployment_id: String,
         failure: Option<StateFailure>,
     },
+    Sweep {},
 }
 
 /// A failure as a state machine caught it.
@@ -111,7 +113,20 @@ impl Function for Record {
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
-        match parse_request(payload)? {
+        let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        let request = match event {
+            Event::Request(request) => parse_request(request.payload)?,
+            Event::StepFunctionsExecutionStatusChange(envelope) => {
+                return self.execution_changed(&envelope.detail).await;
+            }
+            Event::EcsTaskStateChange(_)
+            | Event::EcsDeploymentStateChange(_)
+            | Event::EcsServiceAction(_)
+            | Event::EcrImageAction(_)
+            | Event::Scheduled(_)
+            | Event::Unknown(_) => return Ok(json!({"ignored": "nothing is concluded from events of this kind"})),
+        };
+        match request {
             Request::OpenRelease {
                 release_id,
                 execution_arn,
@@ -133,6 +148,7 @@ impl Function for Record {
             Request::SettleDeployment { deployment_id, failure } => {
                 self.settle_deployment(&deployment_id, failure.as_ref()).await
             }
+            Request::Sweep {} => self.sweep().await,
         }
     }
 }

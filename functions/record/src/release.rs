@@ -1,7 +1,7 @@
 //! The beginning and the end of a release.
 
 use esclusa_adapters::acts::Subject;
-use esclusa_adapters::control::rows::{AnchorRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{AnchorRow, DeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::event_bridge::OutgoingEvent;
 use esclusa_adapters::journal::{Commit, Committed};
@@ -33,14 +33,13 @@ impl Record {
                     Expected::Revision(release.revision),
                 )?)
                 .record(&Chain::release(release_id), draft);
-            let commit = commit.changes(self.no_longer_waiting(release_id).await?);
             self.journal.commit(commit).await?.or_failure()?;
         }
         Ok(json!({"application": release.row.application, "environments": release.row.environments}))
     }
 
-    /// Removes the pointer by which a claimed release is found and started.
-    async fn no_longer_waiting(&self, release_id: &str) -> Result<Option<Change>, Failure> {
+    /// Removes the pointer by which a release is found that has not ended.
+    async fn no_longer_open(&self, release_id: &str) -> Result<Option<Change>, Failure> {
         let pointer = Key::open_release(release_id);
         let stored = self.journal.control().get::<ReleasePointerRow>(&pointer).await?;
         Ok(stored.map(|stored| Change::delete(pointer, stored.revision)))
@@ -71,10 +70,19 @@ impl Record {
     ) -> Result<End, Failure> {
         let mut environments = Vec::new();
         for environment in &release.row.environments {
-            let deployment = self
+            let mut deployment = self
                 .journal
                 .last_deployment(&release.row.release_id, environment)
                 .await?;
+            if let Some(planned) = deployment.as_ref().filter(|planned| is_only_planned(&planned.row)) {
+                // Nobody will start it any more, and nobody shall wait for it.
+                let deployment_id = planned.row.deployment_id.clone();
+                self.settle_deployment(&deployment_id, failure).await?;
+                deployment = self
+                    .journal
+                    .last_deployment(&release.row.release_id, environment)
+                    .await?;
+            }
             environments.push(EnvironmentEnd {
                 environment: environment.clone(),
                 started: deployment
@@ -105,7 +113,7 @@ impl Record {
                 &ended,
                 Expected::Revision(release.revision),
             )?)
-            .changes(self.no_longer_waiting(&release.row.release_id).await?)
+            .changes(self.no_longer_open(&release.row.release_id).await?)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(end)
@@ -169,4 +177,8 @@ impl Record {
             told => told,
         }
     }
+}
+
+fn is_only_planned(deployment: &DeploymentRow) -> bool {
+    deployment.progress == Progress::Claimed
 }

@@ -1,18 +1,23 @@
-//! The end of a deployment for the release that waits for it, also when its execution died before it could write one.
+//! Ends for executions that cannot write their own: the release concludes for its deployment, and an event or the sweep for both.
 
-use esclusa_adapters::control::rows::{DeploymentRow, Progress};
+use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::step_functions::Execution;
 use esclusa_core::error::Failure;
+use esclusa_events::StepFunctionsExecutionStatusChange;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Record, StateFailure};
 
 /// How long a function that an execution invoked may outlive the execution: longer than the longest timeout of a function in `template.yaml`.
 const AFTERLIFE: SignedDuration = SignedDuration::from_secs(90);
 
-/// How long the description of an execution may not show one that was started: longer than any read is behind.
+/// How long the description of an execution may not show one that is about to be started: longer than any read is behind.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long the description of an execution that was at work may not show it. After 90 days Step Functions forgets it for good.
+const INVISIBLE: SignedDuration = SignedDuration::from_hours(24);
 
 impl Record {
     /// Answers how a deployment ended, and concludes it from its rows where nobody else will: its execution is over, or was never started.
@@ -30,48 +35,138 @@ impl Record {
             return Ok(crate::deployment_end::answer(end));
         }
         let execution_arn = deployment.execution_arn.clone().unwrap_or_default();
-        let execution = match deployment.progress {
+        let died = match deployment.progress {
             Progress::Claimed => None,
-            Progress::Started | Progress::Ended => self.executions.describe(&execution_arn).await?,
+            Progress::Started | Progress::Ended => {
+                let execution = self.executions.describe(&execution_arn).await?;
+                let unseen = if deployment.fences.is_empty() {
+                    UNSEEN
+                } else {
+                    INVISIBLE
+                };
+                let age = self.journal.clock().now()?.duration_since(deployment.created_at);
+                Some(how_it_died(
+                    execution.as_ref(),
+                    age < unseen,
+                    self.journal.clock().now()?,
+                )?)
+            }
         };
-        let died = how_it_died(deployment, execution.as_ref(), self.journal.clock().now()?)?;
         let failures: Vec<StateFailure> = failure.cloned().into_iter().chain(died).collect();
         self.end_deployment(deployment_id, &execution_arn, &failures).await
     }
+
+    /// Closes a release whose execution is over without having closed it. What it started is concluded first.
+    ///
+    /// # Errors
+    /// `Transient` while its execution, or a deployment of it, may still write an end.
+    async fn settle_release(&self, release_id: &str) -> Result<(), Failure> {
+        let release: Stored<ReleaseRow> = self.journal.release(release_id).await?;
+        let release = release.row;
+        if release.end.is_some() {
+            return Ok(());
+        }
+        let execution = self.executions.describe(&release.execution_arn).await?;
+        // A release that was never started is started by the reconciliation, however old it is.
+        let may_come = release.progress == Progress::Claimed
+            || self.journal.clock().now()?.duration_since(release.created_at) < INVISIBLE;
+        let died = how_it_died(execution.as_ref(), may_come, self.journal.clock().now()?)?;
+        for environment in &release.environments {
+            let deployment = self.journal.last_deployment(release_id, environment).await?;
+            if let Some(deployment) = deployment.filter(|deployment| is_at_work(&deployment.row)) {
+                self.settle_deployment(&deployment.row.deployment_id, None).await?;
+            }
+        }
+        self.close_release(release_id, &release.execution_arn, Some(&died))
+            .await
+            .map(|_| ())
+    }
+
+    /// Concludes for every execution that is over and wrote no end. One that cannot be concluded does not keep the others waiting.
+    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
+        let control = self.journal.control();
+        let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.list(Key::OPEN_DEPLOYMENTS, "").await?;
+        let mut sweep = Sweep::default();
+        for (_, open) in deployments {
+            let settled = self.settle_deployment(&open.row.deployment_id, None).await;
+            sweep.count(&open.row.deployment_id, settled.map(|_| ()));
+        }
+        let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
+        for (_, open) in releases {
+            sweep.count(&open.row.release_id, self.settle_release(&open.row.release_id).await);
+        }
+        match sweep.failed {
+            Some(failure) => Err(failure),
+            None => Ok(json!({"open": sweep.open, "settled": sweep.settled})),
+        }
+    }
+
+    /// An execution of ours is over: whoever it was concludes now what it left, if it left anything.
+    ///
+    /// # Errors
+    /// `Transient` while a function of it may still be at work: the event is then delivered again, and the sweep comes by.
+    pub(crate) async fn execution_changed(
+        &self,
+        change: &StepFunctionsExecutionStatusChange,
+    ) -> Result<Value, Failure> {
+        let name = change.execution_arn.rsplit(':').next().unwrap_or_default();
+        let is_deployment = self
+            .journal
+            .control()
+            .get::<DeploymentRow>(&Key::deployment(name))
+            .await?
+            .is_some();
+        if is_deployment {
+            return self.settle_deployment(name, None).await;
+        }
+        self.settle_release(name).await.map(|()| json!({}))
+    }
 }
 
-/// What ended an execution that wrote no end; nothing where none was started.
-fn how_it_died(
-    deployment: &DeploymentRow,
-    execution: Option<&Execution>,
-    now: Timestamp,
-) -> Result<Option<StateFailure>, Failure> {
-    let id = &deployment.deployment_id;
-    let still = |what: &str| {
-        Err(Failure::transient(format!(
-            "the end of deployment `{id}` is not written yet: {what}"
-        )))
-    };
-    let since = |then: Timestamp| now.duration_since(then);
-    match execution {
-        None if deployment.progress == Progress::Claimed => Ok(None),
-        // Locks were taken, so it was there.
-        None if !deployment.fences.is_empty() && since(deployment.created_at) < SignedDuration::from_hours(24) => {
-            still("its execution cannot be seen")
+/// What a sweep found.
+#[derive(Default)]
+struct Sweep {
+    open: u32,
+    settled: u32,
+    failed: Option<Failure>,
+}
+
+impl Sweep {
+    fn count(&mut self, id: &str, settled: Result<(), Failure>) {
+        match settled {
+            Ok(()) => self.settled = self.settled.saturating_add(1),
+            Err(failure) if failure.kind.is_retryable() => self.open = self.open.saturating_add(1),
+            Err(failure) => {
+                tracing::warn!(id, kind = %failure.kind, message = %failure.message, "an end could not be concluded");
+                self.failed = Some(failure);
+            }
         }
-        None if since(deployment.created_at) < UNSEEN => still("its execution may not be seen yet"),
-        None => Ok(Some(died("its execution was not started", "StartDeployment"))),
+    }
+}
+
+fn is_at_work(deployment: &DeploymentRow) -> bool {
+    deployment.progress == Progress::Started && deployment.end.is_none()
+}
+
+/// What ended an execution that wrote no end. An execution that `may_come` is not seen yet.
+fn how_it_died(execution: Option<&Execution>, may_come: bool, now: Timestamp) -> Result<StateFailure, Failure> {
+    let still = |what: &str| Err(Failure::transient(format!("the end is not written yet: {what}")));
+    match execution {
+        None if may_come => still("the execution cannot be seen"),
+        None => Ok(died("its execution was not started", "StartDeployment")),
         Some(execution) => match execution.stopped_at {
-            None => still("its execution runs"),
-            Some(stopped_at) if since(stopped_at) < AFTERLIFE => still("a function of it may still be at work"),
+            None => still("the execution runs"),
+            Some(stopped_at) if now.duration_since(stopped_at) < AFTERLIFE => {
+                still("a function of the execution may still be at work")
+            }
             Some(_) => {
                 let words = [execution.error.as_deref(), execution.cause.as_deref()];
                 let why: String = words.into_iter().flatten().map(|word| format!(": {word}")).collect();
                 let status = execution.status.as_str();
-                Ok(Some(died(
+                Ok(died(
                     &format!("its execution ended as `{status}` before the end was written{why}"),
                     "RecordEnd",
-                )))
+                ))
             }
         },
     }
@@ -88,8 +183,6 @@ fn died(message: &str, state: &str) -> StateFailure {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use esclusa_core::error::ErrorKind;
     use esclusa_events::ExecutionStatus;
 
@@ -97,30 +190,6 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
-    }
-
-    fn deployment(progress: Progress, holds_locks: bool) -> DeploymentRow {
-        let fences = if holds_locks {
-            BTreeMap::from([("environment/shop/staging".to_owned(), 1)])
-        } else {
-            BTreeMap::new()
-        };
-        DeploymentRow {
-            deployment_id: "shop-1-staging-1".to_owned(),
-            release_id: "shop-1".to_owned(),
-            application: "shop".to_owned(),
-            environment: "staging".to_owned(),
-            attempt: 1,
-            plan_hash: String::new(),
-            unchanged: false,
-            progress,
-            locks: Vec::new(),
-            fences,
-            execution_arn: None,
-            created_at: at(0),
-            ended_at: None,
-            end: None,
-        }
     }
 
     fn execution(status: &str, stopped: Option<i64>) -> Execution {
@@ -136,36 +205,37 @@ mod tests {
 
     #[test]
     fn only_an_execution_that_can_do_nothing_more_is_concluded_for() {
-        let started = deployment(Progress::Started, true);
-        let waiting = deployment(Progress::Started, false);
         let running = execution("RUNNING", None);
         let aborted = execution("ABORTED", Some(100));
-        let day = 86_400;
-        for (deployment, execution, now, expected) in [
-            (&deployment(Progress::Claimed, false), None, 1, Ok(None)),
-            (&waiting, None, 10, Err(())),
-            (&waiting, None, 200, Ok(Some("its execution was not started"))),
-            (&started, None, 200, Err(())),
-            (&started, None, day, Ok(Some("its execution was not started"))),
-            (&started, Some(&running), day, Err(())),
-            (&started, Some(&aborted), 110, Err(())),
+        for (execution, may_come, now, expected) in [
+            (None, true, 1, None),
+            (None, false, 1, Some("its execution was not started")),
+            (Some(&running), false, 86_400, None),
+            (Some(&aborted), false, 110, None),
             (
-                &started,
                 Some(&aborted),
+                true,
                 191,
-                Ok(Some(
-                    "its execution ended as `ABORTED` before the end was written: Stopped",
-                )),
+                Some("its execution ended as `ABORTED` before the end was written: Stopped"),
             ),
         ] {
-            let given = how_it_died(deployment, execution, at(now));
+            let given = how_it_died(execution, may_come, at(now));
             match (given, expected) {
-                (Ok(given), Ok(expected)) => {
-                    assert_eq!(given.map(|failure| failure.message), expected.map(str::to_owned));
-                }
-                (Err(failure), Err(())) => assert_eq!(failure.kind, ErrorKind::Transient),
+                (Ok(given), Some(expected)) => assert_eq!(given.message, expected),
+                (Err(failure), None) => assert_eq!(failure.kind, ErrorKind::Transient),
                 (given, expected) => panic!("at {now}: {given:?} instead of {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn one_that_cannot_be_concluded_does_not_hide_the_others() {
+        let mut sweep = Sweep::default();
+        sweep.count("a", Ok(()));
+        sweep.count("b", Err(Failure::access_denied("denied")));
+        sweep.count("c", Err(Failure::transient("runs")));
+        sweep.count("d", Ok(()));
+        assert_eq!((sweep.open, sweep.settled), (1, 2));
+        assert_eq!(sweep.failed.unwrap().kind, ErrorKind::AccessDenied);
     }
 }

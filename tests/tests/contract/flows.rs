@@ -96,18 +96,21 @@ fn one(kind: Kind, fault: Option<&FaultKind>) -> Lab {
     lab
 }
 
-/// A person stops the execution of a deployment.
+/// A person stops a release and its deployment.
 fn stopped() -> Lab {
     let (mut lab, example) = steady("imagy-catalog");
     let image = example.pipeline.images.keys().next().unwrap().to_string();
     lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
     let has_run = |world: &World| world.calls().iter().any(|call| call.operation == "RunTask");
     assert!(lab.simulation().run_until(SignedDuration::from_mins(5), has_run));
-    let name = lab.executions("deployment").remove(0);
-    let execution = format!("execution:{}-deployment:{name}", lab::DEPLOYER);
-    let stop =
-        json!({"executionArn": lab.world().kernel().arn("states", &execution), "error": "Stopped", "cause": "by hand"});
-    lab.world_mut().administer("states", "StopExecution", stop).unwrap();
+    for machine in ["release", "deployment"] {
+        let name = lab.executions(machine).remove(0);
+        let execution = format!("execution:{}-{machine}:{name}", lab::DEPLOYER);
+        let arn = lab.world().kernel().arn("states", &execution);
+        let stop = json!({"executionArn": arn, "error": "Stopped", "cause": "by hand"});
+        lab.world_mut().administer("states", "StopExecution", stop).unwrap();
+    }
+    lab.simulation().run_for(SignedDuration::from_mins(6));
     assert!(lab.settle(), "an execution still runs");
     lab
 }

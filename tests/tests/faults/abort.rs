@@ -2,25 +2,38 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
+use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
 use crate::observation::Observation;
-use crate::shop::{Image, Shop, undisturbed};
+use crate::shop::{Image, SWEPT, Shop, undisturbed};
 
-/// Stops the execution of the only deployment when it is in a state, and lets everything come to rest.
-fn stopped_in(state: &str, after: SignedDuration) -> (Shop, Observation) {
-    let mut shop = Shop::open(1);
+/// Stops the only executions of these machines when the deployment is in a state, and lets everything come to rest.
+fn stop(shop: &mut Shop, machines: &[&str], state: &str, after: SignedDuration) -> Observation {
     let digest = shop.push(Image::Good);
     shop.run_until_state(state);
     shop.run_for(after);
-    let execution = shop.execution("deployment");
-    shop.ask(
-        "states",
-        "StopExecution",
-        json!({"executionArn": execution, "error": "Stopped", "cause": "by hand"}),
-    );
+    for machine in machines {
+        let execution = shop.execution(machine);
+        shop.ask(
+            "states",
+            "StopExecution",
+            json!({"executionArn": execution, "error": "Stopped", "cause": "by hand"}),
+        );
+    }
     shop.finish();
-    let observed = shop.observe(&digest);
+    shop.observe(&digest)
+}
+
+fn stopped_in(state: &str, after: SignedDuration) -> (Shop, Observation) {
+    let mut shop = Shop::open(1);
+    let observed = stop(&mut shop, &["deployment"], state, after);
     (shop, observed)
+}
+
+/// What is left besides the executions that were stopped.
+fn problems(observed: &Observation) -> Vec<&String> {
+    let stopped = |problem: &&String| problem.ends_with("is Some(Aborted)");
+    observed.problems.iter().filter(|problem| !stopped(problem)).collect()
 }
 
 /// F49 and F81. The release concludes for the execution that cannot: a migration that runs on is of unknown effect, and a person must look.
@@ -61,10 +74,7 @@ fn a_deployment_that_is_stopped_before_it_acts_frees_its_locks() {
         "{:?}",
         observed.end.locks
     );
-    let [aborted] = observed.problems.as_slice() else {
-        panic!("{:#?}", observed.problems);
-    };
-    assert!(aborted.ends_with("is Some(Aborted)"), "{aborted}");
+    assert_eq!(problems(&observed), Vec::<&String>::new());
     let digest = shop.deploy(Image::BadMigration);
     let next = shop.observe(&digest);
     assert!(
@@ -74,4 +84,42 @@ fn a_deployment_that_is_stopped_before_it_acts_frees_its_locks() {
         "{:?}",
         next.end.releases
     );
+}
+
+/// F49 without anybody who waits: neither execution can write an end. The events of their ends do, or the sweep where these are lost.
+#[test]
+fn a_release_that_is_stopped_with_its_deployment_is_concluded_by_event_or_by_sweep() {
+    for events_are_lost in [false, true] {
+        let mut shop = Shop::open(1);
+        if events_are_lost {
+            let ends = json!({"detail-type": ["Step Functions Execution Status Change"]});
+            shop.disturb(&ends, Occurrence::Every, DeliveryFault::Drop);
+        }
+        let observed = stop(
+            &mut shop,
+            &["release", "deployment"],
+            "AwaitTask",
+            SignedDuration::from_secs(10),
+        );
+        shop.run_for(SWEPT);
+        let observed = Observation {
+            problems: shop.observe("").problems,
+            ..observed
+        };
+        assert_eq!(observed.end.deployments, ["FAILED unknown interrupted"]);
+        assert_eq!(observed.end.releases, ["FAILED unknown interrupted"]);
+        assert!(observed.end.locks.values().all(|status| status == "QUARANTINED"));
+        assert_eq!(problems(&observed), Vec::<&String>::new());
+    }
+}
+
+/// Stopping a release does not stop its deployment, and what the deployment proves is true for the release as well.
+#[test]
+fn a_release_that_is_stopped_alone_ends_as_its_deployment_does() {
+    let mut shop = Shop::open(1);
+    let observed = stop(&mut shop, &["release"], "AwaitTask", SignedDuration::from_secs(10));
+    let good = undisturbed(Image::Good);
+    assert_eq!(observed.end.deployments, good.deployments);
+    assert_eq!(observed.end.releases, good.releases);
+    assert_eq!(problems(&observed), Vec::<&String>::new());
 }

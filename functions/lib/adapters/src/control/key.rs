@@ -109,10 +109,16 @@ impl Key {
         Self::new(format!("RELEASE#{release_id}"), "ANCHOR")
     }
 
-    /// The pointer by which a release that was claimed and not yet opened is found.
+    /// The pointer by which a release that has not ended is found.
     #[must_use]
     pub fn open_release(release_id: &str) -> Self {
         Self::new(Self::OPEN_RELEASES, release_id)
+    }
+
+    /// The pointer by which a deployment that was started and has not ended is found.
+    #[must_use]
+    pub fn open_deployment(deployment_id: &str) -> Self {
+        Self::new(Self::OPEN_DEPLOYMENTS, deployment_id)
     }
 
     /// A deployment.
@@ -254,6 +260,8 @@ impl Key {
     pub const APPLICATIONS: &str = "APPLICATIONS";
     /// The partition of [`Key::open_release`].
     pub const OPEN_RELEASES: &str = "OPEN#RELEASE";
+    /// The partition of [`Key::open_deployment`].
+    pub const OPEN_DEPLOYMENTS: &str = "OPEN#DEPLOYMENT";
     /// The partition of [`Key::open_intent`].
     pub const OPEN_INTENTS: &str = "OPEN#INTENT";
     /// The partition of [`Key::open_wait`].

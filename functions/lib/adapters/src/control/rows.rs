@@ -144,6 +144,8 @@ pub struct ReleaseRow {
     /// Why, in the words of who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The execution that carries it, named before it is started.
+    pub execution_arn: String,
     /// How far it has come.
     pub progress: Progress,
     /// When it was claimed.
@@ -205,6 +207,13 @@ pub struct DeploymentRow {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
+}
+
+/// A pointer from the list of those that are at work to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenDeploymentRow {
+    /// The deployment.
+    pub deployment_id: String,
 }
 
 /// A pointer from the list of an environment's deployments, with what decides whether one of them gives way to another.
