@@ -35,7 +35,12 @@ pub struct Intake {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 enum Action {
     StartDeployment { deployment_id: String },
     RequestRelease(ReleaseRequest),

@@ -77,6 +77,13 @@ impl Intake {
         };
         let now = self.journal.clock().now()?;
         let execution_arn = execution_arn(&self.release_state_machine, &release_id)?;
+        let asked = Asked::Person {
+            tag: match request.kind {
+                RequestKind::Deploy => chosen.tag.parse().ok(),
+                RequestKind::Rollback => None,
+            },
+            at: now,
+        };
         let release = ReleaseRow {
             release_id,
             application: pipeline.application.to_string(),
@@ -90,7 +97,7 @@ impl Intake {
             repository: chosen.repository,
             digest: chosen.digest,
             tag: chosen.tag,
-            asked: Asked::Person { at: now },
+            asked,
             environments: vec![request.environment.clone()],
             pipeline_version: version,
             target_release: chosen.target_release,

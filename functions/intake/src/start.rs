@@ -63,6 +63,8 @@ impl Intake {
         let answer = json!({"executionArn": execution_arn});
         match work.deployment.row.progress {
             Progress::Claimed => self.about_to_start(&work, &execution_arn).await?,
+            // Whoever looks for the execution counts from the last call that may have started it.
+            Progress::Started if work.deployment.row.fences.is_empty() => self.start_again(&work).await?,
             Progress::Started => {}
             // It ran and is over, or was concluded before it could start: what has an end is not started again.
             Progress::Ended => return Ok(answer),
@@ -75,10 +77,21 @@ impl Intake {
         Ok(answer)
     }
 
+    async fn start_again(&self, work: &Work) -> Result<(), Failure> {
+        let row = DeploymentRow {
+            started_at: Some(self.journal.clock().now()?),
+            ..work.deployment.row.clone()
+        };
+        let key = Key::deployment(&row.deployment_id);
+        let commit = Commit::new().change(Change::put(key, &row, Expected::Revision(work.deployment.revision))?);
+        self.journal.commit(commit).await?.or_failure().map(|_| ())
+    }
+
     async fn about_to_start(&self, work: &Work, execution_arn: &str) -> Result<(), Failure> {
         let row = DeploymentRow {
             progress: Progress::Started,
             execution_arn: Some(execution_arn.to_owned()),
+            started_at: Some(self.journal.clock().now()?),
             ..work.deployment.row.clone()
         };
         let facts = json!({"execution": execution_arn});

@@ -108,8 +108,8 @@ impl Migrate {
         let is_stopped = |task: &Value| TaskFacts::from_json(task).is_ok_and(|facts| facts.is_stopped());
         let stored = events
             .iter()
-            .rev()
-            .find(|event| event.is_over)
+            .filter(|event| event.is_over)
+            .max_by_key(|event| event.version)
             .and_then(|event| serde_json::from_str(&event.detail).ok());
         Ok(match (now, stored) {
             (Some(now), _) if is_stopped(&now) => Some(now),

@@ -11,13 +11,14 @@ use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::EnvironmentName;
 use esclusa_core::plan::{Plan, PlannedStep, Target};
-use esclusa_core::supersession::{Rival, is_rival, superseded_by};
+use esclusa_core::supersession::{Rival, superseded_by};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Observe, listed};
 
-/// How many of the latest deployments into an environment are compared: more than ever wait for one lock.
-const RIVALS: usize = 50;
+/// How many of the latest deployments of an image into an environment are looked through for those that wait or have left something behind. What is in force
+/// is looked at besides, however old it is.
+const RIVALS: usize = 25;
 
 /// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
 const PLAN_BYTES_MAX: usize = 350_000;
@@ -53,6 +54,7 @@ impl Observe {
             execution_arn: None,
             progress: Progress::Claimed,
             created_at: plan.planned_at,
+            started_at: None,
             ended_at: None,
             end: None,
         };
@@ -61,12 +63,10 @@ impl Observe {
         let pointer = DeploymentPointerRow {
             deployment_id: row.deployment_id.clone(),
             release_id: row.release_id.clone(),
-            image: release.row.image.clone(),
             asked: release.row.asked.clone(),
         };
         let listing = Key::deployment_listing(
-            &row.application,
-            environment,
+            &Key::deployments_into(&row.application, environment, &release.row.image),
             &format!("{:.3}", row.created_at),
             &row.deployment_id,
         );
@@ -123,37 +123,31 @@ impl Observe {
 
     /// The newer release that this one gives way to in an environment, if there is one. Read under the lock of the environment.
     async fn superseded_by(&self, release: &ReleaseRow, environment: &str) -> Result<Option<String>, Failure> {
-        let listing = Key::deployments_into(&release.application, environment);
-        let others: Vec<DeploymentPointerRow> = self
-            .journal
-            .control()
-            .latest(&listing, "", RIVALS)
+        let partition = Key::deployments_into(&release.application, environment, &release.image);
+        let control = self.journal.control();
+        let mut others: Vec<DeploymentPointerRow> = control
+            .latest(&partition, Key::PLANNED_PREFIX, RIVALS)
             .await?
             .into_iter()
             .map(|(_, stored): (_, Stored<DeploymentPointerRow>)| stored.row)
-            .filter(|other| other.image == release.image && other.release_id != release.release_id)
             .collect();
+        let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+        others.extend(in_force.map(|stored| stored.row));
+        others.retain(|other| other.release_id != release.release_id);
         if others.is_empty() {
             return Ok(None);
         }
-        let newest = self
-            .planner
-            .environment(&PlanRequest::of(release, environment)?)
-            .await?
-            .newest;
         let mut rivals = Vec::new();
         for other in others {
-            if !is_rival(newest, &release.asked, &other.asked) {
-                continue;
-            }
-            let key = Key::deployment(&other.deployment_id);
-            let deployment: Stored<DeploymentRow> = self.journal.control().require(&key).await?;
+            let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&other.deployment_id)).await?;
             rivals.push(Rival {
                 release_id: other.release_id,
                 asked: other.asked,
                 end: deployment.row.end,
             });
         }
+        let request = PlanRequest::of(release, environment)?;
+        let newest = self.planner.environment(&request).await?.newest;
         Ok(superseded_by(newest, &release.asked, &rivals).map(str::to_owned))
     }
 

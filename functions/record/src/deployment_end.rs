@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{
-    DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, StepRow, VerifiedRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, StepRow, VerifiedRow,
 };
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
@@ -26,12 +26,14 @@ use serde_json::{Value, json};
 use crate::{ACTOR, Record, StateFailure};
 
 impl Record {
-    /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same.
+    /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
+    /// cause only where what is written down is no good end by itself.
     pub(crate) async fn end_deployment(
         &self,
         deployment_id: &str,
-        execution_arn: &str,
+        execution_arn: Option<&str>,
         failures: &[StateFailure],
+        died: Option<Cause>,
     ) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         if let Some(end) = &work.deployment.row.end {
@@ -49,19 +51,26 @@ impl Record {
             .into_iter()
             .map(|stored| stored.row)
             .collect();
-        let cause = cause(failures).or_else(|| gave_way_to.map(|by| Cause::Superseded { by }));
-        let facts = self.facts(deployment_id, plan.as_ref(), &steps, cause).await?;
-        let end = conclude(&facts);
+        let superseded = gave_way_to.map(|by| Cause::Superseded { by });
+        let cause = superseded.or_else(|| cause(failures));
+        let mut facts = self.facts(deployment_id, plan.as_ref(), &steps, cause).await?;
+        let mut end = conclude(&facts);
+        if facts.cause.is_none() && !end.verdict.is_in_force() {
+            // What is written down says that something is missing, and this is why.
+            facts.cause = died;
+            end = conclude(&facts);
+        }
         let now = self.journal.clock().now()?;
         let mut commit = Commit::new();
+        let owner = execution_arn.unwrap_or_default();
         let mut locks = BTreeMap::new();
         for (name, fence) in &work.deployment.row.fences {
             let key = Key::lock(name);
             let stored: Option<Stored<Lock>> = self.journal.control().get(&key).await?;
             let read = stored.as_ref().map(|stored| &stored.row);
             let written = match after(&end) {
-                LocksAfter::Free => release(read, execution_arn, *fence, now),
-                LocksAfter::Quarantine => quarantine(read, execution_arn, *fence, &end.reasons.join("; "), now),
+                LocksAfter::Free => release(read, owner, *fence, now),
+                LocksAfter::Quarantine => quarantine(read, owner, *fence, &end.reasons.join("; "), now),
             };
             match written {
                 Ok(Some(write)) => {
@@ -82,6 +91,9 @@ impl Record {
                     LocksAfter::Quarantine => "quarantined",
                 },
             );
+        }
+        if end.verdict.is_in_force() {
+            commit = commit.change(self.in_force(&work).await?);
         }
         if let Some(plan) = plan
             .as_ref()
@@ -149,6 +161,20 @@ impl Record {
                 })
                 .collect(),
         })
+    }
+
+    /// From now on this is what the next deployments of the image are compared with.
+    async fn in_force(&self, work: &Work) -> Result<Change, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let partition = Key::deployments_into(&release.application, &deployment.environment, &release.image);
+        let key = Key::deployment_in_force(&partition);
+        let stored: Option<Stored<DeploymentPointerRow>> = self.journal.control().get(&key).await?;
+        let row = DeploymentPointerRow {
+            deployment_id: deployment.deployment_id.clone(),
+            release_id: release.release_id.clone(),
+            asked: release.asked.clone(),
+        };
+        Change::put(key, &row, Expected::unchanged(stored.as_ref()))
     }
 
     /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the environment runs.
@@ -226,15 +252,8 @@ pub(crate) fn answer(end: &End) -> Value {
 
 /// The first failure is the cause; what failed on the way back shows in its step records.
 fn cause(failures: &[StateFailure]) -> Option<Cause> {
-    let first = failures
-        .iter()
-        .find(|failure| failure.mode != Some(Mode::WayBack))
-        .or_else(|| failures.first())?;
-    Some(Cause::Failure {
-        kind: first.error_kind(),
-        at: first.state.clone(),
-        message: first.words(),
-    })
+    let mut forward = failures.iter().filter(|failure| failure.mode != Some(Mode::WayBack));
+    forward.next().or_else(|| failures.first()).map(StateFailure::cause)
 }
 
 fn outline(step: &PlannedStep) -> StepOutline {

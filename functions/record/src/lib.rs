@@ -5,6 +5,7 @@ mod locks;
 mod release;
 mod settle;
 
+use crate::settle::NeverStarted;
 use aws_config::SdkConfig;
 use esclusa_adapters::event_bridge::EventPublisher;
 use esclusa_adapters::journal::Journal;
@@ -78,6 +79,15 @@ struct StateFailure {
 }
 
 impl StateFailure {
+    /// The failure as the cause of an end.
+    fn cause(&self) -> esclusa_core::verdict::Cause {
+        esclusa_core::verdict::Cause::Failure {
+            kind: self.error_kind(),
+            at: self.state.clone(),
+            message: self.words(),
+        }
+    }
+
     /// The message without Lambda's wrapping.
     fn words(&self) -> String {
         let wrapped = serde_json::from_str::<Value>(&self.message).ok();
@@ -144,9 +154,13 @@ impl Function for Record {
                 deployment_id,
                 execution_arn,
                 failures,
-            } => self.end_deployment(&deployment_id, &execution_arn, &failures).await,
+            } => {
+                self.end_deployment(&deployment_id, Some(&execution_arn), &failures, None)
+                    .await
+            }
             Request::SettleDeployment { deployment_id, failure } => {
-                self.settle_deployment(&deployment_id, failure.as_ref()).await
+                self.settle_deployment(&deployment_id, NeverStarted::Because(failure.as_ref()))
+                    .await
             }
             Request::Sweep {} => self.sweep().await,
         }

@@ -10,6 +10,7 @@ use esclusa_core::ledger::{Body, Chain, Draft, Head, RecordKind};
 use esclusa_core::verdict::{End, EnvironmentEnd, release_end};
 use serde_json::{Value, json};
 
+use crate::settle::NeverStarted;
 use crate::{ACTOR, Record, StateFailure};
 
 impl Record {
@@ -77,7 +78,8 @@ impl Record {
             if let Some(planned) = deployment.as_ref().filter(|planned| is_only_planned(&planned.row)) {
                 // Nobody will start it any more, and nobody shall wait for it.
                 let deployment_id = planned.row.deployment_id.clone();
-                self.settle_deployment(&deployment_id, failure).await?;
+                self.settle_deployment(&deployment_id, NeverStarted::Because(failure))
+                    .await?;
                 deployment = self
                     .journal
                     .last_deployment(&release.row.release_id, environment)

@@ -4,6 +4,7 @@ use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::step_functions::Execution;
 use esclusa_core::error::Failure;
+use esclusa_core::task_definition::masked_text;
 use esclusa_events::StepFunctionsExecutionStatusChange;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -19,41 +20,56 @@ const UNSEEN: SignedDuration = SignedDuration::from_secs(120);
 /// How long the description of an execution that was at work may not show it. After 90 days Step Functions forgets it for good.
 const INVISIBLE: SignedDuration = SignedDuration::from_hours(24);
 
+/// How much is kept of what an execution says about its end.
+const WHY_CHARACTERS: usize = 500;
+
+/// What is known about a deployment whose execution nobody can see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NeverStarted<'a> {
+    /// Its release may still start it.
+    MayBe,
+    /// Its release does not start it any more, for this reason if there is one.
+    Because(Option<&'a StateFailure>),
+}
+
 impl Record {
-    /// Answers how a deployment ended, and concludes it from its rows where nobody else will: its execution is over, or was never started.
+    /// Answers how a deployment ended, and concludes it from its rows where nobody else will: its execution is over, or was never started. Only its release
+    /// can say that nobody will start it any more, and why: `never_started`.
     ///
     /// # Errors
     /// `Transient` while its execution may still write the end itself.
     pub(crate) async fn settle_deployment(
         &self,
         deployment_id: &str,
-        failure: Option<&StateFailure>,
+        never_started: NeverStarted<'_>,
     ) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let deployment = &work.deployment.row;
         if let Some(end) = &deployment.end {
             return Ok(crate::deployment_end::answer(end));
         }
-        let execution_arn = deployment.execution_arn.clone().unwrap_or_default();
-        let died = match deployment.progress {
-            Progress::Claimed => None,
-            Progress::Started | Progress::Ended => {
-                let execution = self.executions.describe(&execution_arn).await?;
-                let unseen = if deployment.fences.is_empty() {
-                    UNSEEN
-                } else {
-                    INVISIBLE
-                };
-                let age = self.journal.clock().now()?.duration_since(deployment.created_at);
-                Some(how_it_died(
-                    execution.as_ref(),
-                    age < unseen,
-                    self.journal.clock().now()?,
-                )?)
-            }
+        let execution_arn = deployment.execution_arn.as_deref();
+        let execution = match execution_arn {
+            None => None,
+            Some(execution_arn) => self.executions.describe(execution_arn).await?,
         };
-        let failures: Vec<StateFailure> = failure.cloned().into_iter().chain(died).collect();
-        self.end_deployment(deployment_id, &execution_arn, &failures).await
+        let now = self.journal.clock().now()?;
+        let last_seen_by = deployment.started_at.unwrap_or(deployment.created_at);
+        let since = now.duration_since(last_seen_by);
+        let may_come = match (never_started, deployment.progress) {
+            (NeverStarted::MayBe, _) => true,
+            (NeverStarted::Because(_), Progress::Claimed) => false,
+            // Locks were taken, so it was there.
+            (NeverStarted::Because(_), _) if !deployment.fences.is_empty() => since < INVISIBLE,
+            (NeverStarted::Because(_), _) => since < UNSEEN,
+        };
+        let died = how_it_died(execution.as_ref(), may_come, now)?;
+        let failures: Vec<StateFailure> = match (execution, never_started) {
+            (None, NeverStarted::Because(failure)) => failure.cloned().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        self.end_deployment(deployment_id, execution_arn, &failures, Some(died.cause()))
+            .await
     }
 
     /// Closes a release whose execution is over without having closed it. What it started is concluded first.
@@ -68,13 +84,14 @@ impl Record {
         }
         let execution = self.executions.describe(&release.execution_arn).await?;
         // A release that was never started is started by the reconciliation, however old it is.
-        let may_come = release.progress == Progress::Claimed
-            || self.journal.clock().now()?.duration_since(release.created_at) < INVISIBLE;
-        let died = how_it_died(execution.as_ref(), may_come, self.journal.clock().now()?)?;
+        let now = self.journal.clock().now()?;
+        let may_come = release.progress == Progress::Claimed || now.duration_since(release.created_at) < INVISIBLE;
+        let died = how_it_died(execution.as_ref(), may_come, now)?;
         for environment in &release.environments {
             let deployment = self.journal.last_deployment(release_id, environment).await?;
             if let Some(deployment) = deployment.filter(|deployment| is_at_work(&deployment.row)) {
-                self.settle_deployment(&deployment.row.deployment_id, None).await?;
+                self.settle_deployment(&deployment.row.deployment_id, NeverStarted::Because(None))
+                    .await?;
             }
         }
         self.close_release(release_id, &release.execution_arn, Some(&died))
@@ -88,7 +105,9 @@ impl Record {
         let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.list(Key::OPEN_DEPLOYMENTS, "").await?;
         let mut sweep = Sweep::default();
         for (_, open) in deployments {
-            let settled = self.settle_deployment(&open.row.deployment_id, None).await;
+            let settled = self
+                .settle_deployment(&open.row.deployment_id, NeverStarted::MayBe)
+                .await;
             sweep.count(&open.row.deployment_id, settled.map(|_| ()));
         }
         let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
@@ -117,7 +136,7 @@ impl Record {
             .await?
             .is_some();
         if is_deployment {
-            return self.settle_deployment(name, None).await;
+            return self.settle_deployment(name, NeverStarted::MayBe).await;
         }
         self.settle_release(name).await.map(|()| json!({}))
     }
@@ -153,7 +172,7 @@ fn how_it_died(execution: Option<&Execution>, may_come: bool, now: Timestamp) ->
     let still = |what: &str| Err(Failure::transient(format!("the end is not written yet: {what}")));
     match execution {
         None if may_come => still("the execution cannot be seen"),
-        None => Ok(died("its execution was not started", "StartDeployment")),
+        None => Ok(died("its execution is nowhere to be seen", "StartDeployment")),
         Some(execution) => match execution.stopped_at {
             None => still("the execution runs"),
             Some(stopped_at) if now.duration_since(stopped_at) < AFTERLIFE => {
@@ -162,6 +181,8 @@ fn how_it_died(execution: Option<&Execution>, may_come: bool, now: Timestamp) ->
             Some(_) => {
                 let words = [execution.error.as_deref(), execution.cause.as_deref()];
                 let why: String = words.into_iter().flatten().map(|word| format!(": {word}")).collect();
+                // Whoever stopped it may have written anything.
+                let why: String = masked_text(&why).chars().take(WHY_CHARACTERS).collect();
                 let status = execution.status.as_str();
                 Ok(died(
                     &format!("its execution ended as `{status}` before the end was written{why}"),
@@ -209,7 +230,7 @@ mod tests {
         let aborted = execution("ABORTED", Some(100));
         for (execution, may_come, now, expected) in [
             (None, true, 1, None),
-            (None, false, 1, Some("its execution was not started")),
+            (None, false, 1, Some("its execution is nowhere to be seen")),
             (Some(&running), false, 86_400, None),
             (Some(&aborted), false, 110, None),
             (

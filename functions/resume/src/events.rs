@@ -1,8 +1,9 @@
 //! The event's side: first the inbox, then the waiters.
 
+use esclusa_adapters::acts::fences;
 use esclusa_adapters::control::rows::{InboxRow, Progress, StartedByRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::journal::Commit;
+use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
@@ -58,7 +59,10 @@ impl Resume {
             "state": {"status": task.last_status, "version": event.version, "at": event.event_time},
         });
         let draft = work.subject.draft(RecordKind::TaskState, ACTOR, &facts)?;
-        Ok(Commit::new().record(&work.subject.chain, draft))
+        // Under the locks of the deployment: nothing is told behind its end.
+        Ok(Commit::new()
+            .fenced(fences(&work.deployment.row))
+            .record(&work.subject.chain, draft))
     }
 
     pub(crate) async fn deployment_changed(
@@ -138,11 +142,11 @@ impl Resume {
                 event: write.row,
                 expires_at,
             };
+            let change = || Change::put(key.clone(), &row, Expected::Absent);
             // Lost means that the same event arrived twice at once: it is stored.
-            let _outcome = self
-                .journal
-                .commit(told.change(Change::put(key, &row, Expected::Absent)?))
-                .await?;
+            if let Committed::FencedOut(_) = self.journal.commit(told.change(change()?)).await? {
+                let _outcome = self.journal.commit(Commit::new().change(change()?)).await?;
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
+use simulator::{ApiError, FaultKind, Selector};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
 use crate::observation::Observation;
@@ -121,5 +122,32 @@ fn a_release_that_is_stopped_alone_ends_as_its_deployment_does() {
     let good = undisturbed(Image::Good);
     assert_eq!(observed.end.deployments, good.deployments);
     assert_eq!(observed.end.releases, good.releases);
+    assert_eq!(problems(&observed), Vec::<&String>::new());
+}
+
+/// The end is concluded from what is written down: an execution that was stopped behind its last proof takes nothing back.
+#[test]
+fn what_is_proven_stays_proven_when_the_execution_is_stopped_before_it_could_say_so() {
+    let mut shop = Shop::open(1);
+    let digest = shop.push(Image::Good);
+    shop.run_until_state("RecordEnd");
+    let away = ApiError::server("InternalServerError", "the table is away");
+    let writes = Selector {
+        function: Some("esclusa-record".to_owned()),
+        ..Selector::operation("dynamodb", "TransactWriteItems")
+    };
+    shop.fault(writes, FaultKind::ErrorBefore(away));
+    shop.run_for(SignedDuration::from_secs(30));
+    let execution = shop.execution("deployment");
+    shop.ask(
+        "states",
+        "StopExecution",
+        json!({"executionArn": execution, "error": "Stopped", "cause": "by hand"}),
+    );
+    shop.run_for(SignedDuration::from_secs(30));
+    shop.lab.world_mut().clear_faults();
+    shop.finish();
+    let observed = shop.observe(&digest);
+    assert_eq!(&observed.end, undisturbed(Image::Good));
     assert_eq!(problems(&observed), Vec::<&String>::new());
 }

@@ -140,6 +140,33 @@ fn a_deployment_that_cannot_be_started_ends_as_one_that_did_nothing() {
     assert_eq!(observed.problems, Vec::<String>::new());
 }
 
+/// A deployment that was planned, and of whose plan nobody heard, ends with its release: no other release waits for it.
+#[test]
+fn a_deployment_that_was_only_planned_is_concluded_with_its_release() {
+    let mut shop = Shop::open(1);
+    let observe = |operation: &str| Selector {
+        function: Some("esclusa-observe".to_owned()),
+        ..Selector::operation("dynamodb", operation)
+    };
+    shop.fault(observe("TransactWriteItems").nth(1), FaultKind::DieAfter);
+    let denied = ApiError::client("AccessDeniedException", "not authorized to perform: dynamodb:GetItem");
+    shop.push(Image::Good);
+    shop.run_until(|world| {
+        let planned = |call: &&CallRecord| {
+            call.operation == "TransactWriteItems" && call.function.as_deref() == Some("esclusa-observe")
+        };
+        world.calls().iter().filter(planned).count() == 1
+    });
+    shop.fault(observe("GetItem"), FaultKind::ErrorBefore(denied));
+    shop.run_for(SignedDuration::from_mins(5));
+    shop.lab.world_mut().clear_faults();
+    shop.finish();
+    let observed = shop.observe("");
+    assert_eq!(observed.end.releases, ["FAILED none access_denied"]);
+    assert_eq!(observed.end.deployments, ["FAILED none access_denied"]);
+    assert_eq!(observed.problems, Vec::<String>::new());
+}
+
 /// A release that cannot even be opened is over: nothing is left that would be started again and again.
 #[test]
 fn a_release_that_cannot_be_opened_is_closed_and_not_looked_for_any_more() {

@@ -200,7 +200,7 @@ impl Journal {
         self.control().get(&step_key(deployment_id, step)).await
     }
 
-    /// What events, and descriptions that were kept like events, told about a resource: in the order of their versions.
+    /// What events, and descriptions that were kept like events, told about a resource, in no order that means anything.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`](crate::control::ControlTable::get).

@@ -23,41 +23,17 @@ pub enum Asked {
         /// When the tag was pushed.
         at: Timestamp,
     },
-    /// By a person who named a version, or the way back to one.
+    /// By a person, who named a version or the way back to an earlier one.
     Person {
+        /// The tag of the version; none for the way back, which stands for no version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<Tag>,
         /// When.
         at: Timestamp,
     },
 }
 
 impl Asked {
-    /// Whether this was asked for later than, or stands above, `other`.
-    fn is_newer_than(&self, other: &Self, newest: Newest) -> bool {
-        match (self, other) {
-            (
-                Self::Push { tag, generation, at },
-                Self::Push {
-                    tag: other_tag,
-                    generation: other_generation,
-                    at: other_at,
-                },
-            ) => {
-                let candidate = |tag, generation: &u64, pushed_at: &Timestamp| Candidate {
-                    tag,
-                    generation: *generation,
-                    pushed_at: *pushed_at,
-                };
-                compare_age(
-                    newest,
-                    &candidate(tag, generation, at),
-                    &candidate(other_tag, other_generation, other_at),
-                )
-                .is_gt()
-            }
-            _ => self.at() > other.at(),
-        }
-    }
-
     /// The generation of the tag, for a push.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
@@ -69,7 +45,41 @@ impl Asked {
 
     fn at(&self) -> Timestamp {
         match self {
-            Self::Push { at, .. } | Self::Person { at } => *at,
+            Self::Push { at, .. } | Self::Person { at, .. } => *at,
+        }
+    }
+
+    fn is_person(&self) -> bool {
+        matches!(self, Self::Person { .. })
+    }
+
+    fn candidate(&self) -> Option<Candidate<'_>> {
+        match self {
+            Self::Push { tag, generation, at } => Some(Candidate {
+                tag,
+                generation: *generation,
+                pushed_at: *at,
+            }),
+            Self::Person { tag, at } => tag.as_ref().map(|tag| Candidate {
+                tag,
+                generation: 0,
+                pushed_at: *at,
+            }),
+        }
+    }
+
+    /// Whether this stands above `ours`. A person stands above whatever was asked for before, a push never above a person; between a push and what a person
+    /// asked for before it, as between two pushes, the policy decides.
+    fn is_newer_than(&self, ours: &Self, newest: Newest) -> bool {
+        let by_policy = || match (self.candidate(), ours.candidate()) {
+            (Some(this), Some(ours)) => compare_age(newest, &this, &ours).is_gt(),
+            _ => self.at() > ours.at(),
+        };
+        match (self.is_person(), ours.is_person()) {
+            (true, true) => self.at() > ours.at(),
+            (true, false) => self.at() >= ours.at() || (newest == Newest::Version && by_policy()),
+            (false, true) => false,
+            (false, false) => by_policy(),
         }
     }
 }
@@ -85,22 +95,32 @@ pub struct Rival {
     pub end: Option<End>,
 }
 
-/// Whether a rival that was asked for as `theirs` may stand in the way of one asked for as `ours`: the cheap half of the question, before any end is read.
-#[must_use]
-pub fn is_rival(newest: Newest, ours: &Asked, theirs: &Asked) -> bool {
-    matches!(ours, Asked::Push { .. }) && theirs.is_newer_than(ours, newest)
+impl Rival {
+    /// A rival that ended without a trace, or was brought back, takes nobody's turn.
+    fn counts(&self) -> bool {
+        let leaves_something = |end: &End| {
+            let is_clean = matches!(end.effect, Effect::None | Effect::Reverted);
+            end.verdict.is_in_force() || !is_clean
+        };
+        self.end.as_ref().is_none_or(leaves_something)
+    }
 }
 
-/// The release that a deployment gives way to: the newest rival that is newer than it and waits, runs, is in force, or has left something behind.
+/// The release that a deployment gives way to: the first, by the policy, of the rivals that stand above it and wait, run, are in force or have left something
+/// behind.
 ///
-/// What a person asked for gives way to nothing. A rival that ended without a trace, or was brought back, takes nobody's turn.
+/// What a person asked for gives way to a later wish of a person only. It also ends what was before it: a version that a person went back from does not stand
+/// above what is pushed after that.
 #[must_use]
 pub fn superseded_by<'a>(newest: Newest, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
-    let stands = |end: &End| end.verdict.is_in_force() || !matches!(end.effect, Effect::None | Effect::Reverted);
+    let counting = || rivals.iter().filter(|rival| rival.counts());
+    let wishes = counting().map(|rival| &rival.asked).filter(|asked| asked.is_person());
+    let since = wishes.map(Asked::at).filter(|at| *at < ours.at()).max();
     let mut first: Option<&Rival> = None;
-    for rival in rivals {
-        let counts = is_rival(newest, ours, &rival.asked) && rival.end.as_ref().is_none_or(stands);
-        if counts && first.is_none_or(|first| rival.asked.is_newer_than(&first.asked, newest)) {
+    for rival in counting() {
+        let is_over = since.is_some_and(|since| rival.asked.at() < since);
+        let stands_above = !is_over && rival.asked.is_newer_than(ours, newest);
+        if stands_above && first.is_none_or(|first| rival.asked.is_newer_than(&first.asked, newest)) {
             first = Some(rival);
         }
     }
@@ -127,7 +147,17 @@ mod tests {
     }
 
     fn person(second: i64) -> Asked {
-        Asked::Person { at: at(second) }
+        Asked::Person {
+            tag: None,
+            at: at(second),
+        }
+    }
+
+    fn deploy(tag: &str, second: i64) -> Asked {
+        Asked::Person {
+            tag: Some(tag.parse().unwrap()),
+            at: at(second),
+        }
     }
 
     fn ended(verdict: Verdict, effect: Effect) -> Option<End> {
@@ -180,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_gives_way_to_nobody_and_stands_above_what_was_pushed_before() {
+    fn a_person_gives_way_to_no_push_and_stands_above_what_was_pushed_before() {
         let pushed_later = [rival("push", push("v9", 1, 90), None)];
         assert_eq!(superseded_by(Newest::Push, &person(10), &pushed_later), None);
         let by_hand = [rival("rollback", person(50), ended(Verdict::Succeeded, Effect::None))];
@@ -199,13 +229,57 @@ mod tests {
         assert_eq!(superseded_by(Newest::Push, &late, &rivals), None);
     }
 
+    #[test]
+    fn what_a_person_went_back_from_does_not_stand_above_what_comes_after() {
+        let done = || ended(Verdict::Succeeded, Effect::None);
+        let rivals = [
+            rival("v10", push("v10.0.0", 1, 10), done()),
+            rival("rollback", person(20), done()),
+        ];
+        assert_eq!(superseded_by(Newest::Version, &push("v9.0.1", 1, 30), &rivals), None);
+        // Also while both still wait: the one that waits gives way to the person, and then nobody stands above the third.
+        let waiting = [
+            rival("v10", push("v10.0.0", 1, 10), None),
+            rival("rollback", person(20), None),
+        ];
+        assert_eq!(superseded_by(Newest::Version, &push("v9.0.1", 1, 30), &waiting), None);
+    }
+
+    #[test]
+    fn a_version_that_a_person_named_is_a_version() {
+        let rivals = [rival(
+            "by hand",
+            deploy("v10.0.0", 20),
+            ended(Verdict::Succeeded, Effect::None),
+        )];
+        let backport = push("v9.9.9", 1, 30);
+        assert_eq!(superseded_by(Newest::Version, &backport, &rivals), Some("by hand"));
+        assert_eq!(superseded_by(Newest::Push, &backport, &rivals), None);
+        assert_eq!(superseded_by(Newest::Version, &push("v10.0.1", 1, 30), &rivals), None);
+    }
+
+    #[test]
+    fn an_older_wish_of_a_person_gives_way_to_a_newer_one() {
+        let rivals = [rival("rollback", person(50), ended(Verdict::Succeeded, Effect::None))];
+        assert_eq!(
+            superseded_by(Newest::Push, &deploy("v5", 40), &rivals),
+            Some("rollback")
+        );
+        assert_eq!(superseded_by(Newest::Push, &deploy("v5", 60), &rivals), None);
+    }
+
     fn asked() -> impl Strategy<Value = Asked> {
         let tags = prop::sample::select(vec!["v1.0.0", "v1.1.0", "v2.0.0", "main", "latest"]);
         let pushed = (tags, 1_u64..4, 0_i64..=20).prop_map(|(tag, generation, second)| {
             let generations_seconds = 20 * i64::try_from(generation).unwrap();
             push(tag, generation, generations_seconds + second)
         });
-        prop_oneof![4 => pushed, 1 => (0_i64..100).prop_map(person)]
+        let named = prop::sample::select(vec!["v1.0.0", "v2.0.0"]);
+        prop_oneof![
+            4 => pushed,
+            1 => (0_i64..100).prop_map(person),
+            1 => (named, 0_i64..100).prop_map(|(tag, second)| deploy(tag, second)),
+        ]
     }
 
     proptest! {
@@ -217,6 +291,32 @@ mod tests {
         ) {
             let rivals: Vec<Rival> = waiting.iter().enumerate().map(|(index, asked)| rival(&index.to_string(), asked.clone(), None)).collect();
             prop_assert!(waiting.iter().any(|ours| superseded_by(newest, ours, &rivals).is_none()));
+        }
+
+        /// In whatever order the lock is given, nothing newer than what is in force at the end was left out for it.
+        #[test]
+        fn the_order_of_the_lock_does_not_decide_what_is_in_force(
+            waiting in prop::collection::vec(asked(), 1..8).prop_shuffle(),
+            newest in prop::sample::select(vec![Newest::Push, Newest::Version]),
+        ) {
+            let mut rivals: Vec<Rival> = waiting.iter().enumerate().map(|(index, asked)| rival(&index.to_string(), asked.clone(), None)).collect();
+            let mut in_force = None;
+            for index in 0..rivals.len() {
+                let others: Vec<Rival> = rivals.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, rival)| rival.clone()).collect();
+                let gives_way = superseded_by(newest, &rivals[index].asked, &others).is_some();
+                rivals[index].end = if gives_way {
+                    ended(Verdict::Superseded, Effect::None)
+                } else {
+                    in_force = Some(index);
+                    ended(Verdict::Succeeded, Effect::None)
+                };
+            }
+            let in_force = &rivals[in_force.expect("somebody goes")].asked;
+            let latest_wish = waiting.iter().filter(|asked| asked.is_person()).map(Asked::at).max();
+            for other in &waiting {
+                let is_over = latest_wish.is_some_and(|wish| other.at() < wish);
+                prop_assert!(is_over || !other.is_newer_than(in_force, newest), "{in_force:?} is in force, and {other:?} is not");
+            }
         }
     }
 }

@@ -116,8 +116,12 @@ pub(crate) fn diagnostic(failure: Failure) -> Diagnostic {
     }
 }
 
-/// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every character of ours may be escaped.
+/// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every character of ours may have a backslash before it.
 fn bounded(message: String) -> String {
+    let message: String = message
+        .chars()
+        .map(|each| if each.is_control() && each != '\n' { ' ' } else { each })
+        .collect();
     match message.char_indices().nth(MESSAGE_CHARACTERS) {
         None => message,
         Some((end, _)) => format!(
@@ -220,7 +224,12 @@ mod tests {
 
     #[test]
     fn a_message_of_any_length_stays_json_within_what_the_state_machines_keep() {
-        for message in ["short".to_owned(), "\"line\"\n".repeat(2_000), "é".repeat(5_000)] {
+        for message in [
+            "short".to_owned(),
+            "\"line\"\n".repeat(2_000),
+            "\u{1}".repeat(2_000),
+            "é".repeat(5_000),
+        ] {
             let given = diagnostic(Failure::refused(message.clone())).error_message;
             let cause = json!({"errorType": "Refused", "errorMessage": given}).to_string();
             assert!(cause.chars().count() <= 4_000, "{}", cause.chars().count());

@@ -88,19 +88,25 @@ impl Key {
         format!("RELEASES#{application}")
     }
 
-    /// The pointer by which the deployments into an environment are listed, oldest plan first.
+    /// The pointer by which the deployments of an image into an environment are listed, oldest plan first.
     #[must_use]
-    pub fn deployment_listing(application: &str, environment: &str, created_at: &str, deployment_id: &str) -> Self {
+    pub fn deployment_listing(partition: &str, created_at: &str, deployment_id: &str) -> Self {
         Self::new(
-            Self::deployments_into(application, environment),
-            format!("{created_at}#{deployment_id}"),
+            partition,
+            format!("{}{created_at}#{deployment_id}", Self::PLANNED_PREFIX),
         )
     }
 
-    /// The partition of [`Key::deployment_listing`].
+    /// The pointer to the deployment that brought what is in force of an image into an environment.
     #[must_use]
-    pub fn deployments_into(application: &str, environment: &str) -> String {
-        format!("DEPLOYMENTS#{application}#{environment}")
+    pub fn deployment_in_force(partition: &str) -> Self {
+        Self::new(partition, "IN_FORCE")
+    }
+
+    /// The partition of [`Key::deployment_listing`] and [`Key::deployment_in_force`].
+    #[must_use]
+    pub fn deployments_into(application: &str, environment: &str, image: &str) -> String {
+        format!("DEPLOYMENTS#{application}#{environment}#{image}")
     }
 
     /// The proof that the end of a release was anchored in the chain of its application.
@@ -266,6 +272,8 @@ impl Key {
     pub const OPEN_INTENTS: &str = "OPEN#INTENT";
     /// The partition of [`Key::open_wait`].
     pub const OPEN_WAITS: &str = "OPEN#WAIT";
+    /// What the sort key of a listed deployment begins with.
+    pub const PLANNED_PREFIX: &str = "PLANNED#";
     /// What the sort key of a step begins with.
     pub const STEP_PREFIX: &str = "STEP#";
     /// What the sort key of an intent begins with.

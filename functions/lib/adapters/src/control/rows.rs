@@ -201,6 +201,9 @@ pub struct DeploymentRow {
     pub execution_arn: Option<String>,
     /// When its plan was made.
     pub created_at: Timestamp,
+    /// When its start was tried last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -216,15 +219,13 @@ pub struct OpenDeploymentRow {
     pub deployment_id: String,
 }
 
-/// A pointer from the list of an environment's deployments, with what decides whether one of them gives way to another.
+/// A pointer to a deployment of an image into an environment, with what decides whether another gives way to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentPointerRow {
     /// The deployment.
     pub deployment_id: String,
     /// The release that it carries.
     pub release_id: String,
-    /// The key of the released image in the pipeline file.
-    pub image: String,
     /// How the release was asked for.
     pub asked: Asked,
 }

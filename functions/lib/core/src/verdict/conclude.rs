@@ -279,7 +279,8 @@ fn is_brought_back(facts: &DeploymentFacts, step: StepReference) -> bool {
         let last = attempts.get(&(Mode::WayBack, index)).and_then(|records| records.last());
         back.kind == StepKind::Service
             && back.name == forward.name
-            && last.is_some_and(|record| record.outcome == StepOutcome::Done)
+            // One that found the service there already proves nothing about an act that ECS may not have shown yet.
+            && last.is_some_and(|record| record.outcome == StepOutcome::Done && !record.already_there)
     })
 }
 
