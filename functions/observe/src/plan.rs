@@ -100,7 +100,7 @@ impl Observe {
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let decision = match self.superseded_by(release, &deployment.environment).await? {
             Some(to) => Decision::GiveWay { to },
-            None => Decision::CarryOut(self.planned(release, &deployment.environment).await?),
+            None => Decision::CarryOut(Box::new(self.planned(release, &deployment.environment).await?)),
         };
         let row = match &decision {
             Decision::GiveWay { to } => PlanRow::GiveWay { to: to.clone() },

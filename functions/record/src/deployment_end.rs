@@ -40,7 +40,7 @@ impl Record {
             return Ok(answer(end));
         }
         let (plan, gave_way_to) = match self.journal.decision(deployment_id).await? {
-            Some(Decision::CarryOut(plan)) => (Some(plan), None),
+            Some(Decision::CarryOut(plan)) => (Some(*plan), None),
             Some(Decision::GiveWay { to }) => (None, Some(to)),
             None => (None, None),
         };

@@ -25,7 +25,7 @@ pub struct Work {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// The plan is carried out.
-    CarryOut(Plan),
+    CarryOut(Box<Plan>),
     /// Nothing is done.
     GiveWay {
         /// The release that it gives way to.
@@ -104,13 +104,13 @@ impl Journal {
         Ok(match row.map(|stored| stored.row) {
             None => None,
             Some(PlanRow::GiveWay { to }) => Some(Decision::GiveWay { to }),
-            Some(PlanRow::CarryOut { plan, .. }) => {
-                Some(Decision::CarryOut(serde_json::from_str(&plan).map_err(|error| {
+            Some(PlanRow::CarryOut { plan, .. }) => Some(Decision::CarryOut(
+                serde_json::from_str(&plan).map(Box::new).map_err(|error| {
                     Failure::defect(format!(
                         "the plan of deployment `{deployment_id}` cannot be read: {error}"
                     ))
-                })?))
-            }
+                })?,
+            )),
         })
     }
 
@@ -120,7 +120,7 @@ impl Journal {
     /// `InvalidInput` when it was not planned under its lock, or gave way; otherwise those of [`Journal::decision`].
     pub async fn plan(&self, deployment_id: &str) -> Result<Plan, Failure> {
         match self.decision(deployment_id).await? {
-            Some(Decision::CarryOut(plan)) => Ok(plan),
+            Some(Decision::CarryOut(plan)) => Ok(*plan),
             Some(Decision::GiveWay { .. }) | None => Err(Failure::invalid_input(format!(
                 "deployment `{deployment_id}` carries out no plan"
             ))),

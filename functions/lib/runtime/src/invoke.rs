@@ -109,15 +109,15 @@ fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
 }
 
 /// The failure as Lambda reports it: the kind's name is the `errorType` that `Retry` and `Catch` match.
-pub(crate) fn diagnostic(failure: Failure) -> Diagnostic {
+pub(crate) fn diagnostic(failure: &Failure) -> Diagnostic {
     Diagnostic {
         error_type: failure.kind.as_str().to_owned(),
-        error_message: bounded(failure.message),
+        error_message: bounded(&failure.message),
     }
 }
 
 /// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every character of ours may have a backslash before it.
-fn bounded(message: String) -> String {
+fn bounded(message: &str) -> String {
     let message: String = message
         .chars()
         .map(|each| if each.is_control() && each != '\n' { ' ' } else { each })
@@ -230,7 +230,7 @@ mod tests {
             "\u{1}".repeat(2_000),
             "é".repeat(5_000),
         ] {
-            let given = diagnostic(Failure::refused(message.clone())).error_message;
+            let given = diagnostic(&Failure::refused(message.clone())).error_message;
             let cause = json!({"errorType": "Refused", "errorMessage": given}).to_string();
             assert!(cause.chars().count() <= 4_000, "{}", cause.chars().count());
             assert_eq!(given == message, message == "short");
@@ -241,7 +241,7 @@ mod tests {
     async fn a_failure_reaches_step_functions_by_name_and_a_person_where_one_must_look() {
         for kind in ErrorKind::ALL {
             let (result, lines) = run(json!({"action": kind.as_str()})).await;
-            let diagnostic = diagnostic(result.unwrap_err());
+            let diagnostic = diagnostic(&result.unwrap_err());
             assert_eq!(
                 (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
                 (kind.as_str(), "because")

@@ -50,7 +50,7 @@ async fn serve<F: Function>(environment: &Environment) -> Result<(), lambda_runt
         let first = cold_start.swap(false, Ordering::Relaxed);
         invoke(function.as_ref(), payload, &invocation(context), remaining, first)
             .await
-            .map_err(diagnostic)
+            .map_err(|failure| diagnostic(&failure))
     }))
     .await
 }
