@@ -1,6 +1,7 @@
 //! The Lambda function `intake`: turns a push, or the wish of a person, into exactly one release, and starts executions by name.
 
 mod push;
+mod registry;
 mod request;
 mod start;
 

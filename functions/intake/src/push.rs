@@ -28,17 +28,57 @@ const TRIES: usize = 5;
 
 /// A push that is formally right, of a tag in this account and Region.
 #[derive(Debug)]
-struct Push {
-    account: AccountId,
-    region: Region,
-    repository: RepositoryName,
-    tag: Tag,
-    digest: Digest,
-    at: Timestamp,
+pub(crate) struct Push {
+    pub account: AccountId,
+    pub region: Region,
+    pub repository: RepositoryName,
+    pub tag: Tag,
+    pub digest: Digest,
+    /// When it happened by its event; when the registry was read for one whose event did not come.
+    pub at: Timestamp,
+}
+
+/// Where a push is known from.
+#[derive(Debug)]
+pub(crate) enum Origin<'a> {
+    /// From its event.
+    Event(&'a Envelope<EcrImageAction>),
+    /// From reading the registry.
+    Registry,
+}
+
+impl Origin<'_> {
+    const fn found_by(&self) -> FoundBy {
+        match self {
+            Self::Event(_) => FoundBy::Event,
+            Self::Registry => FoundBy::Registry,
+        }
+    }
+
+    /// Who asks for the release.
+    fn words(&self) -> String {
+        match self {
+            Self::Event(envelope) => format!("push of event {}", envelope.id),
+            Self::Registry => "push found in the registry: its event did not come".to_owned(),
+        }
+    }
+}
+
+/// What a push came to.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It has a release.
+    Release(Value),
+    /// It starts nothing, for this reason.
+    Ignored(String),
 }
 
 impl Push {
-    fn repository_key(&self) -> Repository<'_> {
+    fn chain(&self) -> Chain {
+        Chain::repository(self.account.as_str(), self.region.as_str(), self.repository.as_str())
+    }
+
+    pub(crate) fn repository_key(&self) -> Repository<'_> {
         Repository {
             account: self.account.as_str(),
             region: self.region.as_str(),
@@ -49,88 +89,101 @@ impl Push {
 
 impl Intake {
     pub(crate) async fn pushed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
-        let push = match self.read(envelope)? {
-            Ok(push) => push,
-            Err(reason) => return self.ignore(envelope, &reason).await,
+        let taken = match self.read(envelope)? {
+            Ok(push) => self.take(&push, &Origin::Event(envelope)).await?,
+            Err(reason) => Taken::Ignored(reason),
         };
+        match taken {
+            Taken::Release(answer) => Ok(answer),
+            Taken::Ignored(reason) => self.ignore(envelope, &reason).await,
+        }
+    }
+
+    /// Claims a release for a push, finds the one it has, or says why there is none.
+    pub(crate) async fn take(&self, push: &Push, origin: &Origin<'_>) -> Result<Taken, Failure> {
         let owner: Option<Stored<RepositoryRow>> = self.control().get(&Key::repository(push.repository_key())).await?;
         let Some(owner) = owner else {
-            return self.ignore(envelope, "the repository belongs to no pipeline").await;
+            return Ok(Taken::Ignored("the repository belongs to no pipeline".to_owned()));
         };
         let (version, pipeline) = self.current_pipeline(&owner.row.application).await?;
         let environments = match environments_for(&pipeline, &push.tag)? {
             Ok(environments) => environments,
-            Err(reason) => return self.ignore(envelope, &reason).await,
+            Err(reason) => return Ok(Taken::Ignored(reason)),
         };
         for _ in 0..TRIES {
             let tag_key = Key::tag(push.repository_key(), push.tag.as_str());
             // The row first, the registry second: what the registry says is then never older than the row.
             let seen: Option<Stored<SeenTagRow>> = self.control().get(&tag_key).await?;
-            let (image, registry_digest) = match self.registry(&push).await? {
+            let (image, registry_digest) = match self.registry(push).await? {
                 Ok(found) => found,
-                Err(reason) => return self.ignore(envelope, &reason).await,
+                Err(reason) => return Ok(Taken::Ignored(reason)),
             };
+            let pushed_at = image.pushed_at.unwrap_or(push.at);
             let observed = PushSeen {
                 digest: push.digest.clone(),
                 event_time: push.at,
-                pushed_at: image.pushed_at.unwrap_or(push.at),
+                pushed_at,
                 registry_digest,
-                found_by: FoundBy::Event,
+                found_by: origin.found_by(),
             };
-            match observe_push(seen.as_ref().map(|seen| &seen.row.tag), &observed) {
-                PushObservation::Late(reason) => return self.ignore(envelope, &reason.to_string()).await,
+            let tag = match observe_push(seen.as_ref().map(|seen| &seen.row.tag), &observed) {
+                PushObservation::Late(reason) => return Ok(Taken::Ignored(reason.to_string())),
                 PushObservation::Duplicate => {
                     let Some(seen) = seen else {
                         return Err(Failure::defect("a push is a duplicate of nothing"));
                     };
-                    return self.repeated(&seen.row.release_id).await;
+                    return self.repeated(&seen.row.release_id).await.map(Taken::Release);
                 }
-                PushObservation::Accepted(tag) => {
-                    let identity = PushIdentity {
-                        account: push.account.clone(),
-                        region: push.region.clone(),
-                        repository: push.repository.clone(),
-                        tag: push.tag.clone(),
-                        generation: tag.generation,
-                        application: pipeline.application.clone(),
-                    };
-                    let release = ReleaseRow {
-                        release_id: identity.release_id().to_string(),
-                        application: pipeline.application.to_string(),
-                        kind: ReleaseKind::Push,
-                        image: owner.row.image.clone(),
-                        account: push.account.to_string(),
-                        region: push.region.to_string(),
-                        repository: push.repository.to_string(),
-                        digest: push.digest.to_string(),
-                        tag: push.tag.to_string(),
-                        asked: Asked::Push {
-                            tag: push.tag.clone(),
-                            generation: tag.generation,
-                            at: tag.event_time,
-                        },
-                        environments: environments.clone(),
-                        pipeline_version: version,
-                        target_release: None,
-                        requested_by: format!("push of event {}", envelope.id),
-                        reason: None,
-                        execution_arn: execution_arn(&self.release_state_machine, identity.release_id().as_str())?,
-                        progress: Progress::Claimed,
-                        created_at: self.journal.clock().now()?,
-                        ended_at: None,
-                        end: None,
-                    };
-                    let row = SeenTagRow {
-                        tag,
-                        release_id: release.release_id.clone(),
-                    };
-                    let commit = Commit::new()
-                        .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
-                        .record(&chain(envelope), received(envelope, &release)?);
-                    if let Some(answer) = self.claim(&release, claimed(&release)?, commit).await? {
-                        return Ok(answer);
-                    }
-                }
+                PushObservation::Accepted(tag) => tag,
+            };
+            let identity = PushIdentity {
+                account: push.account.clone(),
+                region: push.region.clone(),
+                repository: push.repository.clone(),
+                tag: push.tag.clone(),
+                generation: tag.generation,
+                application: pipeline.application.clone(),
+            };
+            let release_id = identity.release_id().to_string();
+            let release = ReleaseRow {
+                execution_arn: execution_arn(&self.release_state_machine, &release_id)?,
+                release_id,
+                application: pipeline.application.to_string(),
+                kind: ReleaseKind::Push,
+                image: owner.row.image.clone(),
+                account: push.account.to_string(),
+                region: push.region.to_string(),
+                repository: push.repository.to_string(),
+                digest: push.digest.to_string(),
+                tag: push.tag.to_string(),
+                asked: Asked::Push {
+                    tag: push.tag.clone(),
+                    generation: tag.generation,
+                    at: match origin {
+                        // Of a tag that was never seen before, the registry knows when its image came.
+                        Origin::Registry if seen.is_none() => pushed_at,
+                        Origin::Registry | Origin::Event(_) => tag.event_time,
+                    },
+                },
+                environments: environments.clone(),
+                pipeline_version: version,
+                target_release: None,
+                requested_by: origin.words(),
+                reason: None,
+                progress: Progress::Claimed,
+                created_at: self.journal.clock().now()?,
+                ended_at: None,
+                end: None,
+            };
+            let row = SeenTagRow {
+                tag,
+                release_id: release.release_id.clone(),
+            };
+            let commit = Commit::new()
+                .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
+                .record(&push.chain(), received(push, origin, &release)?);
+            if let Some(answer) = self.claim(&release, claimed(&release)?, commit).await? {
+                return Ok(Taken::Release(answer));
             }
         }
         Err(Failure::conflict(format!(
@@ -262,7 +315,7 @@ impl Intake {
 }
 
 /// The environments that a pushed tag goes to, in order; or why there is none.
-fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
+pub(crate) fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
     let (mut environments, mut refused) = (Vec::new(), Vec::new());
     for environment in pipeline
         .environments
@@ -296,13 +349,23 @@ fn chain(envelope: &Envelope<EcrImageAction>) -> Chain {
     Chain::repository(&envelope.account, &envelope.region, &envelope.detail.repository_name)
 }
 
-fn received(envelope: &Envelope<EcrImageAction>, release: &ReleaseRow) -> Result<Draft, Failure> {
+fn received(push: &Push, origin: &Origin<'_>, release: &ReleaseRow) -> Result<Draft, Failure> {
     let facts = json!({"release": release.release_id, "generation": release.asked.generation()});
+    let body = match origin {
+        Origin::Event(envelope) => event_body(envelope, &facts)?,
+        Origin::Registry => Body::new(&json!({
+            "foundBy": origin.found_by(),
+            "repository": push.repository,
+            "tag": push.tag,
+            "digest": push.digest,
+            "facts": facts,
+        }))?,
+    };
     Ok(Draft {
         application: Some(release.application.clone()),
         digest: Some(release.digest.clone()),
         release_id: Some(release.release_id.clone()),
-        ..Draft::new(RecordKind::PushReceived, ACTOR, event_body(envelope, &facts)?)
+        ..Draft::new(RecordKind::PushReceived, ACTOR, body)
     })
 }
 

@@ -108,7 +108,8 @@ impl Intake {
         self.journal.commit(commit).await?.or_failure().map(|_| ())
     }
 
-    /// Starts what was claimed and whose start was lost. One that fails does not keep the others waiting.
+    /// Makes up for what was lost: starts what was claimed and never started, and claims what was pushed and never seen. One that fails does not keep the
+    /// others waiting.
     pub(crate) async fn reconcile(&self) -> Result<Value, Failure> {
         let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
         let (mut started, mut failed) = (Vec::new(), None);
@@ -126,6 +127,7 @@ impl Intake {
                 }
             }
         }
-        failed.map_or_else(|| Ok(json!({"started": started})), Err)
+        let found = self.read_registry(&mut failed).await?;
+        failed.map_or_else(|| Ok(json!({"started": started, "found": found})), Err)
     }
 }

@@ -25,13 +25,14 @@ enum Left {
 /// Longer than the retries of a function that fails.
 const RETRIES: SignedDuration = SignedDuration::from_mins(5);
 
-/// An account with an image in its registry whose push nobody has heard of, and the event of this push.
+/// An account with an image in its registry whose push nobody has heard of and nobody looks for, and the event of this push.
 fn unheard() -> (Account, Value) {
     let mut account = Account::with("imagy-catalog");
     account.disturb_pushes(Occurrence::Nth(1), Fault::Drop);
     account.push("4f2c1e9", Kind::Good);
     account.pass(SignedDuration::from_secs(10));
     let event = account.push_events().pop().unwrap();
+    account.apply_again();
     (account, event)
 }
 

@@ -192,3 +192,57 @@ fn a_push_that_waited_while_a_person_went_back_does_not_undo_that() {
         1,
     );
 }
+
+#[test]
+fn a_push_whose_event_is_lost_is_found_in_the_registry_and_its_late_event_is_a_duplicate() {
+    let mut account = Account::with("nest-demo");
+    account.disturb_pushes(Occurrence::Every, Fault::Drop);
+    let digest = account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(9));
+    assert!(account.releases().is_empty(), "its event may still come");
+    account.pass(SignedDuration::from_mins(10));
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    account.assert_runs("nest-demo-development", "nest-demo", "nestapp", &digest, 1);
+    let received = account.records("push_received");
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0]["body"]["foundBy"], "registry");
+    let lost = account.push_events()[0].clone();
+    account.forget_calls();
+    account.put_event(&lost);
+    account.pass(SignedDuration::from_hours(1));
+    account.settle();
+    assert_eq!(account.releases().len(), 1);
+    account.assert_acts(&[]);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn of_pushes_that_were_all_lost_the_newest_is_deployed() {
+    let mut account = Account::with("superbowleto");
+    account.disturb_pushes(Occurrence::Every, Fault::Drop);
+    account.push("v1", Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    let newest = account.push("v2", Kind::Good);
+    account.pass(SignedDuration::from_mins(16));
+    account.settle();
+    account.assert_runs(
+        "superbowleto-stg",
+        "superbowleto-s-stg",
+        "superbowleto-s-stg",
+        &newest,
+        1,
+    );
+    account.assert_left("FREE");
+}
+
+#[test]
+fn what_was_pushed_before_its_pipeline_was_applied_is_not_looked_for() {
+    let mut account = Account::with("nest-demo");
+    account.disturb_pushes(Occurrence::Every, Fault::Drop);
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(1));
+    account.apply_again();
+    account.pass(SignedDuration::from_mins(30));
+    assert!(account.releases().is_empty());
+}

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use esclusa_core::canonical::sha256_hex;
 use jiff::SignedDuration;
 use lab::example::Example;
 use lab::images::Kind;
@@ -56,7 +57,7 @@ impl Account {
     fn provide_base_images(&mut self, kind: Kind) {
         let manifest = kind.manifest("before", &[]);
         let kernel = self.lab.world_mut().kernel_mut();
-        let pushed_at = kernel.now();
+        let pushed_at = kernel.now().saturating_sub(SignedDuration::from_hours(1)).unwrap();
         for image in self.example.pipeline.images.values() {
             let digest = format!("sha256:{}", "b0".repeat(32));
             let base = Image {
@@ -90,17 +91,29 @@ impl Account {
         let mut account = Self::with(name);
         let text = std::fs::read_to_string(&account.example.file).unwrap();
         assert_eq!(text.matches(from).count(), 1, "`{from}` in the pipeline of {name}");
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(to.replace(|c: char| !c.is_alphanumeric(), "-"));
+        account.apply(&text.replace(from, to));
+        account
+    }
+
+    /// Applies the pipeline again as another version: what was pushed before it is nothing that the registry is read for.
+    pub(crate) fn apply_again(&mut self) {
+        let text = std::fs::read_to_string(&self.example.file).unwrap();
+        let at = self.lab.world().kernel().now();
+        self.apply(&format!("{text}\n# applied again at {at}\n"));
+    }
+
+    /// Applies a pipeline beside the task definitions of the example.
+    fn apply(&mut self, text: &str) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(sha256_hex(text.as_bytes()));
         let definitions = folder.join("task-definitions");
         std::fs::create_dir_all(&definitions).unwrap();
-        let originals = std::fs::read_dir(account.example.file.with_file_name("task-definitions"));
+        let originals = std::fs::read_dir(self.example.file.with_file_name("task-definitions"));
         for original in originals.into_iter().flatten().map(Result::unwrap) {
             std::fs::copy(original.path(), definitions.join(original.file_name())).unwrap();
         }
         let file = folder.join("pipeline.yaml");
-        std::fs::write(&file, text.replace(from, to)).unwrap();
-        account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
-        account
+        std::fs::write(&file, text).unwrap();
+        self.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
     }
 
     /// Lets time pass.

@@ -3,7 +3,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
-use aws_sdk_ecr::types::{ImageDetail, ImageFailureCode, ImageIdentifier};
+use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
+use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
 use esclusa_core::error::Failure;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,6 +18,9 @@ const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
+
+/// The most images that one page of a listing has.
+const PAGE: i32 = 1_000;
 
 /// A repository of one account, in the Region of the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +110,41 @@ impl ImageReader {
     pub async fn by_tag(&self, repository: &Repository, tag: &str) -> Result<Lookup<Image>, Failure> {
         self.describe(repository, ImageIdentifier::builder().image_tag(tag).build())
             .await
+    }
+
+    /// The images of a repository that have a tag and were pushed since then. Nothing where there is no such repository.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn tagged_since(&self, repository: &Repository, since: Timestamp) -> Result<Vec<Image>, Failure> {
+        const ACTION: &str = "ecr:DescribeImages";
+        let tagged = DescribeImagesFilter::builder().tag_status(TagStatus::Tagged).build();
+        let operation = self.client.describe_images().registry_id(&repository.account);
+        let operation = operation.repository_name(&repository.name).filter(tagged);
+        let mut pages = operation.max_results(PAGE).into_paginator().send();
+        let mut images = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    let absent = error
+                        .as_service_error()
+                        .is_some_and(DescribeImagesError::is_repository_not_found_exception);
+                    return if absent {
+                        Ok(Vec::new())
+                    } else {
+                        Err(failure(ACTION, &error))
+                    };
+                }
+            };
+            for detail in page.image_details.unwrap_or_default() {
+                let image = facts(ACTION, detail)?;
+                if image.pushed_at.is_some_and(|pushed_at| pushed_at >= since) {
+                    images.push(image);
+                }
+            }
+        }
+        Ok(images)
     }
 
     async fn describe(&self, repository: &Repository, image: ImageIdentifier) -> Result<Lookup<Image>, Failure> {

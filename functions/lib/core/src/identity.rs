@@ -10,7 +10,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::generation::{FoundBy, LateReason, PushObservation, PushSeen, TagRow, observe_push};
+pub use self::generation::{
+    FoundBy, LateReason, PushObservation, PushSeen, TagRow, is_overdue, observe_push, sought_since,
+};
 use crate::canonical::canonical_sha256;
 use crate::pipeline::{AccountId, ApplicationName, EnvironmentName, Region, RepositoryName, Tag};
 

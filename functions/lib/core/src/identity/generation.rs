@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Digest;
@@ -135,6 +135,25 @@ pub fn observe_push(current: Option<&TagRow>, seen: &PushSeen) -> PushObservatio
     PushObservation::Accepted(next)
 }
 
+/// How long an event may take before its push is looked for in the registry: EventBridge delivers within seconds.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a push is looked for: longer than EventBridge tries to deliver an event, and than a deployer is dead over a weekend.
+const SOUGHT: SignedDuration = SignedDuration::from_hours(24 * 4);
+
+/// From when on pushes are looked for in the registry: what was pushed before the pipeline was applied was pushed under other rules, or none.
+#[must_use]
+pub fn sought_since(applied_at: Timestamp, now: Timestamp) -> Timestamp {
+    now.saturating_sub(SOUGHT)
+        .map_or(applied_at, |oldest| oldest.max(applied_at))
+}
+
+/// Whether the event of an image that was pushed at `pushed_at` should have come.
+#[must_use]
+pub fn is_overdue(pushed_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(pushed_at) >= PATIENCE
+}
+
 fn next_row(generation: u64, seen: &PushSeen) -> TagRow {
     TagRow {
         digest: seen.digest.clone(),
@@ -157,6 +176,15 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_push_is_sought_when_its_event_is_overdue_and_only_under_the_rules_of_today() {
+        let (hour, day) = (3_600, 86_400);
+        assert_eq!(sought_since(at(10 * day), at(11 * day)), at(10 * day));
+        assert_eq!(sought_since(at(day), at(11 * day)), at(7 * day));
+        assert!(!is_overdue(at(hour), at(hour + 599)));
+        assert!(is_overdue(at(hour), at(hour + 600)));
     }
 
     fn event(letter: char, second: i64, registry: char) -> PushSeen {

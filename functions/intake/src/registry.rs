@@ -1,0 +1,88 @@
+//! Reading the registry: a push whose event was lost is found by its image.
+
+use esclusa_adapters::control::rows::{PipelineCurrentRow, SeenTagRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::ecr::{self, Image};
+use esclusa_core::error::Failure;
+use esclusa_core::identity::{is_overdue, sought_since};
+use esclusa_core::pipeline::{AccountId, Image as PipelineImage, Region};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::Intake;
+use crate::push::{Origin, Push, Taken, environments_for};
+
+impl Intake {
+    /// Claims a release for every push whose event should have come and did not. One application that cannot be read does not keep the others waiting.
+    pub(crate) async fn read_registry(&self, failed: &mut Option<Failure>) -> Result<Vec<Value>, Failure> {
+        let applications: Vec<(String, Stored<PipelineCurrentRow>)> =
+            self.control().list(Key::APPLICATIONS, "").await?;
+        let mut releases = Vec::new();
+        for (_, current) in applications {
+            match self.overdue(&current.row).await {
+                Ok(found) => releases.extend(found),
+                Err(failure) => {
+                    let application = current.row.application;
+                    tracing::warn!(application, kind = %failure.kind, message = %failure.message, "the registry could not be read");
+                    *failed = Some(failure);
+                }
+            }
+        }
+        Ok(releases)
+    }
+
+    async fn overdue(&self, current: &PipelineCurrentRow) -> Result<Vec<Value>, Failure> {
+        let now = self.journal.clock().now()?;
+        let since = sought_since(current.applied_at, now);
+        let (_, pipeline) = self.current_pipeline(&current.application).await?;
+        let mut releases = Vec::new();
+        for image in pipeline.images.values().filter(|image| self.is_ours(image)) {
+            let repository = ecr::Repository {
+                account: self.account.clone(),
+                name: image.repository.to_string(),
+            };
+            for found in self.images.tagged_since(&repository, since).await? {
+                for push in self.pushes(image, &found, now) {
+                    // What the rules do not let in is no loss, and was told when its event came.
+                    if environments_for(&pipeline, &push.tag)?.is_err() || self.is_seen(&push).await? {
+                        continue;
+                    }
+                    if let Taken::Release(answer) = self.take(&push, &Origin::Registry).await? {
+                        releases.push(answer);
+                    }
+                }
+            }
+        }
+        Ok(releases)
+    }
+
+    async fn is_seen(&self, push: &Push) -> Result<bool, Failure> {
+        let key = Key::tag(push.repository_key(), push.tag.as_str());
+        let seen: Option<Stored<SeenTagRow>> = self.control().get(&key).await?;
+        Ok(seen.is_some_and(|seen| seen.row.tag.digest == push.digest))
+    }
+
+    /// Events of other accounts and Regions do not come here, so none of them can be lost.
+    fn is_ours(&self, image: &PipelineImage) -> bool {
+        let is_here = |named: Option<&str>, here: &str| named.is_none_or(|named| named == here);
+        is_here(image.account.as_ref().map(AccountId::as_str), &self.account)
+            && is_here(image.region.as_ref().map(Region::as_str), &self.region)
+    }
+
+    /// One push for each tag of an image; none while the event may still come.
+    fn pushes(&self, image: &PipelineImage, found: &Image, now: Timestamp) -> Vec<Push> {
+        let is_overdue = found.pushed_at.is_some_and(|pushed_at| is_overdue(pushed_at, now));
+        let tags = found.tags.iter().filter(|_| is_overdue);
+        let push = |tag: &String| {
+            Some(Push {
+                account: self.account.parse().ok()?,
+                region: self.region.parse().ok()?,
+                repository: image.repository.clone(),
+                tag: tag.parse().ok()?,
+                digest: found.digest.parse().ok()?,
+                at: now,
+            })
+        };
+        tags.filter_map(push).collect()
+    }
+}
