@@ -403,3 +403,41 @@ fn event_body(envelope: &Envelope<EcrImageAction>, facts: &Value) -> Result<Body
         "facts": facts,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use esclusa_core::pipeline::parse;
+
+    use super::*;
+
+    fn going_to(environments: &str, tag: &str) -> Result<Vec<String>, String> {
+        let text = format!(
+            "version: 1\napplication: shop\nimages: {{app: {{repository: shop}}}}\n\
+             task_definitions: {{web: {{family: shop, containers: {{web: {{image: app}}}}}}}}\n\
+             services: {{web: {{service: shop, task_definition: web}}}}\nenvironments:\n{environments}"
+        );
+        environments_for(&parse(&text).unwrap(), &tag.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_push_goes_to_the_environments_that_take_pushes_and_its_tag_in_their_order() {
+        let environments = "  - {name: develop, trigger: push, cluster: a}\n  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"]}}\n  \
+                            - {name: production, trigger: manual, cluster: c}\n";
+        assert_eq!(going_to(environments, "v1").unwrap(), ["develop", "staging"]);
+        assert_eq!(going_to(environments, "main-3f2a").unwrap(), ["develop"]);
+    }
+
+    #[test]
+    fn a_push_that_goes_nowhere_is_told_why_for_every_environment() {
+        let environments =
+            "  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"], deny: [\"*-rc\"]}}\n";
+        assert_eq!(
+            going_to(environments, "v1-rc").unwrap_err(),
+            "no environment takes tag `v1-rc`: `staging`: denied by `*-rc`"
+        );
+        assert_eq!(
+            going_to("  - {name: production, trigger: manual, cluster: c}\n", "v1").unwrap_err(),
+            "no environment of the pipeline takes pushes"
+        );
+    }
+}

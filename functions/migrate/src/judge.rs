@@ -6,7 +6,7 @@ use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, redact};
+use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, next_after, redact};
 use esclusa_core::plan::PlannedTask;
 use esclusa_core::task_definition::masked_text;
 use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
@@ -45,7 +45,7 @@ impl Migrate {
             ))
         })?;
         if row.row.judged_at.is_some() {
-            return Ok(answer(next_of(row.row.record.outcome, policy, step.attempt)));
+            return Ok(answer(next_after(row.row.record.outcome, policy, step.attempt)));
         }
         let Some(task_arn) = task_arn else {
             return self.never_placed(deployment_id, &row, policy).await;
@@ -97,7 +97,7 @@ impl Migrate {
             )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
-        Ok(answer(next_of(StepOutcome::NeverStarted, policy, step.attempt)))
+        Ok(answer(next_after(StepOutcome::NeverStarted, policy, step.attempt)))
     }
 
     /// The truth first; where ECS has forgotten the task, the event that was stored.
@@ -192,22 +192,6 @@ fn answer(next: Next) -> Value {
         Next::RunAgain => "run_again",
         Next::Failed | Next::WaitAgain => "failed",
     }})
-}
-
-/// What followed from an outcome that is written down.
-fn next_of(outcome: StepOutcome, policy: Policy, attempt: u32) -> Next {
-    let attempts_left = attempt < policy.start_attempts;
-    match outcome {
-        StepOutcome::Done => Next::Completed,
-        StepOutcome::NeverStarted if attempts_left => Next::RunAgain,
-        StepOutcome::Unknown if attempts_left && policy.idempotent => Next::RunAgain,
-        StepOutcome::Begun
-        | StepOutcome::NeverStarted
-        | StepOutcome::Failed
-        | StepOutcome::Reverted
-        | StepOutcome::Foreign
-        | StepOutcome::Unknown => Next::Failed,
-    }
 }
 
 /// Where a container writes its log with the `awslogs` driver.

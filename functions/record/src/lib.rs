@@ -166,3 +166,38 @@ impl Function for Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(message: &str) -> StateFailure {
+        serde_json::from_value(json!({
+            "kind": "Refused", "message": message, "state": "RegisterRevision", "environment": "staging", "mode": "forward", "index": 0,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_failure_is_told_in_our_words_whatever_lambda_wraps_around_them() {
+        let wrapped = json!({"errorType": "Refused", "errorMessage": "the image is \"gone\"", "trace": []}).to_string();
+        for (message, words) in [
+            (wrapped.as_str(), "the image is \"gone\""),
+            ("killed", "killed"),
+            ("", "state `RegisterRevision` failed with `Refused`"),
+            ("{\"errorType\": \"cut of", "{\"errorType\": \"cut of"),
+        ] {
+            assert_eq!(failure(message).words(), words);
+        }
+    }
+
+    #[test]
+    fn only_errors_of_ours_have_a_kind() {
+        assert!(failure("").error_kind().is_some());
+        let timeout = StateFailure {
+            kind: "States.Timeout".to_owned(),
+            ..failure("")
+        };
+        assert_eq!(timeout.error_kind(), None);
+    }
+}

@@ -127,7 +127,7 @@ fn lost_for_long() -> Lab {
     let machine = Principal::Role("esclusa-deployment-state-machine".to_owned());
     let invoke = Selector::operation("lambda", "Invoke").by(machine);
     lab.world_mut()
-        .add_fault(Fault::new(invoke, FaultKind::Delay(SignedDuration::from_hours(2))));
+        .add_fault(Fault::new(invoke, FaultKind::Delay(SignedDuration::from_mins(50))));
     lab.simulation().run_for(SignedDuration::from_mins(50));
     lab.world_mut().clear_faults();
     assert!(lab.settle(), "an execution still runs");

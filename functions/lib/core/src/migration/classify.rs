@@ -77,12 +77,18 @@ pub struct TaskJudgement {
 impl TaskJudgement {
     /// The same, as the end of the deployment counts it.
     pub const fn step_outcome(&self) -> StepOutcome {
-        match self.outcome {
-            TaskOutcome::Completed => StepOutcome::Done,
-            TaskOutcome::NeverStarted => StepOutcome::NeverStarted,
-            TaskOutcome::Failed { .. } => StepOutcome::Failed,
-            TaskOutcome::UnknownEffect => StepOutcome::Unknown,
-            TaskOutcome::StillRunning => StepOutcome::Begun,
+        self.outcome.as_step()
+    }
+}
+
+impl TaskOutcome {
+    const fn as_step(&self) -> StepOutcome {
+        match self {
+            Self::Completed => StepOutcome::Done,
+            Self::NeverStarted => StepOutcome::NeverStarted,
+            Self::Failed { .. } => StepOutcome::Failed,
+            Self::UnknownEffect => StepOutcome::Unknown,
+            Self::StillRunning => StepOutcome::Begun,
         }
     }
 }
@@ -106,8 +112,7 @@ const ENDED_FROM_OUTSIDE: [i64; 3] = [130, 137, 143];
 pub fn classify(task: &TaskFacts, judged_container: &str, policy: Policy, attempt: u32) -> TaskJudgement {
     let judged = task.container(judged_container);
     let (outcome, why) = outcome(task, judged, judged_container);
-    let attempts_left = attempt < policy.start_attempts;
-    let next = next(&outcome, policy, attempts_left);
+    let next = next_after(outcome.as_step(), policy, attempt);
     let mut diagnosis = match next {
         Next::RunAgain => format!(
             "{why}; it is run again (attempt {attempt} of {})",
@@ -142,7 +147,7 @@ pub fn classify(task: &TaskFacts, judged_container: &str, policy: Policy, attemp
 
 /// The judgement about a task that ECS no longer describes and of which no stopped event was stored.
 pub fn evidence_expired(task_arn: &str, policy: Policy, attempt: u32) -> TaskJudgement {
-    let next = next(&TaskOutcome::UnknownEffect, policy, attempt < policy.start_attempts);
+    let next = next_after(StepOutcome::Unknown, policy, attempt);
     TaskJudgement {
         outcome: TaskOutcome::UnknownEffect,
         next,
@@ -153,13 +158,20 @@ pub fn evidence_expired(task_arn: &str, policy: Policy, attempt: u32) -> TaskJud
     }
 }
 
-const fn next(outcome: &TaskOutcome, policy: Policy, attempts_left: bool) -> Next {
+/// What follows from the outcome of one attempt, as it is written down: the same for a judgement and for whoever reads it later. `attempt` counts from 1.
+#[must_use]
+pub const fn next_after(outcome: StepOutcome, policy: Policy, attempt: u32) -> Next {
+    let attempts_left = attempt < policy.start_attempts;
     match outcome {
-        TaskOutcome::Completed => Next::Completed,
-        TaskOutcome::StillRunning => Next::WaitAgain,
-        TaskOutcome::NeverStarted if attempts_left => Next::RunAgain,
-        TaskOutcome::UnknownEffect if attempts_left && policy.idempotent => Next::RunAgain,
-        TaskOutcome::NeverStarted | TaskOutcome::UnknownEffect | TaskOutcome::Failed { .. } => Next::Failed,
+        StepOutcome::Done => Next::Completed,
+        StepOutcome::Begun => Next::WaitAgain,
+        StepOutcome::NeverStarted if attempts_left => Next::RunAgain,
+        StepOutcome::Unknown if attempts_left && policy.idempotent => Next::RunAgain,
+        StepOutcome::NeverStarted
+        | StepOutcome::Failed
+        | StepOutcome::Reverted
+        | StepOutcome::Foreign
+        | StepOutcome::Unknown => Next::Failed,
     }
 }
 
