@@ -4,6 +4,7 @@ mod push;
 mod registry;
 mod request;
 mod start;
+mod take;
 
 use aws_config::SdkConfig;
 use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};

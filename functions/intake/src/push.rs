@@ -1,91 +1,21 @@
 //! From a push event to a release, or to a recorded reason why not.
 
-use esclusa_adapters::control::rows::{IgnoredEventRow, Progress, ReleaseKind, ReleaseRow, RepositoryRow, SeenTagRow};
-use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
-use esclusa_adapters::ecr::{self, Image, Lookup};
+use esclusa_adapters::control::rows::IgnoredEventRow;
+use esclusa_adapters::control::{Change, Expected, Key};
 use esclusa_adapters::journal::{Commit, Committed};
-use esclusa_adapters::step_functions::execution_arn;
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
-use esclusa_core::identity::{FoundBy, PushIdentity, PushObservation, PushSeen, observe_push};
-use esclusa_core::image;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
-use esclusa_core::pipeline::{AccountId, Digest, Pipeline, Region, RepositoryName, Tag, Trigger};
-use esclusa_core::supersession::Asked;
-use esclusa_core::tags::TagRules;
-use esclusa_events::Envelope;
-use esclusa_events::{EcrAction, EcrImageAction, EcrResult};
+use esclusa_core::pipeline::{AccountId, Digest, Region, RepositoryName, Tag};
+use esclusa_events::{EcrAction, EcrImageAction, EcrResult, Envelope};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::take::{Origin, Push, Taken};
 use crate::{ACTOR, Intake};
 
 /// How long it is remembered that an event starts nothing: longer than any event is delivered again.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 7);
-
-/// How often a decision is taken again when another one about the same tag was faster.
-const TRIES: usize = 5;
-
-/// A push that is formally right, of a tag in this account and Region.
-#[derive(Debug)]
-pub(crate) struct Push {
-    pub account: AccountId,
-    pub region: Region,
-    pub repository: RepositoryName,
-    pub tag: Tag,
-    pub digest: Digest,
-    /// When it happened by its event; when the registry was read for one whose event did not come.
-    pub at: Timestamp,
-}
-
-/// Where a push is known from.
-#[derive(Debug)]
-pub(crate) enum Origin<'a> {
-    /// From its event.
-    Event(&'a Envelope<EcrImageAction>),
-    /// From reading the registry.
-    Registry,
-}
-
-impl Origin<'_> {
-    const fn found_by(&self) -> FoundBy {
-        match self {
-            Self::Event(_) => FoundBy::Event,
-            Self::Registry => FoundBy::Registry,
-        }
-    }
-
-    /// Who asks for the release.
-    fn words(&self) -> String {
-        match self {
-            Self::Event(envelope) => format!("push of event {}", envelope.id),
-            Self::Registry => "push found in the registry: its event did not come".to_owned(),
-        }
-    }
-}
-
-/// What a push came to.
-#[derive(Debug)]
-pub(crate) enum Taken {
-    /// It has a release.
-    Release(Value),
-    /// It starts nothing, for this reason.
-    Ignored(String),
-}
-
-impl Push {
-    fn chain(&self) -> Chain {
-        Chain::repository(self.account.as_str(), self.region.as_str(), self.repository.as_str())
-    }
-
-    pub(crate) fn repository_key(&self) -> Repository<'_> {
-        Repository {
-            account: self.account.as_str(),
-            region: self.region.as_str(),
-            name: self.repository.as_str(),
-        }
-    }
-}
 
 impl Intake {
     pub(crate) async fn pushed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
@@ -97,99 +27,6 @@ impl Intake {
             Taken::Release(answer) => Ok(answer),
             Taken::Ignored(reason) => self.ignore(envelope, &reason).await,
         }
-    }
-
-    /// Claims a release for a push, finds the one it has, or says why there is none.
-    pub(crate) async fn take(&self, push: &Push, origin: &Origin<'_>) -> Result<Taken, Failure> {
-        let owner: Option<Stored<RepositoryRow>> = self.control().get(&Key::repository(push.repository_key())).await?;
-        let Some(owner) = owner else {
-            return Ok(Taken::Ignored("the repository belongs to no pipeline".to_owned()));
-        };
-        let (version, pipeline) = self.current_pipeline(&owner.row.application).await?;
-        let environments = match environments_for(&pipeline, &push.tag)? {
-            Ok(environments) => environments,
-            Err(reason) => return Ok(Taken::Ignored(reason)),
-        };
-        for _ in 0..TRIES {
-            let tag_key = Key::tag(push.repository_key(), push.tag.as_str());
-            // The row first, the registry second: what the registry says is then never older than the row.
-            let seen: Option<Stored<SeenTagRow>> = self.control().get(&tag_key).await?;
-            let (image, registry_digest) = match self.registry(push).await? {
-                Ok(found) => found,
-                Err(reason) => return Ok(Taken::Ignored(reason)),
-            };
-            let pushed_at = image.pushed_at.unwrap_or(push.at);
-            let observed = PushSeen {
-                digest: push.digest.clone(),
-                event_time: push.at,
-                pushed_at,
-                registry_digest,
-                found_by: origin.found_by(),
-            };
-            let tag = match observe_push(seen.as_ref().map(|seen| &seen.row.tag), &observed) {
-                PushObservation::Late(reason) => return Ok(Taken::Ignored(reason.to_string())),
-                PushObservation::Duplicate => {
-                    let Some(seen) = seen else {
-                        return Err(Failure::defect("a push is a duplicate of nothing"));
-                    };
-                    return self.repeated(&seen.row.release_id).await.map(Taken::Release);
-                }
-                PushObservation::Accepted(tag) => tag,
-            };
-            let identity = PushIdentity {
-                account: push.account.clone(),
-                region: push.region.clone(),
-                repository: push.repository.clone(),
-                tag: push.tag.clone(),
-                generation: tag.generation,
-                application: pipeline.application.clone(),
-            };
-            let release_id = identity.release_id().to_string();
-            let release = ReleaseRow {
-                execution_arn: execution_arn(&self.release_state_machine, &release_id)?,
-                release_id,
-                application: pipeline.application.to_string(),
-                kind: ReleaseKind::Push,
-                image: owner.row.image.clone(),
-                account: push.account.to_string(),
-                region: push.region.to_string(),
-                repository: push.repository.to_string(),
-                digest: push.digest.to_string(),
-                tag: push.tag.to_string(),
-                asked: Asked::Push {
-                    tag: push.tag.clone(),
-                    generation: tag.generation,
-                    at: match origin {
-                        // Of a tag that was never seen before, the registry knows when its image came.
-                        Origin::Registry if seen.is_none() => pushed_at,
-                        Origin::Registry | Origin::Event(_) => tag.event_time,
-                    },
-                },
-                environments: environments.clone(),
-                pipeline_version: version,
-                target_release: None,
-                requested_by: origin.words(),
-                reason: None,
-                progress: Progress::Claimed,
-                created_at: self.journal.clock().now()?,
-                ended_at: None,
-                end: None,
-            };
-            let row = SeenTagRow {
-                tag,
-                release_id: release.release_id.clone(),
-            };
-            let commit = Commit::new()
-                .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
-                .record(&push.chain(), received(push, origin, &release)?);
-            if let Some(answer) = self.claim(&release, claimed(&release)?, commit).await? {
-                return Ok(Taken::Release(answer));
-            }
-        }
-        Err(Failure::conflict(format!(
-            "tag `{}` is being moved by others",
-            push.tag
-        )))
     }
 
     /// What the event says, or why it is no push for us. Only what cannot be named in a record is an error.
@@ -242,44 +79,6 @@ impl Intake {
         }))
     }
 
-    /// The image in the registry, and what the tag points to now; or why there is nothing to deploy.
-    async fn registry(&self, push: &Push) -> Result<Result<(Image, Option<Digest>), String>, Failure> {
-        let repository = ecr::Repository {
-            account: push.account.to_string(),
-            name: push.repository.to_string(),
-        };
-        let image = match self.images.by_digest(&repository, push.digest.as_str()).await? {
-            Lookup::Found(image) => image,
-            Lookup::ImageNotFound | Lookup::RepositoryNotFound => return Ok(Err("the image is gone".to_owned())),
-        };
-        if let Err(reason) = image::deployable(
-            image.manifest_media_type.as_deref(),
-            image.artifact_media_type.as_deref(),
-            image.status.as_deref(),
-        ) {
-            return Ok(Err(reason));
-        }
-        let current = match self.images.by_tag(&repository, push.tag.as_str()).await? {
-            Lookup::Found(current) => Some(
-                current
-                    .digest
-                    .parse::<Digest>()
-                    .map_err(|error| Failure::transient(error.to_string()))?,
-            ),
-            Lookup::ImageNotFound | Lookup::RepositoryNotFound => None,
-        };
-        Ok(Ok((image, current)))
-    }
-
-    /// A push that was seen before: its release may have been claimed by a run that died before the start.
-    async fn repeated(&self, release_id: &str) -> Result<Value, Failure> {
-        let release = self.journal.release(release_id).await?;
-        match release.row.progress {
-            Progress::Claimed => self.start_release(release_id).await,
-            Progress::Started | Progress::Ended => Ok(json!({"releaseId": release_id, "duplicate": true})),
-        }
-    }
-
     /// Records once that an event starts nothing, and why.
     async fn ignore(&self, envelope: &Envelope<EcrImageAction>, reason: &str) -> Result<Value, Failure> {
         let now = self.journal.clock().now()?;
@@ -314,83 +113,11 @@ impl Intake {
     }
 }
 
-/// The environments that a pushed tag goes to, in order; or why there is none.
-pub(crate) fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
-    let (mut environments, mut refused) = (Vec::new(), Vec::new());
-    for environment in pipeline
-        .environments
-        .iter()
-        .filter(|environment| environment.trigger == Trigger::Push)
-    {
-        let rules = TagRules::new(&environment.tags).map_err(|error| {
-            Failure::defect(format!(
-                "the tag policy of `{}` cannot be read: {error}",
-                environment.name
-            ))
-        })?;
-        let decision = rules.decide(tag);
-        if decision.is_allowed() {
-            environments.push(environment.name.to_string());
-        } else {
-            refused.push(format!("`{}`: {decision}", environment.name));
-        }
-    }
-    if !environments.is_empty() {
-        return Ok(Ok(environments));
-    }
-    Ok(Err(if refused.is_empty() {
-        "no environment of the pipeline takes pushes".to_owned()
-    } else {
-        format!("no environment takes tag `{tag}`: {}", refused.join("; "))
-    }))
-}
-
 fn chain(envelope: &Envelope<EcrImageAction>) -> Chain {
     Chain::repository(&envelope.account, &envelope.region, &envelope.detail.repository_name)
 }
 
-fn received(push: &Push, origin: &Origin<'_>, release: &ReleaseRow) -> Result<Draft, Failure> {
-    let facts = json!({"release": release.release_id, "generation": release.asked.generation()});
-    let body = match origin {
-        Origin::Event(envelope) => event_body(envelope, &facts)?,
-        Origin::Registry => Body::new(&json!({
-            "foundBy": origin.found_by(),
-            "repository": push.repository,
-            "tag": push.tag,
-            "digest": push.digest,
-            "facts": facts,
-        }))?,
-    };
-    Ok(Draft {
-        application: Some(release.application.clone()),
-        digest: Some(release.digest.clone()),
-        release_id: Some(release.release_id.clone()),
-        ..Draft::new(RecordKind::PushReceived, ACTOR, body)
-    })
-}
-
-/// The record by which a release begins.
-pub(crate) fn claimed(release: &ReleaseRow) -> Result<Draft, Failure> {
-    esclusa_adapters::acts::Subject::release(release).draft(
-        RecordKind::ReleaseClaimed,
-        ACTOR,
-        &json!({
-            "kind": release.kind,
-            "image": release.image,
-            "repository": format!("{}/{}/{}", release.account, release.region, release.repository),
-            "digest": release.digest,
-            "tag": release.tag,
-            "generation": release.asked.generation(),
-            "environments": release.environments,
-            "pipelineVersion": release.pipeline_version,
-            "targetRelease": release.target_release,
-            "requestedBy": release.requested_by,
-            "reason": release.reason,
-        }),
-    )
-}
-
-fn event_body(envelope: &Envelope<EcrImageAction>, facts: &Value) -> Result<Body, Failure> {
+pub(crate) fn event_body(envelope: &Envelope<EcrImageAction>, facts: &Value) -> Result<Body, Failure> {
     let detail = &envelope.detail;
     Body::new(&json!({
         "event": envelope.id,
@@ -402,42 +129,4 @@ fn event_body(envelope: &Envelope<EcrImageAction>, facts: &Value) -> Result<Body
         "result": detail.result,
         "facts": facts,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use esclusa_core::pipeline::parse;
-
-    use super::*;
-
-    fn going_to(environments: &str, tag: &str) -> Result<Vec<String>, String> {
-        let text = format!(
-            "version: 1\napplication: shop\nimages: {{app: {{repository: shop}}}}\n\
-             task_definitions: {{web: {{family: shop, containers: {{web: {{image: app}}}}}}}}\n\
-             services: {{web: {{service: shop, task_definition: web}}}}\nenvironments:\n{environments}"
-        );
-        environments_for(&parse(&text).unwrap(), &tag.parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_push_goes_to_the_environments_that_take_pushes_and_its_tag_in_their_order() {
-        let environments = "  - {name: develop, trigger: push, cluster: a}\n  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"]}}\n  \
-                            - {name: production, trigger: manual, cluster: c}\n";
-        assert_eq!(going_to(environments, "v1").unwrap(), ["develop", "staging"]);
-        assert_eq!(going_to(environments, "main-3f2a").unwrap(), ["develop"]);
-    }
-
-    #[test]
-    fn a_push_that_goes_nowhere_is_told_why_for_every_environment() {
-        let environments =
-            "  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"], deny: [\"*-rc\"]}}\n";
-        assert_eq!(
-            going_to(environments, "v1-rc").unwrap_err(),
-            "no environment takes tag `v1-rc`: `staging`: denied by `*-rc`"
-        );
-        assert_eq!(
-            going_to("  - {name: production, trigger: manual, cluster: c}\n", "v1").unwrap_err(),
-            "no environment of the pipeline takes pushes"
-        );
-    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Intake;
-use crate::push::{Origin, Push, Taken, environments_for};
+use crate::take::{Origin, Push, Taken, environments_for};
 
 impl Intake {
     /// Claims a release for every push whose event should have come and did not. One application that cannot be read does not keep the others waiting.

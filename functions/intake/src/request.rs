@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Intake;
-use crate::push::claimed;
+use crate::take::claimed;
 
 /// How many releases back a rollback looks for another version.
 const HISTORY: usize = 50;

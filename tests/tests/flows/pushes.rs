@@ -94,11 +94,8 @@ fn the_second_of_two_releases_waits_for_the_lock_and_runs_after_the_first() {
     let first = account.run_until_claimed();
     account.run_until_entered(&format!("{first}-stg-1"), "AwaitTask");
     let newest = account.release("v2", Kind::Good);
+    account.assert_all_ended(&["SUCCEEDED schema_moved proven"; 2]);
     let releases = account.releases();
-    assert_eq!(releases.len(), 2);
-    for release in &releases {
-        account.assert_release_ended(release, "SUCCEEDED", "schema_moved", "proven");
-    }
     let of_second = |record: &&Value| record["release_id"] == releases[1].as_str();
     let acquired = account.records("lock_acquired").iter().find(of_second).unwrap()["at"].to_string();
     let freed = account
@@ -134,18 +131,12 @@ fn of_releases_that_wait_for_a_lock_only_the_newest_is_deployed() {
             account.pass(SignedDuration::from_secs(20));
         }
         let newest = account.release("v4", Kind::Good);
-        let releases = account.releases();
-        assert_eq!(releases.len(), 4, "seed {seed}");
-        for (release, verdict) in releases
-            .iter()
-            .zip(["SUCCEEDED", "SUPERSEDED", "SUPERSEDED", "SUCCEEDED"])
-        {
-            let (effect, reason) = match verdict {
-                "SUCCEEDED" => ("schema_moved", "proven"),
-                _ => ("none", "superseded"),
-            };
-            account.assert_release_ended(release, verdict, effect, reason);
-        }
+        account.assert_all_ended(&[
+            "SUCCEEDED schema_moved proven",
+            "SUPERSEDED none superseded",
+            "SUPERSEDED none superseded",
+            "SUCCEEDED schema_moved proven",
+        ]);
         // The migrations of the two in between never ran.
         account.assert_acts(&[("RegisterTaskDefinition", 4), ("RunTask", 2), ("UpdateService", 4)]);
         account.assert_runs(
@@ -172,18 +163,13 @@ fn a_push_that_waited_while_a_person_went_back_does_not_undo_that() {
     account.pass(SignedDuration::from_secs(20));
     account.esclusa(&["rollback", "superbowleto", "stg", "--reason", "errors"]);
     account.settle();
-    let ended = [
-        ("SUCCEEDED", "schema_moved", "proven"),
-        ("SUCCEEDED", "schema_moved", "proven"),
-        ("SUCCEEDED", "schema_moved", "proven"),
-        ("SUPERSEDED", "none", "superseded"),
-        ("SUCCEEDED", "none", "proven"),
-    ];
-    let releases = account.releases();
-    assert_eq!(releases.len(), ended.len());
-    for (release, (verdict, effect, reason)) in releases.iter().zip(ended) {
-        account.assert_release_ended(release, verdict, effect, reason);
-    }
+    account.assert_all_ended(&[
+        "SUCCEEDED schema_moved proven",
+        "SUCCEEDED schema_moved proven",
+        "SUCCEEDED schema_moved proven",
+        "SUPERSEDED none superseded",
+        "SUCCEEDED none proven",
+    ]);
     account.assert_runs(
         "superbowleto-stg",
         "superbowleto-s-stg",

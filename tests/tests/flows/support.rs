@@ -279,6 +279,18 @@ impl Account {
         self.assert_release_ended(&release, verdict, effect, reason);
     }
 
+    /// Asserts how all releases ended, in the order in which they were started: verdict, effect and reason of each.
+    #[track_caller]
+    pub(crate) fn assert_all_ended(&mut self, expected: &[&str]) {
+        let mut ended = Vec::new();
+        for release in self.releases() {
+            let end = self.status(&release)["end"].clone();
+            let part = |name: &str| end[name].as_str().unwrap_or_default().to_owned();
+            ended.push([part("verdict"), part("effect"), part("reason")].join(" "));
+        }
+        assert_eq!(ended, expected);
+    }
+
     /// Asserts how a release ended.
     #[track_caller]
     pub(crate) fn assert_release_ended(&mut self, release: &str, verdict: &str, effect: &str, reason: &str) {
