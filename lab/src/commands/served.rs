@@ -108,6 +108,12 @@ fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), Com
         .last()
         .map(|environment| environment.name.to_string())
         .unwrap_or_default();
+    let pushed = example
+        .pipeline
+        .environments
+        .first()
+        .map(|environment| environment.name.to_string())
+        .unwrap_or_default();
     let cluster = example
         .question(&manual, &first_image(example), "", lab::oracle::Arrival::Deployed)?
         .cluster;
@@ -132,9 +138,10 @@ fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), Com
             "lab push --image crash-loop".to_owned(),
             "a push that fails and goes the way back",
         ),
+        ("lab push".to_owned(), "a push that comes up"),
         (
-            format!("esclusa rollback {application} {manual} --reason 'try it'"),
-            "back to what was verified before",
+            format!("esclusa rollback {application} {pushed} --reason 'try it'"),
+            "back to what was verified before it",
         ),
         (
             format!("esclusa audit --application {application}"),
