@@ -43,9 +43,11 @@ impl Asked {
         }
     }
 
-    fn at(&self) -> Timestamp {
+    /// When, and at one moment a person after a push: the registry tells the second only.
+    fn moment(&self) -> (Timestamp, bool) {
         match self {
-            Self::Push { at, .. } | Self::Person { at, .. } => *at,
+            Self::Push { at, .. } => (*at, false),
+            Self::Person { at, .. } => (*at, true),
         }
     }
 
@@ -73,11 +75,11 @@ impl Asked {
     fn is_newer_than(&self, ours: &Self, newest: Newest) -> bool {
         let by_policy = || match (self.candidate(), ours.candidate()) {
             (Some(this), Some(ours)) => compare_age(newest, &this, &ours).is_gt(),
-            _ => self.at() > ours.at(),
+            _ => self.moment() > ours.moment(),
         };
         match (self.is_person(), ours.is_person()) {
-            (true, true) => self.at() > ours.at(),
-            (true, false) => self.at() >= ours.at() || (newest == Newest::Version && by_policy()),
+            (true, true) => self.moment() > ours.moment(),
+            (true, false) => self.moment() > ours.moment() || (newest == Newest::Version && by_policy()),
             (false, true) => false,
             (false, false) => by_policy(),
         }
@@ -115,10 +117,10 @@ impl Rival {
 pub fn superseded_by<'a>(newest: Newest, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
     let counting = || rivals.iter().filter(|rival| rival.counts());
     let wishes = counting().map(|rival| &rival.asked).filter(|asked| asked.is_person());
-    let since = wishes.map(Asked::at).filter(|at| *at < ours.at()).max();
+    let since = wishes.map(Asked::moment).filter(|moment| *moment < ours.moment()).max();
     let mut first: Option<&Rival> = None;
     for rival in counting() {
-        let is_over = since.is_some_and(|since| rival.asked.at() < since);
+        let is_over = since.is_some_and(|since| rival.asked.moment() < since);
         let stands_above = !is_over && rival.asked.is_newer_than(ours, newest);
         if stands_above && first.is_none_or(|first| rival.asked.is_newer_than(&first.asked, newest)) {
             first = Some(rival);
@@ -246,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn a_push_of_the_very_second_in_which_a_person_asked_came_before() {
+        let (by_hand, same_second, later) = (person(31), push("v1.0.0", 1, 31), push("main", 1, 32));
+        let waiting = [
+            rival("by hand", by_hand, None),
+            rival("same second", same_second.clone(), None),
+        ];
+        let by_hand = Some("by hand");
+        assert_eq!(superseded_by(Newest::Version, &same_second, &waiting), by_hand);
+        assert_eq!(superseded_by(Newest::Version, &later, &waiting), None);
+    }
+
+    #[test]
     fn a_version_that_a_person_named_is_a_version() {
         let rivals = [rival(
             "by hand",
@@ -312,9 +326,9 @@ mod tests {
                 };
             }
             let in_force = &rivals[in_force.expect("somebody goes")].asked;
-            let latest_wish = waiting.iter().filter(|asked| asked.is_person()).map(Asked::at).max();
+            let latest_wish = waiting.iter().filter(|asked| asked.is_person()).map(Asked::moment).max();
             for other in &waiting {
-                let is_over = latest_wish.is_some_and(|wish| other.at() < wish);
+                let is_over = latest_wish.is_some_and(|wish| other.moment() < wish);
                 prop_assert!(is_over || !other.is_newer_than(in_force, newest), "{in_force:?} is in force, and {other:?} is not");
             }
         }
