@@ -2,15 +2,15 @@
 
 use esclusa_adapters::control::rows::EnvironmentRow;
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_adapters::ecr::{ImageReader, Lookup, Repository};
+use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::planning::{PlanRequest, Planner};
+use esclusa_adapters::version;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
-use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline};
+use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName, Key as Name, resolve};
 use esclusa_core::plan;
-use esclusa_core::task_definition::Home;
+use esclusa_core::version::Version;
 use serde_json::json;
 
-use super::deploy::Version;
 use super::parse;
 use crate::arguments::Plan;
 use crate::error::{CommandError, Exit};
@@ -88,16 +88,25 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
     let row = pipelines::current(session.control(), &command.application).await?;
     let pipeline = pipelines::parsed(&row)?;
     let home = session.home().await?;
-    let (name, image) = chosen_image(&pipeline, command.image.as_deref())?;
-    let digest = match command.version.as_deref().map(Version::parse).transpose()? {
-        Some(Version::Digest(digest)) => digest,
-        Some(Version::Tag(tag)) => tagged(session, &home, image, tag.as_str()).await?,
-        None => in_force(session, command, name).await?,
+    let version = command.version.as_deref().map(parse::<Version>).transpose()?;
+    let environment =
+        resolve(&pipeline, &command.environment).map_err(|error| CommandError::refused(error.to_string()))?;
+    let key = command.image.as_deref();
+    let (image, digest) = match version {
+        Some(version) => {
+            let images = ImageReader::new(session.config());
+            let chosen = version::choose(&images, &environment, key, &version, &home).await?;
+            (chosen.key, chosen.digest)
+        }
+        None => {
+            let (image, _) = environment.image(key).map_err(CommandError::refused)?;
+            (image.clone(), in_force(session, command, image).await?)
+        }
     };
     let identity = RequestIdentity {
         kind: RequestKind::Deploy,
         application: pipeline.application.clone(),
-        environment: parse(&command.environment)?,
+        environment: environment.name,
         request_id: REQUEST_ID.to_owned(),
     };
     let request = PlanRequest {
@@ -105,45 +114,13 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         environment: command.environment.clone(),
         pipeline_version: row.version,
         release_id: identity.release_id(),
-        image: name.clone(),
+        image,
         digest,
         back_to: None,
     };
     let (account, region) = (home.account.as_str(), home.region.as_str());
     let planner = Planner::new(session.config(), session.control().clone(), account, region)?;
     Ok(planner.plan(&request).await?)
-}
-
-/// The image that is named, or the only one.
-fn chosen_image<'a>(pipeline: &'a Pipeline, name: Option<&str>) -> Result<(&'a Name, &'a Image), CommandError> {
-    let chosen = match name {
-        Some(name) => pipeline.images.iter().find(|(key, _)| key.as_str() == name),
-        None if pipeline.images.len() == 1 => pipeline.images.first(),
-        None => None,
-    };
-    chosen.ok_or_else(|| {
-        let names = render::words::names(pipeline.images.keys());
-        CommandError::InvalidInput(format!(
-            "name one of the images of `{}` with `--image`: {names}",
-            pipeline.application
-        ))
-    })
-}
-
-/// What a tag points to now.
-async fn tagged(session: &Session, home: &Home, image: &Image, tag: &str) -> Result<Digest, CommandError> {
-    let account = image.account.as_ref().unwrap_or(&home.account);
-    let repository = Repository {
-        account: account.to_string(),
-        name: image.repository.to_string(),
-    };
-    match ImageReader::new(session.config()).by_tag(&repository, tag).await? {
-        Lookup::Found(image) => parse(&image.digest),
-        Lookup::ImageNotFound | Lookup::RepositoryNotFound => Err(CommandError::refused(format!(
-            "there is no image `{tag}` in repository `{}`: push it first, or look with `aws ecr list-images --repository-name {}`",
-            image.repository, image.repository
-        ))),
-    }
 }
 
 /// What the environment runs.
@@ -162,34 +139,5 @@ async fn in_force(session: &Session, command: &Plan, image: &Name) -> Result<Dig
         None => Err(CommandError::refused(format!(
             "image `{image}` was never released into `{environment}`: name a version with `--version`"
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_must_be_named_only_where_there_are_several() {
-        let pipeline = |images: &str, containers: &str| {
-            let text = format!(
-                "version: 1\napplication: shop\nimages: {{{images}}}\ntask_definitions:\n  web: {{family: shop, containers: {{{containers}}}}}\n\
-                 services: {{web: {{service: shop, task_definition: web}}}}\nenvironments: [{{name: develop, trigger: push, cluster: shop}}]\n"
-            );
-            esclusa_core::pipeline::parse(&text).unwrap()
-        };
-        let one = pipeline("app: {repository: shop}", "app: {image: app}");
-        assert_eq!(chosen_image(&one, None).unwrap().0.as_str(), "app");
-        let two = pipeline(
-            "app: {repository: shop}, web: {repository: shop-web}",
-            "app: {image: app}, web: {image: web}",
-        );
-        assert_eq!(chosen_image(&two, Some("web")).unwrap().0.as_str(), "web");
-        let error = chosen_image(&two, None).unwrap_err();
-        assert_eq!(error.exit(), Exit::InvalidInput);
-        assert_eq!(
-            error.to_string(),
-            "name one of the images of `shop` with `--image`: `app`, `web`"
-        );
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Key};
+use esclusa_core::version::Version;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -32,8 +33,7 @@ pub(super) struct Wish<'a> {
     pub(super) application: &'a str,
     pub(super) environment: &'a str,
     pub(super) image: Option<&'a str>,
-    pub(super) tag: Option<&'a str>,
-    pub(super) digest: Option<&'a str>,
+    pub(super) version: Option<&'a Version>,
     pub(super) target_release: Option<&'a str>,
     pub(super) reason: Option<&'a str>,
 }
@@ -67,8 +67,7 @@ pub(super) async fn execute(
         application,
         environment,
         image,
-        tag,
-        digest,
+        version,
         target_release,
         reason,
     } = wish;
@@ -82,8 +81,7 @@ pub(super) async fn execute(
             application,
             environment,
             image,
-            tag,
-            digest,
+            version,
             target_release,
             reason
         ]))
@@ -97,8 +95,7 @@ pub(super) async fn execute(
         "application": application,
         "environment": environment,
         "image": image,
-        "digest": digest,
-        "tag": tag,
+        "version": version,
         "targetRelease": target_release,
         "requestId": request_id,
         "requestedBy": caller,

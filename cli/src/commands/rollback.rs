@@ -16,8 +16,7 @@ pub(super) async fn execute(command: &Rollback, session: &Session, output: &mut 
         application: &command.application,
         environment: &command.environment,
         image: None,
-        tag: None,
-        digest: None,
+        version: None,
         target_release: command.to.as_deref(),
         reason: Some(&command.reason),
     };

@@ -6,6 +6,8 @@ mod request;
 mod start;
 mod take;
 
+use std::str::FromStr;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
 use esclusa_adapters::control::{ControlTable, Key};
@@ -13,7 +15,8 @@ use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::StateMachineStarter;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{Pipeline, parse};
+use esclusa_core::pipeline::{InvalidName, Pipeline, parse};
+use esclusa_core::task_definition::Home;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
@@ -30,8 +33,7 @@ pub struct Intake {
     journal: Journal,
     images: ImageReader,
     executions: StateMachineStarter,
-    account: String,
-    region: String,
+    home: Home,
     release_state_machine: String,
     deployment_state_machine: String,
 }
@@ -80,6 +82,11 @@ impl Intake {
     }
 }
 
+fn name<T: FromStr<Err = InvalidName>>(text: &str) -> Result<T, Failure> {
+    text.parse()
+        .map_err(|error: InvalidName| Failure::invalid_input(error.to_string()))
+}
+
 impl Function for Intake {
     const NAME: &'static str = "intake";
 
@@ -90,8 +97,10 @@ impl Function for Intake {
             journal: Journal::new(config, control, ledger),
             images: ImageReader::new(config),
             executions: StateMachineStarter::new(config),
-            account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
-            region: environment.required("AWS_REGION")?.to_owned(),
+            home: Home {
+                account: name(environment.required("ESCLUSA_HOME_ACCOUNT")?)?,
+                region: name(environment.required("AWS_REGION")?)?,
+            },
             release_state_machine: environment.required("ESCLUSA_RELEASE_STATE_MACHINE_ARN")?.to_owned(),
             deployment_state_machine: environment.required("ESCLUSA_DEPLOYMENT_STATE_MACHINE_ARN")?.to_owned(),
         })

@@ -39,16 +39,16 @@ impl Intake {
         let region: Region = envelope.region.parse().map_err(|error| invalid(&error))?;
         let repository: RepositoryName = detail.repository_name.parse().map_err(|error| invalid(&error))?;
         let push = || {
-            if account.as_str() != self.account {
+            if account != self.home.account {
                 return Err(format!(
                     "the event is of account `{account}`, and esclusa runs in `{}`",
-                    self.account
+                    self.home.account
                 ));
             }
-            if region.as_str() != self.region {
+            if region != self.home.region {
                 return Err(format!(
                     "the event is of region `{region}`, and esclusa runs in `{}`",
-                    self.region
+                    self.home.region
                 ));
             }
             if detail.action_type != EcrAction::Push || detail.result != EcrResult::Success {

@@ -5,7 +5,8 @@ use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecr::{self, Image};
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{is_overdue, sought_since};
-use esclusa_core::pipeline::{AccountId, Image as PipelineImage, Region};
+use esclusa_core::image::elsewhere;
+use esclusa_core::pipeline::{Image as PipelineImage, Key as Name};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -36,11 +37,10 @@ impl Intake {
         let since = sought_since(current.applied_at, now);
         let (_, pipeline) = self.current_pipeline(&current.application).await?;
         let mut releases = Vec::new();
-        for image in pipeline.images.values().filter(|image| self.is_ours(image)) {
-            let repository = ecr::Repository {
-                account: self.account.clone(),
-                name: image.repository.to_string(),
-            };
+        // Events of other accounts and Regions do not come here, so none of them can be lost.
+        let is_here = |(key, image): &(&Name, &PipelineImage)| elsewhere(key, image, &self.home).is_none();
+        for (_, image) in pipeline.images.iter().filter(is_here) {
+            let repository = ecr::Repository::of(image, &self.home);
             for found in self.images.tagged_since(&repository, since).await? {
                 for push in self.pushes(image, &found, now) {
                     // What the rules do not let in is no loss, and was told when its event came.
@@ -62,21 +62,14 @@ impl Intake {
         Ok(seen.is_some_and(|seen| seen.row.tag.digest == push.digest))
     }
 
-    /// Events of other accounts and Regions do not come here, so none of them can be lost.
-    fn is_ours(&self, image: &PipelineImage) -> bool {
-        let is_here = |named: Option<&str>, here: &str| named.is_none_or(|named| named == here);
-        is_here(image.account.as_ref().map(AccountId::as_str), &self.account)
-            && is_here(image.region.as_ref().map(Region::as_str), &self.region)
-    }
-
     /// One push for each tag of an image; none while the event may still come.
     fn pushes(&self, image: &PipelineImage, found: &Image, now: Timestamp) -> Vec<Push> {
         let is_overdue = found.pushed_at.is_some_and(|pushed_at| is_overdue(pushed_at, now));
         let tags = found.tags.iter().filter(|_| is_overdue);
         let push = |tag: &String| {
             Some(Push {
-                account: self.account.parse().ok()?,
-                region: self.region.parse().ok()?,
+                account: self.home.account.clone(),
+                region: self.home.region.clone(),
                 repository: image.repository.clone(),
                 tag: tag.parse().ok()?,
                 digest: found.digest.parse().ok()?,

@@ -2,13 +2,14 @@
 
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_adapters::ecr::{self, Lookup};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::step_functions::execution_arn;
+use esclusa_adapters::version;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
-use esclusa_core::pipeline::{Digest, EnvironmentName, Pipeline, Tag};
+use esclusa_core::pipeline::{ResolvedEnvironment, resolve};
 use esclusa_core::supersession::Asked;
+use esclusa_core::version::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,10 +29,9 @@ pub(crate) struct ReleaseRequest {
     /// The key of the image; needed where the application has several.
     #[serde(default)]
     image: Option<String>,
+    /// For a deployment: what to bring there.
     #[serde(default)]
-    tag: Option<String>,
-    #[serde(default)]
-    digest: Option<String>,
+    version: Option<Version>,
     /// For a rollback: where to.
     #[serde(default)]
     target_release: Option<String>,
@@ -55,11 +55,12 @@ struct Chosen {
 impl Intake {
     pub(crate) async fn requested(&self, request: &ReleaseRequest) -> Result<Value, Failure> {
         let (version, pipeline) = self.current_pipeline(&request.application).await?;
-        let environment = environment(&pipeline, &request.environment)?;
+        let environment =
+            resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
         let identity = RequestIdentity {
             kind: request.kind,
             application: pipeline.application.clone(),
-            environment,
+            environment: environment.name.clone(),
             request_id: request.request_id.clone(),
         };
         let release_id = identity.release_id().to_string();
@@ -72,16 +73,13 @@ impl Intake {
             return self.start_release(&release_id).await;
         }
         let chosen = match request.kind {
-            RequestKind::Deploy => self.version(&pipeline, request).await?,
+            RequestKind::Deploy => self.version(&environment, request).await?,
             RequestKind::Rollback => self.earlier(request).await?,
         };
         let now = self.journal.clock().now()?;
         let execution_arn = execution_arn(&self.release_state_machine, &release_id)?;
         let asked = Asked::Person {
-            tag: match request.kind {
-                RequestKind::Deploy => chosen.tag.parse().ok(),
-                RequestKind::Rollback => None,
-            },
+            tag: request.version.as_ref().and_then(Version::tag).cloned(),
             at: now,
         };
         let release = ReleaseRow {
@@ -113,57 +111,19 @@ impl Intake {
         answer.ok_or_else(|| Failure::conflict("the release is being written by others"))
     }
 
-    /// The digest that a tag points to now; from here on only the digest counts.
-    async fn version(&self, pipeline: &Pipeline, request: &ReleaseRequest) -> Result<Chosen, Failure> {
-        let (key, image) = match &request.image {
-            Some(name) => pipeline.images.iter().find(|(key, _)| key.as_str() == name),
-            None if pipeline.images.len() == 1 => pipeline.images.first(),
-            None => None,
-        }
-        .ok_or_else(|| {
-            let keys: Vec<String> = pipeline.images.keys().map(|key| format!("`{key}`")).collect();
-            Failure::refused(format!(
-                "name one of the images of `{}` with `--image`: {}",
-                request.application,
-                keys.join(", ")
-            ))
-        })?;
-        let account = image
-            .account
-            .as_ref()
-            .map_or(self.account.as_str(), |account| account.as_str());
-        let region = image
-            .region
-            .as_ref()
-            .map_or(self.region.as_str(), |region| region.as_str());
-        let repository = ecr::Repository {
-            account: account.to_owned(),
-            name: image.repository.to_string(),
+    async fn version(&self, environment: &ResolvedEnvironment, request: &ReleaseRequest) -> Result<Chosen, Failure> {
+        let Some(version) = &request.version else {
+            return Err(Failure::refused("name a tag or a digest to deploy"));
         };
-        let refused =
-            |what: String| Failure::refused(format!("{what} in repository `{}`: push it first", image.repository));
-        let (found, tag) = match (&request.digest, &request.tag) {
-            (Some(digest), tag) => {
-                let digest: Digest = digest.parse().map_err(|error| Failure::refused(format!("{error}")))?;
-                let lookup = self.images.by_digest(&repository, digest.as_str()).await?;
-                (lookup, tag.clone().unwrap_or_else(|| digest.to_string()))
-            }
-            (None, Some(tag)) => {
-                let tag: Tag = tag.parse().map_err(|error| Failure::refused(format!("{error}")))?;
-                (self.images.by_tag(&repository, tag.as_str()).await?, tag.to_string())
-            }
-            (None, None) => return Err(Failure::refused("name a tag or a digest to deploy")),
-        };
-        let Lookup::Found(found) = found else {
-            return Err(refused(format!("there is no image `{tag}`")));
-        };
+        let key = request.image.as_deref();
+        let chosen = version::choose(&self.images, environment, key, version, &self.home).await?;
         Ok(Chosen {
-            image: key.to_string(),
-            account: account.to_owned(),
-            region: region.to_owned(),
-            repository: image.repository.to_string(),
-            digest: found.digest,
-            tag,
+            image: chosen.key.to_string(),
+            account: self.home.account.to_string(),
+            region: self.home.region.to_string(),
+            repository: chosen.image.repository.to_string(),
+            digest: chosen.digest.to_string(),
+            tag: version.to_string(),
             target_release: None,
         })
     }
@@ -244,25 +204,6 @@ fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow, image: &s
         .skip_while(|row| digest(row).is_none());
     let target = earlier.clone().next().and_then(digest);
     earlier.take_while(|row| digest(row) == target).collect()
-}
-
-fn environment(pipeline: &Pipeline, name: &str) -> Result<EnvironmentName, Failure> {
-    let found = pipeline
-        .environments
-        .iter()
-        .find(|environment| environment.name.as_str() == name);
-    found.map(|environment| environment.name.clone()).ok_or_else(|| {
-        let names: Vec<String> = pipeline
-            .environments
-            .iter()
-            .map(|environment| format!("`{}`", environment.name))
-            .collect();
-        Failure::refused(format!(
-            "`{}` has no environment `{name}`, only {}",
-            pipeline.application,
-            names.join(", ")
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -57,6 +57,32 @@ fn a_version_comes_into_a_manual_environment_by_hand_only() {
 }
 
 #[test]
+fn a_version_whose_tags_the_environment_does_not_take_comes_there_by_no_name() {
+    let mut account = Account::running("nest-demo", "v0.5.0");
+    let digest = account.push("latest", Kind::Good);
+    account.settle();
+    let releases = account.releases();
+    for (version, words) in [
+        (
+            "v0.5.0",
+            "`production` does not take tag `v0.5.0`: no pattern of `tags.allow` matches",
+        ),
+        (&digest, "`production` takes none of the tags of `sha256:"),
+    ] {
+        for command in [
+            &["deploy", "nest-demo", "production", version][..],
+            &["plan", "nest-demo", "production", "--version", version],
+        ] {
+            let answer = account.lab.esclusa(command);
+            assert_eq!(answer.code, 1, "{command:?}: {}{}", answer.out, answer.err);
+            assert!(answer.err.contains(words), "{command:?}: {}", answer.err);
+        }
+    }
+    account.settle();
+    assert_eq!(account.releases(), releases);
+}
+
+#[test]
 fn going_back_twice_goes_back_two_versions_without_a_task_or_a_registration() {
     let mut account = Account::with("imagy-catalog");
     let digests = in_production(&mut account, &["v1", "v2", "v3"]);

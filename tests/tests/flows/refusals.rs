@@ -165,3 +165,21 @@ fn a_role_that_may_not_be_passed_ends_before_anything_moves() {
     );
     account.assert_left("FREE");
 }
+
+#[test]
+fn a_repository_of_another_account_or_region_is_refused_before_anybody_waits_for_its_pushes() {
+    let mut account = Account::with("nest-demo");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    for (place, words) in [
+        ("account: \"210987654321\"", "is in account 210987654321, `us-east-1`"),
+        ("region: eu-central-1", "is in account 123456789012, `eu-central-1`"),
+    ] {
+        let repository = "repository: pm4-ecommerce";
+        let elsewhere = text.replace(repository, &format!("{repository}\n    {place}"));
+        let file = account.written(&elsewhere);
+        let answer = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+        assert_eq!(answer.code, 1, "{}{}", answer.out, answer.err);
+        assert!(answer.err.contains(words), "{}", answer.err);
+        assert!(answer.err.contains("put-replication-configuration"), "{}", answer.err);
+    }
+}

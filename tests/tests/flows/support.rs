@@ -102,8 +102,13 @@ impl Account {
         self.apply(&format!("{text}\n# applied again at {at}\n"));
     }
 
-    /// Applies a pipeline beside the task definitions of the example.
     fn apply(&mut self, text: &str) {
+        let file = self.written(text);
+        self.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    }
+
+    /// A pipeline file beside the task definitions of the example.
+    pub(crate) fn written(&self, text: &str) -> PathBuf {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(sha256_hex(text.as_bytes()));
         let definitions = folder.join("task-definitions");
         std::fs::create_dir_all(&definitions).unwrap();
@@ -113,7 +118,7 @@ impl Account {
         }
         let file = folder.join("pipeline.yaml");
         std::fs::write(&file, text).unwrap();
-        self.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+        file
     }
 
     /// Lets time pass.

@@ -7,6 +7,7 @@ use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow, Re
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::error::Failure;
+use esclusa_core::image;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{Image, Pipeline, parse};
 use esclusa_core::task_definition::Home;
@@ -55,6 +56,10 @@ pub(crate) async fn execute(
     };
     let caller = session.caller().await?;
     let home = session.home().await?;
+    let elsewhere = |(key, image)| image::elsewhere(key, image, &home);
+    if let Some(elsewhere) = source.pipeline.images.iter().find_map(elsewhere) {
+        return Err(CommandError::refused(format!("{elsewhere}: {}", image::REPLICATE)));
+    }
     let now = session.now()?;
     let version = stored.as_ref().map_or(1, |stored| stored.row.version.saturating_add(1));
     let current = PipelineCurrentRow {

@@ -6,6 +6,9 @@ use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
 use esclusa_core::error::Failure;
+use esclusa_core::pipeline;
+use esclusa_core::task_definition::Home;
+use esclusa_core::version::Version;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -29,6 +32,17 @@ pub struct Repository {
     pub account: String,
     /// The repository's name.
     pub name: String,
+}
+
+impl Repository {
+    /// Where an image of a pipeline lies.
+    #[must_use]
+    pub fn of(image: &pipeline::Image, home: &Home) -> Self {
+        Self {
+            account: image.account.as_ref().unwrap_or(&home.account).to_string(),
+            name: image.repository.to_string(),
+        }
+    }
 }
 
 /// What was asked for and either is there or is not.
@@ -110,6 +124,17 @@ impl ImageReader {
     pub async fn by_tag(&self, repository: &Repository, tag: &str) -> Result<Lookup<Image>, Failure> {
         self.describe(repository, ImageIdentifier::builder().image_tag(tag).build())
             .await
+    }
+
+    /// The image of that version, however it is named.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn by_version(&self, repository: &Repository, version: &Version) -> Result<Lookup<Image>, Failure> {
+        match version {
+            Version::Tag(tag) => self.by_tag(repository, tag.as_str()).await,
+            Version::Digest(digest) => self.by_digest(repository, digest.as_str()).await,
+        }
     }
 
     /// The images of a repository that have a tag and were pushed since then. Nothing where there is no such repository.

@@ -22,6 +22,7 @@ pub mod step_functions;
 mod task_token;
 #[cfg(test)]
 mod testing;
+pub mod version;
 
 pub use clock::Clock;
 pub use task_token::TaskToken;

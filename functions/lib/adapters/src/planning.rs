@@ -261,11 +261,7 @@ impl Planner {
     }
 
     async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
-        let account = image.account.as_ref().unwrap_or(&self.home.account);
-        let repository = Repository {
-            account: account.to_string(),
-            name: image.repository.to_string(),
-        };
+        let repository = Repository::of(image, &self.home);
         let Lookup::Found(facts) = self.images.by_digest(&repository, digest.as_str()).await? else {
             return Ok(None);
         };

@@ -1,4 +1,11 @@
-//! Whether an object of a registry is an image that can be deployed.
+//! Whether an object of a registry is an image that can be deployed, and whether its repository is where Esclusa reads.
+
+use crate::pipeline::{Image, Key};
+use crate::task_definition::Home;
+
+/// What helps with an image of elsewhere.
+pub const REPLICATE: &str =
+    "replicate the repository there with `aws ecr put-replication-configuration`, and leave `account` and `region` out";
 
 /// Manifests of images and of indexes over several platforms.
 const MANIFESTS: [&str; 4] = [
@@ -31,6 +38,20 @@ pub fn deployable(manifest: Option<&str>, artifact: Option<&str>, status: Option
             "the image is `{status}`: restore it with `aws ecr update-image-storage-class`"
         )),
     }
+}
+
+/// Why an image cannot be read: its repository is in another account or Region. None where it can.
+#[must_use]
+pub fn elsewhere(key: &Key, image: &Image, home: &Home) -> Option<String> {
+    let account = image.account.as_ref().unwrap_or(&home.account);
+    let region = image.region.as_ref().unwrap_or(&home.region);
+    let is_elsewhere = (account, region) != (&home.account, &home.region);
+    is_elsewhere.then(|| {
+        format!(
+            "the image `{key}` is in account {account}, `{region}`, but Esclusa runs in {}, `{}`",
+            home.account, home.region
+        )
+    })
 }
 
 #[cfg(test)]

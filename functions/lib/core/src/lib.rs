@@ -15,4 +15,5 @@ pub mod supersession;
 pub mod tags;
 pub mod task_definition;
 pub mod verdict;
+pub mod version;
 pub mod way_back;

@@ -419,6 +419,14 @@ pub struct TagPolicy {
     pub deny: Vec<String>,
 }
 
+impl TagPolicy {
+    /// Whether nothing is left out, save what is no release at all.
+    #[must_use]
+    pub fn takes_every_tag(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Default for TagPolicy {
     fn default() -> Self {
         Self {

@@ -46,6 +46,28 @@ pub struct ResolvedEnvironment {
     pub steps: Vec<ResolvedStep>,
 }
 
+impl ResolvedEnvironment {
+    /// The image of that key, or the only one where no key is given.
+    ///
+    /// # Errors
+    /// Which keys there are, for people.
+    pub fn image(&self, key: Option<&str>) -> Result<(&Key, &Image), String> {
+        let chosen = match key {
+            Some(key) => self.images.iter().find(|(known, _)| known.as_str() == key),
+            None if self.images.len() == 1 => self.images.first(),
+            None => None,
+        };
+        chosen.ok_or_else(|| {
+            let keys: Vec<String> = self.images.keys().map(|key| format!("`{key}`")).collect();
+            let application = &self.application;
+            format!(
+                "name one of the images of `{application}` with `--image`: {}",
+                keys.join(", ")
+            )
+        })
+    }
+}
+
 /// One step of a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

@@ -96,7 +96,7 @@ pub(super) fn check_place(environment: &ResolvedEnvironment, home: &AccountId, o
             environment.name
         );
         refusals.push(Refusal::new(
-            RefusalKind::OtherAccount,
+            RefusalKind::Elsewhere,
             message,
             "install Esclusa in that account as well, and leave `account` out",
         ));
@@ -166,9 +166,10 @@ impl Planner<'_> {
                 ));
                 continue;
             };
+            let home = &self.input.home;
             self.refusals
-                .extend(image::check(key, image, digest, self.observed.images.get(key)));
-            references.insert(key.clone(), image_reference(image, &self.input.home, digest));
+                .extend(image::check(key, image, home, digest, self.observed.images.get(key)));
+            references.insert(key.clone(), image_reference(image, home, digest));
         }
         references
     }

@@ -4,12 +4,22 @@ use serde_json::Value;
 
 use super::refusal::{Refusal, RefusalKind};
 use super::{ObservedImage, Platform};
-use crate::image::deployable;
+use crate::image::{REPLICATE, deployable, elsewhere};
 use crate::pipeline::{Digest, Image, Key};
+use crate::task_definition::Home;
 
 /// What is in the way of running the image at all.
-pub(super) fn check(key: &Key, image: &Image, digest: &Digest, observed: Option<&ObservedImage>) -> Option<Refusal> {
+pub(super) fn check(
+    key: &Key,
+    image: &Image,
+    home: &Home,
+    digest: &Digest,
+    observed: Option<&ObservedImage>,
+) -> Option<Refusal> {
     let repository = &image.repository;
+    if let Some(message) = elsewhere(key, image, home) {
+        return Some(Refusal::new(RefusalKind::Elsewhere, message, REPLICATE));
+    }
     let Some(observed) = observed else {
         let message = format!("the image `{key}` is not in the repository `{repository}` under `{digest}`");
         let help =

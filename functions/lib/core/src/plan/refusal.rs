@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// The environment is in another account.
-    OtherAccount,
+    /// The environment or the image is in another account, or the image in another Region.
+    Elsewhere,
     /// The cluster does not exist or is not ACTIVE.
     Cluster,
     /// The service does not exist, is not ACTIVE or is deployed by something else than ECS.

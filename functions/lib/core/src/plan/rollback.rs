@@ -86,7 +86,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
     }
     if let (Some(image), Some(digest)) = (environment.images.get(&input.image), images.get(&input.image)) {
         let observed = observed.images.get(&input.image);
-        refusals.extend(image::check(&input.image, image, digest, observed));
+        refusals.extend(image::check(&input.image, image, &input.home, digest, observed));
     }
     if steps.is_empty() && refusals.is_empty() {
         refusals.push(no_verified_revision(input, environment.name.as_str()));
