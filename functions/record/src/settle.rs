@@ -123,7 +123,8 @@ impl Record {
     /// An execution of ours is over: whoever it was concludes now what it left, if it left anything.
     ///
     /// # Errors
-    /// `Transient` while a function of it may still be at work: the event is then delivered again, and the sweep comes by.
+    /// `Transient` while a function of a deployment may still be at work: the event is then delivered again, and the sweep comes by. A release may have to
+    /// wait for a deployment of hours, which only the sweep does.
     pub(crate) async fn execution_changed(
         &self,
         change: &StepFunctionsExecutionStatusChange,
@@ -138,7 +139,11 @@ impl Record {
         if is_deployment {
             return self.settle_deployment(name, NeverStarted::MayBe).await;
         }
-        self.settle_release(name).await.map(|()| json!({}))
+        match self.settle_release(name).await {
+            Ok(()) => Ok(json!({})),
+            Err(failure) if failure.kind.is_retryable() => Ok(json!({"open": failure.message})),
+            Err(failure) => Err(failure),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
+use simulator::services::Sqs;
 use simulator::{ApiError, FaultKind, Selector};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
@@ -118,11 +119,17 @@ fn a_release_that_is_stopped_with_its_deployment_is_concluded_by_event_or_by_swe
 #[test]
 fn a_release_that_is_stopped_alone_ends_as_its_deployment_does() {
     let mut shop = Shop::open(1);
+    // So that the deployment goes on for longer than the event of the release's end is delivered: only the sweep sees the task stop.
+    let tasks = json!({"detail-type": ["ECS Task State Change"]});
+    shop.disturb(&tasks, Occurrence::Every, DeliveryFault::Drop);
     let observed = stop(&mut shop, &["release"], "AwaitTask", SignedDuration::from_secs(10));
     let good = undisturbed(Image::Good);
     assert_eq!(observed.end.deployments, good.deployments);
     assert_eq!(observed.end.releases, good.releases);
     assert_eq!(problems(&observed), Vec::<&String>::new());
+    // That the end of its execution could not be concluded while the deployment ran is no event that nobody could deliver.
+    let queue = shop.lab.world().service::<Sqs>().unwrap();
+    assert_eq!(queue.messages("esclusa-dead-letters").len(), 0);
 }
 
 /// The end is concluded from what is written down: an execution that was stopped behind its last proof takes nothing back.

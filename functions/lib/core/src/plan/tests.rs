@@ -373,6 +373,19 @@ fn what_is_missing_is_named_with_what_helps() {
 }
 
 #[test]
+fn an_image_of_another_account_or_region_is_refused() {
+    for (account, region) in [(Some("210987654321"), None), (None, Some("eu-central-1"))] {
+        let mut input = input('a');
+        let image = input.environment.images.get_mut(&key("app")).unwrap();
+        image.account = account.map(|account| account.parse().unwrap());
+        image.region = region.map(|region| region.parse().unwrap());
+        let refusals = plan(&input, &observed(), now()).unwrap_err();
+        let kinds: Vec<_> = refusals.0.iter().map(|refusal| refusal.kind).collect();
+        assert_eq!(kinds, [RefusalKind::Elsewhere], "{refusals}");
+    }
+}
+
+#[test]
 fn an_image_that_no_step_runs_is_refused() {
     let mut input = input('a');
     input
