@@ -139,6 +139,35 @@ fn a_rollout_that_does_not_come_to_an_end_is_stopped_at_its_deadline_and_rolled_
 }
 
 #[test]
+fn a_rollout_that_a_person_stops_takes_back_what_had_moved_with_it() {
+    let mut account = Account::with("nest-demo");
+    let good = account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of("nest-demo-development", "nest-demo");
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(10));
+    let deployment = format!("{}-development-1", account.releases().pop().unwrap());
+    account.run_until_entered(&deployment, "AwaitService");
+    account.pass(SignedDuration::from_secs(5));
+    let cluster = "nest-demo-development";
+    let listed = account.administer(
+        "ecs",
+        "ListServiceDeployments",
+        json!({"cluster": cluster, "service": "nest-demo"}),
+    );
+    let ongoing = &listed["serviceDeployments"][0]["serviceDeploymentArn"];
+    account.administer(
+        "ecs",
+        "StopServiceDeployment",
+        json!({"serviceDeploymentArn": ongoing, "stopType": "ROLLBACK"}),
+    );
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "reverted", "rollout_failed");
+    account.assert_runs(cluster, "nest-demo", "nestapp", &good, 1);
+    assert_eq!(account.definition_of(cluster, "nest-demo"), before);
+    account.assert_left("FREE");
+}
+
+#[test]
 #[ignore = "success is judged at one moment: a crash loop without a health check needs tasks that stay"]
 fn a_crash_loop_that_the_breaker_does_not_see_is_no_success() {
     let mut account = Account::with("superbowleto");
