@@ -183,7 +183,9 @@ async fn lock_waits(journal: &Journal, row: &DeploymentRow) -> Result<Vec<Wait>,
         waits.push(Wait {
             what,
             // Nobody waits before the one comes and the other is there.
-            since: row.started_at.map_or(lock.since, |started_at| started_at.max(lock.since)),
+            since: row
+                .started_at
+                .map_or(lock.since, |started_at| started_at.max(lock.since)),
             until: None,
         });
     }
