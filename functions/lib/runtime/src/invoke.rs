@@ -185,9 +185,14 @@ mod tests {
     }
 
     async fn run(payload: Value) -> (Result<Value, Failure>, Lines) {
+        run_built(Ok(&Obedient), payload).await
+    }
+
+    /// Every test has a subscriber: what first logs without one would be remembered as a line that nobody wants, for the others too.
+    async fn run_built(function: Result<&Obedient, &Failure>, payload: Value) -> (Result<Value, Failure>, Lines) {
         let lines = Lines::default();
         let invocation = invocation();
-        let result = invoke(Ok(&Obedient), payload, &invocation, Duration::from_secs(30), true)
+        let result = invoke(function, payload, &invocation, Duration::from_secs(30), true)
             .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, lines.clone()))
             .await;
         (result, lines)
@@ -282,16 +287,7 @@ mod tests {
     #[tokio::test]
     async fn a_function_that_could_not_be_built_says_why_at_every_invocation() {
         let failure = Failure::defect("environment variable `ESCLUSA_CONTROL_TABLE` is not set");
-        let invocation = invocation();
-        let function = Err::<&Obedient, _>(&failure);
-        let result = invoke(
-            function,
-            json!({"action": "answer"}),
-            &invocation,
-            Duration::from_secs(1),
-            true,
-        )
-        .await;
+        let (result, _) = run_built(Err(&failure), json!({"action": "answer"})).await;
         assert_eq!(result.unwrap_err(), failure);
     }
 }
