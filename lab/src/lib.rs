@@ -5,6 +5,7 @@
 
 mod deployer;
 pub mod example;
+pub mod explorer;
 pub mod images;
 mod lab;
 pub mod oracle;

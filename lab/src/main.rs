@@ -22,6 +22,8 @@ enum Command {
     Local(commands::local::Local),
     /// Push another image into a simulated AWS that is up
     Push(commands::push::Push),
+    /// Explore what happens when things go wrong, seed after seed
+    Explore(commands::explore::Explore),
     /// Measure deployments and audit queries
     Bench(commands::bench::Bench),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Local(local) => commands::local::execute(&local),
         Command::Push(push) => commands::push::execute(&push),
         Command::Bench(bench) => commands::bench::execute(&bench),
+        Command::Explore(explore) => commands::explore::execute(&explore),
     };
     answer.unwrap_or_else(|error| {
         // Where the error cannot be written either, the exit code says it.

@@ -1,6 +1,6 @@
 //! Faults as data: which call, and what goes wrong with it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simulator_kernel::{ApiError, Principal};
 
@@ -15,8 +15,12 @@ pub struct Selector {
     pub principal: Option<Principal>,
     /// The function whose invocation calls.
     pub function: Option<String>,
+    /// Calls from this moment on, and before that one.
+    pub between: Option<(Timestamp, Timestamp)>,
     /// Which of the calls that match the members above, counted from 1 since the fault was set; every one when absent.
     pub nth: Option<u64>,
+    /// How many of them at most, from the first; all when absent.
+    pub first: Option<u64>,
 }
 
 impl Selector {
@@ -53,6 +57,20 @@ impl Selector {
         self
     }
 
+    /// Narrows to the first `count` matching calls.
+    #[must_use]
+    pub fn first(mut self, count: u64) -> Self {
+        self.first = Some(count);
+        self
+    }
+
+    /// Narrows to the calls from `from` on and before `to`.
+    #[must_use]
+    pub fn between(mut self, from: Timestamp, to: Timestamp) -> Self {
+        self.between = Some((from, to));
+        self
+    }
+
     fn matches(&self, call: &Called<'_>) -> bool {
         self.service.as_deref().is_none_or(|service| service == call.service)
             && self
@@ -67,6 +85,11 @@ impl Selector {
                 .function
                 .as_deref()
                 .is_none_or(|function| Some(function) == call.function)
+            && self.between.is_none_or(|(from, to)| from <= call.at && call.at < to)
+    }
+
+    fn is_meant(&self, seen: u64) -> bool {
+        self.nth.is_none_or(|nth| nth == seen) && self.first.is_none_or(|first| seen <= first)
     }
 }
 
@@ -76,6 +99,7 @@ pub(crate) struct Called<'a> {
     pub(crate) operation: &'a str,
     pub(crate) principal: &'a Principal,
     pub(crate) function: Option<&'a str>,
+    pub(crate) at: Timestamp,
 }
 
 /// What goes wrong.
@@ -89,6 +113,8 @@ pub enum FaultKind {
     AnswerLost,
     /// The call is refused as one too many, in the words of its service. No effect.
     Throttle,
+    /// A write to DynamoDB is refused because another transaction holds the item. No effect. Other calls are not touched by it.
+    Conflict,
     /// The call reaches its service this much later.
     Delay(SignedDuration),
     /// The call reaches its service twice; the caller sees the first answer. For `lambda` `Invoke` the function runs twice.
@@ -97,6 +123,13 @@ pub enum FaultKind {
     DieBefore,
     /// The calling invocation dies when the call has had its effect, before the answer.
     DieAfter,
+}
+
+impl FaultKind {
+    /// Whether it can happen to this call at all.
+    pub(crate) fn concerns(&self, call: &Called<'_>) -> bool {
+        *self != Self::Conflict || (call.service == "dynamodb" && simulator_dynamodb::is_write(call.operation))
+    }
 }
 
 /// One planned fault.
@@ -135,7 +168,7 @@ impl FaultPlan {
         for (fault, seen) in &mut self.0 {
             if fault.selector.matches(call) {
                 *seen += 1;
-                if struck.is_none() && fault.selector.nth.is_none_or(|nth| nth == *seen) {
+                if struck.is_none() && fault.selector.is_meant(*seen) {
                     struck = Some(fault.kind.clone());
                 }
             }
@@ -167,6 +200,7 @@ mod tests {
             operation,
             principal: &Principal::Administrator,
             function: None,
+            at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100),
         })
     }
 
@@ -182,6 +216,22 @@ mod tests {
             .map(|operation| called(&mut plan, operation).is_some())
             .collect();
         assert_eq!(struck, [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_fault_strikes_as_many_calls_as_it_is_meant_for_and_within_its_time() {
+        let at = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        let run_task = || Selector::operation("ecs", "RunTask");
+        for (selector, expected) in [
+            (run_task().first(1), [true, false]),
+            (run_task().between(at(100), at(101)), [true, true]),
+            (run_task().between(at(99), at(100)), [false, false]),
+        ] {
+            let mut plan = FaultPlan::default();
+            plan.add(Fault::new(selector.clone(), FaultKind::Throttle));
+            let struck = [(); 2].map(|()| called(&mut plan, "RunTask").is_some());
+            assert_eq!(struck, expected, "{selector:?}");
+        }
     }
 
     #[test]

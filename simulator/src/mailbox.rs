@@ -56,6 +56,8 @@ struct Inner {
     /// Principals by access key id, with the invocation that a key's process works on.
     keys: BTreeMap<String, (Principal, Option<InvocationId>)>,
     now: Timestamp,
+    /// How far the clocks of the owners of access keys are off, by access key id.
+    skews: BTreeMap<String, SignedDuration>,
     /// The invocation whose future is being polled.
     running: Option<InvocationId>,
 }
@@ -108,8 +110,15 @@ impl Mailbox {
         );
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.lock().now
+    /// What the clock of the owner of an access key shows.
+    pub(crate) fn now_of(&self, access_key_id: &str) -> Timestamp {
+        let inner = self.lock();
+        let skew = inner.skews.get(access_key_id).copied().unwrap_or_default();
+        inner.now.saturating_add(skew).unwrap_or(inner.now)
+    }
+
+    pub(crate) fn set_skew(&self, access_key_id: &str, skew: SignedDuration) {
+        self.lock().skews.insert(access_key_id.to_owned(), skew);
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use simulator_kernel::{Authorization, Principal};
 
+use crate::fault::FaultKind;
+use crate::lambda::InvocationId;
+
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -40,6 +43,10 @@ pub struct CallRecord {
     pub principal: Principal,
     /// The function whose invocation made the call, where one did.
     pub function: Option<String>,
+    /// That invocation.
+    pub invocation: Option<InvocationId>,
+    /// The fault that struck it.
+    pub fault: Option<FaultKind>,
     /// The signing name of the service.
     pub service: String,
     /// The operation.

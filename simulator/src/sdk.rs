@@ -35,7 +35,10 @@ pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) 
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(WorldClient(Arc::clone(mailbox)))
-        .time_source(WorldClock(Arc::clone(mailbox)))
+        .time_source(WorldClock {
+            mailbox: Arc::clone(mailbox),
+            access_key_id: access_key_id.to_owned(),
+        })
         .sleep_impl(WorldSleep(Arc::clone(mailbox)))
         .retry_config(RetryConfig::standard())
         // A body is whole in memory before anybody reads it: nothing can stall.
@@ -44,11 +47,14 @@ pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) 
 }
 
 #[derive(Debug, Clone)]
-struct WorldClock(Arc<Mailbox>);
+struct WorldClock {
+    mailbox: Arc<Mailbox>,
+    access_key_id: String,
+}
 
 impl TimeSource for WorldClock {
     fn now(&self) -> SystemTime {
-        self.0.now().into()
+        self.mailbox.now_of(&self.access_key_id).into()
     }
 }
 

@@ -85,6 +85,7 @@ pub struct World {
     processes: Option<Box<dyn ProcessHost>>,
     faults: FaultPlan,
     calls: Vec<CallRecord>,
+    invocations: BTreeMap<InvocationId, Value>,
     events: Vec<Value>,
 }
 
@@ -128,6 +129,7 @@ impl World {
             processes: None,
             faults: FaultPlan::default(),
             calls: Vec::new(),
+            invocations: BTreeMap::new(),
             events: Vec::new(),
         };
         world.add_service(DynamoDb::new(settings.start)?);
@@ -188,6 +190,12 @@ impl World {
         &self.calls
     }
 
+    /// What an invocation was given, also when it is over.
+    #[must_use]
+    pub fn payload(&self, invocation: InvocationId) -> Option<&Value> {
+        self.invocations.get(&invocation)
+    }
+
     /// Every event that a service put on the default bus so far.
     #[must_use]
     pub fn events(&self) -> &[Value] {
@@ -216,6 +224,11 @@ impl World {
         let key = self.register_principal(principal.clone());
         self.reseed();
         crate::sdk::config(&self.mailbox, self.kernel.region(), &key)
+    }
+
+    /// From now on the clock of a principal is off by this much.
+    pub fn skew_clock(&mut self, principal: &Principal, skew: SignedDuration) {
+        self.mailbox.set_skew(&principal.access_key_id(), skew);
     }
 
     /// Runs a future among the others of this world.

@@ -1,18 +1,18 @@
 //! Amazon DynamoDB on a laptop.
 //!
 //! The engine is `dynoxide`, in memory. This crate is the seam around it: simulated time, permissions per item, idempotency tokens whose window is
-//! simulated, indexes that lag behind, injected conflicts and throttles, and counters of what was read and written. Streams are refused.
+//! simulated, reads that lag behind, and counters of what was read and written. Streams are refused.
 //! Items whose time to live is over stay, as they may for days on AWS.
 
 mod engine;
-mod index_lag;
 mod keys;
 mod permissions;
+mod read_lag;
 mod tokens;
 mod usage;
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
@@ -20,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
 
-use index_lag::IndexLag;
 use keys::Schema;
+use read_lag::ReadLag;
 use tokens::Tokens;
 pub use usage::Usage;
 
@@ -47,15 +47,6 @@ pub const OPERATIONS: [&str; 18] = [
     "DescribeEndpoints",
 ];
 
-/// A refusal that the table gives although nothing is wrong with the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Injection {
-    /// Another transaction holds the item: `TransactionConflictException`, and for transactions a cancellation whose first reason says so.
-    Conflict,
-    /// `ProvisionedThroughputExceededException`.
-    Throttle,
-}
-
 /// The service `dynamodb`.
 pub struct DynamoDb {
     database: Database,
@@ -63,8 +54,7 @@ pub struct DynamoDb {
     tables: BTreeMap<String, Schema>,
     created: BTreeMap<String, Timestamp>,
     tokens: Tokens,
-    lag: Option<IndexLag>,
-    injections: VecDeque<Injection>,
+    lag: Option<ReadLag>,
     usage: BTreeMap<String, Usage>,
 }
 
@@ -74,7 +64,6 @@ impl std::fmt::Debug for DynamoDb {
             .debug_struct("DynamoDb")
             .field("tables", &self.tables)
             .field("lag", &self.lag)
-            .field("injections", &self.injections)
             .field("usage", &self.usage)
             .finish_non_exhaustive()
     }
@@ -95,28 +84,22 @@ impl DynamoDb {
             created: BTreeMap::new(),
             tokens: Tokens::default(),
             lag: None,
-            injections: VecDeque::new(),
             usage: BTreeMap::new(),
         })
     }
 
-    /// Lets global secondary indexes show what their tables held this long ago. Zero makes them current again.
+    /// Lets global secondary indexes, and reads that do not ask for consistency, show what the tables held this long ago. Zero makes them current again.
     ///
     /// # Errors
     ///
     /// When the tables of this moment cannot be copied.
-    pub fn set_index_lag(&mut self, lag: SignedDuration) -> Result<(), ApiError> {
+    pub fn set_read_lag(&mut self, lag: SignedDuration) -> Result<(), ApiError> {
         self.lag = if lag.is_zero() {
             None
         } else {
-            Some(IndexLag::new(lag, &self.database, &self.clock, &self.tables)?)
+            Some(ReadLag::new(lag, &self.database, &self.clock, &self.tables)?)
         };
         Ok(())
-    }
-
-    /// The next `times` writes or transactions are refused like this.
-    pub fn inject(&mut self, injection: Injection, times: usize) {
-        self.injections.extend(std::iter::repeat_n(injection, times));
     }
 
     /// What was read and written so far, by table.
@@ -148,11 +131,6 @@ impl DynamoDb {
             return Ok(json!({"Endpoints": [{"Address": address, "CachePeriodInMinutes": 1440}]}));
         }
         refuse_what_is_not_simulated(&request.input)?;
-        if is_write(operation)
-            && let Some(injection) = self.injections.pop_front()
-        {
-            return Err(injected(injection, request));
-        }
         if operation == "TransactWriteItems" {
             self.transact(request, kernel)
         } else {
@@ -189,9 +167,9 @@ impl DynamoDb {
         {
             object.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
         }
-        let through_global_index = self.reads_global_index(input);
+        let may_be_stale = is_read(operation) && !is_consistent(input) || self.reads_global_index(input);
         let database = match &mut self.lag {
-            Some(lag) if through_global_index => lag.database_at(kernel.now())?,
+            Some(lag) if may_be_stale => lag.database_at(kernel.now())?,
             _ => &self.database,
         };
         let mut output = engine::dispatch(database, operation, inner)?;
@@ -272,11 +250,23 @@ fn unix_seconds(time: Timestamp) -> u64 {
     u64::try_from(time.as_second()).unwrap_or(0)
 }
 
-fn is_write(operation: &str) -> bool {
+/// Whether an operation writes items.
+#[must_use]
+pub fn is_write(operation: &str) -> bool {
     matches!(
         operation,
         "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems"
     )
+}
+
+fn is_read(operation: &str) -> bool {
+    matches!(operation, "GetItem" | "Query" | "Scan" | "BatchGetItem")
+}
+
+fn is_consistent(input: &Value) -> bool {
+    let consistent = |input: &Value| input.get("ConsistentRead").and_then(Value::as_bool) == Some(true);
+    let tables = input.get("RequestItems").and_then(Value::as_object);
+    consistent(input) || tables.is_some_and(|tables| tables.values().all(consistent))
 }
 
 fn changes_data(operation: &str) -> bool {
@@ -301,26 +291,21 @@ fn refuse_what_is_not_simulated(input: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn injected(injection: Injection, request: &Request) -> ApiError {
+/// The refusal of a write while another transaction holds the item; of a transaction, a cancellation whose first reason says so.
+#[must_use]
+pub fn conflicted(operation: &str, input: &Value) -> ApiError {
     let conflict = "Transaction is ongoing for the item";
-    match (injection, request.operation.as_str()) {
-        (Injection::Throttle, _) => throttled(),
-        (Injection::Conflict, "TransactWriteItems") => {
-            let actions = request
-                .input
-                .get("TransactItems")
-                .and_then(Value::as_array)
-                .map_or(1, Vec::len);
-            let reasons = (0..actions)
-                .map(|action| match action {
-                    0 => json!({"Code": "TransactionConflict", "Message": conflict}),
-                    _ => json!({"Code": "None"}),
-                })
-                .collect();
-            cancelled(reasons)
-        }
-        (Injection::Conflict, _) => ApiError::client("TransactionConflictException", conflict),
+    if operation != "TransactWriteItems" {
+        return ApiError::client("TransactionConflictException", conflict);
     }
+    let actions = input.get("TransactItems").and_then(Value::as_array).map_or(1, Vec::len);
+    let reasons = (0..actions)
+        .map(|action| match action {
+            0 => json!({"Code": "TransactionConflict", "Message": conflict}),
+            _ => json!({"Code": "None"}),
+        })
+        .collect();
+    cancelled(reasons)
 }
 
 /// The refusal of a call that is more than the table takes.

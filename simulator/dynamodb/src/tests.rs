@@ -152,7 +152,7 @@ fn a_transaction_cannot_change_a_key() {
 fn an_index_lags_behind_its_table_for_as_long_as_it_is_told() {
     let mut fixture = Fixture::new();
     fixture.put("1", "OPEN");
-    fixture.dynamodb.set_index_lag(SignedDuration::from_secs(5)).unwrap();
+    fixture.dynamodb.set_read_lag(SignedDuration::from_secs(5)).unwrap();
     fixture.put("2", "OPEN");
     assert_eq!(fixture.open_in_index(), 1);
     fixture.pass(5);
@@ -160,12 +160,20 @@ fn an_index_lags_behind_its_table_for_as_long_as_it_is_told() {
 }
 
 #[test]
-fn an_injected_conflict_strikes_the_next_write_only() {
+fn a_read_that_asks_for_consistency_never_lags() {
     let mut fixture = Fixture::new();
-    fixture.dynamodb.inject(Injection::Conflict, 1);
-    let error = fixture.call("TransactWriteItems", transaction("t", "1")).unwrap_err();
-    assert_eq!(error.members["CancellationReasons"][0]["Code"], "TransactionConflict");
-    fixture.ok("TransactWriteItems", transaction("t", "1"));
+    fixture.put("1", "OPEN");
+    fixture.dynamodb.set_read_lag(SignedDuration::from_secs(5)).unwrap();
+    fixture.put("1", "CLOSED");
+    let state = |fixture: &mut Fixture, consistent: bool| {
+        let key = json!({"pk": {"S": "a"}, "sk": {"S": "1"}});
+        let input = json!({"TableName": "control", "Key": key, "ConsistentRead": consistent});
+        fixture.ok("GetItem", input)["Item"]["state"]["S"].clone()
+    };
+    assert_eq!(state(&mut fixture, true), "CLOSED");
+    assert_eq!(state(&mut fixture, false), "OPEN");
+    fixture.pass(5);
+    assert_eq!(state(&mut fixture, false), "CLOSED");
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub(super) struct Undelivered {
     source_arn: Option<String>,
     invocation: Option<InvocationId>,
     waiting: Waiting,
+    /// The fault that was chosen for it, to be written down.
+    struck: Option<FaultKind>,
+    /// The fault that is still to happen.
     fault: Option<FaultKind>,
 }
 
@@ -65,6 +68,7 @@ impl World {
             source_arn: None,
             invocation,
             waiting,
+            struck: None,
             fault: None,
         });
     }
@@ -88,6 +92,7 @@ impl World {
             source_arn,
             invocation: None,
             waiting,
+            struck: None,
             fault: None,
         });
     }
@@ -100,8 +105,11 @@ impl World {
             operation: &call.operation,
             principal: &call.principal,
             function: function.as_deref(),
+            at: self.kernel.now(),
         };
-        match self.faults.strike(&called) {
+        let struck = self.faults.strike(&called).filter(|kind| kind.concerns(&called));
+        call.struck.clone_from(&struck);
+        match struck {
             Some(FaultKind::Delay(delay)) => self.set_alarm(delay, Alarm::Deliver(Box::new(call))),
             Some(FaultKind::DieBefore) => {
                 self.record(&call, Vec::new(), CallOutcome::NeverSent);
@@ -136,6 +144,7 @@ impl World {
                 source_arn: source_arn.clone(),
                 invocation: *invocation,
                 waiting: Waiting::Nobody,
+                struck: None,
                 fault: None,
             };
             let delay = self.latency();
@@ -146,6 +155,7 @@ impl World {
         let refusal = match &call.fault {
             Some(FaultKind::ErrorBefore(error)) => Some(error.clone()),
             Some(FaultKind::Throttle) => Some(throttled(&call.service)),
+            Some(FaultKind::Conflict) => Some(simulator_dynamodb::conflicted(&call.operation, &call.input)),
             _ => None,
         };
         let request = Request {
@@ -221,6 +231,8 @@ impl World {
             at: self.kernel.now(),
             principal: call.principal.clone(),
             function: call.invocation.and_then(|invocation| self.function_of(invocation)),
+            invocation: call.invocation,
+            fault: call.struck.clone(),
             service: call.service.clone(),
             operation: call.operation.clone(),
             input: call.input.clone(),

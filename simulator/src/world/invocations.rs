@@ -45,6 +45,7 @@ impl World {
         while let Some(start) = self.service_mut::<Lambda>().and_then(|(lambda, _)| lambda.take_start()) {
             self.set_alarm(start.timeout, Alarm::Deadline(start.id));
             let function = start.function.clone();
+            self.invocations.insert(start.id, start.payload.clone());
             let body = match &start.handler {
                 Some(handler) => {
                     let principal = start.role.clone().map_or(Principal::Administrator, Principal::Role);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use simulator::DynamoDb;
 use simulator_step_functions::{Status, StepFunctions};
 
 use crate::points::{is_invocation, payload};
@@ -67,10 +66,6 @@ impl Shop {
             .concat();
         let path = executions.iter().flat_map(|name| self.lab.path(name)).collect();
         Observation { end, problems, path }
-    }
-
-    pub(crate) fn items(&self, table: &str) -> Vec<Value> {
-        self.lab.world().service::<DynamoDb>().unwrap().items(table).unwrap()
     }
 
     /// The events of this kind since the shop was open, with the members that are asked for.

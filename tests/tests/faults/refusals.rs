@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use simulator::{ApiError, CallOutcome, DynamoDb, FaultKind, Selector};
-use simulator_dynamodb::Injection;
+use simulator::{ApiError, CallOutcome, FaultKind, Selector};
 use simulator_ecs::{CapacityShortage, Ecs};
 
 use crate::observation::End;
@@ -110,8 +109,8 @@ fn bursts_of_transaction_conflicts_cost_time_only() {
         let mut shop = Shop::open(1);
         let digest = shop.push(Image::Good);
         shop.run_until_state(state);
-        let (dynamodb, _) = shop.lab.world_mut().service_mut::<DynamoDb>().unwrap();
-        dynamodb.inject(Injection::Conflict, 40);
+        let writes = Selector::operation("dynamodb", "TransactWriteItems").first(40);
+        shop.fault(writes, FaultKind::Conflict);
         shop.finish();
         ends_as_undisturbed(&mut shop, &digest);
     }

@@ -1,4 +1,4 @@
-//! Global secondary indexes that lag behind: a second database that gets every write later.
+//! Reads that lag behind: a second database that gets every write later.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,23 +12,23 @@ use crate::engine;
 use crate::keys::Schema;
 
 /// The delayed copy.
-pub(crate) struct IndexLag {
+pub(crate) struct ReadLag {
     lag: SignedDuration,
     database: Database,
     pending: VecDeque<(Timestamp, String, Value)>,
 }
 
-impl std::fmt::Debug for IndexLag {
+impl std::fmt::Debug for ReadLag {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("IndexLag")
+            .debug_struct("ReadLag")
             .field("lag", &self.lag)
             .field("pending", &self.pending.len())
             .finish_non_exhaustive()
     }
 }
 
-impl IndexLag {
+impl ReadLag {
     /// A copy of `database` as it is now.
     pub(crate) fn new(
         lag: SignedDuration,

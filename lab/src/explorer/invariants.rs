@@ -1,0 +1,591 @@
+//! What must hold after every run, read from ECS, Step Functions, the tables and the calls that were made; no decision of Esclusa is asked.
+//!
+//! | | holds |
+//! |---|---|
+//! | I1 | every release comes to one end of the closed table, and every push that is still there has a release |
+//! | I2 | what an end says of the services is what runs |
+//! | I3 | only one deployment at a time acts in the environment |
+//! | I4 | a migration that is not idempotent starts once for a release, and never beside another |
+//! | I6 | an older push never takes the place of a newer one |
+//! | I8 | no act without its intent, no intent without an end, and the record is whole |
+//! | I10 | no task token is where people read |
+//! | I11 | nothing is left behind |
+//! | I12 | everything comes to its end, without a person where the end is clean |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use esclusa_adapters::control::rows::{DeploymentRow, ReleaseRow};
+use esclusa_core::supersession::Asked;
+use esclusa_core::verdict::{Effect, End, Reason, Verdict, legal};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use simulator::{CallOutcome, CallRecord};
+use simulator_step_functions::{Status, StepFunctions};
+
+use super::{Shop, Truth};
+
+/// The tables of the deployer.
+const CONTROL: &str = "esclusa-control";
+const LEDGER: &str = "esclusa-ledger";
+
+/// The operations by which the deployer changes something in ECS.
+const ACTS: [&str; 5] = [
+    "RegisterTaskDefinition",
+    "RunTask",
+    "StopTask",
+    "UpdateService",
+    "StopServiceDeployment",
+];
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, such as `I4`.
+    pub invariant: &'static str,
+    /// What is there instead.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// Everything that is not as it must be, and how often each end came out.
+#[must_use]
+pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String, u64>) {
+    let control = shop.items(CONTROL);
+    let mut deployments: Vec<DeploymentRow> = rows(&control, "DEPLOYMENT");
+    deployments.sort_by_key(|deployment| deployment.ended_at);
+    let releases: Vec<ReleaseRow> = rows(&control, "RELEASE");
+    let mut findings = Findings {
+        acts: acts(shop),
+        shop,
+        truth,
+        control: &control,
+        deployments: &deployments,
+        releases: &releases,
+        violations: Vec::new(),
+    };
+    findings.everything_ends();
+    findings.one_acts_at_a_time();
+    findings.migrations_run_once();
+    findings.what_is_said_is_what_runs();
+    findings.none_is_nothing();
+    findings.newer_stays();
+    findings.acts_are_announced();
+    findings.nothing_leaks();
+    findings.nothing_is_left();
+    let violations = findings.violations;
+    let mut ends = BTreeMap::new();
+    for (what, end) in deployments
+        .iter()
+        .map(|deployment| ("deployment", &deployment.end))
+        .chain(releases.iter().map(|release| ("release", &release.end)))
+    {
+        let end = end.as_ref().map_or_else(|| "no end".to_owned(), pair);
+        *ends.entry(format!("{what} {end}")).or_default() += 1;
+    }
+    (violations, ends)
+}
+
+/// One act of the deployer that had its effect, or may have had it.
+struct Act {
+    at: Timestamp,
+    deployment_id: String,
+    operation: String,
+    started_by: String,
+}
+
+struct Findings<'a> {
+    shop: &'a mut Shop,
+    truth: &'a Truth,
+    control: &'a [Value],
+    deployments: &'a [DeploymentRow],
+    releases: &'a [ReleaseRow],
+    acts: Vec<Act>,
+    violations: Vec<Violation>,
+}
+
+impl Findings<'_> {
+    fn violated(&mut self, invariant: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.violations.push(Violation { invariant, what });
+    }
+
+    fn everything_ends(&mut self) {
+        if !self.truth.settled {
+            self.violated("I12", "an execution still runs");
+        }
+        let ends = self.deployments.iter().map(|row| (&row.deployment_id, &row.end));
+        let ends: Vec<_> = ends
+            .chain(self.releases.iter().map(|row| (&row.release_id, &row.end)))
+            .collect();
+        for (id, end) in ends {
+            match end {
+                None => self.violated("I1", format!("`{id}` has no end")),
+                Some(end) if !legal(end.verdict, end.effect) => {
+                    self.violated("I1", format!("`{id}` ends as {}, which is no end", pair(end)));
+                }
+                Some(_) => {}
+            }
+        }
+        let mut current: BTreeMap<&str, &str> = BTreeMap::new();
+        for pushed in &self.truth.pushed {
+            current.insert(&pushed.tag, &pushed.digest);
+        }
+        for (tag, digest) in current {
+            if !self.releases.iter().any(|release| release.digest == digest) {
+                self.violated("I1", format!("the push of `{tag}` has no release"));
+            }
+        }
+    }
+
+    fn one_acts_at_a_time(&mut self) {
+        let mut gone: BTreeSet<&str> = BTreeSet::new();
+        let mut last = "";
+        let mut found = Vec::new();
+        for act in &self.acts {
+            if act.deployment_id != last {
+                if gone.contains(act.deployment_id.as_str()) {
+                    found.push(format!(
+                        "`{}` does `{}` at {} after `{last}` has acted",
+                        act.deployment_id, act.operation, act.at
+                    ));
+                }
+                gone.insert(last);
+                last = &act.deployment_id;
+            }
+        }
+        for what in found {
+            self.violated("I3", what);
+        }
+    }
+
+    fn migrations_run_once(&mut self) {
+        let tasks = migrations(self.shop);
+        let mut found = Vec::new();
+        let mut started: BTreeMap<&str, u32> = BTreeMap::new();
+        for task in tasks.values().filter(|task| task.started_at.is_some()) {
+            let act = self.acts.iter().find(|act| act.started_by == task.started_by);
+            let Some(deployment_id) = act.map(|act| act.deployment_id.as_str()) else {
+                found.push(format!("a migration was started by nobody: `{}`", task.started_by));
+                continue;
+            };
+            let release = self.deployments.iter().find(|row| row.deployment_id == deployment_id);
+            let times = started
+                .entry(release.map_or("", |row| row.release_id.as_str()))
+                .or_default();
+            *times += 1;
+            if *times > 1 {
+                found.push(format!("the migration of `{deployment_id}` is started again"));
+            }
+        }
+        let mut spans: Vec<(Timestamp, Timestamp)> = tasks
+            .values()
+            .filter_map(|task| Some((task.started_at?, task.stopped_at.unwrap_or(Timestamp::MAX))))
+            .collect();
+        spans.sort_unstable();
+        for pair in spans.windows(2) {
+            if let [(_, end), (start, _)] = pair
+                && start < end
+            {
+                found.push(format!(
+                    "a migration starts at {start}, beside one that runs until {end}"
+                ));
+            }
+        }
+        for what in found {
+            self.violated("I4", what);
+        }
+    }
+
+    /// Walks through the ends, and compares what must run after them with what does.
+    fn what_is_said_is_what_runs(&mut self) {
+        /// What a service must run: none where only a person knows.
+        type Digest = Option<String>;
+        let mut expected: Digest = Some(String::new());
+        let changed = self.truth.changed_by_others.iter().max();
+        for deployment in self.deployments {
+            let Some(end) = &deployment.end else { return };
+            match (end.verdict, end.effect) {
+                (Verdict::Succeeded | Verdict::Unchanged, _) => {
+                    expected = self.digest_of(deployment);
+                }
+                (_, effect) if effect.is_dirty() => expected = None,
+                _ => {}
+            }
+            if changed.is_some_and(|changed| deployment.ended_at.is_none_or(|ended| ended <= *changed)) {
+                expected = None;
+            }
+        }
+        if changed.is_some() && self.deployments.is_empty() {
+            expected = None;
+        }
+        let Some(expected) = expected else { return };
+        for service in Shop::SERVICES {
+            let running = running(self.shop, service);
+            let other: Vec<&String> = running.iter().filter(|digest| !is(&expected, digest)).collect();
+            if running.is_empty() || !other.is_empty() {
+                let all: Vec<String> = self.deployments.iter().map(told).collect();
+                self.violated(
+                    "I2",
+                    format!(
+                        "`{service}` runs {running:?}, and should run `{expected}` after {}",
+                        all.join(", ")
+                    ),
+                );
+            }
+        }
+    }
+
+    fn digest_of(&self, deployment: &DeploymentRow) -> Option<String> {
+        let release = self
+            .releases
+            .iter()
+            .find(|release| release.release_id == deployment.release_id);
+        release.map(|release| release.digest.clone())
+    }
+
+    /// An end without an effect has changed nothing.
+    fn none_is_nothing(&mut self) {
+        let tasks = migrations(self.shop);
+        let mut found = Vec::new();
+        for deployment in self.deployments {
+            let Some(end) = &deployment.end else { continue };
+            if end.effect != Effect::None || end.verdict == Verdict::Succeeded {
+                continue;
+            }
+            let mine = || {
+                self.acts
+                    .iter()
+                    .filter(|act| act.deployment_id == deployment.deployment_id)
+            };
+            let nothing_at_all = matches!(end.verdict, Verdict::Unchanged | Verdict::Superseded);
+            if nothing_at_all && mine().next().is_some() {
+                found.push(format!(
+                    "`{}` ends as {} and has acted",
+                    deployment.deployment_id,
+                    pair(end)
+                ));
+            }
+            let updated = mine().any(|act| act.operation == "UpdateService");
+            if updated && end.reason != Reason::ForeignChange {
+                found.push(format!(
+                    "`{}` ends as {} and has updated a service",
+                    deployment.deployment_id,
+                    pair(end)
+                ));
+            }
+            let migrated = tasks
+                .values()
+                .any(|task| task.started_at.is_some() && mine().any(|act| act.started_by == task.started_by));
+            if migrated {
+                found.push(format!(
+                    "`{}` ends as {} and its migration has run",
+                    deployment.deployment_id,
+                    pair(end)
+                ));
+            }
+        }
+        for what in found {
+            self.violated("I2", what);
+        }
+    }
+
+    fn newer_stays(&mut self) {
+        let mut newest: Option<(Timestamp, &str)> = None;
+        let mut found = Vec::new();
+        for deployment in self.deployments {
+            let brought = deployment
+                .end
+                .as_ref()
+                .is_some_and(|end| end.verdict == Verdict::Succeeded);
+            let release = self
+                .releases
+                .iter()
+                .find(|release| release.release_id == deployment.release_id);
+            let Some(release) = release.filter(|_| brought) else {
+                continue;
+            };
+            match &release.asked {
+                Asked::Person { .. } => newest = None,
+                Asked::Push { .. } => {
+                    let pushed = self
+                        .truth
+                        .pushed
+                        .iter()
+                        .rev()
+                        .find(|pushed| pushed.digest == release.digest);
+                    let Some(pushed) = pushed else { continue };
+                    if let Some((at, digest)) = newest
+                        && pushed.at < at
+                    {
+                        found.push(format!(
+                            "`{}` takes the place of `{digest}`, which was pushed after it",
+                            release.digest
+                        ));
+                    }
+                    newest = Some((pushed.at, &release.digest));
+                }
+            }
+        }
+        for what in found {
+            self.violated("I6", what);
+        }
+    }
+
+    fn acts_are_announced(&mut self) {
+        let ledger = self.shop.items(LEDGER);
+        let of_kind = |kind: &'static str| {
+            let records = ledger
+                .iter()
+                .map(plain)
+                .filter(move |record| text(record, "/kind") == kind);
+            records.collect::<Vec<Value>>()
+        };
+        let (intents, outcomes) = (of_kind("intent"), of_kind("outcome"));
+        let mut found = Vec::new();
+        for act in &self.acts {
+            let announced = intents.iter().any(|intent| {
+                text(intent, "/deployment_id") == act.deployment_id && intent.to_string().contains(&act.operation)
+            });
+            if !announced {
+                found.push(format!(
+                    "`{}` does `{}` without an intent",
+                    act.deployment_id, act.operation
+                ));
+            }
+        }
+        for intent in &intents {
+            let id = text(intent, "/intent_id");
+            let deployment = text(intent, "/deployment_id");
+            let end = self
+                .deployments
+                .iter()
+                .find(|row| row.deployment_id == deployment)
+                .and_then(|row| row.end.as_ref());
+            let is_known = end.is_none_or(|end| end.effect != Effect::Unknown);
+            let settled = outcomes
+                .iter()
+                .any(|outcome| text(outcome, "/intent_id") == id && text(outcome, "/deployment_id") == deployment);
+            // An act whose outcome was never written is proven by the judgement of its step, or makes the end unknown.
+            let judged = end.is_some();
+            if !settled && is_known && !judged {
+                found.push(format!("intent `{id}` of `{deployment}` has no outcome"));
+            }
+        }
+        let mut places: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        for record in ledger.iter().map(plain) {
+            let sequence = record.pointer("/sequence").and_then(Value::as_u64).unwrap_or_default();
+            places
+                .entry(text(&record, "/chain").to_owned())
+                .or_default()
+                .insert(sequence);
+        }
+        for (chain, places) in &places {
+            let count = u64::try_from(places.len()).unwrap_or(u64::MAX);
+            if !places.iter().copied().eq(1..=count) {
+                found.push(format!("chain `{chain}` has only {places:?}"));
+            }
+        }
+        let audit = self.shop.lab.esclusa(&["audit", "verify", "--all"]);
+        if audit.code != 0 {
+            found.push(format!(
+                "`esclusa audit verify --all` answers {}: {}{}",
+                audit.code, audit.out, audit.err
+            ));
+        }
+        for what in found {
+            self.violated("I8", what);
+        }
+    }
+
+    fn nothing_leaks(&mut self) {
+        let world = self.shop.lab.world();
+        let tokens: BTreeSet<&str> = world
+            .calls()
+            .iter()
+            .filter(|call| call.service == "lambda")
+            .filter_map(|call| call.input.pointer("/Payload/wait/token")?.as_str())
+            .collect();
+        let leaks = |text: &str| tokens.iter().any(|token| text.contains(token));
+        let mut found = Vec::new();
+        for item in self.shop.items(LEDGER).iter().filter(|item| leaks(&item.to_string())) {
+            found.push(format!("a token is in the ledger: {item}"));
+        }
+        for event in world.events().iter().filter(|event| leaks(&event.to_string())) {
+            found.push(format!("a token is in an event: {event}"));
+        }
+        for (group, streams) in &world.kernel().logs.groups {
+            for line in streams.values().flatten().filter(|line| leaks(&line.message)) {
+                found.push(format!("a token is in log group `{group}`: {}", line.message));
+            }
+        }
+        for what in found {
+            self.violated("I10", what);
+        }
+    }
+
+    fn nothing_is_left(&mut self) {
+        let mut found: Vec<String> = self
+            .control
+            .iter()
+            .map(plain)
+            .filter(is_left)
+            .map(|row| format!("row `{}` / `{}` is left open", text(&row, "/pk"), text(&row, "/sk")))
+            .collect();
+        if let Some(machines) = self.shop.lab.world().service::<StepFunctions>() {
+            let still = machines.open_tokens();
+            found.extend(still.iter().map(|open| format!("state `{}` still waits", open.state)));
+            let running = machines
+                .executions()
+                .iter()
+                .filter(|arn| machines.status(arn) == Some(Status::Running));
+            found.extend(running.map(|arn| format!("`{arn}` still runs")));
+        }
+        let dirty = self
+            .deployments
+            .iter()
+            .any(|row| row.end.as_ref().is_some_and(|end| end.effect.is_dirty()));
+        let quarantined = self
+            .control
+            .iter()
+            .map(plain)
+            .any(|row| text(&row, "/sk") == "LOCK" && text(&row, "/status") == "QUARANTINED");
+        if dirty != quarantined {
+            found.push(format!("a dirty end: {dirty}, a lock in quarantine: {quarantined}"));
+        }
+        for what in found {
+            self.violated("I11", what);
+        }
+    }
+}
+
+/// A row that only a release under way has.
+fn is_left(row: &Value) -> bool {
+    text(row, "/pk").starts_with("OPEN#")
+        || text(row, "/status") == "OPEN"
+        || (text(row, "/sk") == "LOCK" && text(row, "/status") == "HELD")
+        || ["CLAIMED", "STARTED"].contains(&text(row, "/progress"))
+}
+
+fn pair(end: &End) -> String {
+    format!("{} {}", end.verdict.as_str(), end.effect.as_str())
+}
+
+fn told(deployment: &DeploymentRow) -> String {
+    let end = deployment.end.as_ref().map_or_else(|| "no end".to_owned(), pair);
+    format!("`{}`: {end}", deployment.deployment_id)
+}
+
+/// Whether a task runs what is expected: the digest, or for the empty one the image that was there before.
+fn is(expected: &str, digest: &str) -> bool {
+    if expected.is_empty() {
+        digest == "unknown"
+    } else {
+        digest == expected
+    }
+}
+
+/// The acts of the deployer, in the order in which they had their effect.
+fn acts(shop: &Shop) -> Vec<Act> {
+    let world = shop.lab.world();
+    let is_act = |call: &&CallRecord| call.service == "ecs" && ACTS.contains(&call.operation.as_str());
+    let has_effect = |call: &&CallRecord| match &call.outcome {
+        CallOutcome::Success | CallOutcome::Lost => true,
+        CallOutcome::Error { effect, .. } => *effect,
+        CallOutcome::Open | CallOutcome::Denied { .. } | CallOutcome::NeverSent => false,
+    };
+    let calls = world.calls().iter().skip(shop.calls_before);
+    calls
+        .filter(is_act)
+        .filter(has_effect)
+        .filter_map(|call| {
+            let payload = world.payload(call.invocation?)?;
+            Some(Act {
+                at: call.at,
+                deployment_id: text(payload, "/deploymentId").to_owned(),
+                operation: call.operation.clone(),
+                started_by: text(&call.input, "/startedBy").to_owned(),
+            })
+        })
+        .collect()
+}
+
+#[derive(Default)]
+struct Migration {
+    started_by: String,
+    started_at: Option<Timestamp>,
+    stopped_at: Option<Timestamp>,
+}
+
+/// The migrations that ECS has told of, by task.
+fn migrations(shop: &Shop) -> BTreeMap<String, Migration> {
+    let mut tasks: BTreeMap<String, Migration> = BTreeMap::new();
+    for event in shop.lab.world().events().iter().skip(shop.events_before) {
+        let family = format!("/{}:", Shop::MIGRATIONS);
+        if text(event, "/detail-type") != "ECS Task State Change"
+            || !text(event, "/detail/taskDefinitionArn").contains(&family)
+        {
+            continue;
+        }
+        let task = tasks.entry(text(event, "/detail/taskArn").to_owned()).or_default();
+        text(event, "/detail/startedBy").clone_into(&mut task.started_by);
+        let moment = |pointer: &str| text(event, pointer).parse::<Timestamp>().ok();
+        task.started_at = task.started_at.or_else(|| moment("/detail/startedAt"));
+        task.stopped_at = task.stopped_at.or_else(|| moment("/detail/executionStoppedAt"));
+    }
+    tasks
+}
+
+/// The digests that the running tasks of a service report.
+fn running(shop: &mut Shop, service: &str) -> Vec<String> {
+    let cluster = Shop::CLUSTER;
+    let listed = shop.ask("ecs", "ListTasks", json!({"cluster": cluster, "serviceName": service}));
+    let arns = listed.map(|listed| listed.get("taskArns").cloned().unwrap_or_default());
+    let described = shop.ask(
+        "ecs",
+        "DescribeTasks",
+        json!({"cluster": cluster, "tasks": arns.unwrap_or_default()}),
+    );
+    let tasks = described
+        .ok()
+        .and_then(|described| described.get("tasks")?.as_array().cloned());
+    let digest = |task: &Value| match text(task, "/containers/0/imageDigest") {
+        "" => "unknown".to_owned(),
+        digest => digest.to_owned(),
+    };
+    tasks.unwrap_or_default().iter().map(digest).collect()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn rows<T: DeserializeOwned>(control: &[Value], sk: &str) -> Vec<T> {
+    let rows = control.iter().map(plain).filter(|row| text(row, "/sk") == sk);
+    rows.filter_map(|row| serde_json::from_value(row).ok()).collect()
+}
+
+/// An item of DynamoDB as plain JSON.
+fn plain(item: &Value) -> Value {
+    let members = item.as_object().into_iter().flatten();
+    Value::Object(members.map(|(name, value)| (name.clone(), attribute(value))).collect())
+}
+
+fn attribute(value: &Value) -> Value {
+    let Some((kind, value)) = value.as_object().and_then(|members| members.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), value) {
+        ("N", Value::String(number)) => serde_json::from_str(number).unwrap_or_default(),
+        ("M", value) => plain(value),
+        ("L", Value::Array(list)) => list.iter().map(attribute).collect(),
+        ("NULL", _) => Value::Null,
+        (_, value) => value.clone(),
+    }
+}

@@ -1,0 +1,387 @@
+//! Esclusa under everything that can go wrong, in as many ways as there are seeds.
+//!
+//! A [`Plan`] is drawn from a seed: pushes, wishes of people, calls that fail, events that do not come, services that are away, clocks that are off, others
+//! who act. [`run`] carries it out in a simulated account, waits until nothing more happens, and holds the invariants of [`invariants`] against what is there.
+//! The same seed gives the same run, so that a violation can be looked at, cut shorter with [`shrink`] and kept as a test.
+
+pub mod coverage;
+pub mod invariants;
+mod plan;
+mod shop;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use simulator::{ApiError, DynamoDb, FaultKind, Principal, Selector};
+use simulator_event_bridge::{Fault as DeliveryFault, Occurrence, Pattern};
+use simulator_step_functions::{Status, StepFunctions};
+
+pub use coverage::{Landed, landed};
+pub use invariants::Violation;
+pub use plan::{Delivery, Happening, Known, Mishap, Plan, Point, SomebodysAct, What};
+pub use shop::{Image, Shop};
+
+use crate::deployer::{DEPLOYER, InstallError};
+use crate::lab::is_settled;
+use crate::walk::{Line, Tone, Walk};
+
+/// How long a lost push may take to be found, and what was left behind to be swept.
+const HEALED: SignedDuration = SignedDuration::from_mins(20);
+
+/// The longest time in which everything must have come to its end, after the last happening.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(36);
+
+/// How often what was started late is waited for.
+const ROUNDS: usize = 6;
+
+/// How late a late call is.
+const LATE: SignedDuration = SignedDuration::from_secs(30);
+
+/// What the run brought about, as opposed to what Esclusa made of it.
+#[derive(Debug, Clone, Default)]
+pub struct Truth {
+    /// The images that were pushed, in order.
+    pub pushed: Vec<Pushed>,
+    /// When somebody else changed a service.
+    pub changed_by_others: Vec<Timestamp>,
+    /// Whether everything came to its end in time.
+    pub settled: bool,
+}
+
+/// An image as it was pushed.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// When.
+    pub at: Timestamp,
+    /// Under which tag.
+    pub tag: String,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What must not be.
+    pub violations: Vec<Violation>,
+    /// How often each pair of verdict and effect is the end of a deployment, and of a release.
+    pub ends: BTreeMap<String, u64>,
+    /// The faults that struck a call.
+    pub landed: Vec<Landed>,
+    /// What happened, where it was asked for.
+    pub transcript: Vec<Line>,
+}
+
+/// The calls that undisturbed runs make, which are those that can go wrong.
+///
+/// # Errors
+/// When the shop cannot be opened.
+pub fn known_calls() -> Result<Vec<Known>, InstallError> {
+    let mut known: BTreeMap<Point, u64> = BTreeMap::new();
+    for image in Image::ALL {
+        let mut shop = Shop::open(1)?;
+        shop.push("v1", image).map_err(|error| refused(&error))?;
+        shop.lab.settle();
+        shop.run_for(HEALED);
+        let mut counts: BTreeMap<Point, u64> = BTreeMap::new();
+        for call in shop.lab.world().calls().iter().skip(shop.calls_before) {
+            let is_invocation = call.service == "lambda" && call.operation == "Invoke";
+            if call.function.is_none() && !is_invocation {
+                continue;
+            }
+            let point = Point {
+                function: call.function.clone(),
+                service: call.service.clone(),
+                operation: call.operation.clone(),
+            };
+            *counts.entry(point).or_default() += 1;
+        }
+        for (point, count) in counts {
+            let most = known.entry(point).or_default();
+            *most = (*most).max(count);
+        }
+    }
+    Ok(known.into_iter().map(|(point, count)| Known { point, count }).collect())
+}
+
+/// Carries out a plan. With `tells` the outcome has a transcript.
+///
+/// # Errors
+/// When the shop cannot be opened.
+pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
+    let mut run = Run {
+        shop: Shop::open(plan.seed)?,
+        truth: Truth::default(),
+        walk: None,
+        transcript: Vec::new(),
+    };
+    if tells {
+        run.walk = Some(Walk::new([], run.shop.lab.world_mut()));
+    }
+    for happening in &plan.happenings {
+        run.until(run.shop.opened_at + SignedDuration::from_secs(i64::from(happening.at_seconds)));
+        run.tell(happening.what.to_string());
+        run.bring_about(&happening.what);
+    }
+    run.come_to_rest();
+    let Run {
+        mut shop,
+        truth,
+        transcript,
+        ..
+    } = run;
+    let (violations, ends) = invariants::check(&mut shop, &truth);
+    Ok(Outcome {
+        violations,
+        ends,
+        landed: landed(shop.lab.world()),
+        transcript,
+    })
+}
+
+/// The shortest plan that this finds in which the same invariants are violated: one happening after the other is left out.
+///
+/// # Errors
+/// When the shop cannot be opened.
+pub fn shrink(plan: &Plan, violations: &[Violation]) -> Result<Plan, InstallError> {
+    let wanted = |found: &[Violation]| {
+        let mut names = violations.iter().map(|violation| violation.invariant);
+        names.any(|name| found.iter().any(|found| found.invariant == name))
+    };
+    let mut shortest = plan.clone();
+    let mut index = shortest.happenings.len();
+    while let Some(next) = index.checked_sub(1) {
+        index = next;
+        let mut shorter = shortest.clone();
+        if index < shorter.happenings.len() {
+            shorter.happenings.remove(index);
+            if wanted(&run(&shorter, false)?.violations) {
+                shortest = shorter;
+            }
+        }
+    }
+    Ok(shortest)
+}
+
+struct Run {
+    shop: Shop,
+    truth: Truth,
+    walk: Option<Walk>,
+    transcript: Vec<Line>,
+}
+
+impl Run {
+    fn tell(&mut self, text: String) {
+        if self.walk.is_some() {
+            self.transcript.push(Line {
+                at: self.shop.now(),
+                place: String::new(),
+                who: "plan".to_owned(),
+                text,
+                tone: Tone::Bad,
+                state: false,
+            });
+        }
+    }
+
+    /// Runs until then, and looks every second where it is told what happens.
+    fn until(&mut self, end: Timestamp) {
+        let Some(walk) = &mut self.walk else {
+            self.shop.lab.simulation().run_until_time(end);
+            return;
+        };
+        while self.shop.now() < end {
+            let next = end.min(self.shop.now() + SignedDuration::from_secs(1));
+            self.shop.lab.simulation().run_until_time(next);
+            let lines = walk.look(self.shop.lab.world_mut());
+            self.transcript.extend(lines);
+        }
+    }
+
+    fn pass(&mut self, time: SignedDuration) {
+        self.until(self.shop.now() + time);
+    }
+
+    /// Waits until nothing more happens, also nothing that is found late.
+    fn come_to_rest(&mut self) {
+        let last = self.shop.now() + PATIENCE;
+        self.pass(HEALED);
+        for _ in 0..ROUNDS {
+            while !is_settled(self.shop.lab.world()) && self.shop.now() < last {
+                self.pass(SignedDuration::from_mins(1));
+            }
+            let before = self.executions();
+            self.pass(HEALED);
+            if self.executions() == before {
+                break;
+            }
+        }
+        self.truth.settled = is_settled(self.shop.lab.world());
+    }
+
+    fn executions(&self) -> usize {
+        let machines = self.shop.lab.world().service::<StepFunctions>();
+        machines.map_or(0, |machines| machines.executions().len())
+    }
+
+    fn bring_about(&mut self, what: &What) {
+        match what {
+            What::Push { tag, image } => self.push(tag, *image),
+            What::Deploy { tag } => {
+                let words = ["deploy", Shop::NAME, Shop::ENVIRONMENT, tag, "--no-wait"];
+                self.esclusa(&words);
+            }
+            What::Rollback => {
+                let words = [
+                    "rollback",
+                    Shop::NAME,
+                    Shop::ENVIRONMENT,
+                    "--reason",
+                    "errors",
+                    "--no-wait",
+                ];
+                self.esclusa(&words);
+            }
+            What::Call { point, nth, mishap } => {
+                let selector = Selector {
+                    function: point.function.clone(),
+                    ..Selector::operation(&point.service, &point.operation)
+                };
+                self.shop.fault(selector.nth(*nth), fault(*mishap, point));
+            }
+            What::Event {
+                detail_type,
+                nth,
+                delivery,
+            } => {
+                let Ok(pattern) = Pattern::compile(&json!({"detail-type": [detail_type]})) else {
+                    return;
+                };
+                let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
+                let fault = match delivery {
+                    Delivery::Drop => DeliveryFault::Drop,
+                    Delivery::Duplicate { seconds: later } => DeliveryFault::Duplicate(seconds(*later)),
+                    Delivery::Delay { seconds: by } => DeliveryFault::Delay(seconds(*by)),
+                };
+                self.shop.disturb(pattern, Occurrence::Nth(*nth), fault);
+            }
+            What::Down { service, seconds } => {
+                let from = self.shop.now();
+                let selector = Selector {
+                    service: Some(service.clone()),
+                    ..Selector::default()
+                };
+                let until = from + SignedDuration::from_secs(i64::from(*seconds));
+                let away = ApiError::server("ServiceUnavailable", "the service is away");
+                self.shop
+                    .fault(selector.between(from, until), FaultKind::ErrorBefore(away));
+            }
+            What::Skew { function, seconds } => {
+                let role = Principal::Role(format!("{DEPLOYER}-{function}"));
+                let skew = SignedDuration::from_secs(i64::from(*seconds));
+                self.shop.lab.world_mut().skew_clock(&role, skew);
+            }
+            What::StaleReads { seconds } => {
+                if let Some((dynamodb, _)) = self.shop.lab.world_mut().service_mut::<DynamoDb>() {
+                    // Tables that cannot be copied are read as they are.
+                    let _unchanged = dynamodb.set_read_lag(SignedDuration::from_secs(i64::from(*seconds)));
+                }
+            }
+            What::Somebody { act } => self.somebody(act),
+        }
+    }
+
+    fn push(&mut self, tag: &str, image: Image) {
+        let at = self.shop.now();
+        if let Ok(digest) = self.shop.push(tag, image) {
+            let tag = tag.to_owned();
+            self.truth.pushed.push(Pushed { at, tag, digest });
+        }
+    }
+
+    /// Asks by the command line. What is refused is refused.
+    fn esclusa(&mut self, words: &[&str]) {
+        let answer = self.shop.lab.esclusa(words);
+        self.tell(format!("esclusa {}: {}{}", words.join(" "), answer.out, answer.err));
+    }
+
+    fn somebody(&mut self, act: &SomebodysAct) {
+        let cluster = Shop::CLUSTER;
+        match act {
+            SomebodysAct::UpdateService { service } => {
+                let definition = format!("shop-{service}:1");
+                let input = json!({"cluster": cluster, "service": service, "taskDefinition": definition});
+                self.ask("ecs", "UpdateService", input);
+                self.truth.changed_by_others.push(self.shop.now());
+            }
+            SomebodysAct::StopServiceTask { service } => {
+                self.stop_a_task(json!({"cluster": cluster, "serviceName": service}));
+            }
+            SomebodysAct::StopMigration => {
+                self.stop_a_task(json!({"cluster": cluster, "family": Shop::MIGRATIONS}));
+            }
+            SomebodysAct::StopRollout { service } => {
+                let input = json!({"cluster": cluster, "service": service, "status": ["PENDING", "IN_PROGRESS"]});
+                let listed = self.ask("ecs", "ListServiceDeployments", input);
+                if let Some(arn) = listed.pointer("/serviceDeployments/0/serviceDeploymentArn") {
+                    let input = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
+                    self.ask("ecs", "StopServiceDeployment", input);
+                    self.truth.changed_by_others.push(self.shop.now());
+                }
+            }
+            SomebodysAct::StopExecution { machine } => {
+                let of_machine = format!(":{DEPLOYER}-{machine}:");
+                let world = self.shop.lab.world();
+                let running = world.service::<StepFunctions>().and_then(|machines| {
+                    let mut arns = machines.executions().iter().rev();
+                    arns.find(|arn| arn.contains(&of_machine) && machines.status(arn) == Some(Status::Running))
+                        .cloned()
+                });
+                if let Some(arn) = running {
+                    self.ask(
+                        "states",
+                        "StopExecution",
+                        json!({"executionArn": arn, "cause": "by hand"}),
+                    );
+                }
+            }
+        }
+    }
+
+    fn stop_a_task(&mut self, which: Value) {
+        let listed = self.ask("ecs", "ListTasks", which);
+        if let Some(task) = listed.pointer("/taskArns/0") {
+            let input = json!({"cluster": Shop::CLUSTER, "task": task, "reason": "by hand"});
+            self.ask("ecs", "StopTask", input);
+        }
+    }
+
+    /// What somebody else asks may be refused: then nothing has happened.
+    fn ask(&mut self, service: &str, operation: &str, input: Value) -> Value {
+        self.shop.ask(service, operation, input).unwrap_or_default()
+    }
+}
+
+fn fault(mishap: Mishap, point: &Point) -> FaultKind {
+    let broken = || ApiError::server("InternalServerError", "an error of the service's own");
+    match mishap {
+        Mishap::DieBefore => FaultKind::DieBefore,
+        Mishap::DieAfter => FaultKind::DieAfter,
+        Mishap::AnswerLost => FaultKind::AnswerLost,
+        Mishap::ErrorBefore => FaultKind::ErrorBefore(broken()),
+        Mishap::ErrorAfter => FaultKind::ErrorAfter(broken()),
+        Mishap::Throttle => FaultKind::Throttle,
+        Mishap::Conflict => FaultKind::Conflict,
+        Mishap::Denied => {
+            let message = format!("not allowed to do `{}:{}`", point.service, point.operation);
+            FaultKind::ErrorBefore(ApiError::client("AccessDeniedException", message))
+        }
+        Mishap::Late => FaultKind::Delay(LATE),
+        Mishap::Twice => FaultKind::Repeat,
+    }
+}
+
+fn refused(error: &ApiError) -> InstallError {
+    InstallError::Account(error.to_string())
+}
