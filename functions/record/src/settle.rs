@@ -1,5 +1,6 @@
 //! Ends for executions that cannot write their own: the release concludes for its deployment, and an event or the sweep for both.
 
+use esclusa_adapters::acts::AFTERLIFE;
 use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::step_functions::Execution;
@@ -10,9 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{Record, StateFailure};
-
-/// How long a function that an execution invoked may outlive the execution: longer than the longest timeout of a function in `template.yaml`.
-const AFTERLIFE: SignedDuration = SignedDuration::from_secs(90);
 
 /// How long the description of an execution may not show one that is about to be started: longer than any read is behind.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(120);

@@ -4,6 +4,7 @@
 //! open wait, always. Whoever comes second completes the wait, so that a duplicate, late, reordered or lost event changes nothing but the time.
 
 mod events;
+mod intents;
 mod truth;
 mod wait;
 

@@ -181,7 +181,7 @@ impl Resume {
         Ok(())
     }
 
-    /// Repeats the look for every open wait. One that fails does not keep the others from theirs.
+    /// Repeats the look for every open wait, and settles what was left open. One that fails does not keep the others from theirs.
     pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
         let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().list(Key::OPEN_WAITS, "").await?;
         let (mut open, mut woken, mut failed) = (0_u32, 0_u32, None);
@@ -204,9 +204,10 @@ impl Resume {
                 }
             }
         }
+        let settled = self.settle_intents(&mut failed).await?;
         match failed {
             Some(failure) => Err(failure),
-            None => Ok(json!({"open": open, "closed": woken})),
+            None => Ok(json!({"open": open, "closed": woken, "settled": settled})),
         }
     }
 }

@@ -23,7 +23,7 @@ pub use plan::{Delivery, Happening, Known, Mishap, Plan, Point, SomebodysAct, Wh
 pub use shop::{Image, Shop};
 
 use crate::deployer::{DEPLOYER, InstallError};
-use crate::lab::is_settled;
+use crate::lab::{is_at_work, is_settled};
 use crate::walk::{Line, Tone, Walk};
 
 /// How long a lost push may take to be found, and what was left behind to be swept.
@@ -45,6 +45,8 @@ pub struct Truth {
     pub pushed: Vec<Pushed>,
     /// When somebody else changed a service.
     pub changed_by_others: Vec<Timestamp>,
+    /// When the last service is back that was away.
+    pub back_at: Option<Timestamp>,
     /// Whether everything came to its end in time.
     pub settled: bool,
 }
@@ -205,6 +207,9 @@ impl Run {
 
     /// Waits until nothing more happens, also nothing that is found late.
     fn come_to_rest(&mut self) {
+        if let Some(back_at) = self.truth.back_at {
+            self.until(back_at);
+        }
         let last = self.shop.now() + PATIENCE;
         self.pass(HEALED);
         for _ in 0..ROUNDS {
@@ -217,7 +222,7 @@ impl Run {
                 break;
             }
         }
-        self.truth.settled = is_settled(self.shop.lab.world());
+        self.truth.settled = !is_at_work(self.shop.lab.world());
     }
 
     fn executions(&self) -> usize {
@@ -273,6 +278,7 @@ impl Run {
                     ..Selector::default()
                 };
                 let until = from + SignedDuration::from_secs(i64::from(*seconds));
+                self.truth.back_at = self.truth.back_at.max(Some(until));
                 let away = ApiError::server("ServiceUnavailable", "the service is away");
                 self.shop
                     .fault(selector.between(from, until), FaultKind::ErrorBefore(away));

@@ -7,7 +7,7 @@ use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
 use esclusa_core::protocol::lock::Lock;
 use esclusa_core::verdict::StepReference;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -71,6 +71,9 @@ impl Subject {
         })
     }
 }
+
+/// How long a function that an execution invoked may outlive the execution: longer than the longest timeout of a function in `template.yaml`.
+pub const AFTERLIFE: SignedDuration = SignedDuration::from_secs(90);
 
 /// One act, as it is announced.
 #[derive(Debug, Clone)]
@@ -303,26 +306,80 @@ impl Journal {
         let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())? else {
             return Ok(outcome.clone());
         };
-        let mut draft = act.subject.draft(
-            RecordKind::Outcome,
-            act.actor,
-            &json!({"action": act.action, "target": act.target, "step": act.step, "outcome": outcome}),
-        )?;
-        draft.intent_id = Some(act.intent_id());
+        let intent_id = act.intent_id();
+        let draft = closing(act.subject, act.actor, &intent_id, &write.row, outcome)?;
         let row = IntentRow {
             intent: write.row,
             opened_at: stored.row.opened_at,
         };
-        let mut commit = commit.record(&act.subject.chain, draft).change(Change::put(
+        let commit = commit.record(&act.subject.chain, draft).change(Change::put(
             act.key(),
             &row,
             Expected::Revision(stored.revision),
         )?);
-        if let Some(pointer) = self.control().get::<OpenIntentRow>(&act.open_key()).await? {
-            commit = commit.change(Change::delete(act.open_key(), pointer.revision));
-        }
+        let commit = self.without_pointer(act.open_key(), commit).await?;
         self.commit(commit).await?.or_failure().map(|_| outcome.clone())
     }
+
+    /// Writes down what the world shows of an act of a deployment that has ended without its outcome. The chain of its release is closed and anchored, so the
+    /// record goes into that of the application. Nothing is written where the outcome is there.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else wrote the row; otherwise those of [`Journal::commit`].
+    pub async fn settle_late(
+        &self,
+        subject: &Subject,
+        actor: &str,
+        pointer: &OpenIntentRow,
+        outcome: &Value,
+    ) -> Result<(), Failure> {
+        let OpenIntentRow {
+            deployment_id,
+            intent_id,
+            ..
+        } = pointer;
+        let key = Key::intent(deployment_id, intent_id);
+        let stored = self.control().require::<IntentRow>(&key).await?;
+        let mut commit = Commit::new();
+        if stored.row.intent.status == IntentStatus::Open
+            && let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())?
+        {
+            let draft = closing(subject, actor, intent_id, &write.row, outcome)?;
+            let row = IntentRow {
+                intent: write.row,
+                opened_at: stored.row.opened_at,
+            };
+            commit = commit
+                .record(&Chain::application(&subject.application), draft)
+                .change(Change::put(key, &row, Expected::Revision(stored.revision))?);
+        }
+        let commit = self
+            .without_pointer(Key::open_intent(deployment_id, intent_id), commit)
+            .await?;
+        self.commit(commit).await?.or_failure().map(|_| ())
+    }
+
+    /// Takes the pointer of an intent out, where it is there.
+    async fn without_pointer<'a>(&self, key: Key, commit: Commit<'a>) -> Result<Commit<'a>, Failure> {
+        Ok(match self.control().get::<OpenIntentRow>(&key).await? {
+            Some(pointer) => commit.change(Change::delete(key, pointer.revision)),
+            None => commit,
+        })
+    }
+}
+
+/// The record of an outcome.
+fn closing(
+    subject: &Subject,
+    actor: &str,
+    intent_id: &str,
+    intent: &Intent,
+    outcome: &Value,
+) -> Result<Draft, Failure> {
+    let facts = json!({"action": intent.action, "target": intent.target, "step": intent.step, "outcome": outcome});
+    let mut draft = subject.draft(RecordKind::Outcome, actor, &facts)?;
+    draft.intent_id = Some(intent_id.to_owned());
+    Ok(draft)
 }
 
 /// An act that was done, or refused: then the refusal holds for every repeat.

@@ -1,0 +1,119 @@
+//! Acts whose outcome nobody wrote down. When their deployment has ended nobody else will, so the sweep writes down what the world shows.
+
+use esclusa_adapters::acts::{AFTERLIFE, IntentRow, OpenIntentRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::deployments::Work;
+use esclusa_adapters::ecs::{TaskFilter, cluster_of};
+use esclusa_core::error::Failure;
+use esclusa_core::migration::started_by;
+use esclusa_core::protocol::intent::Intent;
+use esclusa_core::task_definition::TAG_RELEASE;
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Resume};
+
+/// What is shown of a service, a task, a task definition: enough to tell what came of the act, and no value of an environment variable.
+const SHOWN: [&str; 7] = [
+    "lastStatus",
+    "stopCode",
+    "desiredCount",
+    "runningCount",
+    "taskDefinition",
+    "taskDefinitionArn",
+    "status",
+];
+
+impl Resume {
+    /// Settles the open intents of deployments that have ended. Which failed is said, and does not keep the others.
+    pub(crate) async fn settle_intents(&self, failed: &mut Option<Failure>) -> Result<u32, Failure> {
+        let pointers: Vec<(String, Stored<OpenIntentRow>)> = self.control().list(Key::OPEN_INTENTS, "").await?;
+        let mut settled = 0;
+        for (_, pointer) in pointers {
+            match self.settle_intent(&pointer.row).await {
+                Ok(true) => settled += 1,
+                Ok(false) => {}
+                Err(failure) => {
+                    let OpenIntentRow {
+                        deployment_id,
+                        intent_id,
+                        ..
+                    } = &pointer.row;
+                    tracing::warn!(deployment_id, intent_id, kind = %failure.kind, message = %failure.message, "an open intent could not be settled");
+                    *failed = Some(failure);
+                }
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Settles one, unless its deployment may still do so itself.
+    async fn settle_intent(&self, pointer: &OpenIntentRow) -> Result<bool, Failure> {
+        let work = self.journal.work(&pointer.deployment_id).await?;
+        let now = self.clock.now()?;
+        let is_over = |ended_at| now.duration_since(ended_at) > AFTERLIFE;
+        if !work.deployment.row.ended_at.is_some_and(is_over) {
+            return Ok(false);
+        }
+        let key = Key::intent(&pointer.deployment_id, &pointer.intent_id);
+        let stored: Stored<IntentRow> = self.control().require(&key).await?;
+        let shown = self.shown(&pointer.intent_id, &stored.row.intent, &work).await?;
+        let outcome = json!({"foundLater": shown});
+        self.journal
+            .settle_late(&work.subject, ACTOR, pointer, &outcome)
+            .await?;
+        Ok(true)
+    }
+
+    /// What ECS shows of what an act was aimed at.
+    async fn shown(&self, intent_id: &str, intent: &Intent, work: &Work) -> Result<Value, Failure> {
+        let target = intent.target.as_str();
+        let place = || {
+            target.split_once('/').ok_or_else(|| {
+                Failure::defect(format!(
+                    "`{target}`, the target of `{}`, names no cluster",
+                    intent.action
+                ))
+            })
+        };
+        match intent.action.as_str() {
+            "ecs:RegisterTaskDefinition" => {
+                let latest = self.ecs.describe_task_definition(target).await?;
+                let shown = latest.map(|latest| {
+                    let release = latest.tags.get(TAG_RELEASE);
+                    let ours = release == Some(&work.release.row.release_id);
+                    json!({"newestRevision": latest.arn, "ofThisRelease": ours})
+                });
+                Ok(shown.unwrap_or_else(|| json!({"newestRevision": null})))
+            }
+            "ecs:RunTask" => {
+                let (cluster, _) = place()?;
+                let mark = started_by(intent_id);
+                let running = self.ecs.list_tasks(cluster, &TaskFilter::StartedBy(&mark)).await?;
+                let step = intent
+                    .step
+                    .ok_or_else(|| Failure::defect("a task that was started is no step"))?;
+                let known = self.journal.step(&work.deployment.row.deployment_id, step).await?;
+                let known = known.and_then(|known| known.row.resource_arn);
+                Ok(json!({"running": running, "known": known}))
+            }
+            "ecs:StopTask" => {
+                let tasks = self
+                    .ecs
+                    .describe_tasks(cluster_of(target)?, &[target.to_owned()])
+                    .await?;
+                Ok(json!({"task": tasks.found.first().map(summary)}))
+            }
+            _ => {
+                let (cluster, service) = place()?;
+                let services = self.ecs.describe_services(cluster, &[service.to_owned()]).await?;
+                Ok(json!({"service": services.found.first().map(summary)}))
+            }
+        }
+    }
+}
+
+fn summary(described: &Value) -> Value {
+    let members = described.as_object().into_iter().flatten();
+    let shown = members.filter(|(name, _)| SHOWN.contains(&name.as_str()));
+    Value::Object(shown.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
