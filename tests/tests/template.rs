@@ -19,7 +19,7 @@ const POWERS: [(&str, &[&str]); 24] = [
     ("ecs:DescribeServiceDeployments", &["Observe", "Resume", "Traffic"]),
     ("ecs:DescribeServiceRevisions", &["Observe", "Resume", "Traffic"]),
     ("ecs:DescribeServices", &["Observe", "Resume", "Traffic", "Update"]),
-    ("ecs:DescribeTaskDefinition", &["Observe", "Register"]),
+    ("ecs:DescribeTaskDefinition", &["Observe", "Register", "Resume"]),
     ("ecs:DescribeTasks", &["Migrate", "Observe", "Resume", "Traffic"]),
     (
         "ecs:ListServiceDeployments",

@@ -34,7 +34,7 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 13] = [
+pub(crate) const ALL: [(&str, Flow); 14] = [
     ("promotion", promotion),
     ("way back", several_services),
     ("task that hangs", || one(Kind::HangingMigration, None)),
@@ -48,6 +48,7 @@ pub(crate) const ALL: [(&str, Flow); 13] = [
     }),
     ("refused calls", || one(Kind::Good, Some(&FaultKind::Throttle))),
     ("lost events", lost_events),
+    ("outcome that cannot be written", unwritten_outcome),
     ("deployment that is stopped from outside", stopped),
     ("nothing can be delivered", undeliverable),
 ];
@@ -131,6 +132,24 @@ fn lost_for_long() -> Lab {
     lab.simulation().run_for(SignedDuration::from_mins(50));
     lab.world_mut().clear_faults();
     assert!(lab.settle(), "an execution still runs");
+    lab
+}
+
+/// A revision is registered and nobody may write that down: the sweep does, when the deployment has ended.
+fn unwritten_outcome() -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    let denied = ApiError::client(
+        "AccessDeniedException",
+        "not allowed to do `dynamodb:TransactWriteItems`",
+    );
+    let write = Selector {
+        function: Some("esclusa-register".to_owned()),
+        ..Selector::operation("dynamodb", "TransactWriteItems").nth(2)
+    };
+    lab.world_mut()
+        .add_fault(Fault::new(write, FaultKind::ErrorBefore(denied)));
+    push(&mut lab, &example, "4f2c1e9", Kind::Good);
+    lab.simulation().run_for(SignedDuration::from_mins(10));
     lab
 }
 

@@ -28,8 +28,6 @@ fn untruth(observed: &Observation) -> Vec<String> {
         .iter()
         .any(|said| said.contains(" partial ") || said.contains(" unknown "));
     let mut untruths = observed.problems.clone();
-    // An act whose outcome nobody wrote down stays open for whoever settles it: it registered a revision that nothing runs, or the locks are quarantined.
-    untruths.retain(|problem| !problem.contains("INTENT"));
     let never_started = !observed.path.iter().any(|state| state == "AcquireLocks");
     if never_started {
         untruths.retain(|problem| !problem.contains("DEPLOYMENT"));

@@ -16,6 +16,7 @@ mod crash_loops;
 mod denials;
 mod determinism;
 mod event_races;
+mod explored;
 mod many;
 mod observation;
 mod points;

@@ -1,0 +1,168 @@
+//! Some seeds of the explorer, what it has found, and whether it would find what it looks for.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use jiff::SignedDuration;
+use lab::explorer::invariants::check;
+use lab::explorer::{
+    Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls, run,
+};
+use serde_json::{Value, json};
+
+/// How many seeds every run of the tests explores; `lab explore` explores as many as one likes.
+const SEEDS: u64 = 24;
+
+fn known() -> &'static [Known] {
+    static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
+    KNOWN.get_or_init(|| known_calls().unwrap())
+}
+
+fn violations(outcome: &Outcome) -> Vec<String> {
+    outcome.violations.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn some_seeds_violate_nothing() {
+    for seed in 0..SEEDS {
+        let plan = Plan::draw(seed, known());
+        assert_eq!(violations(&run(&plan, false).unwrap()), Vec::<String>::new(), "{plan}");
+    }
+}
+
+#[test]
+fn a_seed_has_one_run() {
+    let plan = Plan::draw(4, known());
+    let (once, again) = (run(&plan, true).unwrap(), run(&plan, true).unwrap());
+    assert!(!once.transcript.is_empty());
+    assert_eq!(once.transcript, again.transcript);
+    assert_eq!(once.landed, again.landed);
+}
+
+/// Seed 92: the outcome of an act could not be written, and its intent stayed open for ever.
+#[test]
+fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
+    for (function, nth) in [("register", 2), ("migrate", 2), ("update", 2)] {
+        let at = |at_seconds, what| Happening { at_seconds, what };
+        let push = What::Push {
+            tag: "v1".to_owned(),
+            image: Image::Good,
+        };
+        let denied = What::Call {
+            point: Point {
+                function: Some(format!("esclusa-{function}")),
+                service: "dynamodb".to_owned(),
+                operation: "TransactWriteItems".to_owned(),
+            },
+            nth,
+            mishap: Mishap::Denied,
+        };
+        let plan = Plan {
+            seed: 92,
+            happenings: vec![at(0, denied), at(1, push)],
+        };
+        let outcome = run(&plan, false).unwrap();
+        assert_eq!(outcome.landed.len(), 1, "{plan}");
+        assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+    }
+}
+
+/// A shop after a good release, and what is true about it.
+fn deployed() -> (Shop, Truth) {
+    let mut shop = Shop::open(7).unwrap();
+    let at = shop.now();
+    let digest = shop.push("v1", Image::Good).unwrap();
+    assert!(shop.lab.settle());
+    shop.run_for(SignedDuration::from_mins(20));
+    let tag = "v1".to_owned();
+    let truth = Truth {
+        pushed: vec![Pushed { at, tag, digest }],
+        settled: true,
+        ..Truth::default()
+    };
+    (shop, truth)
+}
+
+/// The invariants that are found violated when this is done behind the back of everybody.
+fn found(plant: impl FnOnce(&mut Shop, &mut Truth)) -> BTreeSet<&'static str> {
+    let (mut shop, mut truth) = deployed();
+    plant(&mut shop, &mut truth);
+    let (violations, _) = check(&mut shop, &truth);
+    violations.iter().map(|violation| violation.invariant).collect()
+}
+
+fn first(shop: &Shop, table: &str, is: impl Fn(&Value) -> bool) -> Value {
+    shop.items(table).into_iter().find(|item| is(item)).unwrap()
+}
+
+fn put(shop: &mut Shop, table: &str, item: &Value) {
+    shop.ask("dynamodb", "PutItem", json!({"TableName": table, "Item": item}))
+        .unwrap();
+}
+
+#[test]
+fn whatever_is_planted_is_found() {
+    assert_eq!(found(|_, _| {}), BTreeSet::new());
+    // A release without an end, and a push without a release.
+    let no_end = found(|shop, _| {
+        let mut release = first(shop, "esclusa-control", |item| item["sk"]["S"] == "RELEASE");
+        release.as_object_mut().unwrap().remove("end");
+        put(shop, "esclusa-control", &release);
+    });
+    assert_eq!(no_end, BTreeSet::from(["I1"]));
+    let unseen = found(|_, truth| truth.pushed[0].digest = "sha256:unseen".to_owned());
+    assert_eq!(unseen, BTreeSet::from(["I1"]));
+    // A service that does not run what the end says.
+    let moved = found(|shop, _| {
+        let input = json!({"cluster": "shop", "service": "web", "taskDefinition": "shop-web:1"});
+        shop.ask("ecs", "UpdateService", input).unwrap();
+        shop.run_for(SignedDuration::from_mins(10));
+    });
+    assert_eq!(moved, BTreeSet::from(["I2"]));
+    // A migration that nobody of ours started.
+    let migrated = found(|shop, _| {
+        let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-0a00000000000001a"]}});
+        let input = json!({"cluster": "shop", "taskDefinition": "shop-migrations", "launchType": "FARGATE", "networkConfiguration": network});
+        shop.ask("ecs", "RunTask", input).unwrap();
+        shop.run_for(SignedDuration::from_mins(5));
+    });
+    assert_eq!(migrated, BTreeSet::from(["I4"]));
+    // A record that is gone, an intent that nobody wrote.
+    let lost = found(|shop, _| {
+        let record = first(shop, "esclusa-ledger", |item| item["kind"]["S"] == "intent");
+        let key = json!({"chain": record["chain"], "sequence": record["sequence"]});
+        shop.ask(
+            "dynamodb",
+            "DeleteItem",
+            json!({"TableName": "esclusa-ledger", "Key": key}),
+        )
+        .unwrap();
+    });
+    assert_eq!(lost, BTreeSet::from(["I8"]));
+    // A token in a log, a row that stays open, a lock that stays held, an execution that never ends.
+    let leaked = found(|shop, _| {
+        let token = shop.lab.world().calls().iter().find_map(|call| {
+            let token = call.input.pointer("/Payload/wait/token")?.as_str()?;
+            Some(token.to_owned())
+        });
+        let group = json!({"logGroupName": "/ecs/shop", "logStreamName": "leak"});
+        let events = json!([{"timestamp": 1_793_620_800_000_i64, "message": token.unwrap()}]);
+        let _exists = shop.ask("logs", "CreateLogStream", group.clone());
+        let mut input = group;
+        input["logEvents"] = events;
+        shop.ask("logs", "PutLogEvents", input).unwrap();
+    });
+    assert_eq!(leaked, BTreeSet::from(["I10"]));
+    let open = found(|shop, _| {
+        let item = json!({"pk": {"S": "OPEN#WAIT"}, "sk": {"S": "somebody"}});
+        put(shop, "esclusa-control", &item);
+    });
+    assert_eq!(open, BTreeSet::from(["I11"]));
+    let quarantined = found(|shop, _| {
+        let mut lock = first(shop, "esclusa-control", |item| item["sk"]["S"] == "LOCK");
+        lock["status"] = json!({"S": "QUARANTINED"});
+        put(shop, "esclusa-control", &lock);
+    });
+    assert_eq!(quarantined, BTreeSet::from(["I11"]));
+    assert_eq!(found(|_, truth| truth.settled = false), BTreeSet::from(["I12"]));
+}
