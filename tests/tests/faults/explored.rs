@@ -127,6 +127,15 @@ fn whatever_is_planted_is_found() {
         shop.run_for(SignedDuration::from_mins(5));
     });
     assert_eq!(migrated, BTreeSet::from(["I4"]));
+    // A newer image in whose place comes an older one.
+    let older = found(|shop, truth| {
+        let digest = shop.push("v2", Image::Good).unwrap();
+        assert!(shop.lab.settle());
+        shop.run_for(SignedDuration::from_mins(20));
+        let (at, tag) = (truth.pushed[0].at - SignedDuration::from_hours(1), "v2".to_owned());
+        truth.pushed.push(Pushed { at, tag, digest });
+    });
+    assert_eq!(older, BTreeSet::from(["I6"]));
     // A record that is gone, an intent that nobody wrote.
     let lost = found(|shop, _| {
         let record = first(shop, "esclusa-ledger", |item| item["kind"]["S"] == "intent");
