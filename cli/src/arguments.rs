@@ -112,8 +112,13 @@ pub(crate) enum Command {
     /// The newest records are told, the newest last; without a selection those of today (UTC). Only `--release` reads a chain itself: the other
     /// listings come from indexes, which may lag by moments.
     Audit(Audit),
-    /// Show the locks, or give a quarantined one free again
-    Locks(Locks),
+    /// Show the locks of all environments and databases, and who waits for them
+    Locks,
+    /// Free a lock that was left in quarantine, or that a deployment does not give back
+    ///
+    /// Look at the environment first: whatever made the lock stay may have left services or a schema half-way. A deployment that loses its lock acts no
+    /// more; what it has begun goes on in ECS.
+    Unlock(Unlock),
 }
 
 #[derive(Debug, Subcommand)]
@@ -276,23 +281,15 @@ pub(crate) struct AuditVerify {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Locks {
-    #[command(subcommand)]
-    pub(crate) command: Option<LocksCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum LocksCommand {
-    /// Show the locks of all environments and databases
-    List,
-    /// Give a quarantined lock free again, after somebody looked at the environment
-    Release {
-        /// The name, such as `environment/shop/production`
-        name: String,
-        /// What was found and done
-        #[arg(long)]
-        reason: String,
-    },
+pub(crate) struct Unlock {
+    /// The name, such as `environment/shop/production`; `esclusa locks` lists them
+    pub(crate) name: String,
+    /// The deployment to take a held lock from
+    #[arg(long, value_name = "DEPLOYMENT")]
+    pub(crate) from: Option<String>,
+    /// What was found and done
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 impl Arguments {

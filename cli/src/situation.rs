@@ -3,12 +3,13 @@
 use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind, ReleaseRow, StepRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::locks::StandingLock;
 use esclusa_core::error::Failure;
 use esclusa_core::protocol::Attempt;
-use esclusa_core::protocol::lock::{Lock, LockStatus};
+use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::WaitStatus;
 use esclusa_core::verdict::{End, Mode, StepKind, StepOutcome};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::render::words;
@@ -159,35 +160,27 @@ impl From<StepRow> for StepSituation {
     }
 }
 
-/// The locks that others have.
+/// The locks that others have, or get before this one.
 async fn lock_waits(journal: &Journal, row: &DeploymentRow) -> Result<Vec<Wait>, Failure> {
+    let Some(since) = row.queued_at else {
+        return Ok(Vec::new());
+    };
+    let claimant = Claimant {
+        owner: row.execution_arn.clone().unwrap_or_default(),
+        deployment_id: row.deployment_id.clone(),
+    };
+    let limit = SignedDuration::from_secs(i64::from(row.lock_wait_seconds));
     let mut waits = Vec::new();
     for name in &row.locks {
-        let stored: Option<Stored<Lock>> = journal.control().get(&Key::lock(name)).await?;
-        let Some(lock) = stored.map(|stored| stored.row) else {
-            continue;
-        };
-        let holder = lock.deployment_id.as_deref().unwrap_or("nobody");
-        if holder == row.deployment_id {
-            continue;
+        let standing = StandingLock::read(journal.control(), name).await?;
+        // A quarantined lock ends the wait, with an error that says so.
+        if let Ok(Acquire::Wait { behind }) = standing.acquire(&claimant, since) {
+            waits.push(Wait {
+                what: format!("for lock `{name}`, behind deployment `{behind}`"),
+                since,
+                until: since.checked_add(limit).ok(),
+            });
         }
-        let what = match lock.status {
-            LockStatus::Free => continue,
-            LockStatus::Held => format!("for lock `{name}`, which deployment `{holder}` holds"),
-            LockStatus::Quarantined => {
-                format!(
-                    "for lock `{name}`, which is quarantined: look at the environment, then run `esclusa locks release {name} --reason …`"
-                )
-            }
-        };
-        waits.push(Wait {
-            what,
-            // Nobody waits before the one comes and the other is there.
-            since: row
-                .started_at
-                .map_or(lock.since, |started_at| started_at.max(lock.since)),
-            until: None,
-        });
     }
     Ok(waits)
 }

@@ -95,7 +95,7 @@ async fn what_has_no_meaning_is_refused_before_aws_is_asked() {
         ),
         (&["audit", "--day", "2026-13-01"], "error: "),
         (
-            &["locks", "release", "production", "--reason", "x"],
+            &["unlock", "production", "--reason", "x"],
             "error: `production` is not the name of a lock",
         ),
     ];

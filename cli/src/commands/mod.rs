@@ -8,6 +8,7 @@ mod plan;
 mod request;
 mod rollback;
 mod status;
+mod unlock;
 
 use aws_config::SdkConfig;
 
@@ -38,7 +39,8 @@ pub(crate) async fn execute(
         Command::Rollback(command) => rollback::execute(command, &session, output).await,
         Command::Status(command) => status::execute(command, &session, output).await,
         Command::Audit(command) => audit::execute(command, &session, output).await,
-        Command::Locks(command) => locks::execute(command, &session, output).await,
+        Command::Locks => locks::execute(&session, output).await,
+        Command::Unlock(command) => unlock::execute(command, &session, output).await,
     };
     exit.map_err(|error| session.explained(error))
 }

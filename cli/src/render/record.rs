@@ -50,6 +50,11 @@ impl Facts<'_> {
             RecordKind::Judged => Some(format!("{}{}", self.way(), self.judged()?)),
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
+            RecordKind::LockAwaited => Some(format!(
+                "waits for `{}`, behind deployment `{}`",
+                self.text("/lock")?,
+                self.text("/behind")?
+            )),
             RecordKind::LockAcquired => Some(format!("holds {}", self.lock_names()?)),
             RecordKind::PersonDecided => self.person_decided(),
         }
@@ -337,7 +342,7 @@ impl Facts<'_> {
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         Some(match self.text("/decision")? {
-            "lift_quarantine" => format!("gave lock `{}` free again{reason}", self.text("/lock")?),
+            "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
             other => format!("{}{reason}", other.replace('_', " ")),
         })
     }

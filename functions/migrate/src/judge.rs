@@ -57,7 +57,7 @@ impl Migrate {
         };
         if judgement.next == Next::WaitAgain {
             return Err(Failure::unknown_effect(format!(
-                "task `{task_arn}` has not stopped although it was asked to: {}; look at it, then run `esclusa locks release`",
+                "task `{task_arn}` has not stopped although it was asked to: {}; look at it, then run `esclusa unlock`",
                 judgement.diagnosis
             )));
         }

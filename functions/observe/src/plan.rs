@@ -41,8 +41,14 @@ impl Observe {
             return Ok(planned(&stored.row));
         }
         let plan = self.planned(&release.row, environment).await?;
+        let policy = self
+            .planner
+            .environment(&PlanRequest::of(&release.row, environment)?)
+            .await?;
         let row = DeploymentRow {
             deployment_id: deployment_id.to_string(),
+            lock_wait_seconds: policy.lock.wait_seconds,
+            queued_at: None,
             release_id: release_id.to_owned(),
             application: release.row.application.clone(),
             environment: environment.to_owned(),
@@ -147,8 +153,8 @@ impl Observe {
             });
         }
         let request = PlanRequest::of(release, environment)?;
-        let newest = self.planner.environment(&request).await?.newest;
-        Ok(superseded_by(newest, &release.asked, &rivals).map(str::to_owned))
+        let policy = self.planner.environment(&request).await?;
+        Ok(superseded_by(policy.newest, policy.lock.waiting, &release.asked, &rivals).map(str::to_owned))
     }
 
     async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {

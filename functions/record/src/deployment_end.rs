@@ -9,6 +9,7 @@ use esclusa_adapters::control::rows::{
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
@@ -101,6 +102,7 @@ impl Record {
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
         }
+        commit = commit.changes(out_of_queues(self.journal.control(), &work.deployment.row).await?);
         let open = Key::open_deployment(deployment_id);
         if let Some(pointer) = self.journal.control().get::<OpenDeploymentRow>(&open).await? {
             commit = commit.change(Change::delete(open, pointer.revision));

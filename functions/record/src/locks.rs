@@ -3,17 +3,30 @@
 use std::collections::BTreeMap;
 
 use esclusa_adapters::control::rows::{DeploymentRow, Progress};
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::control::{Change, Expected, Key};
+use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::locks::{StandingLock, out_of_queues, place_in_queue};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::protocol::lock::{Acquire, Claimant, Lock, acquire};
+use esclusa_core::protocol::lock::{Acquire, Claimant, Queued};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Record};
 
+/// A lock that a deployment has to wait for.
+struct Behind {
+    lock: String,
+    deployment_id: String,
+}
+
 impl Record {
-    /// Takes the locks for the execution of a deployment. A repeat by the same execution finds them held.
+    /// Takes the locks for the execution of a deployment, or stands it in their queues until its turn comes. A repeat by the same execution finds them held,
+    /// or keeps its place.
+    ///
+    /// # Errors
+    /// `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it.
     pub(crate) async fn acquire_locks(&self, deployment_id: &str, execution_arn: &str) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let deployment = &work.deployment.row;
@@ -28,19 +41,35 @@ impl Record {
         let mut fences = BTreeMap::new();
         let mut commit = Commit::new();
         let mut any_taken = false;
+        let mut behind = Vec::new();
         for name in &deployment.locks {
-            let key = Key::lock(name);
-            let stored: Option<Stored<Lock>> = self.journal.control().get(&key).await?;
-            let acquired = acquire(stored.as_ref().map(|stored| &stored.row), &claimant, at)
-                .map_err(|refusal| Failure::from(refusal).context(format!("lock `{name}`")))?;
-            match acquired {
-                Acquire::AlreadyHeld { fence } => fences.insert(name.clone(), fence),
+            let standing = StandingLock::read(self.journal.control(), name).await?;
+            match standing.acquire(&claimant, at)? {
+                Acquire::AlreadyHeld { fence } => {
+                    fences.insert(name.clone(), fence);
+                }
                 Acquire::Take(write) => {
                     any_taken = true;
-                    commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?);
-                    fences.insert(name.clone(), write.row.fence)
+                    fences.insert(name.clone(), write.row.fence);
+                    commit = commit.change(Change::put(
+                        Key::lock(name),
+                        &write.row,
+                        Expected::unchanged(standing.lock.as_ref()),
+                    )?);
                 }
-            };
+                Acquire::Wait { behind: deployment_id } => behind.push(Behind {
+                    lock: name.clone(),
+                    deployment_id,
+                }),
+            }
+        }
+        if !deployment.fences.is_empty() && deployment.fences != fences {
+            return Err(Failure::fence_lost(format!(
+                "deployment `{deployment_id}` held its locks and lost one of them before it began"
+            )));
+        }
+        if let Some(first) = behind.first() {
+            return self.stand_in_queues(&work, first, at).await;
         }
         if any_taken {
             let holding = DeploymentRow {
@@ -55,6 +84,7 @@ impl Record {
                 &json!({"execution": execution_arn, "locks": fences}),
             )?;
             let commit = commit
+                .changes(out_of_queues(self.journal.control(), deployment).await?)
                 .change(Change::put(
                     Key::deployment(deployment_id),
                     &holding,
@@ -63,7 +93,48 @@ impl Record {
                 .record(&work.subject.chain, draft);
             self.journal.commit(commit).await?.or_failure()?;
         }
-        // The machine needs a witness only: the fences that count are read from the row before every act.
-        Ok(json!({"fence": fences.values().max()}))
+        // The fences that count are read from the row before every act.
+        Ok(json!({"acquired": true, "lock": null, "waitSeconds": 0}))
+    }
+
+    /// Stands in the queues of all locks at once, or stays where it stands.
+    async fn stand_in_queues(&self, work: &Work, behind: &Behind, at: Timestamp) -> Result<Value, Failure> {
+        let deployment = &work.deployment.row;
+        let since = deployment.queued_at.unwrap_or(at);
+        let limit = SignedDuration::from_secs(i64::from(deployment.lock_wait_seconds));
+        let left = limit - at.duration_since(since);
+        if left <= SignedDuration::ZERO {
+            return Err(Failure::lock_held(format!(
+                "lock `{}` did not come free within {} seconds: deployment `{}` is before; see `esclusa locks`, then deploy again",
+                behind.lock, deployment.lock_wait_seconds, behind.deployment_id
+            )));
+        }
+        if deployment.queued_at.is_none() {
+            let place = Queued {
+                since,
+                deployment_id: deployment.deployment_id.clone(),
+            };
+            let queued = DeploymentRow {
+                queued_at: Some(since),
+                ..deployment.clone()
+            };
+            let draft = work.subject.draft(
+                RecordKind::LockAwaited,
+                ACTOR,
+                &json!({"lock": behind.lock, "behind": behind.deployment_id, "waitSeconds": deployment.lock_wait_seconds}),
+            )?;
+            let mut commit = Commit::new()
+                .change(Change::put(
+                    Key::deployment(&deployment.deployment_id),
+                    &queued,
+                    Expected::Revision(work.deployment.revision),
+                )?)
+                .record(&work.subject.chain, draft);
+            for name in &deployment.locks {
+                commit = commit.change(Change::put(place_in_queue(name, &place), &place, Expected::Absent)?);
+            }
+            self.journal.commit(commit).await?.or_failure()?;
+        }
+        Ok(json!({"acquired": false, "lock": behind.lock, "waitSeconds": left.as_secs().max(1)}))
     }
 }

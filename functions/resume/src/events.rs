@@ -1,7 +1,7 @@
 //! The event's side: first the inbox, then the waiters.
 
 use esclusa_adapters::acts::fences;
-use esclusa_adapters::control::rows::{InboxRow, Progress, StartedByRow};
+use esclusa_adapters::control::rows::{DeploymentRow, InboxRow, Progress, StartedByRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::canonical::sha256_hex;
@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::wait::Source;
-use crate::{ACTOR, Resume};
+use crate::{ACTOR, Resume, lock_resource};
 
 /// How long an inbox event is kept: longer than any wait.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
@@ -86,14 +86,32 @@ impl Resume {
         let change = &envelope.detail;
         // Input and output stay where they are: the inbox needs the status only.
         let detail = json!({"status": change.status, "executionArn": change.execution_arn});
-        let event = self.event(envelope.time, None, change.status.is_closed(), &detail)?;
-        self.receive(
-            &change.execution_arn,
-            &sha256_hex(envelope.id.as_bytes()),
-            event,
-            Commit::new(),
-        )
-        .await
+        let is_closed = change.status.is_closed();
+        let event = self.event(envelope.time, None, is_closed, &detail)?;
+        let received = self
+            .receive(
+                &change.execution_arn,
+                &sha256_hex(envelope.id.as_bytes()),
+                event,
+                Commit::new(),
+            )
+            .await?;
+        if is_closed {
+            self.locks_may_be_free(&change.execution_arn).await?;
+        }
+        Ok(received)
+    }
+
+    /// Looks at those that wait for a lock of the deployment whose execution is over. An execution has the name of its deployment.
+    async fn locks_may_be_free(&self, execution_arn: &str) -> Result<(), Failure> {
+        let name = execution_arn.rsplit(':').next().unwrap_or_default();
+        let deployment: Option<Stored<DeploymentRow>> = self.control().get(&Key::deployment(name)).await?;
+        for lock in deployment.iter().flat_map(|stored| &stored.row.locks) {
+            for wait in &self.waits_of(&lock_resource(lock)).await? {
+                self.look_at(wait, Source::Event).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn event(

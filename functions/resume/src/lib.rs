@@ -63,6 +63,11 @@ enum Request {
         resource_arn: String,
         wait: WaitRequest,
     },
+    AwaitLock {
+        deployment_id: String,
+        lock: String,
+        wait: WaitRequest,
+    },
     Sweep {},
 }
 
@@ -101,7 +106,7 @@ pub struct WaitRow {
     pub execution_arn: String,
     /// The state that waits.
     pub state: String,
-    /// The step that waits; none for an execution.
+    /// The step that waits; none for an execution or a lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepReference>,
     /// When DynamoDB may remove the row, in seconds since the epoch; none while it is open.
@@ -152,6 +157,11 @@ impl WaitRequest {
             expires_at: None,
         }
     }
+}
+
+/// How the waits for a lock name it.
+fn lock_resource(lock: &str) -> String {
+    format!("lock/{lock}")
 }
 
 impl Resume {
@@ -214,6 +224,14 @@ impl Function for Resume {
                     wait,
                 } => {
                     self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None))
+                        .await
+                }
+                Request::AwaitLock {
+                    deployment_id,
+                    lock,
+                    wait,
+                } => {
+                    self.store_and_look(wait.row(WaitKind::Lock, deployment_id, lock_resource(&lock), None))
                         .await
                 }
                 Request::Sweep {} => self.sweep().await,

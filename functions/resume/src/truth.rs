@@ -1,10 +1,14 @@
 //! What is known about the end of a resource: the inbox, and the AWS API.
 
+use esclusa_adapters::control::rows::DeploymentRow;
+use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::cluster_of;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::locks::StandingLock;
 use esclusa_adapters::rollouts;
 use esclusa_core::error::Failure;
 use esclusa_core::migration::{TaskFacts, redact};
+use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, truth};
 use esclusa_core::service_deployment::is_over;
 
@@ -30,6 +34,7 @@ impl Resume {
                 .describe(&row.resource)
                 .await?
                 .map(|execution| execution.status.is_closed()),
+            WaitKind::Lock => Some(self.turn_has_come(row).await?),
         };
         Ok(truth(&inbox, described))
     }
@@ -50,6 +55,24 @@ impl Resume {
             self.keep(task_arn, "described", seen, Commit::new()).await?;
         }
         Ok(Some(is_over))
+    }
+
+    /// Whether the deployment need not wait for its locks any more: it may take them, or nobody may.
+    async fn turn_has_come(&self, row: &WaitRow) -> Result<bool, Failure> {
+        let deployment_id = &row.waiter.deployment_id;
+        let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
+        let claimant = Claimant {
+            owner: row.execution_arn.clone(),
+            deployment_id: deployment_id.clone(),
+        };
+        let at = self.clock.now()?;
+        for name in &deployment.row.locks {
+            let acquired = StandingLock::read(self.control(), name).await?.acquire(&claimant, at);
+            if matches!(acquired, Ok(Acquire::Wait { .. })) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn rollout_is_over(&self, row: &WaitRow) -> Result<Option<bool>, Failure> {

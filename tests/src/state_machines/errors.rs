@@ -78,20 +78,10 @@ impl Machine<'_> {
                             format!("retries `{kind}`, which repeating does not cure"),
                         );
                     }
-                    Reaction::Retry | Reaction::Wait | Reaction::AskAgain | Reaction::End | Reaction::Page => {}
+                    Reaction::Retry | Reaction::AskAgain | Reaction::End | Reaction::Page => {}
                 }
             }
         }
-    }
-
-    /// The kinds that need waiting and that no state of the machine waits for.
-    #[must_use]
-    pub fn not_waited_for(&self) -> Vec<ErrorKind> {
-        let retried: BTreeSet<&str> = self.tasks().flat_map(|(_, state)| retried(state)).collect();
-        ErrorKind::ALL
-            .into_iter()
-            .filter(|kind| kind.reaction() == Reaction::Wait && !retried.contains(kind.as_str()))
-            .collect()
     }
 }
 

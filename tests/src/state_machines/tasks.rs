@@ -106,8 +106,15 @@ fn check_wait(name: &str, state: &Value, findings: &mut Findings) {
             findings.add(Check::Tokens, name, format!("does not pass `{field}` as `{value}`"));
         }
     }
-    if text(payload, "resourceArn").is_empty() {
-        findings.add(Check::Tokens, name, "does not say what it waits for (`resourceArn`)");
+    if ["resourceArn", "lock"]
+        .iter()
+        .all(|field| text(payload, field).is_empty())
+    {
+        findings.add(
+            Check::Tokens,
+            name,
+            "does not say what it waits for (`resourceArn` or `lock`)",
+        );
     }
     if payload.pointer("/wait/timeoutSeconds") != state.get("TimeoutSeconds") {
         findings.add(Check::Tokens, name, "passes another `timeoutSeconds` than its own");

@@ -122,12 +122,12 @@ fn a_quarantined_lock_is_given_free_by_a_person_with_a_reason() {
     story.say("nobody moves there meanwhile");
     story.run(&["deploy", CATALOG, "develop", "70571e5"]);
     story.say("a person has looked");
-    story.run(&["locks", "release", "environment/imagy-catalog/develop"]);
+    story.run(&["unlock", "environment/imagy-catalog/develop"]);
     let database = "database/123456789012/us-east-1/imagy-catalog/develop/catalog";
     for lock in ["environment/imagy-catalog/develop", database] {
-        story.run(&["locks", "release", lock, "--reason", "the migration had not begun"]);
+        story.run(&["unlock", lock, "--reason", "the migration had not begun"]);
     }
-    story.run(&["locks", "release", database, "--reason", "again"]);
+    story.run(&["unlock", database, "--reason", "again"]);
     story.run(&["locks"]);
     story.run(&[
         "audit",

@@ -10,6 +10,7 @@
 mod by_hand;
 mod events;
 mod examples;
+mod locks;
 mod migrations;
 mod path;
 mod planning;

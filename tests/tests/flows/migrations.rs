@@ -90,15 +90,11 @@ fn after_an_unknown_effect_people_are_told_and_nobody_moves_until_one_of_them_ha
     account.assert_deployment_path("develop", &[&["BeginDeployment", "AcquireLocks", "RecordEnd", "Ended"]]);
     account.assert_ended("FAILED", "none", "refused");
     account.assert_acts(&[]);
-    assert!(
-        account.reasons().contains("`esclusa locks release`"),
-        "{}",
-        account.reasons()
-    );
+    assert!(account.reasons().contains("`esclusa unlock`"), "{}", account.reasons());
     account.assert_left("QUARANTINED");
 
     for (lock, _) in account.locks() {
-        account.esclusa(&["locks", "release", &lock, "--reason", "the table is whole"]);
+        account.esclusa(&["unlock", &lock, "--reason", "the table is whole"]);
     }
     account.release("v3", Kind::Good);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");

@@ -28,7 +28,13 @@ pub(crate) const STOPPED: &[&str] = &["CloseRelease", "Closed"];
 
 /// From the lock to the first step, with so many revisions to register or to reuse.
 pub(crate) fn opening(revisions: usize) -> Vec<&'static str> {
-    let mut path = vec!["BeginDeployment", "AcquireLocks", "PlanDeployment", "AnythingToDo?"];
+    let mut path = vec![
+        "BeginDeployment",
+        "AcquireLocks",
+        "LocksTaken?",
+        "PlanDeployment",
+        "AnythingToDo?",
+    ];
     path.extend(["MoreRevisions?", "RegisterRevision"].repeat(revisions));
     path.push("MoreRevisions?");
     path

@@ -9,6 +9,7 @@ use crate::support::Account;
 const NOTHING_TO_DO: &[&str] = &[
     "BeginDeployment",
     "AcquireLocks",
+    "LocksTaken?",
     "PlanDeployment",
     "AnythingToDo?",
     "RecordEnd",
@@ -82,6 +83,7 @@ fn a_base_revision_that_appears_between_gate_and_lock_is_planned_anew() {
         &[&[
             "BeginDeployment",
             "AcquireLocks",
+            "LocksTaken?",
             "PlanDeployment",
             "RecordEnd",
             "Ended",

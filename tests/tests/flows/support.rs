@@ -448,7 +448,8 @@ impl Account {
             let name = row["pk"].as_str().unwrap().trim_start_matches("LOCK#").to_owned();
             (name, row["status"].as_str().unwrap().to_owned())
         };
-        self.rows("LOCK#").iter().map(row).collect()
+        let is_lock = |row: &&Value| row["sk"] == "LOCK";
+        self.rows("LOCK#").iter().filter(is_lock).map(row).collect()
     }
 
     /// The bodies of the messages that could not be delivered.
@@ -482,6 +483,12 @@ impl Account {
             .filter(|row| row["status"] == "OPEN")
             .collect();
         assert_eq!(announced, Vec::<Value>::new());
+        let queued: Vec<Value> = self
+            .rows("LOCK#")
+            .into_iter()
+            .filter(|row| row["sk"] != "LOCK")
+            .collect();
+        assert_eq!(queued, Vec::<Value>::new());
         for (name, status) in self.locks() {
             assert_eq!(status, lock_status, "lock `{name}`");
         }

@@ -400,6 +400,7 @@ mod tests {
             locks: vec![NamedLock {
                 name: "environment/shop/staging".to_owned(),
                 lock,
+                queue: Vec::new(),
             }],
         };
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&[shop], None)).to_string());

@@ -44,8 +44,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
     });
     let counts = json!({"name": "api", "sentence": "it is rolled out", "counts": [{"status": "ACTIVE", "desired": 2, "running": 2, "pending": 0}, {"status": "PRIMARY", "desired": 2, "running": 1, "pending": 1}]});
     let applied = json!({"version": 3, "sha256": "ab".repeat(32), "appliedBy": "ci/job-7", "environments": ["develop"], "repositories": [], "files": []});
-    let lifted =
-        json!({"decision": "lift_quarantine", "lock": "environment/shop/develop", "reason": "the schema is as it was"});
+    let lifted = json!({"decision": "unlock", "lock": "environment/shop/develop", "reason": "the schema is as it was"});
     let planned = json!({
         "planHash": "3f2a9c".repeat(10),
         "unchanged": false,
@@ -66,6 +65,11 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             json!({"environments": ["develop", "production"]}),
         ),
         (RecordKind::DeploymentStarted, "esclusa/intake", json!({})),
+        (
+            RecordKind::LockAwaited,
+            "esclusa/record",
+            json!({"lock": "environment/shop/develop", "behind": "shop-0e-develop-1", "waitSeconds": 86_400}),
+        ),
         (RecordKind::LockAcquired, "esclusa/record", locks),
         (RecordKind::Planned, "esclusa/observe", planned),
         (RecordKind::Intent, "esclusa/update", acts),

@@ -13,6 +13,7 @@ pub mod ecs;
 pub mod event_bridge;
 pub mod journal;
 pub mod ledger;
+pub mod locks;
 pub mod logs;
 pub mod planning;
 mod raw;

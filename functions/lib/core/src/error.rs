@@ -14,7 +14,7 @@ pub enum ErrorKind {
     Refused,
     /// AWS denied the call: a role or a trust policy has drifted.
     AccessDenied,
-    /// Somebody else holds the lock.
+    /// Others held the lock for longer than this deployment waits.
     LockHeld,
     /// The lock passed to somebody else while this execution believed to hold it.
     FenceLost,
@@ -35,8 +35,6 @@ pub enum ErrorKind {
 pub enum Reaction {
     /// Repeat the same step after a pause.
     Retry,
-    /// Wait for the other owner, within a bound, then give up with nothing moved.
-    Wait,
     /// End this attempt; the release machine plans and asks again.
     AskAgain,
     /// End the deployment, going the way back where something has moved.
@@ -80,9 +78,8 @@ impl ErrorKind {
     pub const fn reaction(self) -> Reaction {
         match self {
             Self::Conflict | Self::Transient => Reaction::Retry,
-            Self::LockHeld => Reaction::Wait,
             Self::PlanChanged => Reaction::AskAgain,
-            Self::Refused | Self::AccessDenied => Reaction::End,
+            Self::Refused | Self::AccessDenied | Self::LockHeld => Reaction::End,
             Self::InvalidInput | Self::FenceLost | Self::UnknownEffect | Self::Defect => Reaction::Page,
         }
     }

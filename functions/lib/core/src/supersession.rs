@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::{Newest, Tag};
+use crate::pipeline::{Newest, Tag, Waiting};
 use crate::tags::{Candidate, compare_age};
 use crate::verdict::{Effect, End};
 
@@ -98,24 +98,26 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// A rival that ended without a trace, or was brought back, takes nobody's turn.
-    fn counts(&self) -> bool {
+    /// A rival that ended without a trace, or was brought back, takes nobody's turn; one that waits does so where the newest of those that wait goes.
+    fn counts(&self, waiting: Waiting) -> bool {
         let leaves_something = |end: &End| {
             let is_clean = matches!(end.effect, Effect::None | Effect::Reverted);
             end.verdict.is_in_force() || !is_clean
         };
-        self.end.as_ref().is_none_or(leaves_something)
+        self.end
+            .as_ref()
+            .map_or(waiting == Waiting::Supersede, leaves_something)
     }
 }
 
 /// The release that a deployment gives way to: the first, by the policy, of the rivals that stand above it and wait, run, are in force or have left something
-/// behind.
+/// behind. Where all that wait are deployed in turn, those that only wait do not count: a newer one in force still does.
 ///
 /// What a person asked for gives way to a later wish of a person only. It also ends what was before it: a version that a person went back from does not stand
 /// above what is pushed after that.
 #[must_use]
-pub fn superseded_by<'a>(newest: Newest, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
-    let counting = || rivals.iter().filter(|rival| rival.counts());
+pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
+    let counting = || rivals.iter().filter(|rival| rival.counts(waiting));
     let wishes = counting().map(|rival| &rival.asked).filter(|asked| asked.is_person());
     let since = wishes.map(Asked::moment).filter(|moment| *moment < ours.moment()).max();
     let mut first: Option<&Rival> = None;
@@ -187,8 +189,25 @@ mod tests {
             rival("waiting", push("v3", 1, 30), None),
             rival("newest", push("v4", 1, 40), None),
         ];
-        assert_eq!(superseded_by(Newest::Push, &ours, &rivals), Some("newest"));
-        assert_eq!(superseded_by(Newest::Push, &push("v4", 1, 40), &rivals), None);
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Supersede, &ours, &rivals),
+            Some("newest")
+        );
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Supersede, &push("v4", 1, 40), &rivals),
+            None
+        );
+    }
+
+    #[test]
+    fn in_a_queue_a_newer_one_counts_only_when_it_is_in_force() {
+        let ours = push("v2", 1, 20);
+        let newer = |end| [rival("newer", push("v3", 1, 30), end)];
+        let given = |end| superseded_by(Newest::Push, Waiting::Queue, &ours, &newer(end)).is_some();
+        assert_eq!(
+            [given(None), given(ended(Verdict::Succeeded, Effect::None))],
+            [false, true]
+        );
     }
 
     #[test]
@@ -206,7 +225,7 @@ mod tests {
         ] {
             let rivals = [rival("v3", push("v3", 1, 30), ended(verdict, effect))];
             let expected = counts.then_some("v3");
-            let given = superseded_by(Newest::Push, &push("v2", 1, 20), &rivals);
+            let given = superseded_by(Newest::Push, Waiting::Supersede, &push("v2", 1, 20), &rivals);
             assert_eq!(given, expected, "{verdict:?} {effect:?}");
         }
     }
@@ -214,21 +233,30 @@ mod tests {
     #[test]
     fn a_person_gives_way_to_no_push_and_stands_above_what_was_pushed_before() {
         let pushed_later = [rival("push", push("v9", 1, 90), None)];
-        assert_eq!(superseded_by(Newest::Push, &person(10), &pushed_later), None);
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Supersede, &person(10), &pushed_later),
+            None
+        );
         let by_hand = [rival("rollback", person(50), ended(Verdict::Succeeded, Effect::None))];
         assert_eq!(
-            superseded_by(Newest::Version, &push("v9", 1, 40), &by_hand),
+            superseded_by(Newest::Version, Waiting::Supersede, &push("v9", 1, 40), &by_hand),
             Some("rollback")
         );
-        assert_eq!(superseded_by(Newest::Version, &push("v1", 1, 60), &by_hand), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &push("v1", 1, 60), &by_hand),
+            None
+        );
     }
 
     #[test]
     fn a_pipeline_that_orders_by_version_does_not_ask_the_clock() {
         let rivals = [rival("v10", push("v10.0.0", 1, 10), None)];
         let late = push("v9.0.0", 1, 20);
-        assert_eq!(superseded_by(Newest::Version, &late, &rivals), Some("v10"));
-        assert_eq!(superseded_by(Newest::Push, &late, &rivals), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &late, &rivals),
+            Some("v10")
+        );
+        assert_eq!(superseded_by(Newest::Push, Waiting::Supersede, &late, &rivals), None);
     }
 
     #[test]
@@ -238,13 +266,19 @@ mod tests {
             rival("v10", push("v10.0.0", 1, 10), done()),
             rival("rollback", person(20), done()),
         ];
-        assert_eq!(superseded_by(Newest::Version, &push("v9.0.1", 1, 30), &rivals), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &push("v9.0.1", 1, 30), &rivals),
+            None
+        );
         // Also while both still wait: the one that waits gives way to the person, and then nobody stands above the third.
         let waiting = [
             rival("v10", push("v10.0.0", 1, 10), None),
             rival("rollback", person(20), None),
         ];
-        assert_eq!(superseded_by(Newest::Version, &push("v9.0.1", 1, 30), &waiting), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &push("v9.0.1", 1, 30), &waiting),
+            None
+        );
     }
 
     #[test]
@@ -255,8 +289,14 @@ mod tests {
             rival("same second", same_second.clone(), None),
         ];
         let by_hand = Some("by hand");
-        assert_eq!(superseded_by(Newest::Version, &same_second, &waiting), by_hand);
-        assert_eq!(superseded_by(Newest::Version, &later, &waiting), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &same_second, &waiting),
+            by_hand
+        );
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &later, &waiting),
+            None
+        );
     }
 
     #[test]
@@ -267,19 +307,31 @@ mod tests {
             ended(Verdict::Succeeded, Effect::None),
         )];
         let backport = push("v9.9.9", 1, 30);
-        assert_eq!(superseded_by(Newest::Version, &backport, &rivals), Some("by hand"));
-        assert_eq!(superseded_by(Newest::Push, &backport, &rivals), None);
-        assert_eq!(superseded_by(Newest::Version, &push("v10.0.1", 1, 30), &rivals), None);
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &backport, &rivals),
+            Some("by hand")
+        );
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Supersede, &backport, &rivals),
+            None
+        );
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Supersede, &push("v10.0.1", 1, 30), &rivals),
+            None
+        );
     }
 
     #[test]
     fn an_older_wish_of_a_person_gives_way_to_a_newer_one() {
         let rivals = [rival("rollback", person(50), ended(Verdict::Succeeded, Effect::None))];
         assert_eq!(
-            superseded_by(Newest::Push, &deploy("v5", 40), &rivals),
+            superseded_by(Newest::Push, Waiting::Supersede, &deploy("v5", 40), &rivals),
             Some("rollback")
         );
-        assert_eq!(superseded_by(Newest::Push, &deploy("v5", 60), &rivals), None);
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Supersede, &deploy("v5", 60), &rivals),
+            None
+        );
     }
 
     fn asked() -> impl Strategy<Value = Asked> {
@@ -302,9 +354,10 @@ mod tests {
         fn of_those_that_wait_at_least_one_gives_way_to_nobody(
             waiting in prop::collection::vec(asked(), 1..8),
             newest in prop::sample::select(vec![Newest::Push, Newest::Version]),
+            policy in prop::sample::select(vec![Waiting::Supersede, Waiting::Queue]),
         ) {
             let rivals: Vec<Rival> = waiting.iter().enumerate().map(|(index, asked)| rival(&index.to_string(), asked.clone(), None)).collect();
-            prop_assert!(waiting.iter().any(|ours| superseded_by(newest, ours, &rivals).is_none()));
+            prop_assert!(waiting.iter().any(|ours| superseded_by(newest, policy, ours, &rivals).is_none()));
         }
 
         /// In whatever order the lock is given, nothing newer than what is in force at the end was left out for it.
@@ -312,12 +365,13 @@ mod tests {
         fn the_order_of_the_lock_does_not_decide_what_is_in_force(
             waiting in prop::collection::vec(asked(), 1..8).prop_shuffle(),
             newest in prop::sample::select(vec![Newest::Push, Newest::Version]),
+            policy in prop::sample::select(vec![Waiting::Supersede, Waiting::Queue]),
         ) {
             let mut rivals: Vec<Rival> = waiting.iter().enumerate().map(|(index, asked)| rival(&index.to_string(), asked.clone(), None)).collect();
             let mut in_force = None;
             for index in 0..rivals.len() {
                 let others: Vec<Rival> = rivals.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, rival)| rival.clone()).collect();
-                let gives_way = superseded_by(newest, &rivals[index].asked, &others).is_some();
+                let gives_way = superseded_by(newest, policy, &rivals[index].asked, &others).is_some();
                 rivals[index].end = if gives_way {
                     ended(Verdict::Superseded, Effect::None)
                 } else {

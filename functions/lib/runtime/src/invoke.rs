@@ -96,7 +96,7 @@ fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
                 "invocation failed"
             );
         }
-        Reaction::Retry | Reaction::Wait | Reaction::AskAgain => {
+        Reaction::Retry | Reaction::AskAgain => {
             tracing::warn!(
                 duration_ms,
                 cold_start,
@@ -252,7 +252,7 @@ mod tests {
                 (kind.as_str(), "because")
             );
             let level = match kind {
-                ErrorKind::Conflict | ErrorKind::Transient | ErrorKind::LockHeld | ErrorKind::PlanChanged => "WARN",
+                ErrorKind::Conflict | ErrorKind::Transient | ErrorKind::PlanChanged => "WARN",
                 _ => "ERROR",
             };
             let line = &lines.json()[0];

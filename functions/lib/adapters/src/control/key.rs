@@ -190,7 +190,22 @@ impl Key {
     /// A lock.
     #[must_use]
     pub fn lock(name: &str) -> Self {
-        Self::new(format!("LOCK#{name}"), "LOCK")
+        Self::new(Self::lock_rows(name), "LOCK")
+    }
+
+    /// A place in the queue of a lock.
+    #[must_use]
+    pub fn queued(name: &str, since: &str, deployment_id: &str) -> Self {
+        Self::new(
+            Self::lock_rows(name),
+            format!("{}{since}#{deployment_id}", Self::QUEUE_PREFIX),
+        )
+    }
+
+    /// The partition of a lock and its queue.
+    #[must_use]
+    pub fn lock_rows(name: &str) -> String {
+        format!("LOCK#{name}")
     }
 
     /// An execution's wait for the end of a resource.
@@ -278,6 +293,8 @@ impl Key {
     pub const STEP_PREFIX: &str = "STEP#";
     /// What the sort key of an intent begins with.
     pub const INTENT_PREFIX: &str = "INTENT#";
+    /// What the sort key of a place in a queue begins with.
+    pub const QUEUE_PREFIX: &str = "QUEUE#";
     /// What the sort key of a wait begins with.
     pub const WAIT_PREFIX: &str = "WAIT#";
     /// What the sort key of an inbox event begins with.

@@ -193,6 +193,12 @@ pub struct DeploymentRow {
     pub progress: Progress,
     /// The locks it needs, by name: its environment's and those of the databases it migrates.
     pub locks: Vec<String>,
+    /// Seconds that it waits for its locks.
+    #[serde(default)]
+    pub lock_wait_seconds: u32,
+    /// Since when it stands in the queues of its locks, if it had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
     /// The locks it holds, with the fence of each; empty before they are taken.
     #[serde(default)]
     pub fences: BTreeMap<String, u64>,

@@ -62,6 +62,8 @@ record_kinds! {
     WayBackPlanned = "way_back_planned",
     /// A version of a pipeline became current.
     PipelineApplied = "pipeline_applied",
+    /// A deployment waits for its turn at a lock.
+    LockAwaited = "lock_awaited",
     /// The locks of a deployment were acquired. What became of them stands in the record of its end.
     LockAcquired = "lock_acquired",
     /// A person lifted a quarantine or stopped a deployment.

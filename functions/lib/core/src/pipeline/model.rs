@@ -373,6 +373,9 @@ pub struct Environment {
     /// What makes one push newer than another.
     #[serde(default)]
     pub newest: Newest,
+    /// How releases wait while another deployment is at work here.
+    #[serde(default)]
+    pub lock: LockPolicy,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
@@ -445,6 +448,39 @@ pub enum Newest {
     Push,
     /// The higher semantic version of the tag.
     Version,
+}
+
+/// How releases wait for the lock of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockPolicy {
+    /// What becomes of a release that waits when a newer one comes to wait as well.
+    #[serde(default)]
+    pub waiting: Waiting,
+    /// Seconds that a deployment waits for its turn; then it ends without having moved anything.
+    #[serde(default = "default_wait_seconds")]
+    #[schemars(range(min = 60, max = 345_600))]
+    pub wait_seconds: u32,
+}
+
+impl Default for LockPolicy {
+    fn default() -> Self {
+        Self {
+            waiting: Waiting::default(),
+            wait_seconds: default_wait_seconds(),
+        }
+    }
+}
+
+/// What becomes of a release that waits when a newer one comes to wait as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// It gives way: only the newest of those that wait is deployed.
+    #[default]
+    Supersede,
+    /// It keeps its place: all are deployed, first in, first out.
+    Queue,
 }
 
 /// The network of a one-off task (`awsvpc`).
@@ -562,6 +598,10 @@ pub struct TaskOverlay {
 
 fn default_timeout_seconds() -> u32 {
     1_800
+}
+
+fn default_wait_seconds() -> u32 {
+    86_400
 }
 
 fn default_start_attempts() -> u32 {

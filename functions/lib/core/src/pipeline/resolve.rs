@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
-    ContainerOverride, Deployment, Environment, Image, Network, Newest, Phase, Pipeline, Service, TagPolicy, Task,
-    TaskDefinition, Trigger,
+    ContainerOverride, Deployment, Environment, Image, LockPolicy, Network, Newest, Phase, Pipeline, Service,
+    TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -34,6 +34,8 @@ pub struct ResolvedEnvironment {
     pub tags: TagPolicy,
     /// What makes one push newer than another.
     pub newest: Newest,
+    /// How releases wait while another deployment is at work here.
+    pub lock: LockPolicy,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -253,6 +255,7 @@ pub(super) fn resolve_environment(
         trigger: environment.trigger,
         tags: environment.tags.clone(),
         newest: environment.newest,
+        lock: environment.lock.clone(),
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

@@ -1,4 +1,7 @@
 //! The lock with a fence: one owner at a time, and a number that only grows, by which an owner that lost the lock is told so before it acts.
+//!
+//! Whoever finds it held stands in a queue, first in, first out. Everybody who wants several locks stands in the queues of all of them since one moment, and
+//! nobody holds one while waiting for another: so nobody waits in a circle.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,6 +50,15 @@ pub struct Claimant {
     pub deployment_id: String,
 }
 
+/// A place in the queue of a lock.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Queued {
+    /// Since when it stands there: the same moment in all queues it stands in. Who came first goes first.
+    pub since: Timestamp,
+    /// Who stands there.
+    pub deployment_id: String,
+}
+
 /// What acquiring comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquire {
@@ -57,21 +69,18 @@ pub enum Acquire {
         /// The fence it holds.
         fence: u64,
     },
+    /// Its turn has not come.
+    Wait {
+        /// The deployment that holds the lock, or that stands before it in the queue.
+        behind: String,
+    },
 }
 
 /// Why a lock does not move.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LockRefusal {
-    /// Somebody else works.
-    #[error("deployment `{deployment_id}` holds the lock since {since}")]
-    Held {
-        /// The deployment that holds it.
-        deployment_id: String,
-        /// Since when.
-        since: Timestamp,
-    },
     /// A person must look first.
-    #[error("the lock is quarantined: {reason}; look at the environment, then run `esclusa locks release`")]
+    #[error("the lock is quarantined: {reason}; look at the environment, then run `esclusa unlock`")]
     Quarantined {
         /// Why.
         reason: String,
@@ -84,10 +93,10 @@ pub enum LockRefusal {
         /// How the lock stands now.
         now: String,
     },
-    /// The owner may still act.
-    #[error("the lock cannot be taken over: {why}")]
-    OwnerMayAct {
-        /// What was not shown.
+    /// A person may not take it like this.
+    #[error("{why}")]
+    NotUnlocked {
+        /// What is missing.
         why: String,
     },
 }
@@ -96,29 +105,43 @@ impl From<LockRefusal> for Failure {
     fn from(refusal: LockRefusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            LockRefusal::Held { .. } => Self::lock_held(message),
-            LockRefusal::Quarantined { .. } | LockRefusal::OwnerMayAct { .. } => Self::refused(message),
+            LockRefusal::Quarantined { .. } | LockRefusal::NotUnlocked { .. } => Self::refused(message),
             LockRefusal::FenceLost { .. } => Self::fence_lost(message),
         }
     }
 }
 
-/// Acquires a free lock, or finds that it is held by the claimant already.
+/// Acquires a free lock when it is the claimant's turn, or finds that the claimant holds it already.
 ///
 /// # Errors
-/// [`LockRefusal::Held`] and [`LockRefusal::Quarantined`].
-pub fn acquire(read: Option<&Lock>, claimant: &Claimant, at: Timestamp) -> Result<Acquire, LockRefusal> {
+/// [`LockRefusal::Quarantined`].
+pub fn acquire(
+    read: Option<&Lock>,
+    queue: &[Queued],
+    claimant: &Claimant,
+    at: Timestamp,
+) -> Result<Acquire, LockRefusal> {
     match read {
         Some(lock) if lock.status == LockStatus::Quarantined => Err(quarantined(lock)),
         Some(lock) if lock.status == LockStatus::Held && lock.owner.as_ref() == Some(&claimant.owner) => {
             Ok(Acquire::AlreadyHeld { fence: lock.fence })
         }
-        Some(lock) if lock.status == LockStatus::Held => Err(LockRefusal::Held {
-            deployment_id: lock.deployment_id.clone().unwrap_or_default(),
-            since: lock.since,
+        Some(lock) if lock.status == LockStatus::Held => Ok(Acquire::Wait {
+            behind: lock.deployment_id.clone().unwrap_or_default(),
         }),
-        None | Some(_) => Ok(Acquire::Take(Write::after(read, held(read, claimant, at)))),
+        None | Some(_) => Ok(match first_before(queue, claimant) {
+            Some(first) => Acquire::Wait {
+                behind: first.deployment_id.clone(),
+            },
+            None => Acquire::Take(Write::after(read, held(read, claimant, at))),
+        }),
     }
+}
+
+/// Who goes first, if it is not the claimant: of those that stand in the queue before it, or of all where it does not stand there.
+fn first_before<'a>(queue: &'a [Queued], claimant: &Claimant) -> Option<&'a Queued> {
+    let first = queue.iter().min()?;
+    (first.deployment_id != claimant.deployment_id).then_some(first)
 }
 
 /// The check before every act: the lock is held, by this owner, with this fence.
@@ -185,86 +208,46 @@ pub fn quarantine(
     Ok(Some(Write::after(read, quarantined)))
 }
 
-/// Why somebody may take a held lock from its owner. Time alone is never a reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TakeOverEvidence {
-    /// Step Functions says that the owner's execution is closed.
-    OwnerClosed {
-        /// The execution that was described.
-        owner: String,
-        /// Its intents without an outcome, after they were settled against ECS.
-        open_intents: usize,
-    },
-    /// A person decided.
-    Person {
-        /// Who.
-        by: String,
-        /// Why.
-        why: String,
-    },
-}
-
-/// Takes a held lock from an owner that is shown to be gone. The fence grows, so that an act the old owner has not begun is refused.
+/// Frees a lock on the word of a person: a quarantined one after a look at the environment, or a held one from the deployment that `from` names. The fence
+/// grows, so that an act the old owner has not begun is refused. Time alone is never a reason.
 ///
 /// # Errors
-/// [`LockRefusal::OwnerMayAct`] without evidence for the owner that holds it; [`LockRefusal::Quarantined`], which no evidence but a person's look
-/// lifts ([`lift_quarantine`]).
-pub fn take_over(
+/// [`LockRefusal::NotUnlocked`] when it is free, is held by another deployment than `from`, or no reason is given.
+pub fn unlock(
     read: Option<&Lock>,
-    evidence: &TakeOverEvidence,
-    claimant: &Claimant,
+    from: Option<&str>,
+    by: &str,
+    why: &str,
     at: Timestamp,
 ) -> Result<Write<Lock>, LockRefusal> {
-    let may_act = |why: String| Err(LockRefusal::OwnerMayAct { why });
+    let refused = |why: String| Err(LockRefusal::NotUnlocked { why });
     let Some(lock) = read.filter(|lock| lock.status != LockStatus::Free) else {
-        return may_act("nobody holds it; acquire it instead".to_owned());
+        return refused(standing(read));
     };
-    if lock.status == LockStatus::Quarantined {
-        return Err(quarantined(lock));
-    }
-    match evidence {
-        TakeOverEvidence::OwnerClosed { owner, .. } if lock.owner.as_ref() != Some(owner) => {
-            may_act(format!("it is held by another execution than `{owner}`"))
-        }
-        TakeOverEvidence::OwnerClosed { open_intents, .. } if *open_intents > 0 => {
-            may_act(format!("{open_intents} intents of its owner have no outcome"))
-        }
-        TakeOverEvidence::Person { why, .. } if why.trim().is_empty() => {
-            may_act("a person must give a reason".to_owned())
-        }
-        TakeOverEvidence::OwnerClosed { .. } => Ok(Write::after(read, held(read, claimant, at))),
-        TakeOverEvidence::Person { by, why } => {
-            let taken = Lock {
-                reason: Some(format!("taken over by {by}: {why}")),
-                ..held(read, claimant, at)
-            };
-            Ok(Write::after(read, taken))
-        }
-    }
-}
-
-/// Frees a quarantined lock on the word of a person who has looked.
-///
-/// # Errors
-/// [`LockRefusal::OwnerMayAct`] when it is not quarantined or no reason is given.
-pub fn lift_quarantine(read: Option<&Lock>, by: &str, why: &str, at: Timestamp) -> Result<Write<Lock>, LockRefusal> {
-    let Some(lock) = read.filter(|lock| lock.status == LockStatus::Quarantined) else {
-        return Err(LockRefusal::OwnerMayAct {
-            why: format!("it is not quarantined: {}", standing(read)),
-        });
-    };
+    let owner = lock.deployment_id.as_deref().unwrap_or_default();
     if why.trim().is_empty() {
-        return Err(LockRefusal::OwnerMayAct {
-            why: "a person must give a reason".to_owned(),
-        });
+        return refused("a person must give a reason".to_owned());
     }
+    if lock.status == LockStatus::Held && from != Some(owner) {
+        return refused(format!(
+            "deployment `{owner}` holds the lock since {} and gives it back at its end; to take it from a deployment that does not end, repeat with `--from {owner}`: what it has begun goes on in ECS, and its next act is refused",
+            lock.since
+        ));
+    }
+    if from.is_some_and(|from| from != owner) {
+        return refused(standing(read));
+    }
+    let word = match lock.status {
+        LockStatus::Quarantined => "quarantine lifted",
+        LockStatus::Held | LockStatus::Free => "taken",
+    };
     let free = Lock {
         status: LockStatus::Free,
         fence: lock.fence.saturating_add(1),
         owner: None,
         deployment_id: None,
         since: at,
-        reason: Some(format!("quarantine lifted by {by}: {why}")),
+        reason: Some(format!("{word} by {by}: {why}")),
     };
     Ok(Write::after(read, free))
 }
@@ -319,9 +302,9 @@ mod tests {
     }
 
     fn taken(owner: &str) -> Lock {
-        match acquire(None, &claimant(owner), AT).unwrap() {
+        match acquire(None, &[], &claimant(owner), AT).unwrap() {
             Acquire::Take(write) => write.row,
-            Acquire::AlreadyHeld { .. } => panic!("nobody held it"),
+            Acquire::AlreadyHeld { .. } | Acquire::Wait { .. } => panic!("nobody held it"),
         }
     }
 
@@ -329,66 +312,83 @@ mod tests {
     fn the_fence_grows_with_every_change_of_hands_and_not_with_a_retry_of_the_owner() {
         let first = taken("a");
         assert_eq!(
-            acquire(Some(&first), &claimant("a"), AT).unwrap(),
+            acquire(Some(&first), &[], &claimant("a"), AT).unwrap(),
             Acquire::AlreadyHeld { fence: 1 }
         );
         let free = release(Some(&first), "a", 1, AT).unwrap().unwrap().row;
         assert_eq!(release(Some(&free), "a", 1, AT).unwrap(), None);
-        let Acquire::Take(second) = acquire(Some(&free), &claimant("a"), AT).unwrap() else {
+        let Acquire::Take(second) = acquire(Some(&free), &[], &claimant("a"), AT).unwrap() else {
             panic!("it was free")
         };
         assert_eq!(second.row.fence, 2);
         assert!(check(Some(&second.row), "a", 1).is_err());
     }
 
-    #[test]
-    fn a_held_lock_is_refused_with_the_name_of_who_holds_it() {
-        let failure = Failure::from(acquire(Some(&taken("a")), &claimant("b"), AT).unwrap_err());
-        assert_eq!(failure.kind, crate::error::ErrorKind::LockHeld);
-        assert!(failure.message.contains("deployment of a"));
+    fn queued(second: i64, owner: &str) -> Queued {
+        Queued {
+            since: Timestamp::from_second(second).unwrap(),
+            deployment_id: claimant(owner).deployment_id,
+        }
     }
 
     #[test]
-    fn only_an_owner_that_is_closed_and_settled_or_a_person_with_a_reason_gives_way() {
-        let lock = taken("a");
-        let closed = |owner: &str, open_intents| TakeOverEvidence::OwnerClosed {
-            owner: owner.into(),
-            open_intents,
-        };
-        let person = |why: &str| TakeOverEvidence::Person {
-            by: "ana".into(),
-            why: why.into(),
-        };
-        let attempt = |evidence| take_over(Some(&lock), &evidence, &claimant("b"), AT);
-        assert!(attempt(closed("another", 0)).is_err());
-        assert!(attempt(closed("a", 1)).is_err());
-        assert!(attempt(person(" ")).is_err());
-        assert_eq!(attempt(closed("a", 0)).unwrap().row.fence, 2);
-        assert!(
-            attempt(person("the execution was deleted"))
-                .unwrap()
-                .row
-                .reason
-                .unwrap()
-                .contains("ana")
+    fn whoever_finds_it_held_waits_behind_the_one_that_holds_it() {
+        let waits = acquire(Some(&taken("a")), &[queued(1, "b")], &claimant("b"), AT).unwrap();
+        assert_eq!(
+            waits,
+            Acquire::Wait {
+                behind: "deployment of a".to_owned()
+            }
         );
     }
 
     #[test]
-    fn a_quarantined_lock_moves_only_when_a_person_lifts_it() {
+    fn a_free_lock_goes_to_the_first_of_the_queue_and_to_nobody_who_does_not_stand_there() {
+        let free = release(Some(&taken("a")), "a", 1, AT).unwrap().unwrap().row;
+        let queue = [queued(2, "c"), queued(1, "b")];
+        let asks = |owner: &str| acquire(Some(&free), &queue, &claimant(owner), AT).unwrap();
+        let behind_b = Acquire::Wait {
+            behind: "deployment of b".to_owned(),
+        };
+        assert!(matches!(asks("b"), Acquire::Take(_)));
+        assert_eq!([asks("c"), asks("d")], [behind_b.clone(), behind_b]);
+    }
+
+    #[test]
+    fn of_two_that_came_at_one_moment_exactly_one_goes_first() {
+        let queue = [queued(1, "b"), queued(1, "c")];
+        let goes = |owner: &str| matches!(acquire(None, &queue, &claimant(owner), AT), Ok(Acquire::Take(_)));
+        assert_eq!([goes("b"), goes("c")], [true, false]);
+    }
+
+    #[test]
+    fn a_person_takes_a_held_lock_only_from_the_deployment_that_is_named_and_with_a_reason() {
+        let lock = taken("a");
+        let attempt = |from: Option<&str>, why: &str| unlock(Some(&lock), from, "ana", why, AT);
+        let refusal = attempt(None, "it hangs").unwrap_err().to_string();
+        assert!(refusal.contains("`--from deployment of a`"), "{refusal}");
+        assert!(attempt(Some("deployment of b"), "it hangs").is_err());
+        assert!(attempt(Some("deployment of a"), " ").is_err());
+        let free = attempt(Some("deployment of a"), "it hangs").unwrap().row;
+        assert_eq!((free.status, free.fence), (LockStatus::Free, 2));
+        assert!(free.reason.is_some_and(|reason| reason == "taken by ana: it hangs"));
+        assert!(check(Some(&lock), "a", 1).is_ok() && unlock(None, None, "ana", "why", AT).is_err());
+    }
+
+    #[test]
+    fn a_quarantined_lock_moves_only_when_a_person_frees_it() {
         let left = quarantine(Some(&taken("a")), "a", 1, "the migration died half-way", AT)
             .unwrap()
             .unwrap()
             .row;
         assert_eq!(quarantine(Some(&left), "a", 1, "again", AT).unwrap(), None);
-        let evidence = TakeOverEvidence::Person {
-            by: "ana".into(),
-            why: "in a hurry".into(),
-        };
-        let refusal = take_over(Some(&left), &evidence, &claimant("b"), AT).unwrap_err();
-        assert!(refusal.to_string().contains("half-way") && refusal.to_string().contains("esclusa locks release"));
-        assert!(acquire(Some(&left), &claimant("a"), AT).is_err());
-        let free = lift_quarantine(Some(&left), "ana", "looked at the schema", AT)
+        let refusal = acquire(Some(&left), &[], &claimant("a"), AT).unwrap_err().to_string();
+        assert!(
+            refusal.contains("half-way") && refusal.contains("esclusa unlock"),
+            "{refusal}"
+        );
+        assert!(unlock(Some(&left), Some("deployment of b"), "ana", "looked", AT).is_err());
+        let free = unlock(Some(&left), None, "ana", "looked at the schema", AT)
             .unwrap()
             .row;
         assert_eq!((free.status, free.fence), (LockStatus::Free, 2));

@@ -20,6 +20,8 @@ pub enum WaitKind {
     Service,
     /// An execution has closed.
     Execution,
+    /// The turn at a lock has come.
+    Lock,
 }
 
 /// Where a wait stands.

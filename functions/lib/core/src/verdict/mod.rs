@@ -253,7 +253,7 @@ pub struct End {
 pub enum LocksAfter {
     /// The next deployment may come.
     Free,
-    /// Nobody may move here until a person has looked: `esclusa locks release`.
+    /// Nobody may move here until a person has looked: `esclusa unlock`.
     Quarantine,
 }
 

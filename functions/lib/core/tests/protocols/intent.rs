@@ -90,7 +90,7 @@ fn lock() -> Option<Lock> {
         deployment_id: "d".to_owned(),
     };
     let mut row = None;
-    if let Ok(Acquire::Take(write)) = acquire(None, &claimant, Timestamp::UNIX_EPOCH) {
+    if let Ok(Acquire::Take(write)) = acquire(None, &[], &claimant, Timestamp::UNIX_EPOCH) {
         let _ = write.apply(&mut row);
     }
     row

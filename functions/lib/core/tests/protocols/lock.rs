@@ -1,5 +1,5 @@
-//! Every interleaving of two executions that want one lock, their deaths at every point, and a sweeper that takes over, over the transitions of
-//! `protocol::lock` and `protocol::intent`.
+//! Every interleaving of two executions that want one lock, their deaths at every point, a sweeper that concludes for the dead, and a person who frees what
+//! it left in quarantine, over the transitions of `protocol::lock` and `protocol::intent`.
 //!
 //! An execution is closed by Step Functions while the Lambda that it started may still run: only at the end of that Lambda nothing more follows.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use esclusa_core::ledger::Chain;
 use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
 use esclusa_core::protocol::lock::{
-    Acquire, Claimant, Lock, LockRefusal, LockStatus, TakeOverEvidence, acquire, check, release, take_over,
+    Acquire, Claimant, Lock, LockRefusal, LockStatus, Queued, acquire, check, quarantine, release, unlock,
 };
 use esclusa_core::protocol::{Condition, Write};
 use jiff::Timestamp;
@@ -21,13 +21,13 @@ const AT: Timestamp = Timestamp::UNIX_EPOCH;
 type Release = fn(Option<&Lock>, &str, u64, Timestamp) -> Result<Option<Write<Lock>>, LockRefusal>;
 type OpenIntent = fn(&[Held<'_>], &str, Option<&Intent>, Intent) -> Result<Open, LockRefusal>;
 
-/// When the sweeper believes that it may take a lock.
+/// When the sweeper believes that it may conclude for an owner, and a person that the environment can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Patience {
-    /// When the owner is closed and its intents, older than the longest Lambda, are settled.
-    Settled,
-    /// When the owner is closed; its intents are settled while its last Lambda may still run.
-    SettledTooEarly,
+    /// When the owner is closed and its last Lambda must have ended.
+    LambdaEnded,
+    /// When the owner is closed, while its last Lambda may still run.
+    TooEarly,
     /// When some time has passed.
     TimeAlone,
 }
@@ -39,6 +39,7 @@ struct Locks {
     patience: Patience,
     deaths: u8,
     lost_answers: u8,
+    impatient_people: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,7 +76,7 @@ enum At {
     Acted { fence: u64 },
     Recorded { fence: u64 },
     Releasing { fence: u64, read: Option<Lock> },
-    TakingOver { read: Option<Lock>, evidence_of: Owner },
+    Concluding { read: Option<Lock>, of: Owner },
     Ended,
 }
 
@@ -83,7 +84,7 @@ impl At {
     fn believes_to_hold(&self) -> bool {
         !matches!(
             self,
-            Self::Begin | Self::Acquiring { .. } | Self::TakingOver { .. } | Self::Ended
+            Self::Begin | Self::Acquiring { .. } | Self::Concluding { .. } | Self::Ended
         )
     }
 
@@ -99,6 +100,7 @@ impl At {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
     lock: Option<Lock>,
+    queue: Vec<Queued>,
     at: BTreeMap<Owner, At>,
     closed: BTreeMap<Owner, bool>,
     intents: BTreeMap<Owner, Intent>,
@@ -107,11 +109,15 @@ struct World {
     intent_without_lock: bool,
     act_without_lock: bool,
     acts: u8,
-    took_over: bool,
+    concluded: bool,
+    quarantined: bool,
+    overtaken: bool,
     refused_stale: bool,
     entered_again: bool,
     deaths: u8,
     lost_answers: u8,
+    impatient_people: u8,
+    taken_from: Option<Owner>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,8 +129,12 @@ enum Action {
     Close(Owner),
     /// The Lambda that a closed execution left behind reaches the end of its time.
     LambdaEnds(Owner),
-    Settle(Owner),
+    /// The sweeper concludes for an owner.
     Sweep(Owner),
+    /// A person has looked and frees what is in quarantine.
+    Unlock,
+    /// A person takes the lock from one that lives. Between its intent and its act no fence can help, so that moment is left out.
+    Take(Owner),
 }
 
 impl World {
@@ -140,6 +150,25 @@ impl World {
             self.highest_fence = self.highest_fence.max(fence);
         }
         written
+    }
+
+    fn is_held_by(&self, owner: Owner) -> bool {
+        let is_its = |lock: &Lock| lock.status == LockStatus::Held && lock.owner.as_deref() == Some(owner.name());
+        self.lock.as_ref().is_some_and(is_its)
+    }
+
+    fn stand_in_queue(&mut self, owner: Owner) {
+        if !self.queue.iter().any(|queued| queued.deployment_id == owner.name()) {
+            let since = Timestamp::from_second(i64::try_from(self.queue.len()).unwrap_or(i64::MAX)).unwrap_or(AT);
+            self.queue.push(Queued {
+                since,
+                deployment_id: owner.name().to_owned(),
+            });
+        }
+    }
+
+    fn leave_queue(&mut self, owner: Owner) {
+        self.queue.retain(|queued| queued.deployment_id != owner.name());
     }
 
     fn is_closed(&self, owner: Owner) -> bool {
@@ -171,18 +200,25 @@ impl Locks {
             At::Begin => At::Acquiring {
                 read: world.lock.clone(),
             },
-            At::Acquiring { read } => match acquire(read.as_ref(), &owner.claimant(), AT) {
+            At::Acquiring { read } => match acquire(read.as_ref(), &world.queue, &owner.claimant(), AT) {
                 Ok(Acquire::AlreadyHeld { fence }) => {
                     world.entered_again = true;
                     At::Holding { fence }
                 }
                 Ok(Acquire::Take(write)) => {
                     let fence = write.row.fence;
+                    let stands = world.queue.iter().any(|queued| queued.deployment_id == owner.name());
                     if world.write_lock(write) {
+                        world.overtaken |= !stands && !world.queue.is_empty();
+                        world.leave_queue(owner);
                         At::Holding { fence }
                     } else {
                         At::Begin
                     }
+                }
+                Ok(Acquire::Wait { .. }) => {
+                    world.stand_in_queue(owner);
+                    At::Begin
                 }
                 Err(_) => At::Begin,
             },
@@ -218,26 +254,25 @@ impl Locks {
                 }
                 Ok(None) | Err(_) => At::Ended,
             },
-            At::TakingOver { read, evidence_of } => {
-                let named = match self.patience {
-                    Patience::TimeAlone => read.as_ref().and_then(|lock| lock.owner.clone()).unwrap_or_default(),
-                    Patience::Settled | Patience::SettledTooEarly => evidence_of.name().to_owned(),
+            At::Concluding { read, of } => {
+                let fence = read.as_ref().map_or(0, |lock| lock.fence);
+                let write = if world.has_open_intent(of) {
+                    quarantine(read.as_ref(), of.name(), fence, "an act has no outcome", AT)
+                } else {
+                    (self.release)(read.as_ref(), of.name(), fence, AT)
                 };
-                let open_intents =
-                    usize::from(self.patience != Patience::TimeAlone && world.has_open_intent(evidence_of));
-                let evidence = TakeOverEvidence::OwnerClosed {
-                    owner: named,
-                    open_intents,
-                };
-                match take_over(read.as_ref(), &evidence, &owner.claimant(), AT) {
-                    Ok(write) => {
-                        let fence = write.row.fence;
-                        let written = world.write_lock(write);
-                        world.took_over |= written;
-                        if written { At::Recorded { fence } } else { At::Ended }
+                match write {
+                    Ok(Some(write)) => {
+                        let quarantined = write.row.status == LockStatus::Quarantined;
+                        if world.write_lock(write) {
+                            world.concluded = true;
+                            world.quarantined |= quarantined;
+                            world.leave_queue(of);
+                        }
                     }
-                    Err(_) => At::Ended,
+                    Ok(None) | Err(_) => world.leave_queue(of),
                 }
+                At::Ended
             }
             At::Ended => At::Ended,
         }
@@ -270,20 +305,32 @@ impl Locks {
         }
     }
 
-    fn may_settle(&self, world: &World, owner: Owner) -> bool {
-        let lambda_is_gone = world.at.get(&owner).is_none_or(At::is_between_lambdas);
-        world.is_closed(owner)
-            && world.has_open_intent(owner)
-            && (lambda_is_gone || self.patience == Patience::SettledTooEarly)
+    /// Whether whoever died last may still do something.
+    fn may_still_act(&self, world: &World, owner: Owner) -> bool {
+        match self.patience {
+            Patience::LambdaEnded => {
+                !world.is_closed(owner) || !world.at.get(&owner).is_none_or(At::is_between_lambdas)
+            }
+            Patience::TooEarly => !world.is_closed(owner),
+            Patience::TimeAlone => false,
+        }
     }
 
     fn may_sweep(&self, world: &World, owner: Owner) -> bool {
-        let is_holder = world
+        let stands = world.queue.iter().any(|queued| queued.deployment_id == owner.name());
+        let idle = world.at.get(&Owner::Sweeper).is_none_or(|at| *at == At::Ended);
+        idle && !self.may_still_act(world, owner) && (world.is_held_by(owner) || stands)
+    }
+
+    fn may_unlock(&self, world: &World) -> bool {
+        let left_by = world
             .lock
             .as_ref()
-            .is_some_and(|lock| lock.status == LockStatus::Held && lock.owner.as_deref() == Some(owner.name()));
-        let idle = world.at.get(&Owner::Sweeper).is_none_or(|at| *at == At::Ended);
-        is_holder && idle && (world.is_closed(owner) || self.patience == Patience::TimeAlone) && !world.took_over
+            .filter(|lock| lock.status == LockStatus::Quarantined);
+        let owner = left_by.and_then(|lock| lock.owner.as_deref());
+        [Owner::First, Owner::Second]
+            .into_iter()
+            .any(|left| owner == Some(left.name()) && !self.may_still_act(world, left))
     }
 }
 
@@ -294,6 +341,7 @@ impl Model for Locks {
     fn init_states(&self) -> Vec<World> {
         vec![World {
             lock: None,
+            queue: Vec::new(),
             at: [(Owner::First, At::Begin), (Owner::Second, At::Begin)].into(),
             closed: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -302,11 +350,15 @@ impl Model for Locks {
             intent_without_lock: false,
             act_without_lock: false,
             acts: 0,
-            took_over: false,
+            concluded: false,
+            quarantined: false,
+            overtaken: false,
             refused_stale: false,
             entered_again: false,
             deaths: self.deaths,
             lost_answers: self.lost_answers,
+            impatient_people: self.impatient_people,
+            taken_from: None,
         }]
     }
 
@@ -326,13 +378,16 @@ impl Model for Locks {
                 if world.deaths > 0 && !closed && *at != At::Ended {
                     actions.push(Action::Close(*owner));
                 }
-                if self.may_settle(world, *owner) {
-                    actions.push(Action::Settle(*owner));
+                if world.impatient_people > 0 && world.is_held_by(*owner) && !matches!(at, At::Acting { .. }) {
+                    actions.push(Action::Take(*owner));
                 }
                 if self.may_sweep(world, *owner) {
                     actions.push(Action::Sweep(*owner));
                 }
             }
+        }
+        if self.may_unlock(world) {
+            actions.push(Action::Unlock);
         }
     }
 
@@ -357,21 +412,25 @@ impl Model for Locks {
             Action::LambdaEnds(owner) => {
                 world.at.insert(owner, At::Ended);
             }
-            Action::Settle(owner) => {
-                let mut row = world.intents.get(&owner).cloned();
-                if let Ok(Some(write)) = intent::close(row.as_ref(), "settled from the truth") {
-                    let _ = write.apply(&mut row);
-                }
-                world.intents.extend(row.map(|row| (owner, row)));
-            }
             Action::Sweep(owner) => {
                 world.at.insert(
                     Owner::Sweeper,
-                    At::TakingOver {
+                    At::Concluding {
                         read: world.lock.clone(),
-                        evidence_of: owner,
+                        of: owner,
                     },
                 );
+            }
+            Action::Take(owner) => {
+                let write = unlock(world.lock.as_ref(), Some(owner.name()), "ana", "it hangs", AT).ok()?;
+                if world.write_lock(write) {
+                    world.impatient_people -= 1;
+                    world.taken_from = Some(owner);
+                }
+            }
+            Action::Unlock => {
+                let write = unlock(world.lock.as_ref(), None, "ana", "looked", AT).ok()?;
+                let _ = world.write_lock(write);
             }
         }
         (world != *last).then_some(world)
@@ -387,7 +446,9 @@ impl Model for Locks {
             Property::always(
                 "no two living owners believe that they hold the lock",
                 |_, world: &World| {
-                    let believes = |(owner, at): &(&Owner, &At)| !world.is_closed(**owner) && at.believes_to_hold();
+                    let believes = |(owner, at): &(&Owner, &At)| {
+                        !world.is_closed(**owner) && at.believes_to_hold() && world.taken_from != Some(**owner)
+                    };
                     world.at.iter().filter(believes).count() <= 1
                 },
             ),
@@ -397,12 +458,19 @@ impl Model for Locks {
                     let free = world.lock.as_ref().is_none_or(|lock| lock.status == LockStatus::Free);
                     let done = [Owner::First, Owner::Second].iter().all(|owner| {
                         world.is_closed(*owner)
+                            || world.taken_from == Some(*owner)
                             || world.intents.get(owner).is_some_and(|intent| intent.outcome.is_some())
                     });
                     !model.is_at_rest(world) || (free && done)
                 },
             ),
-            Property::sometimes("a lock is taken over", |_, world: &World| world.took_over),
+            Property::always("nobody overtakes the queue", |_, world: &World| !world.overtaken),
+            Property::sometimes("the sweeper concludes for a dead owner", |_, world: &World| {
+                world.concluded
+            }),
+            Property::sometimes("what nobody knows is left to a person", |_, world: &World| {
+                world.quarantined
+            }),
             Property::sometimes("an owner enters again", |_, world: &World| world.entered_again),
             Property::sometimes("both act", |_, world: &World| world.acts == 2),
             Property::sometimes("a fenced-out owner is refused", |_, world: &World| world.refused_stale),
@@ -415,14 +483,15 @@ impl Protocol for Locks {}
 const RIGHT: Locks = Locks {
     open: intent::open,
     release,
-    patience: Patience::Settled,
+    patience: Patience::LambdaEnded,
     deaths: 1,
     lost_answers: 1,
+    impatient_people: 1,
 };
 
 #[test]
 fn one_owner_at_a_time_and_a_dead_one_is_replaced() {
-    RIGHT.assert_holds(2_851);
+    RIGHT.assert_holds(10_765);
 }
 
 #[test]
@@ -491,10 +560,11 @@ fn a_release_that_forgets_the_fence_is_found() {
 }
 
 #[test]
-fn taking_over_by_time_alone_lets_two_act() {
+fn concluding_by_time_alone_lets_two_act() {
     let hasty = Locks {
         patience: Patience::TimeAlone,
         deaths: 0,
+        impatient_people: 0,
         ..RIGHT
     };
     hasty
@@ -504,9 +574,9 @@ fn taking_over_by_time_alone_lets_two_act() {
 }
 
 #[test]
-fn settling_intents_while_the_last_lambda_may_run_lets_a_fenced_out_owner_act() {
+fn concluding_while_the_last_lambda_may_run_lets_a_fenced_out_owner_act() {
     let model = Locks {
-        patience: Patience::SettledTooEarly,
+        patience: Patience::TooEarly,
         ..RIGHT
     };
     model.assert_finds("only the holder acts");

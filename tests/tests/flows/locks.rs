@@ -1,0 +1,132 @@
+//! Releases that meet at a lock: in a queue, for too long, and when a person takes it away.
+
+use jiff::{SignedDuration, Timestamp};
+use lab::images::Kind;
+use serde_json::json;
+
+use crate::support::Account;
+
+const TRIGGER: &str = "  - name: stg\n    trigger: push\n";
+
+/// An account whose first environment has a lock of its own mind, with a release that holds it while its migration runs. Its id.
+fn busy(lock: &str, kind: Kind) -> (Account, String) {
+    let mut account = Account::edited("superbowleto", TRIGGER, &format!("{TRIGGER}    lock: {lock}\n"));
+    account.push("v1", kind);
+    let first = account.run_until_claimed();
+    account.run_until_entered(&format!("{first}-stg-1"), "AwaitTask");
+    (account, first)
+}
+
+fn moment(account: &Account, kind: &str, release: &str) -> Timestamp {
+    let records = account.records(kind);
+    let record = records
+        .iter()
+        .find(|record| record["release_id"] == release)
+        .unwrap_or_else(|| panic!("`{release}` has no record `{kind}`"));
+    record["at"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn in_a_queue_every_release_is_deployed_and_who_came_first_goes_first() {
+    let (mut account, first) = busy("{waiting: queue}", Kind::Good);
+    let mut releases = vec![first];
+    for tag in ["v2", "v3", "v4"] {
+        account.push(tag, Kind::Good);
+        account.pass(SignedDuration::from_secs(20));
+        releases.push(account.releases().pop().unwrap());
+    }
+    let waiting = account.esclusa(&["locks"]).out;
+    let place = |release: &String| waiting.find(&format!("{release}-stg-1"));
+    assert!(
+        place(&releases[0]) < place(&releases[1]) && place(&releases[1]) < place(&releases[2]),
+        "{waiting}"
+    );
+    account.settle();
+    account.assert_all_ended(&["SUCCEEDED schema_moved proven"; 4]);
+    for (earlier, later) in releases.iter().zip(&releases[1..]) {
+        let freed = moment(&account, "deployment_ended", earlier);
+        let taken = moment(&account, "lock_acquired", later);
+        assert!(taken >= freed, "`{later}` overtook `{earlier}`");
+        let late = taken.duration_since(freed);
+        assert!(
+            late < SignedDuration::from_secs(15),
+            "`{later}` was woken {late} after the lock came free: not by the end of the one before it"
+        );
+    }
+    account.assert_left("FREE");
+}
+
+#[test]
+fn who_waits_longer_than_the_pipeline_allows_ends_without_having_moved_anything() {
+    let (mut account, first) = busy("{waiting: queue, wait_seconds: 60}", Kind::Good);
+    account.push("v2", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let second = account.releases().pop().unwrap();
+    account.settle();
+    account.assert_release_ended(&first, "SUCCEEDED", "schema_moved", "proven");
+    account.assert_release_ended(&second, "FAILED", "none", "lock_held");
+    account.assert_path(
+        &format!("{second}-stg-1"),
+        &[&[
+            "BeginDeployment",
+            "AcquireLocks",
+            "LocksTaken?",
+            "AwaitLock",
+            "AcquireLocks",
+            "RecordEnd",
+            "Ended",
+        ]],
+    );
+    account.assert_left("FREE");
+}
+
+/// F49, F81: whoever is at the head of the queue and is aborted does not keep those behind it out.
+#[test]
+fn a_deployment_that_dies_in_the_queue_leaves_its_place() {
+    let (mut account, _) = busy("{waiting: queue}", Kind::Good);
+    for tag in ["v2", "v3"] {
+        account.push(tag, Kind::Good);
+        account.pass(SignedDuration::from_secs(20));
+    }
+    let second = format!("{}-stg-1", account.releases()[1]);
+    let arn = format!("arn:aws:states:us-east-1:123456789012:execution:esclusa-deployment:{second}");
+    account.administer("states", "StopExecution", json!({"executionArn": arn}));
+    account.settle();
+    account.assert_all_ended(&[
+        "SUCCEEDED schema_moved proven",
+        "FAILED none interrupted",
+        "SUCCEEDED schema_moved proven",
+    ]);
+    account.assert_left("FREE");
+}
+
+/// F48: the deployment that loses its lock acts no more, and whoever waited goes.
+#[test]
+fn a_person_takes_the_lock_from_a_deployment_that_does_not_end() {
+    let (mut account, first) = busy("{waiting: queue}", Kind::HangingMigration);
+    account.push("v2", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let second = account.releases().pop().unwrap();
+    let (deployment, why) = (format!("{first}-stg-1"), "nobody knows what it does");
+    let locks: Vec<String> = account.locks().into_iter().map(|(name, _)| name).collect();
+    let refused = account.lab.esclusa(&["unlock", &locks[0], "--reason", why]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains(&format!("`--from {deployment}`")),
+        "{}",
+        refused.err
+    );
+    for lock in &locks {
+        account.esclusa(&["unlock", lock, "--from", &deployment, "--reason", why]);
+    }
+    account.settle();
+    // Nobody stops the task that hangs, and the wait for it is given up some time after its deadline.
+    account.pass(SignedDuration::from_mins(20));
+    account.assert_release_ended(&first, "FAILED", "unknown", "fence_lost");
+    account.assert_release_ended(&second, "SUCCEEDED", "schema_moved", "proven");
+    assert!(
+        moment(&account, "lock_acquired", &second) < moment(&account, "deployment_ended", &first),
+        "the second waited for the end of the first"
+    );
+    account.assert_left("FREE");
+}
