@@ -114,6 +114,10 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Show the locks of all environments and databases, and who waits for them
     Locks,
+    /// Show the images that failed and go nowhere, or let one out again
+    ///
+    /// An image whose migration or rollout failed in one environment is refused in every environment. Without a subcommand those are listed.
+    Quarantine(Quarantine),
     /// Free a lock that was left in quarantine, or that a deployment does not give back
     ///
     /// Look at the environment first: whatever made the lock stay may have left services or a schema half-way. A deployment that loses its lock acts no
@@ -278,6 +282,26 @@ pub(crate) struct AuditVerify {
     /// The chains of all applications
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quarantine {
+    #[command(subcommand)]
+    pub(crate) command: Option<QuarantineCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Show the images in quarantine
+    List,
+    /// Let an image out, after somebody saw that it was not the image that failed
+    Release {
+        /// The digest, such as `sha256:0f…`, whole
+        digest: String,
+        /// What was found
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

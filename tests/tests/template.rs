@@ -35,7 +35,7 @@ const POWERS: [(&str, &[&str]); 24] = [
     ("ecs:UpdateService", &["Update"]),
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
-    ("logs:GetLogEvents", &["Migrate"]),
+    ("logs:GetLogEvents", &["Migrate", "Observe"]),
     ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),

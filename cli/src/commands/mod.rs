@@ -5,6 +5,7 @@ mod deploy;
 mod locks;
 mod pipelines;
 mod plan;
+mod quarantine;
 mod request;
 mod rollback;
 mod status;
@@ -40,6 +41,7 @@ pub(crate) async fn execute(
         Command::Status(command) => status::execute(command, &session, output).await,
         Command::Audit(command) => audit::execute(command, &session, output).await,
         Command::Locks => locks::execute(&session, output).await,
+        Command::Quarantine(command) => quarantine::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,
     };
     exit.map_err(|error| session.explained(error))

@@ -50,6 +50,7 @@ impl Facts<'_> {
             RecordKind::Judged => Some(format!("{}{}", self.way(), self.judged()?)),
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
+            RecordKind::Evidence => Some(format!("`{}`: {}", self.text("/name")?, self.text("/sentence")?)),
             RecordKind::LockAwaited => Some(format!(
                 "waits for `{}`, behind deployment `{}`",
                 self.text("/lock")?,
@@ -342,6 +343,7 @@ impl Facts<'_> {
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         Some(match self.text("/decision")? {
+            "release_quarantine" => format!("let `{}` out of quarantine{reason}", words::hash(self.text("/digest")?)),
             "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
             other => format!("{}{reason}", other.replace('_', " ")),
         })

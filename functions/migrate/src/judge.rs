@@ -4,26 +4,15 @@ use esclusa_adapters::control::rows::StepRow;
 use esclusa_adapters::control::{Change, Expected, Stored};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::logs::LastWords;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{Next, Policy, TaskFacts, TaskJudgement, classify, evidence_expired, next_after, redact};
 use esclusa_core::plan::PlannedTask;
-use esclusa_core::task_definition::masked_text;
 use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Migrate};
-
-/// How much of a container's log is kept. What looks like a secret is masked: the ledger is kept for ever.
-const LOG_LINES: u16 = 50;
-const LOG_BYTES: usize = 16_000;
-
-/// The end of a container's log.
-struct LastWords {
-    lines: Vec<Value>,
-    /// Why it could not be read.
-    unreadable: Option<String>,
-}
 
 impl Migrate {
     /// Judges one attempt. A repeat answers what was written.
@@ -61,16 +50,14 @@ impl Migrate {
                 judgement.diagnosis
             )));
         }
-        // The log decorates the evidence; one that cannot be read must not keep the evidence from being written down.
-        let log = match self.last_words(&task, deployment_id, task_arn).await {
-            Ok(lines) => LastWords {
-                lines,
-                unreadable: None,
-            },
-            Err(failure) => LastWords {
-                lines: Vec::new(),
-                unreadable: Some(failure.message),
-            },
+        let plan = self.journal.plan(deployment_id).await?;
+        let log = match plan.revision(&task.revision) {
+            Some(revision) => {
+                self.logs
+                    .last_words(&revision.definition, &task.container, task_arn)
+                    .await
+            }
+            None => LastWords::default(),
         };
         self.record(deployment_id, &row, &judgement, seen.as_ref(), &log)
             .await?;
@@ -116,21 +103,6 @@ impl Migrate {
             (_, Some(stored)) => Some(stored),
             (now, None) => now,
         })
-    }
-
-    async fn last_words(&self, task: &PlannedTask, deployment_id: &str, task_arn: &str) -> Result<Vec<Value>, Failure> {
-        let plan = self.journal.plan(deployment_id).await?;
-        let definition = plan.revision(&task.revision).map(|revision| &revision.definition);
-        let Some(log) = definition.and_then(|definition| log_of(definition, &task.container)) else {
-            return Ok(Vec::new());
-        };
-        let id = task_arn.rsplit('/').next().unwrap_or_default();
-        let stream = format!("{}/{}/{id}", log.prefix, task.container);
-        let lines = self.logs.tail(&log.group, &stream, LOG_LINES, LOG_BYTES).await?;
-        Ok(lines
-            .into_iter()
-            .map(|line| json!({"at": line.at, "text": masked_text(&line.text)}))
-            .collect())
     }
 
     async fn record(
@@ -192,26 +164,4 @@ fn answer(next: Next) -> Value {
         Next::RunAgain => "run_again",
         Next::Failed | Next::WaitAgain => "failed",
     }})
-}
-
-/// Where a container writes its log with the `awslogs` driver.
-struct LogPlace {
-    group: String,
-    prefix: String,
-}
-
-fn log_of(definition: &Value, container: &str) -> Option<LogPlace> {
-    let containers = definition.get("containerDefinitions")?.as_array()?;
-    let container = containers
-        .iter()
-        .find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(container))?;
-    let configuration = container.get("logConfiguration")?;
-    if configuration.get("logDriver").and_then(Value::as_str) != Some("awslogs") {
-        return None;
-    }
-    let option = |name: &str| configuration.get("options")?.get(name)?.as_str().map(str::to_owned);
-    Some(LogPlace {
-        group: option("awslogs-group")?,
-        prefix: option("awslogs-stream-prefix")?,
-    })
 }

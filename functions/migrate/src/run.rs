@@ -232,6 +232,7 @@ fn begun(task: &PlannedTask, step: StepReference, arn: Option<&str>, now: Timest
         previous_task_definition_arn: None,
         before: None,
         proof: None,
+        diagnosis: None,
         begun_at: now,
         judged_at: None,
     }

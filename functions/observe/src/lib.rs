@@ -1,5 +1,6 @@
 //! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes nothing but what is written down.
 
+mod evidence;
 mod plan;
 mod rollout;
 mod way_back;
@@ -7,6 +8,7 @@ mod way_back;
 use aws_config::SdkConfig;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::logs::LogReader;
 use esclusa_adapters::planning::Planner;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::PlannedStep;
@@ -24,6 +26,7 @@ pub struct Observe {
     journal: Journal,
     planner: Planner,
     ecs: EcsReader,
+    logs: LogReader,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +49,13 @@ enum Request {
         deployment_id: String,
         stop_requested: bool,
         step: StepReference,
+    },
+    CaptureEvidence {
+        deployment_id: String,
+        step: StepReference,
+    },
+    ConfirmServices {
+        deployment_id: String,
     },
     PlanWayBack {
         deployment_id: String,
@@ -81,6 +91,7 @@ impl Function for Observe {
             journal,
             planner,
             ecs: EcsReader::new(config),
+            logs: LogReader::new(config),
         })
     }
 
@@ -97,6 +108,8 @@ impl Function for Observe {
                 stop_requested,
                 step,
             } => self.judge_service(&deployment_id, step, stop_requested).await,
+            Request::CaptureEvidence { deployment_id, step } => self.capture_evidence(&deployment_id, step).await,
+            Request::ConfirmServices { deployment_id } => self.confirm_services(&deployment_id).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }
     }

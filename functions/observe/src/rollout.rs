@@ -7,8 +7,9 @@ use esclusa_adapters::journal::Commit;
 use esclusa_adapters::rollouts::{self, Rollout};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::service_deployment::{Judgement, judge};
-use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
+use esclusa_core::plan::PlannedStep;
+use esclusa_core::service_deployment::{Judgement, ServiceFacts, judge, still_in_force};
+use esclusa_core::verdict::{Mode, StepOutcome, StepRecord, StepReference};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -82,6 +83,55 @@ impl Observe {
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(answer(outcome))
+    }
+}
+
+impl Observe {
+    /// Looks at all services once more, when every step has been proven: whoever moved one of them meanwhile took the release out of force.
+    pub(crate) async fn confirm_services(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        let plan = self.journal.plan(deployment_id).await?;
+        let mut confirmed = true;
+        for stored in self.journal.steps(deployment_id).await? {
+            let row = &stored.row;
+            let is_proven = row.record.step.mode == Mode::Forward && row.record.outcome == StepOutcome::Done;
+            let planned = plan.steps.get(row.record.step.index).filter(|_| is_proven);
+            let Some(PlannedStep::Service(planned)) = planned else {
+                continue;
+            };
+            let target = self.journal.target(deployment_id, planned).await?;
+            let described = self
+                .ecs
+                .describe_services(&planned.cluster, std::slice::from_ref(&planned.service))
+                .await?;
+            let service = described.found.first().map(ServiceFacts::from_json).transpose()?;
+            let Err(gone) = still_in_force(&target, service.as_ref()) else {
+                continue;
+            };
+            confirmed = false;
+            let sentence = format!("it was proven, and then {gone}");
+            let moved = StepRow {
+                record: StepRecord {
+                    outcome: StepOutcome::Foreign,
+                    sentence: sentence.clone(),
+                    ..row.record.clone()
+                },
+                ..row.clone()
+            };
+            let facts = json!({"step": row.record.step, "name": row.name, "outcome": StepOutcome::Foreign, "sentence": sentence});
+            let commit = Commit::new()
+                .change(Change::put(
+                    step_key(deployment_id, row.record.step),
+                    &moved,
+                    Expected::Revision(stored.revision),
+                )?)
+                .record(
+                    &work.subject.chain,
+                    work.subject.draft(RecordKind::Judged, ACTOR, &facts)?,
+                );
+            self.journal.commit(commit).await?.or_failure()?;
+        }
+        Ok(json!({"confirmed": confirmed}))
     }
 }
 

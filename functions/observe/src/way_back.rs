@@ -1,14 +1,13 @@
 //! Planning the way back of a deployment that failed.
 
-use std::collections::BTreeMap;
-
 use esclusa_adapters::control::rows::{StepRow, VerifiedRow, WayBackRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::Commit;
-use esclusa_adapters::planning::service_name;
+use esclusa_adapters::planning::{PlanRequest, service_name};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::plan::{PinnedDigest, PlannedStep};
+use esclusa_core::pipeline::OnFailure;
+use esclusa_core::plan::{PlannedStep, VerifiedRevision};
 use esclusa_core::verdict::{Mode, StepRecord};
 use esclusa_core::way_back::{TakenStep, way_back};
 use serde_json::{Value, json};
@@ -19,7 +18,8 @@ use crate::{ACTOR, Observe, listed};
 const VERIFIED: usize = 50;
 
 impl Observe {
-    /// The steps back; an empty list when nothing of the deployment is in force. A repeat answers what was written.
+    /// The steps back; an empty list when nothing of the deployment is in force, or the pipeline says to leave everything to a person. A repeat answers what was
+    /// written.
     pub(crate) async fn plan_way_back(&self, deployment_id: &str) -> Result<Value, Failure> {
         if let Some(steps) = self.journal.way_back(deployment_id).await? {
             return Ok(json!({"steps": listed(&steps)}));
@@ -39,10 +39,15 @@ impl Observe {
                 planned,
                 records: &history.records,
                 previous_task_definition_arn: history.previous.as_deref(),
-                previous_digests: &history.digests,
+                was_completed: history.was_completed,
+                verified: &history.verified,
             })
             .collect();
-        let steps = way_back(&taken);
+        let request = PlanRequest::of(&work.release.row, &work.deployment.row.environment)?;
+        let steps = match self.planner.environment(&request).await?.on_failure {
+            OnFailure::RollBack => way_back(&taken),
+            OnFailure::Stop => Vec::new(),
+        };
         let text = serde_json::to_string(&steps)
             .map_err(|error| Failure::defect(format!("the way back cannot be written down: {error}")))?;
         let names: Vec<&str> = steps.iter().map(|step| step.name().as_str()).collect();
@@ -68,26 +73,23 @@ impl Observe {
         };
         let records = mine().map(|row| row.record.clone()).collect();
         let previous = mine().find_map(|row| row.previous_task_definition_arn.clone());
-        let digests = match (planned, &previous) {
-            (PlannedStep::Service(service), Some(previous)) => {
+        let was_completed = mine().any(|row| row.before.as_ref().is_some_and(|before| before.is_completed));
+        let verified = match (planned, &previous) {
+            (PlannedStep::Service(service), Some(_)) => {
                 let name = service_name(self.planner.home(), &service.cluster, &service.service);
-                let verified: Vec<(String, Stored<VerifiedRow>)> = self
-                    .journal
+                self.journal
                     .control()
                     .latest(&Key::service_rows(&name), Key::VERIFIED_PREFIX, VERIFIED)
-                    .await?;
-                let known = verified.into_iter().map(|(_, stored)| stored.row.revision);
-                known
-                    .into_iter()
-                    .find(|revision| revision.task_definition_arn == *previous)
-                    .map(|revision| revision.digests)
+                    .await?
             }
-            _ => None,
+            _ => Vec::new(),
         };
+        let revision = |(_, stored): (String, Stored<VerifiedRow>)| stored.row.revision;
         Ok(History {
             records,
             previous,
-            digests: digests.unwrap_or_default(),
+            was_completed,
+            verified: verified.into_iter().map(revision).collect(),
         })
     }
 }
@@ -96,5 +98,6 @@ impl Observe {
 struct History {
     records: Vec<StepRecord>,
     previous: Option<String>,
-    digests: BTreeMap<String, PinnedDigest>,
+    was_completed: bool,
+    verified: Vec<VerifiedRevision>,
 }

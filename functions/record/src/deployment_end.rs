@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{
-    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, StepRow, VerifiedRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, ReleaseKind, StepRow, VerifiedRow,
 };
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::Failure;
+use esclusa_core::evidence::Blame;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
 use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
+use esclusa_core::quarantine::{Quarantine, is_shown_by};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
@@ -103,6 +105,9 @@ impl Record {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
         }
         commit = commit.changes(out_of_queues(self.journal.control(), &work.deployment.row).await?);
+        let quarantined = self.quarantined(&work, &end, &steps, now).await?;
+        let is_quarantined = quarantined.is_some();
+        commit = commit.changes(quarantined);
         let open = Key::open_deployment(deployment_id);
         if let Some(pointer) = self.journal.control().get::<OpenDeploymentRow>(&open).await? {
             commit = commit.change(Change::delete(open, pointer.revision));
@@ -116,7 +121,7 @@ impl Record {
         let draft = work.subject.draft(
             RecordKind::DeploymentEnded,
             ACTOR,
-            &json!({"execution": execution_arn, "end": end, "locks": locks}),
+            &json!({"execution": execution_arn, "end": end, "locks": locks, "imageQuarantined": is_quarantined}),
         )?;
         let commit = commit
             .change(Change::put(
@@ -163,6 +168,50 @@ impl Record {
                 })
                 .collect(),
         })
+    }
+
+    /// The quarantine of the released image, where the end shows that it does not work. A way back by hand shows nothing about an image that worked once.
+    async fn quarantined(
+        &self,
+        work: &Work,
+        end: &End,
+        steps: &[StepRow],
+        now: Timestamp,
+    ) -> Result<Option<Change>, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let blames: Vec<Blame> = steps
+            .iter()
+            .filter(|row| row.record.step.mode == Mode::Forward)
+            .filter_map(|row| row.diagnosis.as_ref().map(|diagnosis| diagnosis.blame))
+            .collect();
+        if release.kind == ReleaseKind::Rollback || !is_shown_by(end, &blames) {
+            return Ok(None);
+        }
+        let repository = Repository {
+            account: &release.account,
+            region: &release.region,
+            name: &release.repository,
+        };
+        let key = Key::quarantine(repository, &release.digest);
+        let stored: Option<Stored<Quarantine>> = self.journal.control().get(&key).await?;
+        if stored.as_ref().is_some_and(|stored| stored.row.is_in_force()) {
+            return Ok(None);
+        }
+        let row = Quarantine {
+            digest: release
+                .digest
+                .parse()
+                .map_err(|error| Failure::defect(format!("{error}")))?,
+            application: release.application.clone(),
+            environment: deployment.environment.clone(),
+            release_id: release.release_id.clone(),
+            tag: release.tag.clone(),
+            deployment_id: deployment.deployment_id.clone(),
+            why: end.reasons.first().cloned().unwrap_or_default(),
+            since: now,
+            released: None,
+        };
+        Change::put(key, &row, Expected::unchanged(stored.as_ref())).map(Some)
     }
 
     /// From now on this is what the next deployments of the image are compared with.

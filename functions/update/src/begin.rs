@@ -39,8 +39,10 @@ impl Update {
             before: Some(Before {
                 ecs_deployment_id: primary.map(|primary| primary.id.clone()),
                 service_deployment_arn: listed.into_iter().next(),
+                is_completed: primary.is_some_and(|primary| primary.rollout_state.as_deref() == Some("COMPLETED")),
             }),
             proof: None,
+            diagnosis: None,
             begun_at: self.journal.clock().now()?,
             judged_at: None,
         })

@@ -15,6 +15,7 @@ mod migrations;
 mod path;
 mod planning;
 mod pushes;
+mod quarantine;
 mod refusals;
 mod rollouts;
 mod success;

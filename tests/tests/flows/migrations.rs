@@ -5,7 +5,7 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator_ecs::{CapacityShortage, Ecs};
 
-use crate::path::{self, BACK, END, NEXT, SERVICE, STOPPED, TASK, TASK_AGAIN, TASK_STOPPED};
+use crate::path::{self, BACK, END, NEXT, SERVICE, STOPPED, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
 use crate::support::Account;
 
 const OPENING: usize = 2;
@@ -45,7 +45,7 @@ fn assert_untouched(account: &Account) {
 fn a_migration_that_fails_by_its_own_word_is_no_success_and_may_have_moved_the_schema() {
     let mut account = Account::with("imagy-catalog");
     account.release("4f2c1e9", Kind::BadMigration);
-    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK, BACK, END]);
+    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK, BACK, WAY_BACK_END]);
     account.assert_ended("FAILED", "schema_moved", "task_failed");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1)]);
     assert_untouched(&account);
@@ -64,7 +64,7 @@ fn a_migration_that_fails_by_its_own_word_is_no_success_and_may_have_moved_the_s
 fn a_migration_whose_host_is_lost_may_have_done_a_part() {
     let mut account = Account::with("imagy-catalog");
     account.release("4f2c1e9", Kind::LostMigration);
-    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK, BACK, END]);
+    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK, BACK, WAY_BACK_END]);
     account.assert_ended("FAILED", "unknown", "unknown_effect");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1)]);
     assert_untouched(&account);
@@ -105,7 +105,7 @@ fn after_an_unknown_effect_people_are_told_and_nobody_moves_until_one_of_them_ha
 fn a_migration_that_hangs_is_stopped_at_its_deadline() {
     let mut account = Account::with("imagy-catalog");
     account.release("4f2c1e9", Kind::HangingMigration);
-    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK_STOPPED, BACK, END]);
+    account.assert_deployment_path("develop", &[&path::opening(OPENING), TASK_STOPPED, BACK, WAY_BACK_END]);
     account.assert_ended("FAILED", "unknown", "unknown_effect");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("StopTask", 1)]);
     let (run, stop) = (account.ecs_calls("RunTask")[0].at, account.ecs_calls("StopTask")[0].at);
@@ -126,7 +126,14 @@ fn a_migration_that_never_starts_is_tried_as_often_as_allowed_and_leaves_nothing
     account.release("4f2c1e9", Kind::UnstartableMigration);
     account.assert_deployment_path(
         "develop",
-        &[&path::opening(OPENING), TASK, TASK_AGAIN, TASK_AGAIN, BACK, END],
+        &[
+            &path::opening(OPENING),
+            TASK,
+            TASK_AGAIN,
+            TASK_AGAIN,
+            BACK,
+            WAY_BACK_END,
+        ],
     );
     account.assert_ended("FAILED", "none", "task_never_started");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 3)]);

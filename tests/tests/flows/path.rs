@@ -103,5 +103,11 @@ pub(crate) const NEXT: &[&str] = &["TakeNextStep"];
 /// A step that did not, on the way forward.
 pub(crate) const BACK: &[&str] = &["GoingForward?", "PlanWayBack"];
 
-/// After the last step.
-pub(crate) const END: &[&str] = &["MoreSteps?", "RecordEnd", "Ended"];
+/// A rollout that failed, before anything is done about it.
+pub(crate) const EVIDENCE: &[&str] = &["CaptureEvidence"];
+
+/// After the last step on the way forward.
+pub(crate) const END: &[&str] = &["MoreSteps?", "ConfirmServices", "StillInForce?", "RecordEnd", "Ended"];
+
+/// After the last step of the way back.
+pub(crate) const WAY_BACK_END: &[&str] = &["MoreSteps?", "RecordEnd", "Ended"];

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulator::kernel::Behaviour;
 use simulator_ecs::{CapacityShortage, Ecs};
 
-use crate::path::{self, BACK, END, NEXT, SERVICE, SERVICE_STOPPED, TASK};
+use crate::path::{self, BACK, EVIDENCE, NEXT, SERVICE, SERVICE_STOPPED, TASK, WAY_BACK_END};
 use crate::support::Account;
 
 /// Pushes an image of superbowleto whose migration works and whose containers of this name behave so; waits for the end.
@@ -39,7 +39,10 @@ fn a_rollout_that_ecs_rolls_back_is_no_success_although_the_service_is_stable() 
         let before = account.definition_of("nest-demo-development", "nest-demo");
         account.forget_calls();
         account.release("v1.1.0", kind);
-        account.assert_deployment_path("development", &[&path::opening(1), SERVICE, BACK, END]);
+        account.assert_deployment_path(
+            "development",
+            &[&path::opening(1), SERVICE, EVIDENCE, BACK, WAY_BACK_END],
+        );
         account.assert_ended("ROLLED_BACK", "reverted", "rollout_failed");
         account.assert_acts(&[("RegisterTaskDefinition", 1), ("UpdateService", 1)]);
         account.assert_runs("nest-demo-development", "nest-demo", "nestapp", &good, 1);
@@ -57,7 +60,10 @@ fn a_rollout_that_fails_after_its_migration_leaves_the_schema_ahead() {
     let mut account = Account::with("imagy-catalog");
     let good = account.release("v1", Kind::Good);
     account.release("v2", Kind::CrashLoop);
-    account.assert_deployment_path("develop", &[&path::opening(2), TASK, NEXT, SERVICE, BACK, END]);
+    account.assert_deployment_path(
+        "develop",
+        &[&path::opening(2), TASK, NEXT, SERVICE, EVIDENCE, BACK, WAY_BACK_END],
+    );
     account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
     account.assert_runs("imagy-develop", "imagy-catalog", "api", &good, 1);
     account.assert_runs("imagy-staging", "imagy-catalog", "api", &good, 2);
@@ -84,10 +90,11 @@ fn when_the_second_service_fails_the_first_is_brought_back() {
             SERVICE,
             NEXT,
             SERVICE,
+            EVIDENCE,
             BACK,
             SERVICE,
             NEXT,
-            END,
+            WAY_BACK_END,
         ],
     );
     account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
@@ -117,7 +124,10 @@ fn a_rollout_that_does_not_come_to_an_end_is_stopped_at_its_deadline_and_rolled_
         .capacity_shortages
         .push(shortage);
     account.release("v1.1.0", Kind::Good);
-    account.assert_deployment_path("development", &[&path::opening(1), SERVICE_STOPPED, BACK, END]);
+    account.assert_deployment_path(
+        "development",
+        &[&path::opening(1), SERVICE_STOPPED, EVIDENCE, BACK, WAY_BACK_END],
+    );
     account.assert_ended("ROLLED_BACK", "reverted", "rollout_failed");
     account.assert_acts(&[
         ("RegisterTaskDefinition", 1),
@@ -194,11 +204,15 @@ fn a_release_that_fails_over_a_service_that_never_worked_cannot_be_brought_back(
         "RolloutToStop?",
         "JudgeService",
         "ServiceOutcome?",
+        "CaptureEvidence",
         "GoingForward?",
         "RecordEnd",
         "Ended",
     ];
-    account.assert_deployment_path("development", &[&path::opening(1), SERVICE_STOPPED, BACK, &not_back]);
+    account.assert_deployment_path(
+        "development",
+        &[&path::opening(1), SERVICE_STOPPED, EVIDENCE, BACK, &not_back],
+    );
     account.assert_ended("FAILED", "partial", "rollout_failed");
     account.assert_acts(&[
         ("RegisterTaskDefinition", 1),
@@ -226,9 +240,72 @@ fn a_change_by_somebody_else_during_the_rollout_is_seen_and_not_fought() {
         json!({"cluster": "nest-demo-development", "service": "nest-demo", "taskDefinition": theirs}),
     );
     account.settle();
-    account.assert_deployment_path("development", &[&path::opening(1), SERVICE, BACK, END]);
+    account.assert_deployment_path(
+        "development",
+        &[&path::opening(1), SERVICE, EVIDENCE, BACK, WAY_BACK_END],
+    );
     account.assert_ended("FAILED", "none", "foreign_change");
     account.assert_acts(&[("RegisterTaskDefinition", 1), ("UpdateService", 1)]);
     assert_eq!(account.definition_of("nest-demo-development", "nest-demo"), theirs);
     account.assert_left("FREE");
+}
+
+/// F47: the first service was proven, and then somebody took it elsewhere while the second was still on its way.
+#[test]
+fn a_service_that_somebody_moves_after_it_was_proven_is_seen_at_the_end() {
+    let mut account = Account::running("superbowleto", "v1");
+    let (server, worker) = ("superbowleto-s-stg", "superbowleto-w-stg");
+    let before = account.definition_of("superbowleto-stg", worker);
+    let theirs = account.definition_of("superbowleto-stg", server);
+    account.push("v2", Kind::Good);
+    account.pass(SignedDuration::from_secs(5));
+    let release = account.releases().pop().unwrap();
+    let deployment = format!("{release}-stg-1");
+    account.run_until_entered(&deployment, "TakeNextStep");
+    let proven = |account: &Account| {
+        let judged = account.records("judged");
+        judged
+            .iter()
+            .any(|record| record["deployment_id"] == deployment.as_str() && record["body"]["name"] == "server")
+    };
+    while !proven(&account) {
+        account.pass(SignedDuration::from_secs(1));
+    }
+    account.administer(
+        "ecs",
+        "UpdateService",
+        json!({"cluster": "superbowleto-stg", "service": server, "taskDefinition": theirs}),
+    );
+    account.settle();
+    account.assert_release_ended(&release, "FAILED", "schema_moved", "foreign_change");
+    assert_eq!(
+        account.definition_of("superbowleto-stg", server),
+        theirs,
+        "nobody fights for it"
+    );
+    assert_eq!(
+        account.definition_of("superbowleto-stg", worker),
+        before,
+        "the other one is back"
+    );
+    account.assert_left("FREE");
+}
+
+/// F87: what is declared is done, and the effect says which.
+#[test]
+fn where_the_pipeline_says_stop_the_services_stay_as_they_are_and_a_person_is_asked() {
+    let mut account = Account::edited(
+        "superbowleto",
+        "  - name: stg\n    trigger: push\n",
+        "  - name: stg\n    trigger: push\n    on_failure: stop\n",
+    );
+    account.release("v1", Kind::Good);
+    let before = account.definition_of("superbowleto-stg", "superbowleto-s-stg");
+    account.forget_calls();
+    let outcome = json!({"outcome": "fail_to_start", "reason": "CannotStartContainerError: no such file"});
+    release_with(&mut account, "v2", "superbowleto-w-stg", &outcome);
+    account.assert_ended("FAILED", "partial", "rollout_failed");
+    account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("UpdateService", 2)]);
+    assert_ne!(account.definition_of("superbowleto-stg", "superbowleto-s-stg"), before);
+    account.assert_left("QUARANTINED");
 }

@@ -83,6 +83,11 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             json!({"name": "api", "outcome": "failed", "sentence": "ECS rolled it back"}),
         ),
         (
+            RecordKind::Evidence,
+            "esclusa/observe",
+            json!({"name": "api", "sentence": "container `api` ends with exit code 1 (3 of 3 stopped tasks)"}),
+        ),
+        (
             RecordKind::WayBackPlanned,
             "esclusa/observe",
             json!({"services": ["worker", "api"]}),

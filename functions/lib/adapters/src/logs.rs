@@ -4,9 +4,15 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::operation::get_log_events::GetLogEventsError;
 use esclusa_core::error::Failure;
+use esclusa_core::task_definition::masked_text;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::sdk::failure;
+
+/// How much of a container's log is kept. What looks like a secret is masked: the ledger is kept for ever.
+const LINES_KEPT: u16 = 50;
+const BYTES_KEPT: usize = 16_000;
 
 /// The most lines that one call hands out (`GetLogEvents`).
 const LINES_PER_CALL: u16 = 10_000;
@@ -18,6 +24,48 @@ pub struct LogLine {
     pub at: Option<Timestamp>,
     /// What it wrote.
     pub text: String,
+}
+
+/// What a container wrote last, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LastWords {
+    /// `{"at": …, "text": …}`, the oldest first.
+    pub lines: Vec<Value>,
+    /// Why it could not be read.
+    pub unreadable: Option<String>,
+}
+
+impl LastWords {
+    /// The last line that says something.
+    #[must_use]
+    pub fn last_line(&self) -> Option<&str> {
+        let texts = self.lines.iter().filter_map(|line| line.get("text")?.as_str());
+        texts.rev().find(|text| !text.trim().is_empty())
+    }
+}
+
+/// Where a container writes its log with the `awslogs` driver.
+struct LogPlace {
+    group: String,
+    prefix: String,
+}
+
+impl LogPlace {
+    fn of(definition: &Value, container: &str) -> Option<Self> {
+        let containers = definition.get("containerDefinitions")?.as_array()?;
+        let container = containers
+            .iter()
+            .find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(container))?;
+        let configuration = container.get("logConfiguration")?;
+        if configuration.get("logDriver").and_then(Value::as_str) != Some("awslogs") {
+            return None;
+        }
+        let option = |name: &str| configuration.get("options")?.get(name)?.as_str().map(str::to_owned);
+        Some(Self {
+            group: option("awslogs-group")?,
+            prefix: option("awslogs-stream-prefix")?,
+        })
+    }
 }
 
 /// Reads log streams. Changes nothing.
@@ -32,6 +80,29 @@ impl LogReader {
     pub fn new(config: &SdkConfig) -> Self {
         Self {
             client: Client::new(config),
+        }
+    }
+
+    /// What a container of a task wrote last, masked; nothing where it does not log to CloudWatch. The log decorates other evidence, so one that cannot be
+    /// read is no failure: what was in the way is kept in its place.
+    pub async fn last_words(&self, definition: &Value, container: &str, task_arn: &str) -> LastWords {
+        let Some(place) = LogPlace::of(definition, container) else {
+            return LastWords::default();
+        };
+        let id = task_arn.rsplit('/').next().unwrap_or_default();
+        let stream = format!("{}/{container}/{id}", place.prefix);
+        match self.tail(&place.group, &stream, LINES_KEPT, BYTES_KEPT).await {
+            Ok(lines) => LastWords {
+                lines: lines
+                    .into_iter()
+                    .map(|line| json!({"at": line.at, "text": masked_text(&line.text)}))
+                    .collect(),
+                unreadable: None,
+            },
+            Err(failure) => LastWords {
+                lines: Vec::new(),
+                unreadable: Some(failure.message),
+            },
         }
     }
 

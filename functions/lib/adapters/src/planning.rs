@@ -12,13 +12,14 @@ use esclusa_core::plan::{
     Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Refusals, RollbackInput,
     VerifiedRevision, plan, rollback_plan,
 };
+use esclusa_core::quarantine::Quarantine;
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::task_definition::Home;
 use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
-use crate::control::{ControlTable, Key, Stored};
+use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::ecr::{ImageReader, Lookup, Repository};
 use crate::ecs::EcsReader;
 
@@ -216,6 +217,14 @@ impl Planner {
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
         }
+        for image in environment.images.values() {
+            let quarantines = quarantines(&self.control, image, &self.home).await?;
+            let in_force = quarantines.into_iter().map(|stored| stored.row);
+            let in_force = in_force.filter(Quarantine::is_in_force);
+            observed
+                .quarantined
+                .extend(in_force.map(|quarantine| (quarantine.digest.clone(), quarantine)));
+        }
         for (name, digest) in digests {
             if let Some(image) = environment.images.get(name)
                 && let Some(facts) = self.image(image, digest).await?
@@ -283,6 +292,24 @@ impl Planner {
         }
         Ok(Some(observed))
     }
+}
+
+/// The digests of an image's repository that were put into quarantine at least once.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn quarantines(
+    control: &ControlTable,
+    image: &Image,
+    home: &Home,
+) -> Result<Vec<Stored<Quarantine>>, Failure> {
+    let partition = Key::quarantines_of(RepositoryKey {
+        account: image.account.as_ref().unwrap_or(&home.account).as_str(),
+        region: image.region.as_ref().unwrap_or(&home.region).as_str(),
+        name: image.repository.as_str(),
+    });
+    let rows: Vec<(String, Stored<Quarantine>)> = control.list(&partition, "").await?;
+    Ok(rows.into_iter().map(|(_, stored)| stored).collect())
 }
 
 /// How the rows about a service name it.

@@ -2,6 +2,7 @@
 
 pub mod canonical;
 pub mod error;
+pub mod evidence;
 pub mod identity;
 pub mod image;
 pub mod ledger;
@@ -9,6 +10,7 @@ pub mod migration;
 pub mod pipeline;
 pub mod plan;
 pub mod protocol;
+pub mod quarantine;
 pub mod secret;
 pub mod service_deployment;
 pub mod supersession;

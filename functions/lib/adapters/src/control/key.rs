@@ -64,6 +64,18 @@ impl Key {
         Self::new(format!("TAG#{repository}"), format!("TAG#{tag}"))
     }
 
+    /// The quarantine of a digest.
+    #[must_use]
+    pub fn quarantine(repository: Repository<'_>, digest: &str) -> Self {
+        Self::new(Self::quarantines_of(repository), digest)
+    }
+
+    /// The partition of the quarantines of a repository's digests.
+    #[must_use]
+    pub fn quarantines_of(repository: Repository<'_>) -> String {
+        format!("QUARANTINE#{repository}")
+    }
+
     /// The proof that an event was looked at and starts nothing, by the digest of its id.
     #[must_use]
     pub fn ignored_event(event: &str) -> Self {

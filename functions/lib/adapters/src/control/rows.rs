@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use esclusa_core::evidence::Diagnosis;
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
 use esclusa_core::plan::VerifiedRevision;
@@ -264,6 +265,9 @@ pub struct StepRow {
     /// For a service, what its success rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+    /// For a service whose rollout failed, why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
     /// When it was begun.
     pub begun_at: Timestamp,
     /// When it was judged.

@@ -29,9 +29,11 @@ const PAGES: usize = 50;
 /// Which tasks of a cluster to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskFilter<'a> {
-    /// Tasks of the service of that name.
+    /// Tasks that shall run of the service of that name.
     Service(&'a str),
-    /// Tasks that were started with that `startedBy`.
+    /// Tasks that have stopped of the service of that name: those that ECS still knows.
+    Stopped(&'a str),
+    /// Tasks that shall run and were started with that `startedBy`, which admits no filter beside it.
     StartedBy(&'a str),
 }
 
@@ -116,7 +118,7 @@ impl EcsReader {
         Ok(described)
     }
 
-    /// Lists the ARNs of tasks of one cluster that shall run. Those that have stopped are not listed: `startedBy` admits no filter beside it.
+    /// Lists the ARNs of tasks of one cluster.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the cluster or the service does not exist or the list has no end.
@@ -128,6 +130,7 @@ impl EcsReader {
             let request = self.client.list_tasks().cluster(cluster).set_next_token(token);
             let request = match filter {
                 TaskFilter::Service(name) => request.service_name(*name).desired_status(DesiredStatus::Running),
+                TaskFilter::Stopped(name) => request.service_name(*name).desired_status(DesiredStatus::Stopped),
                 TaskFilter::StartedBy(started_by) => request.started_by(*started_by),
             };
             let page = request.send().await.map_err(|error| failure(ACTION, &error))?;

@@ -58,6 +58,8 @@ record_kinds! {
     ServiceProgress = "service_progress",
     /// A step was judged.
     Judged = "judged",
+    /// What a rollout that failed left behind: stopped tasks, redacted, what their containers wrote last, what ECS told; and the diagnosis.
+    Evidence = "evidence",
     /// The way back was planned.
     WayBackPlanned = "way_back_planned",
     /// A version of a pipeline became current.

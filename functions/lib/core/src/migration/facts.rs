@@ -71,6 +71,8 @@ pub struct ContainerFacts {
     pub image: Option<String>,
     /// The digest that was pulled.
     pub image_digest: Option<String>,
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; none where ECS does not say.
+    pub health_status: Option<String>,
 }
 
 /// What is known about a task.
@@ -157,6 +159,7 @@ fn container(container: &Value) -> ContainerFacts {
         reason: text(container, "reason"),
         image: text(container, "image"),
         image_digest: text(container, "imageDigest"),
+        health_status: text(container, "healthStatus"),
     }
 }
 

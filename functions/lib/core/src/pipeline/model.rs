@@ -376,6 +376,9 @@ pub struct Environment {
     /// How releases wait while another deployment is at work here.
     #[serde(default)]
     pub lock: LockPolicy,
+    /// What becomes of the services that a deployment has moved when a later step of it fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
@@ -448,6 +451,17 @@ pub enum Newest {
     Push,
     /// The higher semantic version of the tag.
     Version,
+}
+
+/// What becomes of the services that a deployment has moved when a later step of it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// They are brought back, the last one first.
+    #[default]
+    RollBack,
+    /// They stay as they are, nobody moves in the environment, and a person decides.
+    Stop,
 }
 
 /// How releases wait for the lock of an environment.

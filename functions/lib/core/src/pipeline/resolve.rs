@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
-    ContainerOverride, Deployment, Environment, Image, LockPolicy, Network, Newest, Phase, Pipeline, Service,
-    TagPolicy, Task, TaskDefinition, Trigger,
+    ContainerOverride, Deployment, Environment, Image, LockPolicy, Network, Newest, OnFailure, Phase, Pipeline,
+    Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -36,6 +36,8 @@ pub struct ResolvedEnvironment {
     pub newest: Newest,
     /// How releases wait while another deployment is at work here.
     pub lock: LockPolicy,
+    /// What becomes of the services that a deployment has moved when a later step of it fails.
+    pub on_failure: OnFailure,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -256,6 +258,7 @@ pub(super) fn resolve_environment(
         tags: environment.tags.clone(),
         newest: environment.newest,
         lock: environment.lock.clone(),
+        on_failure: environment.on_failure,
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

@@ -31,6 +31,11 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     planner
         .refusals
         .extend(check_place(&input.environment, &input.home.account, observed));
+    if let Some(digest) = input.digests.get(&input.image) {
+        planner
+            .refusals
+            .extend(image::check_quarantine(&input.image, digest, observed));
+    }
     let steps: Vec<&ResolvedStep> = input
         .environment
         .steps

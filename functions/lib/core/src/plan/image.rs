@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::refusal::{Refusal, RefusalKind};
-use super::{ObservedImage, Platform};
+use super::{Observed, ObservedImage, Platform};
 use crate::image::{REPLICATE, deployable, elsewhere};
 use crate::pipeline::{Digest, Image, Key};
 use crate::task_definition::Home;
@@ -47,6 +47,13 @@ pub(super) fn check(
         );
         Refusal::new(RefusalKind::ImageMissing, message, help)
     })
+}
+
+/// What keeps an image out that failed before.
+pub(super) fn check_quarantine(key: &Key, digest: &Digest, observed: &Observed) -> Option<Refusal> {
+    let quarantine = observed.quarantined.get(digest)?;
+    let help = format!("push a version that works, or run `esclusa quarantine release {digest} --reason …`");
+    Some(Refusal::new(RefusalKind::Quarantined, quarantine.sentence(key), help))
 }
 
 /// What is in the way of running the image with this definition. Nothing is said when the platforms are not known.

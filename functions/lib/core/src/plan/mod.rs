@@ -18,6 +18,7 @@ pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
 use crate::identity::ReleaseId;
 use crate::pipeline::{ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment};
+use crate::quarantine::Quarantine;
 use crate::service_deployment::ServiceFacts;
 use crate::task_definition::{Change, Home};
 
@@ -51,6 +52,8 @@ pub struct Observed {
     pub services: BTreeMap<String, ObservedService>,
     /// The images of [`PlanInput::digests`]; one that does not exist is not here.
     pub images: BTreeMap<Key, ObservedImage>,
+    /// The digests of the application's repositories that are in quarantine.
+    pub quarantined: BTreeMap<Digest, Quarantine>,
 }
 
 /// A revision of a task definition.

@@ -20,6 +20,8 @@ pub enum RefusalKind {
     Percentages,
     /// The image is not in its repository or cannot be pulled.
     ImageMissing,
+    /// The image failed before, and nobody has released it since.
+    Quarantined,
     /// What the digest names is no image.
     NotAnImage,
     /// The image does not run on the platform of the task definition.

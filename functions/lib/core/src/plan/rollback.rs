@@ -85,6 +85,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         }));
     }
     if let (Some(image), Some(digest)) = (environment.images.get(&input.image), images.get(&input.image)) {
+        refusals.extend(image::check_quarantine(&input.image, digest, observed));
         let observed = observed.images.get(&input.image);
         refusals.extend(image::check(&input.image, image, &input.home, digest, observed));
     }

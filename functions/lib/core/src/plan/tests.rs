@@ -153,6 +153,7 @@ fn observed() -> Observed {
         families: families.into(),
         services: services.into(),
         images: BTreeMap::from([(key("app"), observed_image())]),
+        quarantined: BTreeMap::new(),
     }
 }
 

@@ -14,6 +14,9 @@ pub struct Before {
     /// The newest service deployment that ECS listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_deployment_arn: Option<String>,
+    /// Whether ECS called the rollout of the primary deployment complete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_completed: bool,
 }
 
 /// What a step wants a service to be.

@@ -276,6 +276,24 @@ fn is_previous(expected: &Expected, service: &ServiceFacts) -> bool {
     service.primary().map(|primary| &primary.task_definition_arn) == expected.previous_task_definition_arn.as_ref()
 }
 
+/// Whether a service that was proven still has the revision in force. One whose tasks are replaced or scaled meanwhile has.
+///
+/// # Errors
+/// What became of it, as the rest of a sentence.
+pub fn still_in_force(task_definition_arn: &str, service: Option<&ServiceFacts>) -> Result<(), String> {
+    let Some(service) = service else {
+        return Err("somebody deleted the service".to_owned());
+    };
+    if service.status != "ACTIVE" {
+        return Err(format!("the service became {}", service.status));
+    }
+    match service.primary() {
+        Some(primary) if primary.task_definition_arn == task_definition_arn => Ok(()),
+        Some(primary) => Err(format!("somebody else moved the service to {}", primary.describe())),
+        None => Err("the service has no deployment any more".to_owned()),
+    }
+}
+
 /// A running task of our revision that runs a container of ours with another digest.
 fn foreign_digest(expected: &Expected, task: &TaskFacts) -> Option<String> {
     if !is_running_ours(expected, task) {

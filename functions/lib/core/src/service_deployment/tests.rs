@@ -32,6 +32,7 @@ fn what_was_there(ecs_deployment_id: &str) -> Before {
     Before {
         ecs_deployment_id: Some(ecs_deployment_id.into()),
         service_deployment_arn: Some("arn:sd/7".into()),
+        is_completed: true,
     }
 }
 

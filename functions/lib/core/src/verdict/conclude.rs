@@ -221,7 +221,10 @@ impl World {
             records
                 .into_iter()
                 .filter(|record| record.outcome != StepOutcome::Done && !record.sentence.is_empty())
-                .map(|record| record.sentence.clone()),
+                .map(|record| match step_name(facts, &record.step) {
+                    Some(name) => format!("`{name}`: {}", record.sentence),
+                    None => record.sentence.clone(),
+                }),
         );
         for intent in &facts.open_intents {
             let harm = match intent.step {
@@ -246,6 +249,15 @@ impl World {
         }
         sentences
     }
+}
+
+/// How the pipeline file calls a step.
+fn step_name<'a>(facts: &'a DeploymentFacts, step: &StepReference) -> Option<&'a str> {
+    let planned = match step.mode {
+        Mode::Forward => facts.plan.as_ref()?.steps.get(step.index),
+        Mode::WayBack => facts.way_back.get(step.index),
+    };
+    planned.map(|planned| planned.name.as_str())
 }
 
 /// The records of every step, by attempt.

@@ -79,6 +79,7 @@ fn base(example: &str, environment: &ResolvedEnvironment) -> Observed {
             .map(|image| (image.clone(), observed_image()))
             .collect(),
         families,
+        quarantined: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,153 @@
+//! `esclusa quarantine`: images that failed and go nowhere, until a person lets them out.
+
+use std::collections::BTreeMap;
+
+use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::planning::quarantines;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
+use esclusa_core::pipeline::Digest;
+use esclusa_core::quarantine::Quarantine;
+use serde_json::json;
+
+use crate::arguments::{Quarantine as Arguments, QuarantineCommand};
+use crate::commands::parse;
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
+use crate::pipelines;
+use crate::render::table::Columns;
+use crate::render::words;
+use crate::session::Session;
+
+pub(super) async fn execute(command: &Arguments, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    match &command.command {
+        None | Some(QuarantineCommand::List) => list(session, output).await,
+        Some(QuarantineCommand::Release { digest, reason }) => release(&parse(digest)?, reason, session, output).await,
+    }
+}
+
+/// Every quarantine there ever was of the repositories of all pipelines, by the key of its row.
+async fn all(session: &Session) -> Result<BTreeMap<Key, Stored<Quarantine>>, CommandError> {
+    let control = session.control();
+    let home = session.home().await?;
+    let mut found = BTreeMap::new();
+    for application in pipelines::applications(control).await? {
+        let row = pipelines::version(control, &application.application, application.version).await?;
+        for image in pipelines::parsed(&row)?.images.values() {
+            let repository = Repository {
+                account: image.account.as_ref().unwrap_or(&home.account).as_str(),
+                region: image.region.as_ref().unwrap_or(&home.region).as_str(),
+                name: image.repository.as_str(),
+            };
+            for stored in quarantines(control, image, &home).await? {
+                found.insert(Key::quarantine(repository, stored.row.digest.as_str()), stored);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn list(session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    let rows = all(session).await?.into_values().map(|stored| stored.row);
+    let rows: Vec<Quarantine> = rows.filter(Quarantine::is_in_force).collect();
+    if output.format() == Format::Json {
+        output.document(&json!({"quarantined": rows}))?;
+        return Ok(Exit::Success);
+    }
+    if rows.is_empty() {
+        output.note("no image is in quarantine")?;
+        return Ok(Exit::Success);
+    }
+    output.text(table(&rows, output.width()))?;
+    Ok(Exit::Success)
+}
+
+fn table(rows: &[Quarantine], width: Option<u16>) -> String {
+    let mut table = Columns::new(&["image", "tag", "since", "failed in", "release", "why"], width);
+    for row in rows {
+        table.row([
+            row.digest.to_string(),
+            row.tag.clone(),
+            words::time(row.since),
+            format!("{}/{}", row.application, row.environment),
+            row.release_id.clone(),
+            row.why.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
+async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    if reason.trim().is_empty() {
+        return Err(CommandError::InvalidInput(
+            "the reason is empty: say what was found".to_owned(),
+        ));
+    }
+    let mut found = all(session).await?;
+    found.retain(|_, stored| stored.row.digest == *digest);
+    // The same image may lie in several repositories: it is out only when it is out everywhere.
+    let quarantined = |stored: &Stored<Quarantine>| stored.row.is_in_force();
+    let any_in_force = found.values().any(quarantined);
+    if any_in_force {
+        found.retain(|_, stored| quarantined(stored));
+    }
+    if found.is_empty() {
+        return Err(CommandError::refused(format!(
+            "`{digest}` was never in quarantine: `esclusa quarantine` lists those that are"
+        )));
+    }
+    let by = session.caller().await?.arn;
+    let mut released = Vec::new();
+    for (key, stored) in found {
+        let row = stored.row.release(&by, reason, session.now()?)?;
+        let body = Body::new(&json!({
+            "decision": "release_quarantine",
+            "digest": row.digest,
+            "reason": reason,
+            "since": row.since,
+            "because": row.why,
+        }))?;
+        let draft = Draft {
+            application: Some(row.application.clone()),
+            digest: Some(row.digest.to_string()),
+            ..Draft::new(RecordKind::PersonDecided, &by, body)
+        };
+        let commit = Commit::new()
+            .change(Change::put(key, &row, Expected::Revision(stored.revision))?)
+            .record(&Chain::application(&row.application), draft);
+        if let Committed::Lost(_) = session.journal.commit(commit).await? {
+            return Err(Failure::conflict(format!("`{digest}` changed at this moment: run the command again")).into());
+        }
+        released.push(row);
+    }
+    if output.format() == Format::Json {
+        output.document(&json!({"released": released}))?;
+    } else {
+        output.line(format_args!(
+            "`{digest}` is in no quarantine any more; `esclusa deploy` brings it where it shall go"
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_quarantine_is_shown_with_why_and_where_it_failed() {
+        let row = Quarantine {
+            digest: format!("sha256:{}", "0f".repeat(32)).parse().unwrap(),
+            application: "shop".to_owned(),
+            environment: "develop".to_owned(),
+            release_id: "shop-0f0f0f0f0f0f0f0f0f0f".to_owned(),
+            tag: "v1.4.0".to_owned(),
+            deployment_id: "shop-0f0f0f0f0f0f0f0f0f0f-develop-1".to_owned(),
+            why: "`api`: container `api` ends with exit code 1 (3 of 3 stopped tasks)".to_owned(),
+            since: "2026-11-21T14:05:07Z".parse().unwrap(),
+            released: None,
+        };
+        insta::assert_snapshot!(table(&[row], None));
+    }
+}

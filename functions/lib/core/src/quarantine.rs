@@ -1,0 +1,174 @@
+//! The quarantine of a digest: what failed in one environment goes into none, until a person says so by name.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
+use crate::evidence::Blame;
+use crate::pipeline::{Digest, Key};
+use crate::verdict::{End, Reason};
+
+/// The row of a digest that was put into quarantine at least once. Rows are never deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// The digest.
+    pub digest: Digest,
+    /// The application whose deployment failed.
+    pub application: String,
+    /// The environment it failed in.
+    pub environment: String,
+    /// The release that brought it there.
+    pub release_id: String,
+    /// The tag of that release: a label only.
+    pub tag: String,
+    /// The deployment that failed.
+    pub deployment_id: String,
+    /// Why it failed.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who let it out again; nobody while it is in quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Release>,
+}
+
+/// The word of a person that lets a digest out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Quarantine {
+    /// Whether the digest may go nowhere.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        self.released.is_none()
+    }
+
+    /// Says of the image what keeps it out.
+    #[must_use]
+    pub fn sentence(&self, image: &Key) -> String {
+        format!(
+            "the image `{image}`, `{}`, is in quarantine since {}: it failed in `{}` of `{}`: {}",
+            self.digest, self.since, self.environment, self.application, self.why
+        )
+    }
+
+    /// Lets the digest out on the word of a person.
+    ///
+    /// # Errors
+    /// `Refused` when it is out already, or no reason is given.
+    pub fn release(&self, by: &str, why: &str, at: Timestamp) -> Result<Self, Failure> {
+        if let Some(released) = &self.released {
+            return Err(Failure::refused(format!(
+                "`{}` is in no quarantine: {} released it at {}: {}",
+                self.digest, released.by, released.at, released.why
+            )));
+        }
+        if why.trim().is_empty() {
+            return Err(Failure::refused("a person must give a reason"));
+        }
+        Ok(Self {
+            released: Some(Release {
+                by: by.to_owned(),
+                why: why.to_owned(),
+                at,
+            }),
+            ..self.clone()
+        })
+    }
+}
+
+/// Whether an end shows that the released image does not work: a one-off task of it failed by its own word, or a rollout failed and nothing around the release
+/// is to blame. What was never tried, what somebody else moved and what nobody knows says nothing about the image.
+#[must_use]
+pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
+    if end.verdict.is_in_force() {
+        return false;
+    }
+    match end.reason {
+        Reason::TaskFailed => true,
+        Reason::RolloutFailed => !blames.contains(&Blame::Surroundings),
+        Reason::Proven
+        | Reason::NothingToDo
+        | Reason::TaskNeverStarted
+        | Reason::UnknownEffect
+        | Reason::ForeignChange
+        | Reason::PlanChanged
+        | Reason::LockHeld
+        | Reason::FenceLost
+        | Reason::Refused
+        | Reason::AccessDenied
+        | Reason::InvalidInput
+        | Reason::AwsUnavailable
+        | Reason::Defect
+        | Reason::Interrupted
+        | Reason::Superseded
+        | Reason::Rejected
+        | Reason::Expired
+        | Reason::Stopped => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Effect, Verdict};
+
+    fn end(verdict: Verdict, reason: Reason) -> End {
+        End {
+            verdict,
+            effect: Effect::None,
+            reason,
+            reasons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_shows_that_the_image_does_not_work_puts_it_into_quarantine() {
+        use Blame::{Release, Surroundings, Unknown};
+        let table: [(Verdict, Reason, &[Blame], bool); 8] = [
+            (Verdict::Failed, Reason::TaskFailed, &[], true),
+            (Verdict::RolledBack, Reason::RolloutFailed, &[Release], true),
+            (Verdict::RolledBack, Reason::RolloutFailed, &[Unknown], true),
+            (Verdict::Failed, Reason::RolloutFailed, &[], true),
+            (Verdict::Failed, Reason::RolloutFailed, &[Surroundings], false),
+            (Verdict::Failed, Reason::TaskNeverStarted, &[], false),
+            (Verdict::RolledBack, Reason::ForeignChange, &[Release], false),
+            (Verdict::Succeeded, Reason::Proven, &[], false),
+        ];
+        for (verdict, reason, blames, shown) in table {
+            assert_eq!(
+                is_shown_by(&end(verdict, reason), blames),
+                shown,
+                "{verdict} {reason} {blames:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_person_lets_it_out_once_and_with_a_reason() {
+        let at = Timestamp::UNIX_EPOCH;
+        let quarantine = Quarantine {
+            digest: format!("sha256:{}", "0f".repeat(32)).parse().unwrap(),
+            application: "shop".to_owned(),
+            environment: "develop".to_owned(),
+            release_id: "shop-0f".to_owned(),
+            tag: "v1.4.0".to_owned(),
+            deployment_id: "shop-0f-develop-1".to_owned(),
+            why: "container `api` ends with exit code 1".to_owned(),
+            since: at,
+            released: None,
+        };
+        assert!(quarantine.release("ana", " ", at).is_err());
+        let out = quarantine.release("ana", "the database was down", at).unwrap();
+        assert!(quarantine.is_in_force() && !out.is_in_force());
+        let again = out.release("ana", "again", at).unwrap_err();
+        assert!(again.message.contains("the database was down"), "{again}");
+    }
+}
