@@ -11,7 +11,7 @@ use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
 use esclusa_adapters::planning::Planner;
 use esclusa_core::error::Failure;
-use esclusa_core::plan::PlannedStep;
+use esclusa_core::plan::{PlannedStep, Powers};
 use esclusa_core::verdict::StepReference;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
@@ -86,7 +86,14 @@ impl Function for Observe {
             environment.required("ESCLUSA_HOME_ACCOUNT")?,
             environment.required("AWS_REGION")?,
         );
-        let planner = Planner::new(config, journal.control().clone(), account, region)?;
+        let roles = environment.required("ESCLUSA_PASSABLE_ROLE_ARNS")?.split(',');
+        let powers = Powers {
+            clusters: environment.required("ESCLUSA_CLUSTER_PATTERN")?.to_owned(),
+            families: environment.required("ESCLUSA_FAMILY_PATTERN")?.to_owned(),
+            repositories: environment.required("ESCLUSA_REPOSITORY_PATTERN")?.to_owned(),
+            passable_roles: roles.map(|role| role.trim().to_owned()).collect(),
+        };
+        let planner = Planner::new(config, journal.control().clone(), account, region)?.with_powers(powers);
         Ok(Self {
             journal,
             planner,

@@ -3,7 +3,7 @@
 use lab::images::Kind;
 use serde_json::json;
 
-use crate::path::{self, STOPPED};
+use crate::path::STOPPED;
 use crate::support::Account;
 
 /// A release that is refused when its environment is planned.
@@ -155,12 +155,11 @@ fn a_role_that_may_not_be_passed_ends_before_anything_moves() {
     base["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/administrator");
     account.administer("ecs", "RegisterTaskDefinition", base);
     account.release("v1.0.0", Kind::Good);
-    account.assert_path(&account.only_release(), &[&path::release(1), STOPPED]);
-    account.assert_ended("FAILED", "none", "access_denied");
+    account.assert_ended("FAILED", "none", "refused");
     account.assert_acts(&[]);
     let reasons = account.reasons();
     assert!(
-        reasons.contains("iam:PassRole") && reasons.contains("PassableRoleArns"),
+        reasons.contains("role/administrator") && reasons.contains("PassableRoleArns"),
         "{reasons}"
     );
     account.assert_left("FREE");
@@ -182,4 +181,29 @@ fn a_repository_of_another_account_or_region_is_refused_before_anybody_waits_for
         assert!(answer.err.contains(words), "{}", answer.err);
         assert!(answer.err.contains("put-replication-configuration"), "{}", answer.err);
     }
+}
+
+/// What runs was deleted from its repository: ECS could not start it again, and a plan says so before anything moves.
+#[test]
+fn a_release_over_an_image_that_is_gone_is_refused_until_the_pipeline_accepts_that() {
+    let mut account = Account::with("nest-demo");
+    let running = account.release("v1.0.0", Kind::Good);
+    account.forget_calls();
+    let repositories = &mut account.lab.world_mut().kernel_mut().images.repositories;
+    repositories.get_mut("pm4-ecommerce").unwrap().remove(&running);
+    account.release("v1.1.0", Kind::Good);
+    assert!(
+        account.reasons().contains(&running) && account.reasons().contains("`accept: [fallback_gone]`"),
+        "{}",
+        account.reasons()
+    );
+    account.assert_acts(&[]);
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let accepting = text.replace("    trigger: push\n", "    trigger: push\n    accept: [fallback_gone]\n");
+    let file = account.written(&accepting);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.release("v1.2.0", Kind::Good);
+    let last = account.releases().pop().unwrap();
+    account.assert_release_ended(&last, "SUCCEEDED", "none", "proven");
+    account.assert_left("FREE");
 }

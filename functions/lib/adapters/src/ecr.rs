@@ -26,7 +26,7 @@ const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
 const PAGE: i32 = 1_000;
 
 /// A repository of one account, in the Region of the reader.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Repository {
     /// The twelve digits of the account.
     pub account: String,

@@ -9,8 +9,8 @@ use esclusa_core::pipeline::{
     AccountId, Digest, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep, parse, resolve,
 };
 use esclusa_core::plan::{
-    Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Refusals, RollbackInput,
-    VerifiedRevision, plan, rollback_plan,
+    Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Powers, Refusals,
+    RollbackInput, VerifiedRevision, plan, rollback_plan,
 };
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::service_deployment::ServiceFacts;
@@ -76,6 +76,7 @@ pub struct Planner {
     images: ImageReader,
     clock: Clock,
     home: Home,
+    powers: Option<Powers>,
 }
 
 impl Planner {
@@ -93,7 +94,17 @@ impl Planner {
                 account: read::<AccountId>(account)?,
                 region: read::<Region>(region)?,
             },
+            powers: None,
         })
+    }
+
+    /// The same planner, which also refuses what the installation may not do.
+    #[must_use]
+    pub fn with_powers(self, powers: Powers) -> Self {
+        Self {
+            powers: Some(powers),
+            ..self
+        }
     }
 
     /// The account and Region that it plans in.
@@ -157,6 +168,7 @@ impl Planner {
                     pipeline_version: u64::from(request.pipeline_version),
                     release_id: request.release_id.clone(),
                     home: self.home.clone(),
+                    powers: self.powers.clone(),
                 };
                 plan(&input, &observed, now)
             }
@@ -217,6 +229,7 @@ impl Planner {
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
         }
+        observed.gone = self.gone(environment, &observed.services).await?;
         for image in environment.images.values() {
             let quarantines = quarantines(&self.control, image, &self.home).await?;
             let in_force = quarantines.into_iter().map(|stored| stored.row);
@@ -263,6 +276,47 @@ impl Planner {
             );
         }
         Ok(services)
+    }
+
+    /// The verified digests that the services run now and that cannot be pulled any more.
+    async fn gone(
+        &self,
+        environment: &ResolvedEnvironment,
+        services: &BTreeMap<String, ObservedService>,
+    ) -> Result<BTreeSet<Digest>, Failure> {
+        let mut running = BTreeSet::new();
+        for step in &environment.steps {
+            let ResolvedStep::Service(service) = step else { continue };
+            let containers = environment.task_definitions.get(&service.task_definition);
+            let Some((live, definition)) = services.get(&service.service).zip(containers) else {
+                continue;
+            };
+            let primary = live.facts.primary().map(|primary| &primary.task_definition_arn);
+            let in_force = live
+                .verified
+                .iter()
+                .find(|revision| Some(&revision.task_definition_arn) == primary);
+            for (name, pinned) in in_force.into_iter().flat_map(|revision| &revision.digests) {
+                let image = definition
+                    .containers
+                    .get(name)
+                    .and_then(|container| container.image.as_ref());
+                if let Some(image) = image.and_then(|key| environment.images.get(key)) {
+                    running.insert((Repository::of(image, &self.home), pinned.digest.clone()));
+                }
+            }
+        }
+        let mut gone = BTreeSet::new();
+        for (repository, digest) in running {
+            let can_be_pulled = match self.images.by_digest(&repository, digest.as_str()).await? {
+                Lookup::Found(image) => image.status.is_none_or(|status| status == "ACTIVE"),
+                Lookup::ImageNotFound | Lookup::RepositoryNotFound => false,
+            };
+            if !can_be_pulled {
+                gone.insert(digest);
+            }
+        }
+        Ok(gone)
     }
 
     fn service_rows(&self, cluster: &str, service: &str) -> String {

@@ -379,6 +379,9 @@ pub struct Environment {
     /// What becomes of the services that a deployment has moved when a later step of it fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// What the plan would refuse as less safe than it looks, and is accepted here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<Hazard>,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
@@ -451,6 +454,33 @@ pub enum Newest {
     Push,
     /// The higher semantic version of the tag.
     Version,
+}
+
+/// What makes a deployment less safe than it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hazard {
+    /// ECS has no circuit breaker for the strategy of the service.
+    BreakerOff,
+    /// Tasks run, their deployment never completed, and no revision was verified.
+    NoWayBack,
+    /// The image that runs now cannot be pulled any more.
+    FallbackGone,
+    /// ECS takes no more deployments of the service.
+    ActiveDeployments,
+}
+
+impl Hazard {
+    /// The name in the pipeline file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BreakerOff => "breaker_off",
+            Self::NoWayBack => "no_way_back",
+            Self::FallbackGone => "fallback_gone",
+            Self::ActiveDeployments => "active_deployments",
+        }
+    }
 }
 
 /// What becomes of the services that a deployment has moved when a later step of it fails.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
-    ContainerOverride, Deployment, Environment, Image, LockPolicy, Network, Newest, OnFailure, Phase, Pipeline,
+    ContainerOverride, Deployment, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure, Phase, Pipeline,
     Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
@@ -38,6 +38,8 @@ pub struct ResolvedEnvironment {
     pub lock: LockPolicy,
     /// What becomes of the services that a deployment has moved when a later step of it fails.
     pub on_failure: OnFailure,
+    /// What the plan would refuse as less safe than it looks, and is accepted here.
+    pub accept: Vec<Hazard>,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -259,6 +261,7 @@ pub(super) fn resolve_environment(
         newest: environment.newest,
         lock: environment.lock.clone(),
         on_failure: environment.on_failure,
+        accept: environment.accept.clone(),
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

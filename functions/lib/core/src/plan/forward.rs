@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
     Observed, PinnedDigest, Plan, PlanInput, PlannedRevision, PlannedService, PlannedStep, PlannedTask, RevisionAction,
-    Target, image, service,
+    Target, image, preflight, service,
 };
 use crate::pipeline::{
     AccountId, ContainerOverride, DefinitionSource, Key, ResolvedEnvironment, ResolvedService, ResolvedStep,
@@ -31,6 +31,19 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     planner
         .refusals
         .extend(check_place(&input.environment, &input.home.account, observed));
+    if let Some(powers) = &input.powers {
+        planner.refusals.extend(preflight::check_name(
+            "cluster",
+            &input.environment.cluster,
+            &powers.clusters,
+            "ClusterPattern",
+        ));
+        let image = input.environment.images.get(&input.image);
+        planner.refusals.extend(image.and_then(|image| {
+            let repository = image.repository.as_str();
+            preflight::check_name("repository", repository, &powers.repositories, "RepositoryPattern")
+        }));
+    }
     if let Some(digest) = input.digests.get(&input.image) {
         planner
             .refusals
@@ -220,6 +233,16 @@ impl Planner<'_> {
             self.refusals
                 .extend(observed.and_then(|observed| image::check_platform(image, observed, family, &definition)));
         }
+        if let Some(powers) = &self.input.powers {
+            self.refusals
+                .extend(preflight::check_roles(family, &definition, powers));
+            self.refusals.extend(preflight::check_name(
+                "family",
+                family,
+                &powers.families,
+                "FamilyPattern",
+            ));
+        }
         let content_sha256 = content_sha256(&definition);
         let environment = &self.input.environment;
         let base_tags = latest.map(|latest| latest.tags.clone()).unwrap_or_default();
@@ -304,6 +327,11 @@ impl Planner<'_> {
                 return None;
             }
         };
+        if let Some(live) = observed {
+            let findings = preflight::check(&self.input.environment, service, live, self.observed);
+            self.refusals.extend(findings.refusals);
+            self.notes.extend(findings.notes);
+        }
         Some(PlannedService {
             name: service.name.clone(),
             service: service.service.clone(),

@@ -2,6 +2,7 @@
 
 mod forward;
 mod image;
+mod preflight;
 mod refusal;
 mod rollback;
 mod service;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::forward::plan;
+pub use self::preflight::Powers;
 pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
@@ -39,6 +41,8 @@ pub struct PlanInput {
     pub release_id: ReleaseId,
     /// The account and Region Esclusa runs in.
     pub home: Home,
+    /// What the installation may do, where that is known.
+    pub powers: Option<Powers>,
 }
 
 /// What a plan is made from: what is there.
@@ -54,6 +58,8 @@ pub struct Observed {
     pub images: BTreeMap<Key, ObservedImage>,
     /// The digests of the application's repositories that are in quarantine.
     pub quarantined: BTreeMap<Digest, Quarantine>,
+    /// The digests that services run now and that are in their repositories no longer, or archived there.
+    pub gone: BTreeSet<Digest>,
 }
 
 /// A revision of a task definition.

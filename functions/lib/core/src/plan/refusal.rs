@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::Hazard;
+
 /// What kind of obstacle it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +36,10 @@ pub enum RefusalKind {
     NothingToDo,
     /// There is no revision, verified by us, to go back to.
     NoVerifiedRevision,
+    /// The deployment would be less safe than it looks.
+    Hazard(Hazard),
+    /// The installation may not do what the deployment needs.
+    Powers,
 }
 
 /// One thing that is in the way.

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::forward::{check_place, images_of};
 use super::refusal::{Refusal, RefusalKind, Refusals};
-use super::{Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, image, service};
+use super::{
+    Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, image, preflight, service,
+};
 use crate::identity::ReleaseId;
 use crate::pipeline::{Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
 use crate::task_definition::Home;
@@ -47,6 +49,11 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
                 continue;
             }
         };
+        if let Some(live) = live {
+            let findings = preflight::check(environment, service, live, observed);
+            refusals.extend(findings.refusals);
+            notes.extend(findings.notes);
+        }
         let observed = observed.services.get(&service.service);
         let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref())) else {
             match &input.target {

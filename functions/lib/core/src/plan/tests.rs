@@ -80,6 +80,7 @@ fn input(letter: char) -> PlanInput {
         files: BTreeMap::new(),
         pipeline_version: 1,
         release_id: release(letter),
+        powers: None,
         home: home(),
     }
 }
@@ -154,6 +155,7 @@ fn observed() -> Observed {
         services: services.into(),
         images: BTreeMap::from([(key("app"), observed_image())]),
         quarantined: BTreeMap::new(),
+        gone: BTreeSet::new(),
     }
 }
 
@@ -508,5 +510,131 @@ proptest! {
         let second = plan(&input(letter), &after(&first, world), now()).unwrap();
         prop_assert!(second.unchanged);
         prop_assert_eq!(second.plan_hash, first.plan_hash);
+    }
+}
+
+fn refused(input: &PlanInput, observed: &Observed) -> Vec<(RefusalKind, String)> {
+    let Err(Refusals(refusals)) = plan(input, observed, now()) else {
+        return Vec::new();
+    };
+    refusals
+        .into_iter()
+        .map(|refusal| (refusal.kind, refusal.to_string()))
+        .collect()
+}
+
+/// The world in which the plan of version `a` was carried out, so that its services run what was verified.
+fn verified() -> Observed {
+    after(&plan(&input('a'), &observed(), now()).unwrap(), observed())
+}
+
+#[test]
+fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts_it_by_name() {
+    use crate::pipeline::Hazard;
+    let mut gone = verified();
+    gone.gone.insert(digest('a'));
+    let mut busy = verified();
+    let shop = busy.services.get_mut("shop").unwrap();
+    let another = DeploymentCounts {
+        status: "ACTIVE".to_owned(),
+        ..shop.facts.deployments[0].clone()
+    };
+    shop.facts.deployments.extend(vec![another; 4]);
+    let mut unsteady = observed();
+    let shop = unsteady.services.get_mut("shop").unwrap();
+    shop.facts.running = 1;
+    shop.facts.deployments[0].rollout_state = Some("IN_PROGRESS".to_owned());
+    let mut canary = observed();
+    canary.services.get_mut("shop").unwrap().deployment_configuration = json!({"strategy": "CANARY"});
+    for (hazard, world) in [
+        (Hazard::FallbackGone, gone),
+        (Hazard::ActiveDeployments, busy),
+        (Hazard::NoWayBack, unsteady),
+        (Hazard::BreakerOff, canary),
+    ] {
+        let found = refused(&input('b'), &world);
+        let help = format!("`accept: [{}]`", hazard.as_str());
+        assert!(
+            matches!(found.as_slice(), [(RefusalKind::Hazard(kind), text)] if *kind == hazard && text.contains(&help)),
+            "{hazard:?}: {found:?}"
+        );
+        let mut accepting = input('b');
+        accepting.environment.accept.push(hazard);
+        let notes = plan(&accepting, &world, now()).unwrap().notes;
+        assert!(
+            notes.iter().any(|note| note.starts_with("accepted")),
+            "{hazard:?}: {notes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_service_that_runs_nothing_yet_is_deployed_and_the_plan_says_that_there_is_nothing_to_go_back_to() {
+    let mut new = observed();
+    let shop = new.services.get_mut("shop").unwrap();
+    shop.facts.running = 0;
+    shop.facts.deployments[0].rollout_state = Some("IN_PROGRESS".to_owned());
+    let notes = plan(&input('a'), &new, now()).unwrap().notes;
+    assert!(
+        notes.iter().any(|note| note.contains("nothing to go back to")),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn what_the_installation_may_not_do_is_said_before_it_is_denied() {
+    let mut input = input('a');
+    let powers = Powers {
+        clusters: "*".to_owned(),
+        families: "*".to_owned(),
+        repositories: "*".to_owned(),
+        passable_roles: vec!["arn:aws:iam::123456789012:role/*".to_owned()],
+    };
+    let with = |powers: &Powers, observed: &Observed, input: &mut PlanInput| {
+        input.powers = Some(powers.clone());
+        refused(input, observed)
+    };
+    let mut world = observed();
+    let shop = world.families.get_mut("shop").unwrap();
+    shop.definition["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/shop");
+    assert_eq!(with(&powers, &world, &mut input), []);
+    for (narrow, parameter) in [
+        (
+            Powers {
+                clusters: "other-*".to_owned(),
+                ..powers.clone()
+            },
+            "ClusterPattern",
+        ),
+        (
+            Powers {
+                families: "other-*".to_owned(),
+                ..powers.clone()
+            },
+            "FamilyPattern",
+        ),
+        (
+            Powers {
+                repositories: "other-*".to_owned(),
+                ..powers.clone()
+            },
+            "RepositoryPattern",
+        ),
+        (
+            Powers {
+                passable_roles: vec!["arn:aws:iam::123456789012:role/other".to_owned()],
+                ..powers.clone()
+            },
+            "PassableRoleArns",
+        ),
+    ] {
+        let found = with(&narrow, &world, &mut input);
+        assert!(
+            !found.is_empty()
+                && found
+                    .iter()
+                    .all(|(kind, text)| *kind == RefusalKind::Powers && text.contains(parameter)),
+            "{parameter}: {found:?}"
+        );
     }
 }

@@ -80,6 +80,7 @@ fn base(example: &str, environment: &ResolvedEnvironment) -> Observed {
             .collect(),
         families,
         quarantined: BTreeMap::new(),
+        gone: BTreeSet::new(),
     }
 }
 
@@ -94,6 +95,7 @@ fn planned(example: &str, environment: &str, image: &str) -> Plan {
         pipeline_version: 1,
         release_id: release('a'),
         home: home(),
+        powers: None,
         environment,
     };
     plan(&input, &observed, now()).unwrap_or_else(|refusals| panic!("{example}:\n{refusals}"))

@@ -1,0 +1,175 @@
+//! What makes a deployment less safe than it looks: each is refused before anything moves, unless the pipeline accepts it by name.
+
+use serde_json::Value;
+use wildmatch::WildMatch;
+
+use super::refusal::{Refusal, RefusalKind};
+use super::{Observed, ObservedService};
+use crate::pipeline::{Hazard, ResolvedEnvironment, ResolvedService};
+use crate::service_deployment::DeploymentCounts;
+
+/// ECS refuses an update of a service that has this many deployments at work ("5 active deployments exist").
+const ACTIVE_DEPLOYMENTS_MAX: usize = 5;
+
+/// What the installation may do, as its parameters say: names with `*` as wildcard, and the roles that may be passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Powers {
+    /// The clusters whose services it may update.
+    pub clusters: String,
+    /// The families that it may register.
+    pub families: String,
+    /// The repositories that it may read.
+    pub repositories: String,
+    /// The ARNs of the roles that it may pass to tasks.
+    pub passable_roles: Vec<String>,
+}
+
+/// What was found about a service: refusals, or notes where the pipeline accepts them.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, environment: &ResolvedEnvironment, hazard: Hazard, message: String, help: impl Into<String>) {
+        if environment.accept.contains(&hazard) {
+            self.notes.push(format!("accepted by the pipeline: {message}"));
+            return;
+        }
+        let help = format!(
+            "{}; or accept it in the pipeline file: `accept: [{}]` of the environment `{}`",
+            help.into(),
+            hazard.as_str(),
+            environment.name
+        );
+        self.refusals
+            .push(Refusal::new(RefusalKind::Hazard(hazard), message, help));
+    }
+}
+
+/// Looks for what would make the way back of a service a false promise.
+pub(super) fn check(
+    environment: &ResolvedEnvironment,
+    service: &ResolvedService,
+    live: &ObservedService,
+    observed: &Observed,
+) -> Findings {
+    let mut findings = Findings::default();
+    let name = &service.service;
+    let cluster = &environment.cluster;
+    if let Some(strategy) = without_breaker(&live.deployment_configuration) {
+        findings.add(
+            environment,
+            Hazard::BreakerOff,
+            format!(
+                "`{name}` is deployed by the strategy `{strategy}`, for which ECS has no circuit breaker: a failure would be seen at the deadline only"
+            ),
+            "set the deployment strategy `ROLLING`",
+        );
+    }
+    let at_work: Vec<&DeploymentCounts> = live
+        .facts
+        .deployments
+        .iter()
+        .filter(|deployment| matches!(deployment.status.as_str(), "PRIMARY" | "ACTIVE"))
+        .collect();
+    if at_work.len() >= ACTIVE_DEPLOYMENTS_MAX {
+        findings.add(
+            environment,
+            Hazard::ActiveDeployments,
+            format!(
+                "`{name}` has {} deployments at work, and ECS takes no more: {}",
+                at_work.len(),
+                listed(&at_work)
+            ),
+            format!(
+                "wait until their tasks have stopped: `aws ecs describe-services --cluster {cluster} --services {name}`"
+            ),
+        );
+    }
+    let primary = live.facts.primary();
+    let is_completed = primary.is_some_and(|primary| primary.rollout_state.as_deref() == Some("COMPLETED"));
+    let nowhere = !is_completed && live.verified.is_empty();
+    if nowhere && live.facts.running > 0 {
+        findings.add(
+            environment,
+            Hazard::NoWayBack,
+            format!(
+                "`{name}` runs {} tasks of a deployment that never completed, and no revision of it was verified: there is nothing to go back to",
+                live.facts.running
+            ),
+            format!("wait until it is steady: `aws ecs wait services-stable --cluster {cluster} --services {name}`"),
+        );
+    } else if nowhere {
+        findings.notes.push(format!(
+            "`{name}` never completed a deployment and runs nothing: if this one fails there is nothing to go back to"
+        ));
+    }
+    let in_force = live
+        .verified
+        .iter()
+        .find(|revision| Some(&revision.task_definition_arn) == primary.map(|primary| &primary.task_definition_arn));
+    for (container, pinned) in in_force.into_iter().flat_map(|revision| &revision.digests) {
+        if observed.gone.contains(&pinned.digest) {
+            findings.add(
+                environment,
+                Hazard::FallbackGone,
+                format!(
+                    "the image that `{container}` of `{name}` runs now, `{}`, cannot be pulled any more: if this deployment fails ECS cannot go back to it",
+                    pinned.digest
+                ),
+                "push it again, and keep what runs out of the repository's lifecycle policy",
+            );
+        }
+    }
+    findings
+}
+
+fn listed(deployments: &[&DeploymentCounts]) -> String {
+    let names: Vec<String> = deployments
+        .iter()
+        .map(|deployment| format!("`{}`", deployment.task_definition_arn))
+        .collect();
+    names.join(", ")
+}
+
+fn without_breaker(configuration: &Value) -> Option<&str> {
+    let strategy = configuration.get("strategy").and_then(Value::as_str)?;
+    (strategy != "ROLLING").then_some(strategy)
+}
+
+/// What the installation may not do and the deployment needs. Nothing is said where its powers are not known.
+pub(super) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str) -> Option<Refusal> {
+    (!WildMatch::new(allowed).matches(name)).then(|| {
+        Refusal::new(
+            RefusalKind::Powers,
+            format!(
+                "this installation may not work with the {what} `{name}`: its parameter `{parameter}` is `{allowed}`"
+            ),
+            format!("change `{parameter}` of the stack with `sam deploy`"),
+        )
+    })
+}
+
+/// The roles of a task definition that may not be passed.
+pub(super) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> Vec<Refusal> {
+    let roles = ["executionRoleArn", "taskRoleArn"]
+        .into_iter()
+        .filter_map(|member| definition.get(member)?.as_str());
+    // A role may be named by its ARN or, in older definitions, by its name.
+    let is_passable = |role: &str| {
+        let mut passable = powers.passable_roles.iter();
+        passable.any(|allowed| WildMatch::new(allowed).matches(role) || allowed.rsplit('/').next() == Some(role))
+    };
+    roles
+        .filter(|role| !is_passable(role))
+        .map(|role| {
+            Refusal::new(
+                RefusalKind::Powers,
+                format!("this installation may not pass the role `{role}` of the family `{family}`"),
+                "add it to the parameter `PassableRoleArns` of the stack with `sam deploy`",
+            )
+        })
+        .collect()
+}
