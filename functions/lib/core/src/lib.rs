@@ -16,6 +16,7 @@ pub mod service_deployment;
 pub mod supersession;
 pub mod tags;
 pub mod task_definition;
+pub mod timestamp;
 pub mod verdict;
 pub mod version;
 pub mod way_back;

@@ -1,6 +1,6 @@
 //! Deserializers for what AWS writes in more than one way.
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// Reads `null` as the default, for lists and maps that AWS may send as `null`.
@@ -30,9 +30,10 @@ pub(crate) fn exit_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
 
 /// Times as RFC 3339 text (events; any number of fraction digits) or as seconds since the epoch (API answers).
 pub(crate) mod timestamp {
+    use esclusa_core::timestamp::{from_seconds, from_text};
     use serde::Serializer;
 
-    use super::{Deserialize, Deserializer, Error, SignedDuration, Timestamp, Unit};
+    use super::{Deserialize, Deserializer, Error, Timestamp};
 
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -45,7 +46,7 @@ pub(crate) mod timestamp {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
         match Option::<Written>::deserialize(deserializer)? {
             None => Ok(None),
-            Some(Written::Text(text)) => parse(&text).map(Some).map_err(D::Error::custom),
+            Some(Written::Text(text)) => from_text(&text).map(Some).map_err(D::Error::custom),
             Some(Written::Seconds(seconds)) => from_seconds(seconds).map(Some).map_err(D::Error::custom),
         }
     }
@@ -56,35 +57,6 @@ pub(crate) mod timestamp {
             Some(time) => serializer.collect_str(time),
             None => serializer.serialize_none(),
         }
-    }
-
-    /// Reads RFC 3339 with any number of fraction digits; those beyond nanoseconds are dropped.
-    fn parse(text: &str) -> Result<Timestamp, &'static str> {
-        const NANOSECOND_DIGITS: usize = 9;
-        let mut digits = 0_usize;
-        let mut fraction = false;
-        let kept: String = text
-            .chars()
-            .filter(|character| {
-                if *character == '.' {
-                    fraction = true;
-                } else if fraction && character.is_ascii_digit() {
-                    digits += 1;
-                } else {
-                    fraction = false;
-                }
-                !fraction || digits <= NANOSECOND_DIGITS
-            })
-            .collect();
-        kept.parse().map_err(|_| "a time is RFC 3339")
-    }
-
-    /// API answers carry milliseconds; the binary fraction is rounded back to them.
-    pub(crate) fn from_seconds(seconds: f64) -> Result<Timestamp, &'static str> {
-        SignedDuration::try_from_secs_f64(seconds)
-            .and_then(Timestamp::from_duration)
-            .and_then(|time| time.round(Unit::Millisecond))
-            .map_err(|_| "a time is in seconds since the epoch")
     }
 }
 

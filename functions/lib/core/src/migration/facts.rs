@@ -1,9 +1,10 @@
 //! The facts of a task, from `DescribeTasks` (numbers for times) or from an event (text for times), whatever else they carry.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::Failure;
+use crate::timestamp;
 
 /// Why a task stopped, as ECS codes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,14 +172,11 @@ fn text(value: &Value, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// A time as text with up to nanoseconds, or as seconds since the epoch with a fraction. What cannot be read is no time, never a failure.
+/// A time as text or as seconds since the epoch. What cannot be read is no time, never a failure.
 fn time(value: &Value, name: &str) -> Option<Timestamp> {
     match value.get(name)? {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(seconds) => {
-            let since_epoch = SignedDuration::try_from_secs_f64(seconds.as_f64()?).ok()?;
-            Timestamp::from_duration(since_epoch).ok()
-        }
+        Value::String(text) => timestamp::from_text(text).ok(),
+        Value::Number(seconds) => timestamp::from_seconds(seconds.as_f64()?).ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

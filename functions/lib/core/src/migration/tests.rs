@@ -220,6 +220,16 @@ fn both_forms_of_the_same_task_give_the_same_facts() {
 }
 
 #[test]
+fn a_time_with_more_digits_than_nanoseconds_and_one_with_a_binary_fraction_are_read_as_they_were_meant() {
+    let mut task = stopped("EssentialContainerExited", true, Some(0));
+    task["createdAt"] = json!(1_746_529_354.325);
+    task["startedAt"] = json!("2026-11-21T10:00:00.123456789012Z");
+    let facts = TaskFacts::from_json(&task).unwrap();
+    assert_eq!(facts.created_at.unwrap().to_string(), "2025-05-06T11:02:34.325Z");
+    assert_eq!(facts.started_at.unwrap().to_string(), "2026-11-21T10:00:00.123456789Z");
+}
+
+#[test]
 fn a_start_whose_time_cannot_be_read_is_still_a_start() {
     let mut task = stopped("TaskFailedToStart", false, None);
     task["startedAt"] = json!("some day");
