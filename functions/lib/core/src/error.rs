@@ -100,10 +100,9 @@ impl FromStr for ErrorKind {
     type Err = Failure;
 
     fn from_str(name: &str) -> Result<Self, Failure> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| Failure::invalid_input(format!("`{name}` is not the name of an error kind")))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
+            Failure::invalid_input(format!("`{}` is not the name of an error kind", name.escape_debug()))
+        })
     }
 }
 
@@ -203,6 +202,8 @@ mod tests {
         let failure = "States.Timeout".parse::<ErrorKind>().unwrap_err();
         assert_eq!(failure.kind, ErrorKind::InvalidInput);
         assert!(failure.to_string().contains("`States.Timeout`"));
+        let failure = "a\nb".parse::<ErrorKind>().unwrap_err();
+        assert!(failure.to_string().starts_with(r"`a\nb`"), "{failure}");
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum EventError {
     #[error("the payload is neither an EventBridge event (`source` and `detail-type`) nor a request (`action`)")]
     Unrecognised,
     /// An event whose detail lacks what Esclusa reads from it.
-    #[error("event `{detail_type}` of `{origin}`: {error}")]
+    #[error("event `{}` of `{}`: {error}", detail_type.escape_debug(), origin.escape_debug())]
     Malformed {
         /// The event's `detail-type`.
         detail_type: String,

@@ -86,6 +86,8 @@ impl FromStr for RecordKind {
             .iter()
             .copied()
             .find(|kind| kind.as_str() == name)
-            .ok_or_else(|| Failure::invalid_input(format!("`{name}` is not the kind of a ledger record")))
+            .ok_or_else(|| {
+                Failure::invalid_input(format!("`{}` is not the kind of a ledger record", name.escape_debug()))
+            })
     }
 }

@@ -50,8 +50,8 @@ impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(key) if position == 0 => formatter.write_str(key)?,
-                Segment::Key(key) => write!(formatter, ".{key}")?,
+                Segment::Key(key) if position == 0 => write!(formatter, "{}", key.escape_debug())?,
+                Segment::Key(key) => write!(formatter, ".{}", key.escape_debug())?,
                 Segment::Index(index) => write!(formatter, "[{index}]")?,
             }
         }

@@ -252,6 +252,11 @@ fn percentages_that_never_let_a_task_start_or_stop_are_refused_by_count() {
 }
 
 #[test]
+fn an_error_stays_on_its_line_whatever_keys_the_file_has() {
+    assert_snapshot!(errors_after(&[("      web: {command: [migrate]}", "      \"a\\nb\": {comand: [migrate]}")]), @r"22:16: tasks.migrate.containers.a\nb: unknown field `comand` (did you mean `command`?)");
+}
+
+#[test]
 fn text_that_is_no_yaml_is_reported_where_it_breaks() {
     assert_snapshot!(errors("version: 1\napplication: [shop\nimages: {}\n"));
     assert_snapshot!(errors(""));

@@ -31,7 +31,7 @@ impl FromStr for Attempt {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let malformed = || Failure::invalid_input(format!("`{text}` is not the attempt of a state"));
+        let malformed = || Failure::invalid_input(format!("`{}` is not the attempt of a state", text.escape_debug()));
         let (entered_at, retry_count) = text.split_once('#').ok_or_else(malformed)?;
         Ok(Self {
             entered_at: entered_at.parse().map_err(|_| malformed())?,

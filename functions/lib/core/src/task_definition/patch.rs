@@ -12,13 +12,13 @@ use crate::pipeline::{Container, HealthCheck, Key, Log, Port, Protocol, TaskDefi
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
     /// The base is no task definition.
-    #[error("the base of the family `{family}` has no `containerDefinitions`")]
+    #[error("the base of the family `{}` has no `containerDefinitions`", family.escape_debug())]
     NoContainers {
         /// The family.
         family: String,
     },
     /// The settings name a container that the base does not have.
-    #[error("the family `{family}` has no container `{container}`; it has {}", list(existing))]
+    #[error("the family `{}` has no container `{}`; it has {}", family.escape_debug(), container.escape_debug(), list(existing))]
     ContainerMissing {
         /// The family.
         family: String,
@@ -29,7 +29,9 @@ pub enum PatchError {
     },
     /// A variable would come from two places.
     #[error(
-        "`{name}` of the container `{container}` would be both an environment variable and a secret; remove the other one with `{name}: null`"
+        "`{0}` of the container `{1}` would be both an environment variable and a secret; remove the other one with `{0}: null`",
+        name.escape_debug(),
+        container.escape_debug()
     )]
     VariableAndSecret {
         /// The container.
@@ -38,13 +40,13 @@ pub enum PatchError {
         name: String,
     },
     /// A health check without a command.
-    #[error("the health check of the container `{container}` has no `command`, and neither has the base")]
+    #[error("the health check of the container `{}` has no `command`, and neither has the base", container.escape_debug())]
     HealthCheckWithoutCommand {
         /// The container.
         container: String,
     },
     /// A log configuration without a driver.
-    #[error("the log configuration of the container `{container}` has no `driver`, and neither has the base")]
+    #[error("the log configuration of the container `{}` has no `driver`, and neither has the base", container.escape_debug())]
     LogWithoutDriver {
         /// The container.
         container: String,
@@ -287,7 +289,7 @@ fn set_text(members: &mut Map<String, Value>, field: &str, text: Option<String>)
 }
 
 fn list(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
     if names.is_empty() {
         "none".to_owned()
     } else {

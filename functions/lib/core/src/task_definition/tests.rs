@@ -244,6 +244,16 @@ fn unknown_fields() -> impl Strategy<Value = Map<String, Value>> {
         .prop_map(|fields| fields.into_iter().collect())
 }
 
+#[test]
+fn an_error_stays_on_its_line_whatever_containers_are_called() {
+    let base = json!({"containerDefinitions": [{"name": "a\nb"}]});
+    let errors = patch(&base, &settings(&json!({})), &images()).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        r"the family `shop` has no container `web`; it has `a\nb`"
+    );
+}
+
 proptest! {
     #[test]
     fn patching_twice_is_patching_once(container in container_settings()) {

@@ -249,3 +249,12 @@ fn what_is_no_event_is_refused_with_the_place_of_the_mistake() {
         "event `ECR Image Action` of `aws.ecr`: `detail` lacks a member: missing field `repository-name`"
     );
 }
+
+#[test]
+fn the_error_of_an_event_stays_on_its_line_whatever_the_event_is_called() {
+    let sample = json!({"source": "com.example\nERROR forged", "detail-type": "a\u{1b}[2J", "id": 1});
+    assert_eq!(
+        parse(sample).unwrap_err().to_string(),
+        r"event `a\u{1b}[2J` of `com.example\nERROR forged`: `id` should be a string"
+    );
+}

@@ -158,7 +158,7 @@ fn check_distinct<'a>(
         match seen.iter().find(|(_, other)| *other == name) {
             Some((first, _)) => problems.push(problem(
                 path(key),
-                &format!("`{name}` is already what `{first}` stands for"),
+                &format!("`{}` is already what `{first}` stands for", name.escape_debug()),
                 None,
             )),
             None => seen.push((key, name)),
