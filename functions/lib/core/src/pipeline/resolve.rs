@@ -268,7 +268,8 @@ pub(super) fn resolve_environment(
         task_definitions,
         steps,
     };
-    resolver.problems.extend(rules::check(&resolved));
+    let found = rules::check(&resolved, &resolver.problems);
+    resolver.problems.extend(found);
     if resolver.problems.is_empty() {
         Ok(resolved)
     } else {

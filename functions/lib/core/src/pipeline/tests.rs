@@ -252,6 +252,13 @@ fn percentages_that_never_let_a_task_start_or_stop_are_refused_by_count() {
 }
 
 #[test]
+fn a_name_that_ecs_does_not_take_is_refused_even_when_it_is_empty_or_looks_like_a_placeholder() {
+    assert_snapshot!(errors_after(&[("cluster: ${cluster}", "cluster: ''")]), @"33:14: environments[0].cluster: cluster name `` is not valid (letters, digits, `-` and `_`, from 1 to 255 characters)");
+    assert_snapshot!(errors_after(&[("cluster: ${cluster}", "cluster: $${cluster}")]), @"33:14: environments[0].cluster: cluster name `${cluster}` is not valid (letters, digits, `-` and `_`, from 1 to 255 characters)");
+    assert_snapshot!(errors_after(&[("cluster: ${cluster}", "cluster: ${clutser}")]), @"33:14: environments[0].cluster: unknown placeholder `${clutser}` (did you mean `${cluster}`?)");
+}
+
+#[test]
 fn an_error_stays_on_its_line_whatever_keys_the_file_has() {
     assert_snapshot!(errors_after(&[("      web: {command: [migrate]}", "      \"a\\nb\": {comand: [migrate]}")]), @r"22:16: tasks.migrate.containers.a\nb: unknown field `comand` (did you mean `command`?)");
 }

@@ -11,8 +11,8 @@ use crate::pipeline::rollout::Percentages;
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
 
-/// Everything that is wrong in a resolved environment.
-pub(super) fn check(environment: &ResolvedEnvironment) -> Vec<ResolveProblem> {
+/// Everything that is wrong in a resolved environment, besides what is `known` from filling it in.
+pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem]) -> Vec<ResolveProblem> {
     let mut problems = Vec::new();
     let root = Path::default();
     if environment.steps.is_empty() {
@@ -56,6 +56,8 @@ pub(super) fn check(environment: &ResolvedEnvironment) -> Vec<ResolveProblem> {
             }
         }
     }
+    // Nothing can be said about a text whose placeholders could not be filled in.
+    problems.retain(|problem| known.iter().all(|known| known.path != problem.path));
     problems
 }
 
@@ -137,8 +139,7 @@ fn check_service(service: &ResolvedService, path: &Path, problems: &mut Vec<Reso
 }
 
 fn check_ecs_name(kind: &str, name: &str, path: Path, problems: &mut Vec<ResolveProblem>) {
-    // Nothing is known about a name whose placeholders could not be filled in.
-    if !is_ecs_name(name) && !name.contains("${") && !name.is_empty() {
+    if !is_ecs_name(name) {
         let message = format!("{kind} name `{}` is not valid", name.escape_debug());
         problems.push(problem(
             path,
