@@ -199,23 +199,22 @@ fn merge_named(
     members.insert(field.to_owned(), Value::Array(entries));
 }
 
-/// The mappings for `ports`; a mapping of the base for the same port keeps its other fields.
+/// The mappings for `ports`; a mapping of the base for the same port keeps its other fields. Each is kept once: of two ports that are the same, the second
+/// takes nothing from the first.
 fn port_mappings(base: Option<&Value>, ports: &[Port]) -> Value {
-    let existing = base.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut existing: Vec<&Value> = base.and_then(Value::as_array).into_iter().flatten().collect();
     let mappings = ports.iter().map(|port| {
         let protocol = match port.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
         };
-        let is_same = |mapping: &&Value| {
+        let is_same = |mapping: &Value| {
             mapping.get("containerPort").and_then(Value::as_u64) == Some(u64::from(port.container_port))
                 && mapping.get("protocol").and_then(Value::as_str).unwrap_or("tcp") == protocol
         };
-        let mut mapping = existing
-            .iter()
-            .find(is_same)
-            .and_then(Value::as_object)
-            .cloned()
+        let place = existing.iter().position(|mapping| is_same(mapping));
+        let mut mapping = place
+            .and_then(|place| existing.remove(place).as_object().cloned())
             .unwrap_or_default();
         mapping.insert("containerPort".to_owned(), port.container_port.into());
         mapping.insert("protocol".to_owned(), protocol.into());

@@ -245,6 +245,17 @@ fn unknown_fields() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 #[test]
+fn a_port_that_is_given_twice_stays_as_it_is_given() {
+    let settings = settings(&json!({"ports": [{"container_port": 81, "name": "http"}, {"container_port": 81}]}));
+    let once = patch(&base(), &settings, &images()).unwrap();
+    assert_eq!(
+        web(&once)["portMappings"][1],
+        json!({"containerPort": 81, "protocol": "tcp"})
+    );
+    assert_eq!(patch(&once, &settings, &images()).unwrap(), once);
+}
+
+#[test]
 fn an_error_stays_on_its_line_whatever_containers_are_called() {
     let base = json!({"containerDefinitions": [{"name": "a\nb"}]});
     let errors = patch(&base, &settings(&json!({})), &images()).unwrap_err();
