@@ -278,6 +278,22 @@ fn a_redacted_task_loses_the_values_of_overrides_and_nothing_else() {
 }
 
 #[test]
+fn the_values_of_overrides_are_redacted_wherever_they_stand() {
+    let variables = json!([{"name": "PASSWORD", "value": "hunter2"}, {"name": {"value": "hunter2"}}]);
+    for overrides in [
+        json!({"environment": variables}),
+        json!({"containerOverrides": {"environment": variables}}),
+        json!({"containerOverrides": [[{"environment": variables}]]}),
+        json!({"containerOverrides": [{"command": [{"environment": "hunter2"}]}]}),
+        json!({"containerOverrides": [{"command": "migrate --password hunter2"}]}),
+        json!({"containerOverrides": [{"command": ["migrate", 1, "--password", "hunter2"]}]}),
+    ] {
+        let redacted = redact(&json!({"taskArn": "arn", "overrides": overrides}));
+        assert!(!redacted.to_string().contains("hunter2"), "{redacted}");
+    }
+}
+
+#[test]
 fn an_answer_of_run_task_starts_one_task_or_none() {
     let arn = "arn:aws:ecs:eu-west-1:123456789012:task/imagy/0a1b";
     let started =

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::containers;
-use super::mask::{fingerprint, is_secret_name, masked_arguments, masked_text};
+use super::mask::{fingerprint, is_secret_name, masked_arguments, masked_text, masked_value};
 use super::normal::normal_form;
 
 /// One difference between two task definitions.
@@ -150,7 +150,7 @@ fn shown(path: &[String], value: &Value) -> String {
                     .join(", ")
             )
         }
-        Value::Array(_) => value.to_string(),
+        Value::Array(_) => masked_value(value).to_string(),
         _ => masked_text(&text),
     }
 }

@@ -265,6 +265,44 @@ fn an_error_stays_on_its_line_whatever_containers_are_called() {
     );
 }
 
+#[test]
+fn a_secret_is_masked_however_it_is_written_on_a_command_line() {
+    for arguments in [
+        &["--password", "hunter2 hunter2"][..],
+        &["--api-key=hunter2 hunter2"],
+        &["Authorization: Bearer hunter2"],
+        &["curl -H 'Authorization: Bearer hunter2' host"],
+        &["mysql --password\thunter2"],
+        &["mysql --password \\\n  hunter2"],
+        &["mysql --password \"hunter2 hunter2\" -u root"],
+        &["set -e\nA=1\nDB_PASSWORD=hunter2\nrun"],
+        &["A=1;DB_PASSWORD=hunter2 run"],
+        &[r#"{"user":"root","password":"hunter2"}"#],
+        &["redis://a:b@one,redis://a:hunter2@two"],
+        &["https://ghp_hunter2@github.com/a/b"],
+    ] {
+        let shown = masked_arguments(arguments.iter().copied()).join(" ");
+        assert!(!shown.contains("hunter2"), "{arguments:?} is shown as {shown}");
+    }
+    let harmless = [
+        "sh",
+        "-c",
+        "wait  4\n\tcurl http://auth-service:8080/ && exec app:1.2 --log=json",
+    ];
+    assert_eq!(masked_arguments(harmless), harmless);
+}
+
+#[test]
+fn a_list_that_nobody_knows_shows_no_secret() {
+    let known = json!([{"name": "Egress", "value": "80"}, {"labels": ["--token", "x"], "timeout": 5}]);
+    let secret =
+        json!([{"name": "DB_PASSWORD", "value": "hunter2"}, {"apiKey": {"a": "hunter2"}}, ["--token", "hunter2"]]);
+    let definition = |list: &Value| json!({"family": "shop-web", "properties": list});
+    let changes = diff(&definition(&known), &definition(&secret));
+    assert!(!format!("{changes:?}").contains("hunter2"), "{changes:?}");
+    assert!(changes[0].before.as_ref().unwrap().contains("Egress"));
+}
+
 proptest! {
     #[test]
     fn patching_twice_is_patching_once(container in container_settings()) {
