@@ -75,6 +75,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_written_as_it_was_read_however_many_digits_it_has() {
+        for text in ["4.932574106361442e+259", "-9920698463931044.0", "1746529354.325", "0.1"] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(canonical_json(&value), text);
+        }
+    }
+
+    #[test]
     fn the_hash_is_the_published_sha256() {
         assert_eq!(
             sha256_hex(b"abc"),
