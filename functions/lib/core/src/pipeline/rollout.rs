@@ -35,16 +35,19 @@ impl Percentages {
 
     /// Whether a rolling update of `desired` tasks can begin: an old task may stop, or a new one may start.
     pub fn allow_progress(self, desired: u64) -> Result<(), NoProgress> {
-        let must_stay = (desired * u64::from(self.minimum_healthy)).div_ceil(100);
-        let may_run = desired * u64::from(self.maximum) / 100;
-        if must_stay < desired || may_run > desired {
+        // Counts come from outside: the product of one with a percentage may be larger than the type of either.
+        let of_desired = |percent: u32| u128::from(desired) * u128::from(percent);
+        let must_stay = of_desired(self.minimum_healthy).div_ceil(100);
+        let may_run = of_desired(self.maximum) / 100;
+        if must_stay < desired.into() || may_run > desired.into() {
             return Ok(());
         }
+        let tasks = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
         Err(NoProgress {
             percentages: self,
             desired,
-            must_stay,
-            may_run,
+            must_stay: tasks(must_stay),
+            may_run: tasks(may_run),
         })
     }
 }
@@ -76,6 +79,8 @@ mod tests {
     #[test]
     fn minimum_is_rounded_up_and_maximum_down() {
         let cases = [
+            (100, 200, u64::MAX, true),
+            (100, 100, u64::MAX, false),
             (75, 100, 2, false),
             (75, 100, 4, true),
             (100, 125, 3, false),
