@@ -1,5 +1,7 @@
 //! Does the document have the shape that the JSON Schema describes? Every deviation is found, not only the first.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::names;
@@ -19,12 +21,13 @@ pub(super) struct Structure {
 
 /// Compares the document with the schema of the pipeline file.
 pub(super) fn check(root: &Node) -> Structure {
-    let schema = schema();
+    // It never changes, and making it takes longer than reading a file.
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
     let mut walk = Walk {
-        schema: &schema,
+        schema: &SCHEMA,
         errors: Vec::new(),
     };
-    let value = walk.node(&schema, root, &Path::default());
+    let value = walk.node(&SCHEMA, root, &Path::default());
     Structure {
         value,
         errors: walk.errors,
