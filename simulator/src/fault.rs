@@ -1,8 +1,11 @@
-//! Faults as data: which call, and what goes wrong with it.
+//! Faults as data: which call, and what goes wrong with it or with the function that it invokes.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simulator_kernel::{ApiError, Principal};
+use simulator_step_functions::TaskTry;
+
+use crate::lambda::FunctionError;
 
 /// Which calls a fault is meant for. What is absent matches every call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub struct Selector {
     pub principal: Option<Principal>,
     /// The function whose invocation calls.
     pub function: Option<String>,
+    /// The state machine that calls.
+    pub machine: Option<String>,
+    /// The Task state that calls.
+    pub state: Option<String>,
+    /// How often the Task state that calls was tried before, since it was entered.
+    pub retry: Option<u64>,
     /// Calls from this moment on, and before that one.
     pub between: Option<(Timestamp, Timestamp)>,
     /// Which of the calls that match the members above, counted from 1 since the fault was set; every one when absent.
@@ -41,6 +50,23 @@ impl Selector {
             function: Some(function.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// Selects the calls that Task states of this name make: one for every try.
+    #[must_use]
+    pub fn state(machine: &str, state: &str) -> Self {
+        Self {
+            machine: Some(machine.to_owned()),
+            state: Some(state.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Narrows to the calls of Task states, when they are tried for the first time since they were entered.
+    #[must_use]
+    pub fn first_try(mut self) -> Self {
+        self.retry = Some(0);
+        self
     }
 
     /// Narrows to the calls of one principal.
@@ -85,6 +111,17 @@ impl Selector {
                 .function
                 .as_deref()
                 .is_none_or(|function| Some(function) == call.function)
+            && self
+                .machine
+                .as_deref()
+                .is_none_or(|machine| call.task.is_some_and(|task| task.machine == machine))
+            && self
+                .state
+                .as_deref()
+                .is_none_or(|state| call.task.is_some_and(|task| task.state == state))
+            && self
+                .retry
+                .is_none_or(|retry| call.task.is_some_and(|task| task.retry == retry))
             && self.between.is_none_or(|(from, to)| from <= call.at && call.at < to)
     }
 
@@ -99,6 +136,9 @@ pub(crate) struct Called<'a> {
     pub(crate) operation: &'a str,
     pub(crate) principal: &'a Principal,
     pub(crate) function: Option<&'a str>,
+    pub(crate) task: Option<&'a TaskTry>,
+    /// Whether the answer of what is called is waited for, and not only that it is taken.
+    pub(crate) waits: bool,
     pub(crate) at: Timestamp,
 }
 
@@ -132,6 +172,31 @@ impl FaultKind {
     }
 }
 
+/// What goes wrong with a function as a whole. Only whoever waits for its answer notices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FunctionFault {
+    /// It fails with this error and has done nothing.
+    FailsBefore(FunctionError),
+    /// It has done everything and fails with this error.
+    FailsAfter(FunctionError),
+    /// It does nothing until its timeout.
+    TimesOutBefore,
+    /// It has done everything and does not end before its timeout.
+    TimesOutAfter,
+}
+
+impl FunctionFault {
+    /// Whether it can happen at this call at all.
+    pub(crate) fn concerns(called: &Called<'_>) -> bool {
+        called.service == "lambda" && called.operation == "Invoke" && called.waits
+    }
+
+    /// Whether the function does not run.
+    pub(crate) fn is_before(&self) -> bool {
+        matches!(self, Self::FailsBefore(_) | Self::TimesOutBefore)
+    }
+}
+
 /// One planned fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
@@ -150,12 +215,18 @@ impl Fault {
 }
 
 /// The faults of a run, with how many calls each has seen.
-#[derive(Debug, Default)]
-pub(crate) struct FaultPlan(Vec<(Fault, u64)>);
+#[derive(Debug)]
+pub(crate) struct FaultPlan<K>(Vec<(Selector, K, u64)>);
 
-impl FaultPlan {
-    pub(crate) fn add(&mut self, fault: Fault) {
-        self.0.push((fault, 0));
+impl<K> Default for FaultPlan<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Clone> FaultPlan<K> {
+    pub(crate) fn add(&mut self, selector: Selector, kind: K) {
+        self.0.push((selector, kind, 0));
     }
 
     pub(crate) fn clear(&mut self) {
@@ -163,13 +234,13 @@ impl FaultPlan {
     }
 
     /// Counts the call at every fault that could be meant, and gives the first that is.
-    pub(crate) fn strike(&mut self, call: &Called<'_>) -> Option<FaultKind> {
+    pub(crate) fn strike(&mut self, call: &Called<'_>) -> Option<K> {
         let mut struck = None;
-        for (fault, seen) in &mut self.0 {
-            if fault.selector.matches(call) {
+        for (selector, kind, seen) in &mut self.0 {
+            if selector.matches(call) {
                 *seen += 1;
-                if struck.is_none() && fault.selector.is_meant(*seen) {
-                    struck = Some(fault.kind.clone());
+                if struck.is_none() && selector.is_meant(*seen) {
+                    struck = Some(kind.clone());
                 }
             }
         }
@@ -194,12 +265,14 @@ pub(crate) fn throttled(service: &str) -> ApiError {
 mod tests {
     use super::*;
 
-    fn called(plan: &mut FaultPlan, operation: &str) -> Option<FaultKind> {
+    fn called(plan: &mut FaultPlan<FaultKind>, operation: &str) -> Option<FaultKind> {
         plan.strike(&Called {
             service: "ecs",
             operation,
             principal: &Principal::Administrator,
             function: None,
+            task: None,
+            waits: true,
             at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100),
         })
     }
@@ -207,10 +280,7 @@ mod tests {
     #[test]
     fn a_fault_strikes_its_nth_call_and_no_other() {
         let mut plan = FaultPlan::default();
-        plan.add(Fault::new(
-            Selector::operation("ecs", "RunTask").nth(2),
-            FaultKind::Throttle,
-        ));
+        plan.add(Selector::operation("ecs", "RunTask").nth(2), FaultKind::Throttle);
         let struck: Vec<bool> = ["RunTask", "StopTask", "RunTask", "RunTask"]
             .iter()
             .map(|operation| called(&mut plan, operation).is_some())
@@ -228,7 +298,7 @@ mod tests {
             (run_task().between(at(99), at(100)), [false, false]),
         ] {
             let mut plan = FaultPlan::default();
-            plan.add(Fault::new(selector.clone(), FaultKind::Throttle));
+            plan.add(selector.clone(), FaultKind::Throttle);
             let struck = [(); 2].map(|()| called(&mut plan, "RunTask").is_some());
             assert_eq!(struck, expected, "{selector:?}");
         }
@@ -237,7 +307,7 @@ mod tests {
     #[test]
     fn a_fault_without_a_number_strikes_always() {
         let mut plan = FaultPlan::default();
-        plan.add(Fault::new(Selector::operation("ecs", "RunTask"), FaultKind::AnswerLost));
+        plan.add(Selector::operation("ecs", "RunTask"), FaultKind::AnswerLost);
         assert_eq!(called(&mut plan, "RunTask"), Some(FaultKind::AnswerLost));
         assert_eq!(called(&mut plan, "RunTask"), Some(FaultKind::AnswerLost));
     }

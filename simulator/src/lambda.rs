@@ -219,13 +219,14 @@ impl Lambda {
     pub(crate) fn timed_out(&self, invocation: InvocationId) -> FunctionError {
         let attempt = self.attempts.get(&invocation);
         let request = attempt.map(|attempt| attempt.request_id.as_str()).unwrap_or_default();
-        let seconds = attempt
-            .and_then(|attempt| self.configuration(&attempt.function))
-            .map_or(0, |configuration| configuration.timeout_seconds);
-        FunctionError::new(
-            "Sandbox.Timedout",
-            format!("RequestId: {request} Error: Task timed out after {seconds}.00 seconds"),
-        )
+        let seconds = attempt.map_or(0, |attempt| self.timeout_seconds(&attempt.function));
+        timed_out(request, seconds)
+    }
+
+    /// How long a function may run; nothing when there is none of this name or ARN.
+    pub(crate) fn timeout_seconds(&self, function: &str) -> u32 {
+        self.configuration(function_name(function))
+            .map_or(0, |configuration| configuration.timeout_seconds)
     }
 
     /// The body of an invocation is over.
@@ -457,7 +458,14 @@ impl Service for Lambda {
     }
 }
 
-fn answer(result: Result<Value, FunctionError>) -> Value {
+/// The error of a function that has reached its timeout.
+pub(crate) fn timed_out(request_id: &str, seconds: u32) -> FunctionError {
+    let message = format!("RequestId: {request_id} Error: Task timed out after {seconds}.00 seconds");
+    FunctionError::new("Sandbox.Timedout", message)
+}
+
+/// What `Invoke` answers whoever waits for the function.
+pub(crate) fn answer(result: Result<Value, FunctionError>) -> Value {
     match result {
         Ok(payload) => json!({"StatusCode": 200, "ExecutedVersion": "$LATEST", "Payload": payload}),
         Err(error) => json!({

@@ -21,7 +21,7 @@ mod simulation;
 mod world;
 
 pub use deploy::DeployError;
-pub use fault::{Fault, FaultKind, Selector};
+pub use fault::{Fault, FaultKind, FunctionFault, Selector};
 pub use identity::{AccessKey, SECRET_ACCESS_KEY};
 pub use lambda::{FunctionConfiguration, FunctionError, Handler, Invocation, InvocationId, Lambda};
 pub use record::{CallOutcome, CallRecord, count_by_operation, used_actions};
@@ -29,6 +29,7 @@ pub use simulation::Simulation;
 pub use simulator_dynamodb::DynamoDb;
 pub use simulator_kernel as kernel;
 pub use simulator_kernel::{ApiError, Principal};
+pub use simulator_step_functions::TaskTry;
 pub use simulator_template::{Settings as TemplateSettings, Template};
 pub use world::{Settings, World};
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use simulator_kernel::{Authorization, Principal};
+use simulator_step_functions::TaskTry;
 
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, FunctionFault};
 use crate::lambda::InvocationId;
 
 /// How a call ended.
@@ -45,8 +46,12 @@ pub struct CallRecord {
     pub function: Option<String>,
     /// That invocation.
     pub invocation: Option<InvocationId>,
+    /// The try of a Task state that it was made for, where Step Functions called.
+    pub task: Option<TaskTry>,
     /// The fault that struck it.
     pub fault: Option<FaultKind>,
+    /// The fault that struck the function that it invoked.
+    pub function_fault: Option<FunctionFault>,
     /// The signing name of the service.
     pub service: String,
     /// The operation.

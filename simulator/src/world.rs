@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::access::Access;
 use crate::executor::{Executor, JoinHandle, TaskId};
-use crate::fault::{Fault, FaultPlan};
+use crate::fault::{Fault, FaultKind, FaultPlan, FunctionFault, Selector};
 use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
@@ -83,7 +83,8 @@ pub struct World {
     running: BTreeMap<InvocationId, Running>,
     tasks: BTreeMap<TaskId, InvocationId>,
     processes: Option<Box<dyn ProcessHost>>,
-    faults: FaultPlan,
+    faults: FaultPlan<FaultKind>,
+    function_faults: FaultPlan<FunctionFault>,
     calls: Vec<CallRecord>,
     invocations: BTreeMap<InvocationId, Value>,
     events: Vec<Value>,
@@ -128,6 +129,7 @@ impl World {
             tasks: BTreeMap::new(),
             processes: None,
             faults: FaultPlan::default(),
+            function_faults: FaultPlan::default(),
             calls: Vec::new(),
             invocations: BTreeMap::new(),
             events: Vec::new(),
@@ -204,12 +206,18 @@ impl World {
 
     /// Plans a fault. Faults count their calls from now on.
     pub fn add_fault(&mut self, fault: Fault) {
-        self.faults.add(fault);
+        self.faults.add(fault.selector, fault.kind);
+    }
+
+    /// Plans a fault of the functions that these calls invoke. Faults count their calls from now on.
+    pub fn add_function_fault(&mut self, selector: Selector, fault: FunctionFault) {
+        self.function_faults.add(selector, fault);
     }
 
     /// Forgets every planned fault.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
+        self.function_faults.clear();
     }
 
     /// Makes a principal known to the SDK seam and the loopback endpoint, and returns its access key id.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{control_table, load_reader, simulation, text};
 use crate::services::Sqs;
-use crate::{Fault, FaultKind, FunctionConfiguration, FunctionError, Principal, Selector, Simulation};
+use crate::{Fault, FaultKind, FunctionConfiguration, FunctionError, FunctionFault, Principal, Selector, Simulation};
 
 fn lambda(simulation: &mut Simulation) -> aws_sdk_lambda::Client {
     aws_sdk_lambda::Client::new(&simulation.sdk_config(&Principal::Administrator))
@@ -178,6 +178,66 @@ fn an_invocation_dies_before_or_after_the_effect_of_its_nth_call() {
         assert_eq!(payload["errorType"], "Runtime.ExitError", "{kind:?} {nth}");
         assert_eq!(written(&simulation), left, "{kind:?} {nth}");
     }
+}
+
+#[test]
+fn a_function_fails_or_reaches_its_timeout_without_an_effect_or_after_it() {
+    let refused = || FunctionError::new("Refused", "no");
+    for (fault, error, runs, seconds) in [
+        (FunctionFault::FailsBefore(refused()), "Refused", 0, 0),
+        (FunctionFault::FailsAfter(refused()), "Refused", 1, 2),
+        (FunctionFault::TimesOutBefore, "Sandbox.Timedout", 0, 9),
+        (FunctionFault::TimesOutAfter, "Sandbox.Timedout", 1, 9),
+    ] {
+        let mut simulation = simulation();
+        simulation.configure_function(FunctionConfiguration {
+            timeout_seconds: 9,
+            ..FunctionConfiguration::named("slow")
+        });
+        let ran = Rc::new(RefCell::new(0));
+        let count = Rc::clone(&ran);
+        let slept = simulation.world().sleep(SignedDuration::from_secs(2));
+        let slept = Rc::new(RefCell::new(Some(slept)));
+        simulation.register_function("slow", move |_, _| {
+            let (count, slept) = (Rc::clone(&count), slept.take());
+            Box::pin(async move {
+                if let Some(slept) = slept {
+                    slept.await;
+                }
+                *count.borrow_mut() += 1;
+                Ok(json!("done"))
+            })
+        });
+        let world = simulation.world_mut();
+        world.add_function_fault(Selector::operation("lambda", "Invoke").first(1), fault.clone());
+        let start = simulation.now();
+        let (kind, payload) = invoke(&mut simulation, "slow", &json!({}));
+        assert_eq!(kind.as_deref(), Some("Unhandled"), "{fault:?}");
+        assert_eq!(payload["errorType"], error, "{fault:?}");
+        assert_eq!(*ran.borrow(), runs, "{fault:?}");
+        assert_eq!(simulation.now().duration_since(start).as_secs(), seconds, "{fault:?}");
+        assert_eq!(
+            invoke(&mut simulation, "slow", &json!({})).1,
+            "done",
+            "only the first is meant"
+        );
+    }
+}
+
+#[test]
+fn the_fault_of_a_function_does_not_concern_who_only_leaves_an_event() {
+    let mut simulation = simulation();
+    let runs = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&runs);
+    simulation.register_function("taker", move |_, _| {
+        *count.borrow_mut() += 1;
+        Box::pin(async { Ok(Value::Null) })
+    });
+    let broken = FunctionFault::FailsBefore(FunctionError::new("Broken", "always"));
+    simulation.world_mut().add_function_fault(Selector::default(), broken);
+    send_event(&mut simulation, "taker", &json!({}));
+    simulation.run_for(SignedDuration::from_mins(5));
+    assert_eq!(*runs.borrow(), 1);
 }
 
 #[test]

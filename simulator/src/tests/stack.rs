@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{load, simulation, template, text};
 use crate::services::Ecr;
-use crate::{FunctionError, Simulation};
+use crate::{CallOutcome, FunctionError, FunctionFault, Selector, Simulation};
 
 const TEMPLATE: &str = r#"
 Transform: AWS::Serverless-2016-10-31
@@ -103,16 +103,24 @@ fn stack() -> Simulation {
     simulation
 }
 
-#[test]
-fn a_push_reaches_the_table_through_rule_machine_and_function() {
-    let mut simulation = stack();
+/// Pushes, and waits until the machine has come to its end.
+fn push(simulation: &mut Simulation) {
     let manifest = r#"{"mediaType": "application/vnd.oci.image.manifest.v1+json"}"#;
     let push = json!({"repositoryName": "api", "imageManifest": manifest, "imageTag": "v1"});
     simulation.world_mut().administer("ecr", "PutImage", push).unwrap();
-    let recorded = |world: &crate::World| {
-        world.service::<crate::DynamoDb>().unwrap().items("releases").unwrap() == [json!({"pk": {"S": "v1"}})]
-    };
-    let arrived = simulation.run_until(SignedDuration::from_mins(5), recorded);
+    simulation.run_for(SignedDuration::from_mins(5));
+}
+
+#[test]
+fn a_push_reaches_the_table_through_rule_machine_and_function() {
+    let mut simulation = stack();
+    push(&mut simulation);
+    let recorded = simulation
+        .world()
+        .service::<crate::DynamoDb>()
+        .unwrap()
+        .items("releases")
+        .unwrap();
     let calls: Vec<String> = simulation
         .world()
         .calls()
@@ -124,7 +132,7 @@ fn a_push_reaches_the_table_through_rule_machine_and_function() {
             )
         })
         .collect();
-    assert!(arrived, "{calls:#?}");
+    assert_eq!(recorded, [json!({"pk": {"S": "v1"}})], "{calls:#?}");
 }
 
 #[test]
@@ -161,5 +169,74 @@ fn a_role_that_its_service_may_not_assume_is_refused_with_the_resource_that_name
             .unwrap_err()
             .to_string();
         assert!(error.starts_with(refused), "{error}");
+    }
+}
+
+/// The tries of the only Task state, with how each ended.
+fn tries(simulation: &Simulation) -> Vec<(u64, CallOutcome)> {
+    let calls = simulation.world().calls().iter();
+    let tries = calls.filter_map(|call| Some((call.task.as_ref()?, call.outcome.clone())));
+    tries
+        .map(|(task, outcome)| {
+            assert_eq!((task.machine.as_str(), task.state.as_str()), ("release", "Record"));
+            (task.retry, outcome)
+        })
+        .collect()
+}
+
+#[test]
+fn a_task_state_is_selected_by_its_name_and_by_how_often_it_was_tried() {
+    let died = || FunctionError::new("Runtime.ExitError", "killed");
+    let failed = |effect| CallOutcome::Error {
+        code: "Runtime.ExitError".to_owned(),
+        effect,
+    };
+    let record = || Selector::state("release", "Record");
+    let every = Selector::default();
+    for (selector, fault, expected) in [
+        (
+            record().first_try(),
+            FunctionFault::FailsBefore(died()),
+            vec![(0, failed(false)), (1, CallOutcome::Success)],
+        ),
+        (
+            every.first_try(),
+            FunctionFault::FailsAfter(died()),
+            vec![(0, failed(true)), (1, CallOutcome::Success)],
+        ),
+        (
+            record().nth(2),
+            FunctionFault::FailsAfter(died()),
+            vec![(0, CallOutcome::Success)],
+        ),
+        (
+            record(),
+            FunctionFault::FailsBefore(died()),
+            (0..3).map(|retry| (retry, failed(false))).collect(),
+        ),
+        (
+            Selector::state("release", "Other"),
+            FunctionFault::FailsBefore(died()),
+            vec![(0, CallOutcome::Success)],
+        ),
+        (
+            Selector::state("other", "Record"),
+            FunctionFault::FailsBefore(died()),
+            vec![(0, CallOutcome::Success)],
+        ),
+    ] {
+        let mut simulation = stack();
+        simulation
+            .world_mut()
+            .add_function_fault(selector.clone(), fault.clone());
+        push(&mut simulation);
+        assert_eq!(tries(&simulation), expected, "{selector:?} {fault:?}");
+        let struck = simulation
+            .world()
+            .calls()
+            .iter()
+            .filter(|call| call.function_fault.as_ref() == Some(&fault));
+        let failures = expected.iter().filter(|(_, outcome)| *outcome != CallOutcome::Success);
+        assert_eq!(struck.count(), failures.count(), "what struck is written down");
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde_json::Value;
 use simulator_kernel::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId};
+use simulator_step_functions::{StepFunctions, TaskTry};
 use tokio::sync::oneshot;
 
 use super::{Alarm, World};
-use crate::fault::{Called, FaultKind, throttled};
-use crate::lambda::InvocationId;
+use crate::fault::{Called, FaultKind, FunctionFault, throttled};
+use crate::lambda::{self, FunctionError, InvocationId, Lambda};
 use crate::mailbox::{Answered, ClientCall};
 use crate::record::{CallOutcome, CallRecord};
 
@@ -34,10 +35,14 @@ pub(super) struct Undelivered {
     source_arn: Option<String>,
     invocation: Option<InvocationId>,
     waiting: Waiting,
+    /// The try of a Task state that it is made for.
+    task: Option<TaskTry>,
     /// The fault that was chosen for it, to be written down.
     struck: Option<FaultKind>,
     /// The fault that is still to happen.
     fault: Option<FaultKind>,
+    /// The fault of the function that it invokes.
+    function_fault: Option<FunctionFault>,
 }
 
 /// A call that its service has and has not answered.
@@ -47,6 +52,7 @@ pub(super) struct Open {
     record: usize,
     invocation: Option<InvocationId>,
     fault: Option<FaultKind>,
+    function_fault: Option<FunctionFault>,
 }
 
 impl World {
@@ -68,8 +74,10 @@ impl World {
             source_arn: None,
             invocation,
             waiting,
+            task: None,
             struck: None,
             fault: None,
+            function_fault: None,
         });
     }
 
@@ -92,22 +100,40 @@ impl World {
             source_arn,
             invocation: None,
             waiting,
+            task: None,
             struck: None,
             fault: None,
+            function_fault: None,
         });
+    }
+
+    fn task_try(&self, waiting: &Waiting) -> Option<TaskTry> {
+        let Waiting::Service { call, .. } = waiting else {
+            return None;
+        };
+        self.service::<StepFunctions>()?.task_try(*call)
     }
 
     /// Chooses the fault of a call and sends it on its way.
     fn admit(&mut self, mut call: Undelivered) {
         let function = call.invocation.and_then(|invocation| self.function_of(invocation));
+        let task = self.task_try(&call.waiting);
         let called = Called {
             service: &call.service,
             operation: &call.operation,
             principal: &call.principal,
             function: function.as_deref(),
+            task: task.as_ref(),
+            waits: call
+                .input
+                .get("InvocationType")
+                .is_none_or(|kind| kind == "RequestResponse"),
             at: self.kernel.now(),
         };
         let struck = self.faults.strike(&called).filter(|kind| kind.concerns(&called));
+        let function_fault = self.function_faults.strike(&called);
+        call.function_fault = function_fault.filter(|_| FunctionFault::concerns(&called));
+        call.task = task;
         call.struck.clone_from(&struck);
         match struck {
             Some(FaultKind::Delay(delay)) => self.set_alarm(delay, Alarm::Deliver(Box::new(call))),
@@ -134,6 +160,7 @@ impl World {
                 input,
                 source_arn,
                 invocation,
+                task,
                 ..
             } = &call;
             let again = Undelivered {
@@ -144,8 +171,10 @@ impl World {
                 source_arn: source_arn.clone(),
                 invocation: *invocation,
                 waiting: Waiting::Nobody,
+                task: task.clone(),
                 struck: None,
                 fault: None,
+                function_fault: None,
             };
             let delay = self.latency();
             self.set_alarm(delay, Alarm::Deliver(Box::new(again)));
@@ -187,8 +216,25 @@ impl World {
                 record,
                 invocation: call.invocation,
                 fault: None,
+                function_fault: None,
             };
             return self.send_answer(open, id, Err(error));
+        }
+        if let Some(fault) = call.function_fault.clone().filter(FunctionFault::is_before) {
+            let (error, rest) = self.function_error(fault, &call.input, id, SignedDuration::ZERO);
+            let outcome = CallOutcome::Error {
+                code: error.error_type.clone(),
+                effect: false,
+            };
+            let record = self.record(&call, authorizations, outcome);
+            let open = Open {
+                waiting: call.waiting,
+                record,
+                invocation: call.invocation,
+                fault: None,
+                function_fault: None,
+            };
+            return self.send_answer_after(rest, open, id, Ok(lambda::answer(Err(error))));
         }
         let reply = service.call(&request, &mut self.kernel);
         let record = self.record(&call, authorizations, CallOutcome::Open);
@@ -199,6 +245,7 @@ impl World {
                 record,
                 invocation: call.invocation,
                 fault: call.fault,
+                function_fault: call.function_fault,
             },
         );
         match reply {
@@ -220,6 +267,7 @@ impl World {
                 record,
                 invocation: call.invocation,
                 fault: None,
+                function_fault: None,
             },
             id,
             Err(error),
@@ -232,7 +280,9 @@ impl World {
             principal: call.principal.clone(),
             function: call.invocation.and_then(|invocation| self.function_of(invocation)),
             invocation: call.invocation,
+            task: call.task.clone(),
             fault: call.struck.clone(),
+            function_fault: call.function_fault.clone(),
             service: call.service.clone(),
             operation: call.operation.clone(),
             input: call.input.clone(),
@@ -254,6 +304,9 @@ impl World {
                 effect: false,
             },
         };
+        if let Some(fault) = open.function_fault.take() {
+            return self.fail_function(fault, open, request, &result);
+        }
         match open.fault.take() {
             Some(FaultKind::ErrorAfter(error)) => {
                 let effect = result.is_ok();
@@ -288,6 +341,49 @@ impl World {
         }
     }
 
+    /// The function has done everything: it fails now, or when its time is up.
+    fn fail_function(
+        &mut self,
+        fault: FunctionFault,
+        open: Open,
+        request: RequestId,
+        result: &Result<Value, ApiError>,
+    ) {
+        let Some(record) = self.calls.get(open.record) else {
+            return;
+        };
+        let (input, ran) = (record.input.clone(), self.kernel.now().duration_since(record.at));
+        let (error, rest) = self.function_error(fault, &input, request, ran);
+        let outcome = CallOutcome::Error {
+            code: error.error_type.clone(),
+            effect: result.is_ok(),
+        };
+        self.close(open.record, outcome);
+        self.send_answer_after(rest, open, request, Ok(lambda::answer(Err(error))));
+    }
+
+    /// How a function that has `ran` for so long fails, and how much later.
+    fn function_error(
+        &self,
+        fault: FunctionFault,
+        input: &Value,
+        request: RequestId,
+        ran: SignedDuration,
+    ) -> (FunctionError, SignedDuration) {
+        match fault {
+            FunctionFault::FailsBefore(error) | FunctionFault::FailsAfter(error) => (error, SignedDuration::ZERO),
+            FunctionFault::TimesOutBefore | FunctionFault::TimesOutAfter => {
+                let function = input.get("FunctionName").and_then(Value::as_str).unwrap_or_default();
+                let seconds = self
+                    .service::<Lambda>()
+                    .map_or(0, |lambda| lambda.timeout_seconds(function));
+                let timeout = SignedDuration::from_secs(seconds.into());
+                let error = lambda::timed_out(&format!("{:032x}", request.0), seconds);
+                (error, timeout.saturating_sub(ran).max(SignedDuration::ZERO))
+            }
+        }
+    }
+
     /// The invocations that wait for the answer of a call.
     pub(super) fn waiting_invocations(&self) -> BTreeSet<InvocationId> {
         let under_way = self.alarms.values().filter_map(|alarm| match alarm {
@@ -309,7 +405,18 @@ impl World {
     }
 
     fn send_answer(&mut self, open: Open, request: RequestId, result: Result<Value, ApiError>) {
-        let latency = self.latency();
+        self.send_answer_after(SignedDuration::ZERO, open, request, result);
+    }
+
+    /// Sends an answer that is held back for so long.
+    fn send_answer_after(
+        &mut self,
+        held_back: SignedDuration,
+        open: Open,
+        request: RequestId,
+        result: Result<Value, ApiError>,
+    ) {
+        let latency = self.latency().saturating_add(held_back);
         let Open {
             waiting: to,
             invocation,

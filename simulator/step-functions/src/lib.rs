@@ -85,6 +85,17 @@ pub struct OpenToken {
     pub state: String,
 }
 
+/// One try of a Task state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskTry {
+    /// The name of the state machine.
+    pub machine: String,
+    /// The name of the state.
+    pub state: String,
+    /// How often the state was tried before, since it was entered.
+    pub retry: u64,
+}
+
 /// The simulated service.
 #[derive(Debug, Default)]
 pub struct StepFunctions {
@@ -156,6 +167,19 @@ impl StepFunctions {
                 })
             })
             .collect()
+    }
+
+    /// The try of a Task state that a call is made for, until it is answered.
+    #[must_use]
+    pub fn task_try(&self, call: CallId) -> Option<TaskTry> {
+        let holder = self.outstanding.calls.get(&call)?;
+        let execution = self.executions.get(&holder.execution)?;
+        let visit = execution.branches.get(&holder.branch)?.visit.as_ref()?;
+        Some(TaskTry {
+            machine: execution.machine.name.clone(),
+            state: visit.name.clone(),
+            retry: visit.retries.iter().sum(),
+        })
     }
 
     /// The definition that an execution runs.
