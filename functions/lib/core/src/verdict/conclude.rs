@@ -6,6 +6,7 @@ use super::{
     Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepRecord,
     StepReference, Verdict,
 };
+use crate::error::ErrorKind;
 
 /// What one step left in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +207,11 @@ impl World {
             Some(Cause::Rejected { .. }) => Reason::Rejected,
             Some(Cause::Expired) => Reason::Expired,
             Some(Cause::Stopped { .. }) => Reason::Stopped,
+            // Whoever hears that the plan changed asks again: once a step was begun, that would take it a second time.
+            Some(Cause::Failure {
+                kind: Some(ErrorKind::PlanChanged),
+                ..
+            }) if self.touched => of_steps.unwrap_or(Reason::Defect),
             Some(Cause::Failure { kind: Some(kind), .. }) => of_steps.unwrap_or_else(|| Reason::from(*kind)),
             Some(Cause::Failure { kind: None, .. }) => of_steps.unwrap_or(Reason::Interrupted),
             None if self.unaccounted => of_steps.unwrap_or(Reason::UnknownEffect),

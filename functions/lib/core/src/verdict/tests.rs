@@ -313,6 +313,32 @@ fn a_changed_plan_ends_the_attempt_clean_with_the_reason_that_the_release_machin
     );
 }
 
+/// The release would plan and ask again, and the migration would run a second time.
+#[test]
+fn no_plan_changes_once_a_step_was_begun() {
+    let changed = Cause::Failure {
+        kind: Some(ErrorKind::PlanChanged),
+        at: "AwaitService".into(),
+        message: "cpu changed".into(),
+    };
+    let steps = [migration(), service("api")];
+    let never_started = [ahead(0, StepOutcome::NeverStarted)];
+    let migrated = [ahead(0, StepOutcome::Done)];
+    let moved = [ahead(0, StepOutcome::Done), ahead(1, StepOutcome::Begun)];
+    for (records, reason) in [
+        (&[][..], "plan_changed"),
+        (&never_started, "task_never_started"),
+        (&migrated, "defect"),
+        (&moved, "defect"),
+    ] {
+        let end = conclude(&DeploymentFacts {
+            cause: Some(changed.clone()),
+            ..facts(&steps, records)
+        });
+        assert_eq!(end.reason.as_str(), reason, "{records:?}");
+    }
+}
+
 #[test]
 fn nothing_to_do_is_unchanged_only_when_nothing_was_begun() {
     let plan = Some(PlanOutline {
