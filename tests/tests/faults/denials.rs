@@ -7,9 +7,6 @@ use crate::observation::Observation;
 use crate::points::{Point, calls_of_functions};
 use crate::shop::{Image, SAMPLE, Shop};
 
-/// The states whose own failure cannot be written down: what they leave is for a sweep that takes over from closed executions.
-const UNRECORDED: [&str; 2] = ["EndNotRecorded", "ReleaseNotClosed"];
-
 fn denied(point: &Point) -> FaultKind {
     FaultKind::ErrorBefore(ApiError::client(
         "AccessDeniedException",
@@ -18,10 +15,7 @@ fn denied(point: &Point) -> FaultKind {
 }
 
 /// What is untrue or unclean about a run, if anything is.
-fn untruth(observed: &Observation) -> Vec<String> {
-    if observed.path.iter().any(|state| UNRECORDED.contains(&state.as_str())) {
-        return Vec::new();
-    }
+pub(crate) fn untruth(observed: &Observation) -> Vec<String> {
     let end = &observed.end;
     let is_dirty = end
         .deployments
@@ -34,7 +28,8 @@ fn untruth(observed: &Observation) -> Vec<String> {
     }
     let of_ours = end.running.values().flatten().filter(|ours| **ours).count();
     let of_all = end.running.values().flatten().count();
-    for said in end.releases.iter().chain(&end.deployments) {
+    // A deployment that ended because its plan had changed is followed by another one.
+    for said in end.releases.iter().chain(end.deployments.last()) {
         let is_true = match said.split(' ').take(2).collect::<Vec<_>>().as_slice() {
             ["SUCCEEDED", _] => of_ours == of_all,
             [_, "none"] => of_ours == 0 && end.migrations.is_empty(),

@@ -8,6 +8,9 @@ use simulator_step_functions::{Status, StepFunctions};
 use crate::points::{is_invocation, payload};
 use crate::shop::Shop;
 
+/// How the problem ends that an execution has failed.
+pub(crate) const FAILED: &str = "is Some(Failed)";
+
 /// What must be the same however a run was disturbed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct End {
@@ -128,11 +131,10 @@ impl Shop {
 
     fn executions_not_succeeded(&self) -> Vec<String> {
         let machines = self.lab.world().service::<StepFunctions>().unwrap();
-        let failed = machines
+        let mut problems: Vec<String> = machines
             .executions()
             .iter()
-            .filter(|arn| machines.status(arn) != Some(Status::Succeeded));
-        let mut problems: Vec<String> = failed
+            .filter(|arn| machines.status(arn) != Some(Status::Succeeded))
             .map(|arn| format!("execution `{arn}` is {:?}", machines.status(arn)))
             .collect();
         problems.extend(

@@ -1,8 +1,10 @@
 //! The explored application, for tests: what cannot be done is a failed test.
 
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use esclusa_core::canonical::sha256_hex;
 use jiff::SignedDuration;
 pub(crate) use lab::explorer::Image;
 use serde_json::Value;
@@ -17,7 +19,7 @@ pub(crate) const SWEPT: SignedDuration = SignedDuration::from_mins(6);
 pub(crate) const SAMPLE: usize = 12;
 
 /// The tag that every image is pushed under.
-const TAG: &str = "4f2c1e9";
+pub(crate) const TAG: &str = "4f2c1e9";
 
 /// A simulated account in which the shop runs, with Esclusa.
 #[derive(Debug)]
@@ -48,6 +50,16 @@ impl Shop {
     pub(crate) fn open(seed: u64) -> Self {
         let shop = lab::explorer::Shop::open(seed).unwrap();
         Self { shop, seed }
+    }
+
+    /// Applies another version of the pipeline.
+    pub(crate) fn apply(&mut self, pipeline: &str) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(sha256_hex(pipeline.as_bytes()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{:?}.yaml", std::thread::current().id()));
+        std::fs::write(&file, pipeline).unwrap();
+        let answer = self.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+        assert_eq!(answer.code, 0, "{}", answer.err);
     }
 
     /// Pushes an image; its digest.

@@ -1,0 +1,83 @@
+//! The stories that together reach every Task state of both machines.
+
+use jiff::SignedDuration;
+use lab::images::Kind;
+use lab::{is_at_work, repository};
+use serde_json::Value;
+use simulator::World;
+use simulator_ecs::{CapacityShortage, Ecs};
+use simulator_step_functions::StepFunctions;
+
+use crate::observation::text;
+use crate::shop::{Image, Shop, TAG};
+
+/// How long a step may take that hangs.
+const STEP_SECONDS: u32 = 1800;
+
+/// How many weeks a story lasts at most.
+const WEEKS: usize = 3;
+
+/// How a push goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Story {
+    /// Well.
+    Good,
+    /// The second service crashes: ECS rolls it back, and the first is brought back.
+    WayBack,
+    /// There is no room for the tasks of the first service: its rollout is stopped at its deadline.
+    HangingRollout,
+    /// The migration does not end, and is stopped at its deadline.
+    HangingMigration,
+}
+
+impl Story {
+    /// Pushes and waits until everything has come to rest. The digest of what was pushed.
+    pub(crate) fn tell(self, shop: &mut Shop) -> String {
+        if [Self::HangingRollout, Self::HangingMigration].contains(&self) {
+            shop.apply(&impatient());
+        }
+        let digest = match self {
+            Self::Good | Self::HangingRollout => shop.push(Image::Good),
+            Self::WayBack => shop.push(Image::CrashingWeb),
+            Self::HangingMigration => {
+                let manifest = Kind::HangingMigration.manifest(TAG, &["migrate".to_owned()]);
+                shop.lab.push("shop", Some(TAG), &manifest).unwrap()
+            }
+        };
+        if self == Self::HangingRollout {
+            shop.run_until(|world| has_migrated(world) || has_ended(world));
+            let now = shop.now();
+            let (ecs, _) = shop.lab.world_mut().service_mut::<Ecs>().unwrap();
+            let shortage = CapacityShortage::fargate(now, now + SignedDuration::from_hours(4));
+            ecs.settings.capacity_shortages.push(shortage);
+        }
+        // A wait for a deployment may be as long as the longest deployment, and more.
+        assert!((0..WEEKS).any(|_| shop.lab.settle()), "{self:?} has no end");
+        digest
+    }
+}
+
+/// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.
+fn impatient() -> String {
+    let path = repository().join("lab/src/explorer/shop.yaml");
+    let patient = std::fs::read_to_string(path).unwrap();
+    let lines = patient.lines().map(|line| match line.split_once("timeout_seconds: ") {
+        Some((before, seconds)) if seconds.parse::<u32>().is_ok() => {
+            format!("{before}timeout_seconds: {STEP_SECONDS}\n")
+        }
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+fn has_migrated(world: &World) -> bool {
+    let stopped = |event: &Value| {
+        text(event, "/detail/lastStatus") == "STOPPED" && text(event, "/detail/startedBy").starts_with("esclusa/")
+    };
+    world.events().iter().any(stopped)
+}
+
+fn has_ended(world: &World) -> bool {
+    let machines = world.service::<StepFunctions>().unwrap();
+    !machines.executions().is_empty() && !is_at_work(world)
+}
