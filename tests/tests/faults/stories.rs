@@ -9,19 +9,21 @@ use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_step_functions::StepFunctions;
 
 use crate::observation::text;
-use crate::shop::{Image, Shop, TAG};
+use crate::shop::{Image, SWEPT, Shop, TAG};
 
 /// How long a step may take that hangs.
 const STEP_SECONDS: u32 = 1800;
 
-/// How many weeks a story lasts at most.
-const WEEKS: usize = 3;
+/// How often everything is waited for.
+const ROUNDS: usize = 4;
 
 /// How a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
     /// Well.
     Good,
+    /// The migration ends with exit code 1.
+    BadMigration,
     /// The second service crashes: ECS rolls it back, and the first is brought back.
     WayBack,
     /// There is no room for the tasks of the first service: its rollout is stopped at its deadline.
@@ -31,13 +33,14 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    /// Pushes and waits until everything has come to rest. The digest of what was pushed.
+    /// Pushes, and waits until everything has come to rest and was swept. The digest of what was pushed.
     pub(crate) fn tell(self, shop: &mut Shop) -> String {
         if [Self::HangingRollout, Self::HangingMigration].contains(&self) {
             shop.apply(&impatient());
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
+            Self::BadMigration => shop.push(Image::BadMigration),
             Self::WayBack => shop.push(Image::CrashingWeb),
             Self::HangingMigration => {
                 let manifest = Kind::HangingMigration.manifest(TAG, &["migrate".to_owned()]);
@@ -51,9 +54,18 @@ impl Story {
             let shortage = CapacityShortage::fargate(now, now + SignedDuration::from_hours(4));
             ecs.settings.capacity_shortages.push(shortage);
         }
-        // A wait for a deployment may be as long as the longest deployment, and more.
-        assert!((0..WEEKS).any(|_| shop.lab.settle()), "{self:?} has no end");
+        self.come_to_rest(shop);
         digest
+    }
+
+    /// What was lost is found by a schedule and begins then; a wait for a deployment may last longer than a week.
+    fn come_to_rest(self, shop: &mut Shop) {
+        let rests = |shop: &mut Shop| {
+            let settled = shop.lab.settle();
+            shop.run_for(SWEPT);
+            settled && !is_at_work(shop.lab.world())
+        };
+        assert!((0..ROUNDS).any(|_| rests(shop)), "{self:?} has no end");
     }
 }
 

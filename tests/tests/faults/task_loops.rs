@@ -22,7 +22,7 @@ use crate::denials::untruth;
 use crate::many::each;
 use crate::observation::{FAILED, Observation, text};
 use crate::points::payload;
-use crate::shop::{SWEPT, Shop, TAG};
+use crate::shop::{Shop, TAG};
 use crate::stories::Story;
 
 /// In the order of preference: a Task state is disturbed in the first that reaches it.
@@ -218,13 +218,17 @@ struct Told {
 }
 
 impl Told {
-    fn of(story: Story, healed: SignedDuration, plan: impl FnOnce(&mut Shop)) -> Self {
+    /// With `heals`, what is left behind has some time to be found.
+    fn of(story: Story, heals: bool, plan: impl FnOnce(&mut Shop)) -> Self {
         let mut shop = Shop::open(SEED);
         plan(&mut shop);
         let at = shop.now();
         let digest = story.tell(&mut shop);
-        shop.run_for(healed);
-        let observed = shop.observe(&digest);
+        let mut observed = shop.observe(&digest);
+        if heals && !observed.problems.is_empty() {
+            shop.run_for(HEALED);
+            observed = shop.observe(&digest);
+        }
         let tag = TAG.to_owned();
         let truth = Truth {
             pushed: vec![Pushed { at, tag, digest }],
@@ -232,11 +236,12 @@ impl Told {
             ..Truth::default()
         };
         let (violations, _) = check(&mut shop, &truth);
+        let violations = violations.iter().map(ToString::to_string);
         let calls = || shop.lab.world().calls().iter().skip(shop.calls_before);
         let acts = |call: &CallRecord| call.function.is_some() && ACTS.contains(&call.operation.as_str());
         Self {
             observed,
-            violations: violations.iter().map(ToString::to_string).collect(),
+            violations: violations.chain(unproven(&shop)).collect(),
             records: records(&shop),
             tries: calls().filter_map(Try::of).collect(),
             has_acted: calls().any(acts),
@@ -309,6 +314,35 @@ fn records(shop: &Shop) -> BTreeMap<String, usize> {
     }))
 }
 
+/// Steps that were taken before the one ahead of them was proven.
+fn unproven(shop: &Shop) -> Vec<String> {
+    let items = shop.items("esclusa-ledger");
+    let mut records: Vec<&Value> = items.iter().collect();
+    records.sort_by_key(|item| text(item, "/sequence/N").parse::<u64>().unwrap());
+    let mut proven = BTreeSet::new();
+    let mut found = Vec::new();
+    for record in records {
+        let body: Value = serde_json::from_str(text(record, "/body/S")).unwrap();
+        let step = |back: u64| {
+            let index = body.pointer("/step/index")?.as_u64()?.checked_sub(back)?;
+            let (deployment, mode) = (text(record, "/deployment_id/S"), text(&body, "/step/mode"));
+            Some((deployment, mode.to_owned(), index))
+        };
+        match (text(record, "/kind/S"), text(&body, "/outcome")) {
+            ("judged", "done") => proven.extend(step(0)),
+            ("intent", _) if step(1).is_some_and(|ahead| !proven.contains(&ahead)) => {
+                found.push(format!(
+                    "`{}` before the step ahead of it was proven: {}",
+                    text(&body, "/action"),
+                    body["step"]
+                ));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// A story as it goes undisturbed.
 struct Undisturbed {
     story: Story,
@@ -332,7 +366,7 @@ impl Stage {
     fn read() -> Self {
         let deployed = Deployed::read(&mut Shop::open(SEED));
         let stories = STORIES.map(|story| {
-            let told = Told::of(story, SWEPT, |_| {});
+            let told = Told::of(story, false, |_| {});
             assert_eq!(told.observed.problems, Vec::<String>::new(), "{story:?}");
             assert_eq!(told.violations, Vec::<String>::new(), "{story:?}");
             let visits = visits(&deployed, &told.tries);
@@ -395,7 +429,7 @@ fn disturbed_everywhere(
     what: &str,
     plan: impl FnOnce(&mut Shop),
 ) -> Option<String> {
-    let told = Told::of(undisturbed.story, SWEPT, plan);
+    let told = Told::of(undisturbed.story, false, plan);
     let mut found = told.differences(undisturbed);
     found.extend(told.other_records(undisturbed));
     let visited = count(undisturbed.visits.iter().map(|visit| visit.task.clone()));
@@ -522,7 +556,7 @@ fn overtake(shop: &mut Shop, visit: &Visit, selector: Selector) {
 }
 
 fn overtaken(stage: &Stage, undisturbed: &Undisturbed, visit: &Visit) -> Option<String> {
-    let told = Told::of(undisturbed.story, SWEPT, |shop| {
+    let told = Told::of(undisturbed.story, false, |shop| {
         overtake(shop, visit, Selector::default().nth(visit.nth));
     });
     let mut found = told.differences(undisturbed);
@@ -591,7 +625,7 @@ impl Broken<'_> {
             error,
             fault,
         } = self;
-        let told = Told::of(undisturbed.story, HEALED, |shop| {
+        let told = Told::of(undisturbed.story, true, |shop| {
             let selector = Selector::state(&visit.task.machine, &visit.task.state).nth(visit.nth);
             shop.lab.world_mut().add_function_fault(selector, fault.clone());
         });
