@@ -49,6 +49,9 @@ enum Request {
     AcquireLocks {
         deployment_id: String,
         execution_arn: String,
+        /// Whether the machine waits for its turn by token. An execution of an earlier definition asks again and again instead.
+        #[serde(default)]
+        queue: bool,
     },
     EndDeployment {
         deployment_id: String,
@@ -149,7 +152,8 @@ impl Function for Record {
             Request::AcquireLocks {
                 deployment_id,
                 execution_arn,
-            } => self.acquire_locks(&deployment_id, &execution_arn).await,
+                queue,
+            } => self.acquire_locks(&deployment_id, &execution_arn, queue).await,
             Request::EndDeployment {
                 deployment_id,
                 execution_arn,

@@ -26,8 +26,13 @@ impl Record {
     /// or keeps its place.
     ///
     /// # Errors
-    /// `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it.
-    pub(crate) async fn acquire_locks(&self, deployment_id: &str, execution_arn: &str) -> Result<Value, Failure> {
+    /// `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it, or at once without a `queue`.
+    pub(crate) async fn acquire_locks(
+        &self,
+        deployment_id: &str,
+        execution_arn: &str,
+        queue: bool,
+    ) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let deployment = &work.deployment.row;
         if deployment.progress == Progress::Ended {
@@ -66,6 +71,12 @@ impl Record {
         if !deployment.fences.is_empty() && deployment.fences != fences {
             return Err(Failure::fence_lost(format!(
                 "deployment `{deployment_id}` held its locks and lost one of them before it began"
+            )));
+        }
+        if let Some(first) = behind.first().filter(|_| !queue) {
+            return Err(Failure::lock_held(format!(
+                "deployment `{}` is before at lock `{}`",
+                first.deployment_id, first.lock
             )));
         }
         if let Some(first) = behind.first() {

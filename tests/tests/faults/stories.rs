@@ -14,6 +14,9 @@ use crate::shop::{Image, SWEPT, Shop, TAG};
 /// How long a step may take that hangs.
 const STEP_SECONDS: u32 = 1800;
 
+/// The tag of a version that is pushed after another one.
+const NEXT_TAG: &str = "8b1d0a3";
+
 /// How often everything is waited for.
 const ROUNDS: usize = 4;
 
@@ -30,6 +33,8 @@ pub(crate) enum Story {
     HangingRollout,
     /// The migration does not end, and is stopped at its deadline.
     HangingMigration,
+    /// Another version is pushed while the migration runs, and waits for the lock.
+    Queue,
 }
 
 impl Story {
@@ -40,6 +45,12 @@ impl Story {
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
+            Self::Queue => {
+                shop.push(Image::Good);
+                shop.run_until(|world| migrates(world) || has_ended(world));
+                let manifest = Kind::Good.manifest(NEXT_TAG, &["migrate".to_owned()]);
+                shop.lab.push("shop", Some(NEXT_TAG), &manifest).unwrap()
+            }
             Self::BadMigration => shop.push(Image::BadMigration),
             Self::WayBack => shop.push(Image::CrashingWeb),
             Self::HangingMigration => {
@@ -83,10 +94,18 @@ fn impatient() -> String {
 }
 
 fn has_migrated(world: &World) -> bool {
-    let stopped = |event: &Value| {
-        text(event, "/detail/lastStatus") == "STOPPED" && text(event, "/detail/startedBy").starts_with("esclusa/")
+    migration_was(world, "STOPPED")
+}
+
+fn migrates(world: &World) -> bool {
+    migration_was(world, "RUNNING")
+}
+
+fn migration_was(world: &World, status: &str) -> bool {
+    let is_told = |event: &Value| {
+        text(event, "/detail/lastStatus") == status && text(event, "/detail/startedBy").starts_with("esclusa/")
     };
-    world.events().iter().any(stopped)
+    world.events().iter().any(is_told)
 }
 
 fn has_ended(world: &World) -> bool {

@@ -26,11 +26,12 @@ use crate::shop::{Shop, TAG};
 use crate::stories::Story;
 
 /// In the order of preference: a Task state is disturbed in the first that reaches it.
-const STORIES: [Story; 4] = [
+const STORIES: [Story; 5] = [
     Story::Good,
     Story::WayBack,
     Story::HangingRollout,
     Story::HangingMigration,
+    Story::Queue,
 ];
 
 const SEED: u64 = 1;

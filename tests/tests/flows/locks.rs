@@ -130,3 +130,26 @@ fn a_person_takes_the_lock_from_a_deployment_that_does_not_end() {
     );
     account.assert_left("FREE");
 }
+
+/// F82: an execution that is started over an ended deployment, as a redrive of days later would be, neither takes a lock nor acts.
+#[test]
+fn a_deployment_that_has_ended_takes_no_lock_again() {
+    let mut account = Account::with("superbowleto");
+    account.release("v1", Kind::Good);
+    let deployment = format!("{}-stg-1", account.only_release());
+    account.forget_calls();
+    account.administer(
+        "states",
+        "StartExecution",
+        json!({
+            "stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:esclusa-deployment",
+            "name": "again",
+            "input": json!({"deploymentId": deployment}).to_string(),
+        }),
+    );
+    account.settle();
+    account.assert_path("again", &[&["BeginDeployment", "AcquireLocks", "RecordEnd", "Ended"]]);
+    account.assert_acts(&[]);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_left("FREE");
+}

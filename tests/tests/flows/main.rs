@@ -12,6 +12,7 @@ mod events;
 mod examples;
 mod locks;
 mod migrations;
+mod mixed_versions;
 mod path;
 mod planning;
 mod pushes;

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
+use simulator::{CallOutcome, CallRecord};
 use simulator_ecs::{CapacityShortage, Ecs};
 
 use crate::path::{self, BACK, END, NEXT, SERVICE, STOPPED, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
@@ -304,4 +305,46 @@ fn a_migration_runs_once_in_the_group_migration_and_can_be_found_by_who_started_
         Value::Null,
         "flushing a cache is no migration"
     );
+}
+
+/// F45: a token that Step Functions does not know is nobody's: the row is left to a person, the sweep does not send it again, and the state goes on by its own
+/// deadline.
+#[test]
+fn a_token_that_nobody_knows_is_quarantined_and_not_sent_again() {
+    let mut account = Account::with("imagy-catalog");
+    account.push("v1", Kind::Good);
+    let release = account.run_until_claimed();
+    let deployment = format!("{release}-develop-1");
+    account.run_until_entered(&deployment, "AwaitTask");
+    let waits = |account: &Account| -> Vec<Value> {
+        let rows = account.rows("RESOURCE#").into_iter();
+        rows.filter(|row| row["state"] == "AwaitTask").collect()
+    };
+    while waits(&account).is_empty() {
+        account.pass(SignedDuration::from_secs(1));
+    }
+    let row = waits(&account)[0].clone();
+    account.administer(
+        "dynamodb",
+        "UpdateItem",
+        json!({
+            "TableName": "esclusa-control",
+            "Key": {"pk": {"S": row["pk"]}, "sk": {"S": row["sk"]}},
+            "UpdateExpression": "SET #token = :another",
+            "ExpressionAttributeNames": {"#token": "token"},
+            "ExpressionAttributeValues": {":another": {"S": "AQCwnobodysToken"}},
+        }),
+    );
+    account.forget_calls();
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let sent = account.calls("states", "SendTaskSuccess");
+    let in_vain = sent
+        .iter()
+        .filter(|call| call.input["taskToken"] == "AQCwnobodysToken")
+        .count();
+    assert_eq!(in_vain, 1);
+    assert_eq!(waits(&account)[0]["status"], "QUARANTINED");
+    let path = account.lab.path(&deployment);
+    assert!(path.iter().any(|state| state == "StopTask"), "{path:?}");
 }

@@ -199,7 +199,10 @@ fn a_release_over_an_image_that_is_gone_is_refused_until_the_pipeline_accepts_th
     );
     account.assert_acts(&[]);
     let text = std::fs::read_to_string(&account.example.file).unwrap();
-    let accepting = text.replace("    trigger: push\n", "    trigger: push\n    accept: [fallback_gone]\n");
+    let accepting = text.replace(
+        "    trigger: push\n",
+        "    trigger: push\n    accept: [fallback_gone]\n",
+    );
     let file = account.written(&accepting);
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
     account.release("v1.2.0", Kind::Good);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use esclusa_core::evidence::Diagnosis;
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
+use esclusa_core::pipeline::LockPolicy;
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::service_deployment::{Before, Proof};
@@ -195,7 +196,7 @@ pub struct DeploymentRow {
     /// The locks it needs, by name: its environment's and those of the databases it migrates.
     pub locks: Vec<String>,
     /// Seconds that it waits for its locks.
-    #[serde(default)]
+    #[serde(default = "default_wait_seconds")]
     pub lock_wait_seconds: u32,
     /// Since when it stands in the queues of its locks, if it had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -359,4 +360,9 @@ pub struct EnvironmentRow {
     pub tag: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// What a deployment waits that was planned before pipelines could say it.
+fn default_wait_seconds() -> u32 {
+    LockPolicy::default().wait_seconds
 }
