@@ -90,7 +90,11 @@ pub(crate) fn authorizations(
             member("executionArn")
         }
         "SendTaskSuccess" | "SendTaskFailure" | "SendTaskHeartbeat" => {
-            machine_of_token(&member("taskToken")).unwrap_or_else(|| names::state_machine_arn(kernel, "unknown"))
+            // A token of no machine names no resource: the operation itself says that it is not valid.
+            match machine_of_token(&member("taskToken")) {
+                Some(machine) => machine,
+                None => return Vec::new(),
+            }
         }
         "ListStateMachines" => "*".to_owned(),
         _ => return Vec::new(),
