@@ -1,7 +1,7 @@
 //! Faults as data: which call, and what goes wrong with it or with the function that it invokes.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Principal};
 use simulator_step_functions::TaskTry;
 
@@ -24,6 +24,8 @@ pub struct Selector {
     pub state: Option<String>,
     /// How often the Task state that calls was tried before, since it was entered.
     pub retry: Option<u64>,
+    /// What the payload of the calling invocation has at these JSON pointers; where an invocation is asked for, its own payload.
+    pub payload: Vec<(String, Value)>,
     /// Calls from this moment on, and before that one.
     pub between: Option<(Timestamp, Timestamp)>,
     /// Which of the calls that match the members above, counted from 1 since the fault was set; every one when absent.
@@ -122,6 +124,9 @@ impl Selector {
             && self
                 .retry
                 .is_none_or(|retry| call.task.is_some_and(|task| task.retry == retry))
+                .payload
+                .iter()
+                .all(|(pointer, value)| call.payload.and_then(|payload| payload.pointer(pointer)) == Some(value))
             && self.between.is_none_or(|(from, to)| from <= call.at && call.at < to)
     }
 
@@ -139,6 +144,7 @@ pub(crate) struct Called<'a> {
     pub(crate) task: Option<&'a TaskTry>,
     /// Whether the answer of what is called is waited for, and not only that it is taken.
     pub(crate) waits: bool,
+    pub(crate) payload: Option<&'a Value>,
     pub(crate) at: Timestamp,
 }
 
@@ -273,6 +279,7 @@ mod tests {
             function: None,
             task: None,
             waits: true,
+            payload: Some(&json!({"action": "run_task", "step": {"index": 1}})),
             at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100),
         })
     }
@@ -301,6 +308,24 @@ mod tests {
             plan.add(selector.clone(), FaultKind::Throttle);
             let struck = [(); 2].map(|()| called(&mut plan, "RunTask").is_some());
             assert_eq!(struck, expected, "{selector:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_strikes_the_calls_of_the_invocations_whose_payload_it_names() {
+        for (pointer, value, expected) in [
+            ("/action", json!("run_task"), true),
+            ("/step/index", json!(1), true),
+            ("/action", json!("stop_task"), false),
+            ("/step/mode", json!("forward"), false),
+        ] {
+            let mut plan = FaultPlan::default();
+            let selector = Selector {
+                payload: vec![(pointer.to_owned(), value)],
+                ..Selector::operation("ecs", "RunTask")
+            };
+            plan.add(Fault::new(selector, FaultKind::Throttle));
+            assert_eq!(called(&mut plan, "RunTask").is_some(), expected, "{pointer}");
         }
     }
 

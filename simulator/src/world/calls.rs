@@ -128,6 +128,10 @@ impl World {
                 .input
                 .get("InvocationType")
                 .is_none_or(|kind| kind == "RequestResponse"),
+            payload: call
+                .invocation
+                .and_then(|invocation| self.invocations.get(&invocation))
+                .or_else(|| call.input.get("Payload")),
             at: self.kernel.now(),
         };
         let struck = self.faults.strike(&called).filter(|kind| kind.concerns(&called));
