@@ -311,6 +311,11 @@ impl World {
         if let Some(fault) = open.function_fault.take() {
             return self.fail_function(fault, open, request, &result);
         }
+        let lost = if result.is_ok() {
+            CallOutcome::Lost
+        } else {
+            outcome.clone()
+        };
         match open.fault.take() {
             Some(FaultKind::ErrorAfter(error)) => {
                 let effect = result.is_ok();
@@ -324,7 +329,7 @@ impl World {
                 self.send_answer(open, request, Err(error));
             }
             Some(FaultKind::AnswerLost) => {
-                self.close(open.record, CallOutcome::Lost);
+                self.close(open.record, lost);
                 let error = ApiError::server("ConnectionReset", "the connection was reset by the peer");
                 match open.waiting {
                     // A dropped sender is a connection that closes without an answer.
@@ -333,7 +338,7 @@ impl World {
                 }
             }
             Some(FaultKind::DieAfter) => {
-                self.close(open.record, CallOutcome::Lost);
+                self.close(open.record, lost);
                 if let Some(invocation) = open.invocation {
                     self.kill(invocation);
                 }
