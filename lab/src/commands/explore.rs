@@ -20,6 +20,9 @@ use tally::Tally;
 /// How many seeds are explored between two times that the tally is written down.
 const BATCH: u64 = 200;
 
+/// How many are explored at a time where the first violation ends it.
+const SMALL_BATCH: u64 = 10;
+
 /// How many violations are looked at closely.
 const SHOWN: usize = 5;
 
@@ -35,6 +38,9 @@ pub(crate) struct Explore {
     /// Explore this seed alone, and tell everything that happens
     #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Explore until this invariant is violated, such as `I4`, and say by which seed; no violation is looked at closely
+    #[arg(long, value_name = "INVARIANT", conflicts_with = "seed")]
+    until: Option<String>,
     /// How many threads explore; as many as there are cores unless given
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -60,13 +66,21 @@ pub(crate) fn execute(explore: &Explore) -> Result<ExitCode, CommandError> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
-    while tally.explored < explore.seeds && tally.violating.len() < SHOWN {
+    let is_enough = |tally: &Tally| match &explore.until {
+        None => tally.violating.len() >= SHOWN,
+        Some(invariant) => tally.first(invariant).is_some(),
+    };
+    let batch_size = explore.until.as_ref().map_or(BATCH, |_| SMALL_BATCH);
+    while tally.explored < explore.seeds && !is_enough(&tally) {
         let from = explore.from.saturating_add(tally.explored);
-        let count = BATCH.min(explore.seeds.saturating_sub(tally.explored));
+        let count = batch_size.min(explore.seeds.saturating_sub(tally.explored));
         batch(from, count, explore.threads, &known, &bar, &mut tally)?;
         tally.write(&explore.tally)?;
     }
     bar.finish_and_clear();
+    if let Some(invariant) = &explore.until {
+        return until(invariant, &tally, page);
+    }
     let explored = tally.explored.saturating_sub(before);
     page.heading(format_args!("{} seeds, from seed {}", tally.explored, explore.from))?;
     if explored > 0 {
@@ -78,7 +92,7 @@ pub(crate) fn execute(explore: &Explore) -> Result<ExitCode, CommandError> {
         .to_string();
         page.faint(format_args!("  {seconds}"))?;
     }
-    tally.tell(page)?;
+    tally.tell(&known, page)?;
     for seed in tally.violating.keys().take(SHOWN) {
         violated(*seed, &known, page)?;
     }
@@ -91,12 +105,28 @@ pub(crate) fn execute(explore: &Explore) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Which seed was the first that violated an invariant. Found is what was looked for.
+fn until(invariant: &str, tally: &Tally, page: &mut Page) -> Result<ExitCode, CommandError> {
+    let code = match tally.first(invariant) {
+        Some(seed) => {
+            page.text(format_args!("{invariant} is violated by seed {seed}"))?;
+            ExitCode::SUCCESS
+        }
+        None => {
+            page.text(format_args!("{invariant} is not violated by {} seeds", tally.explored))?;
+            ExitCode::FAILURE
+        }
+    };
+    page.flush()?;
+    Ok(code)
+}
+
 /// Explores some seeds on several threads.
 fn batch(
     from: u64,
     count: u64,
     threads: Option<usize>,
-    known: &[Known],
+    known: &Known,
     bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<(), CommandError> {
@@ -134,7 +164,7 @@ fn batch(
 }
 
 /// One seed, with everything that happens.
-fn one(seed: u64, known: &[Known], page: &mut Page) -> Result<ExitCode, CommandError> {
+fn one(seed: u64, known: &Known, page: &mut Page) -> Result<ExitCode, CommandError> {
     let plan = Plan::draw(seed, known);
     page.text(&plan)?;
     let outcome = run(&plan, true)?;
@@ -148,7 +178,7 @@ fn one(seed: u64, known: &[Known], page: &mut Page) -> Result<ExitCode, CommandE
 }
 
 /// A seed with a violation: its plan, and what is left of it when everything that is not needed is left out.
-fn violated(seed: u64, known: &[Known], page: &mut Page) -> Result<(), CommandError> {
+fn violated(seed: u64, known: &Known, page: &mut Page) -> Result<(), CommandError> {
     let plan = Plan::draw(seed, known);
     let violations = run(&plan, false)?.violations;
     page.heading(format_args!("seed {seed}"))?;

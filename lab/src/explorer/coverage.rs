@@ -1,13 +1,152 @@
 //! Which faults really struck, and where.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord, FaultKind, World};
+
+use super::Shop;
+use super::plan::{Mishap, Point};
+use crate::deployer::InstallError;
+
+/// What a function is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// By a Task of a state machine, by a schedule or by a person.
+    Action {
+        /// The action in the payload.
+        action: String,
+        /// The state, where it waits by token.
+        state: Option<String>,
+    },
+    /// By an event.
+    Event {
+        /// Its `detail-type`.
+        detail_type: String,
+    },
+}
+
+impl Asked {
+    /// What a payload asks for.
+    #[must_use]
+    pub fn of(payload: &Value) -> Option<Self> {
+        let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let state = text("/wait/state");
+        let asked = text("/action").map(|action| Self::Action { action, state });
+        asked.or_else(|| text("/detail-type").map(|detail_type| Self::Event { detail_type }))
+    }
+
+    /// What every payload has that asks for it, by JSON pointer.
+    #[must_use]
+    pub fn members(&self) -> Vec<(String, Value)> {
+        match self {
+            Self::Action { action, state } => {
+                let waiting = state.iter().map(|state| ("/wait/state".to_owned(), json!(state)));
+                std::iter::once(("/action".to_owned(), json!(action)))
+                    .chain(waiting)
+                    .collect()
+            }
+            Self::Event { detail_type } => vec![("/detail-type".to_owned(), json!(detail_type))],
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action { action, state: None } => formatter.write_str(action),
+            Self::Action {
+                action,
+                state: Some(state),
+            } => write!(formatter, "{action} in {state}"),
+            Self::Event { detail_type } => write!(formatter, "event {detail_type}"),
+        }
+    }
+}
+
+/// What the Tasks of the state machines ask for, read from the machines that are installed.
+///
+/// # Errors
+/// When a Task of a machine asks for nothing that a payload could be recognised by.
+pub fn tasks(shop: &mut Shop) -> Result<BTreeSet<Asked>, InstallError> {
+    let refused = |reason: String| InstallError::Account(reason);
+    let mut ask = |operation: &str, input: Value| {
+        shop.ask("states", operation, input)
+            .map_err(|error| refused(error.to_string()))
+    };
+    let listed = ask("ListStateMachines", json!({}))?;
+    let machines = listed.get("stateMachines").and_then(Value::as_array);
+    let mut tasks = BTreeSet::new();
+    for machine in machines.into_iter().flatten() {
+        let arn = machine.get("stateMachineArn").cloned().unwrap_or_default();
+        let described = ask("DescribeStateMachine", json!({"stateMachineArn": arn}))?;
+        let text = described.get("definition").and_then(Value::as_str).unwrap_or_default();
+        let definition: Value = serde_json::from_str(text).map_err(|error| refused(format!("`{arn}`: {error}")))?;
+        let states = definition.get("States").and_then(Value::as_object);
+        for (name, state) in states.into_iter().flatten() {
+            if state.get("Type").and_then(Value::as_str) != Some("Task") {
+                continue;
+            }
+            let payload = state.pointer("/Arguments/Payload").unwrap_or(&Value::Null);
+            let action = payload.get("action").and_then(Value::as_str);
+            let action = action.ok_or_else(|| refused(format!("state `{name}` of `{arn}` has no action")))?;
+            tasks.insert(Asked::Action {
+                action: action.to_owned(),
+                state: payload.get("wait").map(|_| name.clone()),
+            });
+        }
+    }
+    Ok(tasks)
+}
+
+/// The calls that can go wrong, as undisturbed runs make them, and what the state machines ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What the Tasks of the state machines ask for.
+    pub tasks: BTreeSet<Asked>,
+    /// The kinds of calls.
+    pub calls: Vec<KnownCall>,
+}
+
+/// A kind of call, and how often it is made in a run that nothing disturbs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCall {
+    /// The kind.
+    pub point: Point,
+    /// How often it is made, by story.
+    pub counts: std::collections::BTreeMap<super::Story, u64>,
+}
+
+impl Known {
+    /// Whether a call belongs to a Task of a state machine.
+    #[must_use]
+    pub fn is_of_task(&self, call: &KnownCall) -> bool {
+        call.point
+            .asked
+            .as_ref()
+            .is_some_and(|asked| self.tasks.contains(asked))
+    }
+
+    /// What can go wrong while a function does what it is asked for: a mishap for which none of its calls is made is left out, such as a write that meets
+    /// another one where nothing is written. Each mishap is before or after the effect by its nature; see [`Mishap::is_after`].
+    #[must_use]
+    pub fn mishaps(&self, asked: &Asked) -> BTreeSet<Mishap> {
+        let calls = self
+            .calls
+            .iter()
+            .filter(|call| call.point.asked.as_ref() == Some(asked));
+        calls.flat_map(|call| call.point.mishaps()).collect()
+    }
+}
 
 /// A fault that struck a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Landed {
-    /// What the calling function was asked to do, as in the payload of its Task or the kind of its event; for an invocation, of the invoked one.
-    pub action: String,
+    /// What the calling function was asked for; for an invocation, the invoked one. None of a payload without action and `detail-type`.
+    pub asked: Option<Asked>,
     /// What went wrong.
     pub mishap: &'static str,
     /// Whether the call had had its effect.
@@ -32,33 +171,24 @@ fn of(call: &CallRecord, world: &World) -> Option<Landed> {
         CallOutcome::Open | CallOutcome::Denied { .. } | CallOutcome::NeverSent => false,
     };
     Some(Landed {
-        action: payload.map(action).unwrap_or_default(),
+        asked: payload.and_then(Asked::of),
         mishap: mishap(fault),
         after,
     })
 }
 
-/// What a function is asked for: the action of a Task or a schedule, or the kind of an event.
-fn action(payload: &Value) -> String {
-    let text = |member: &str| payload.get(member).and_then(Value::as_str);
-    text("action")
-        .or_else(|| text("detail-type"))
-        .unwrap_or_default()
-        .to_owned()
-}
-
 fn mishap(fault: &FaultKind) -> &'static str {
     match fault {
-        FaultKind::ErrorBefore(error) if error.code == "AccessDeniedException" => "denied",
+        FaultKind::ErrorBefore(error) if error.code == "AccessDeniedException" => Mishap::Denied.as_str(),
         FaultKind::ErrorBefore(error) if error.code == "ServiceUnavailable" => "away",
-        FaultKind::ErrorBefore(_) => "error_before",
-        FaultKind::ErrorAfter(_) => "error_after",
-        FaultKind::AnswerLost => "answer_lost",
-        FaultKind::Throttle => "throttle",
-        FaultKind::Conflict => "conflict",
-        FaultKind::Delay(_) => "late",
-        FaultKind::Repeat => "twice",
-        FaultKind::DieBefore => "die_before",
-        FaultKind::DieAfter => "die_after",
+        FaultKind::ErrorBefore(_) => Mishap::ErrorBefore.as_str(),
+        FaultKind::ErrorAfter(_) => Mishap::ErrorAfter.as_str(),
+        FaultKind::AnswerLost => Mishap::AnswerLost.as_str(),
+        FaultKind::Throttle => Mishap::Throttle.as_str(),
+        FaultKind::Conflict => Mishap::Conflict.as_str(),
+        FaultKind::Delay(_) => Mishap::Late.as_str(),
+        FaultKind::Repeat => Mishap::Twice.as_str(),
+        FaultKind::DieBefore => Mishap::DieBefore.as_str(),
+        FaultKind::DieAfter => Mishap::DieAfter.as_str(),
     }
 }

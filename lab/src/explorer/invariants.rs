@@ -4,13 +4,13 @@
 //! |---|---|
 //! | I1 | every release comes to one end of the closed table, and every push that is still there has a release |
 //! | I2 | what an end says of the services is what runs |
-//! | I3 | only one deployment at a time acts in the environment |
+//! | I3 | only one deployment at a time acts in an environment, from its first act to its end, and none behind a dirty end |
 //! | I4 | a migration that is not idempotent starts once for a release, and never beside another |
 //! | I6 | an older push never takes the place of a newer one |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
 //! | I10 | no task token is where people read |
 //! | I11 | nothing is left behind |
-//! | I12 | everything comes to its end, without a person where the end is clean |
+//! | I12 | everything comes to its end, without a person where the end is clean, and what is waited for is noticed in time |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord};
 use simulator_step_functions::{Status, StepFunctions};
 
-use super::{Shop, Truth};
+use super::{Place, Shop, Truth};
 
 /// The tables of the deployer.
 const CONTROL: &str = "esclusa-control";
@@ -62,7 +62,8 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     deployments.sort_by_key(|deployment| deployment.ended_at);
     let releases: Vec<ReleaseRow> = rows(&control, "RELEASE");
     let mut findings = Findings {
-        acts: acts(shop),
+        acts: acts(shop, &deployments),
+        written: written(shop),
         shop,
         truth,
         control: &control,
@@ -79,6 +80,7 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     findings.acts_are_announced();
     findings.nothing_leaks();
     findings.nothing_is_left();
+    findings.ends_are_noticed();
     let violations = findings.violations;
     let mut ends = BTreeMap::new();
     for (what, end) in deployments
@@ -96,8 +98,29 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
 struct Act {
     at: Timestamp,
     deployment_id: String,
+    /// The application and the environment of the deployment.
+    place: (String, String),
     operation: String,
     started_by: String,
+}
+
+/// When what was written down was written, by the clock of the world.
+#[derive(Default)]
+struct Written {
+    /// The end of each deployment.
+    ends: BTreeMap<String, Timestamp>,
+    /// The intents of each deployment, with what they announce.
+    intents: BTreeMap<String, Vec<(Timestamp, String)>>,
+}
+
+impl Written {
+    /// Whether a deployment had announced this operation by then.
+    fn announced(&self, act: &Act, by: Timestamp) -> bool {
+        let intents = self.intents.get(&act.deployment_id).into_iter().flatten();
+        intents
+            .filter(|(at, _)| *at <= by)
+            .any(|(_, intent)| intent.contains(&act.operation))
+    }
 }
 
 struct Findings<'a> {
@@ -107,6 +130,7 @@ struct Findings<'a> {
     deployments: &'a [DeploymentRow],
     releases: &'a [ReleaseRow],
     acts: Vec<Act>,
+    written: Written,
     violations: Vec<Violation>,
 }
 
@@ -133,31 +157,43 @@ impl Findings<'_> {
                 Some(_) => {}
             }
         }
-        let mut current: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut current = BTreeMap::new();
         for pushed in &self.truth.pushed {
-            current.insert(&pushed.tag, &pushed.digest);
+            current.insert((pushed.application, &pushed.tag), &pushed.digest);
         }
-        for (tag, digest) in current {
-            if !self.releases.iter().any(|release| release.digest == digest) {
-                self.violated("I1", format!("the push of `{tag}` has no release"));
+        for ((application, tag), digest) in current {
+            let is_of = |release: &&ReleaseRow| release.application == application && &release.digest == digest;
+            if !self.truth.removed.contains(digest) && !self.releases.iter().any(|release| is_of(&release)) {
+                self.violated("I1", format!("the push of `{tag}` of `{application}` has no release"));
             }
         }
     }
 
     fn one_acts_at_a_time(&mut self) {
-        let mut gone: BTreeSet<&str> = BTreeSet::new();
-        let mut last = "";
         let mut found = Vec::new();
+        // Of every place, the deployments that have acted there.
+        let mut acted: BTreeMap<&(String, String), BTreeSet<&str>> = BTreeMap::new();
         for act in &self.acts {
-            if act.deployment_id != last {
-                if gone.contains(act.deployment_id.as_str()) {
-                    found.push(format!(
-                        "`{}` does `{}` at {} after `{last}` has acted",
-                        act.deployment_id, act.operation, act.at
-                    ));
+            let told = format!("`{}` does `{}` at {}", act.deployment_id, act.operation, act.at);
+            let acted = acted.entry(&act.place).or_default();
+            for other in acted.iter().filter(|other| **other != act.deployment_id) {
+                if self.written.ends.get(*other).is_none_or(|end| *end > act.at) {
+                    found.push(format!("{told} while `{other}`, which has acted, is not at its end"));
                 }
-                gone.insert(last);
-                last = &act.deployment_id;
+            }
+            acted.insert(&act.deployment_id);
+            // What was announced in time may reach ECS after the end: ECS knows no fence.
+            let end = self.written.ends.get(&act.deployment_id).filter(|end| **end < act.at);
+            if let Some(end) = end
+                && !self.written.announced(act, *end)
+            {
+                found.push(format!("{told}, which it announced after its end at {end}"));
+            }
+            for dirty in self.dirty().filter(|dirty| place_of(dirty) == act.place) {
+                let end = self.written.ends.get(&dirty.deployment_id);
+                if dirty.deployment_id != act.deployment_id && end.is_some_and(|end| *end < act.at) {
+                    found.push(format!("{told} behind the dirty end of `{}`", dirty.deployment_id));
+                }
             }
         }
         for what in found {
@@ -165,10 +201,17 @@ impl Findings<'_> {
         }
     }
 
+    fn dirty(&self) -> impl Iterator<Item = &DeploymentRow> {
+        let is_dirty = |end: &End| end.effect.is_dirty();
+        self.deployments
+            .iter()
+            .filter(move |row| row.end.as_ref().is_some_and(is_dirty))
+    }
+
     fn migrations_run_once(&mut self) {
         let tasks = migrations(self.shop);
         let mut found = Vec::new();
-        let mut started: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut started: BTreeMap<(&str, &str), u32> = BTreeMap::new();
         for task in tasks.values().filter(|task| task.started_at.is_some()) {
             let act = self.acts.iter().find(|act| act.started_by == task.started_by);
             let Some(deployment_id) = act.map(|act| act.deployment_id.as_str()) else {
@@ -176,26 +219,30 @@ impl Findings<'_> {
                 continue;
             };
             let release = self.deployments.iter().find(|row| row.deployment_id == deployment_id);
-            let times = started
-                .entry(release.map_or("", |row| row.release_id.as_str()))
-                .or_default();
+            let release = release.map(|row| (row.release_id.as_str(), row.environment.as_str()));
+            let times = started.entry(release.unwrap_or_default()).or_default();
             *times += 1;
             if *times > 1 {
                 found.push(format!("the migration of `{deployment_id}` is started again"));
             }
         }
-        let mut spans: Vec<(Timestamp, Timestamp)> = tasks
-            .values()
-            .filter_map(|task| Some((task.started_at?, task.stopped_at.unwrap_or(Timestamp::MAX))))
-            .collect();
-        spans.sort_unstable();
-        for pair in spans.windows(2) {
-            if let [(_, end), (start, _)] = pair
-                && start < end
-            {
-                found.push(format!(
-                    "a migration starts at {start}, beside one that runs until {end}"
-                ));
+        let mut spans: BTreeMap<&str, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
+        for task in tasks.values() {
+            if let Some(started_at) = task.started_at {
+                let span = (started_at, task.stopped_at.unwrap_or(Timestamp::MAX));
+                spans.entry(&task.cluster).or_default().push(span);
+            }
+        }
+        for spans in spans.values_mut() {
+            spans.sort_unstable();
+            for pair in spans.windows(2) {
+                if let [(_, end), (start, _)] = pair
+                    && start < end
+                {
+                    found.push(format!(
+                        "a migration starts at {start}, beside one that runs until {end}"
+                    ));
+                }
             }
         }
         for what in found {
@@ -203,44 +250,58 @@ impl Findings<'_> {
         }
     }
 
-    /// Walks through the ends, and compares what must run after them with what does.
+    /// Walks through the ends of each environment, and compares what must run after them with what does.
     fn what_is_said_is_what_runs(&mut self) {
-        /// What a service must run: none where only a person knows.
-        type Digest = Option<String>;
-        let mut expected: Digest = Some(String::new());
-        let changed = self.truth.changed_by_others.iter().max();
-        for deployment in self.deployments {
-            let Some(end) = &deployment.end else { return };
-            match (end.verdict, end.effect) {
-                (Verdict::Succeeded | Verdict::Unchanged, _) => {
-                    expected = self.digest_of(deployment);
+        let mut found = Vec::new();
+        for place in self.shop.account.places() {
+            let deployments: Vec<&DeploymentRow> = self.deployments.iter().filter(|row| is_at(row, place)).collect();
+            for service in place.services {
+                let Some(expected) = self.expected(place, service, &deployments) else {
+                    continue;
+                };
+                let running = running(self.shop, place.cluster, service);
+                let other = running.iter().any(|digest| !is(&expected, digest));
+                // What is stopped cannot be replaced when its image is gone.
+                let may_be_less = self.truth.removed.contains(&expected);
+                if other || (running.is_empty() && !may_be_less) {
+                    let all: Vec<String> = deployments.iter().map(|row| told(row)).collect();
+                    found.push(format!(
+                        "`{service}` of `{}` runs {running:?}, and should run `{expected}` after {}",
+                        place.cluster,
+                        all.join(", ")
+                    ));
                 }
+            }
+        }
+        for what in found {
+            self.violated("I2", what);
+        }
+    }
+
+    /// What a service must run, empty for what it ran before; none where only a person knows.
+    fn expected(&self, place: &Place, service: &str, deployments: &[&DeploymentRow]) -> Option<String> {
+        let is_here = place.cluster == Shop::CLUSTER;
+        let changes = self
+            .truth
+            .changed
+            .iter()
+            .filter(|changed| is_here && changed.service == service);
+        let changed = changes.map(|changed| changed.at).max();
+        // What somebody else changes after its step was proven is nothing that a deployment looks at again.
+        let is_before = |deployment: &DeploymentRow| changed.is_some_and(|changed| deployment.created_at <= changed);
+        let mut expected = changed.is_none().then(String::new);
+        for deployment in deployments {
+            let end = deployment.end.as_ref()?;
+            match (end.verdict, end.effect) {
+                (Verdict::Succeeded | Verdict::Unchanged, _) => expected = self.digest_of(deployment),
                 (_, effect) if effect.is_dirty() => expected = None,
                 _ => {}
             }
-            // What somebody else changes after its step was proven is nothing that a deployment looks at again.
-            if changed.is_some_and(|changed| deployment.created_at <= *changed) {
+            if is_before(deployment) {
                 expected = None;
             }
         }
-        if changed.is_some() && self.deployments.is_empty() {
-            expected = None;
-        }
-        let Some(expected) = expected else { return };
-        for service in Shop::SERVICES {
-            let running = running(self.shop, service);
-            let other: Vec<&String> = running.iter().filter(|digest| !is(&expected, digest)).collect();
-            if running.is_empty() || !other.is_empty() {
-                let all: Vec<String> = self.deployments.iter().map(told).collect();
-                self.violated(
-                    "I2",
-                    format!(
-                        "`{service}` runs {running:?}, and should run `{expected}` after {}",
-                        all.join(", ")
-                    ),
-                );
-            }
-        }
+        expected
     }
 
     fn digest_of(&self, deployment: &DeploymentRow) -> Option<String> {
@@ -298,9 +359,10 @@ impl Findings<'_> {
     }
 
     fn newer_stays(&mut self) {
-        let mut newest: Option<(Timestamp, &str)> = None;
+        let mut newest: BTreeMap<(String, String), (Timestamp, &str)> = BTreeMap::new();
         let mut found = Vec::new();
         for deployment in self.deployments {
+            let place = place_of(deployment);
             let brought = deployment
                 .end
                 .as_ref()
@@ -313,24 +375,24 @@ impl Findings<'_> {
                 continue;
             };
             match &release.asked {
-                Asked::Person { .. } => newest = None,
+                Asked::Person { .. } => {
+                    newest.remove(&place);
+                }
                 Asked::Push { .. } => {
-                    let pushed = self
-                        .truth
-                        .pushed
-                        .iter()
-                        .rev()
-                        .find(|pushed| pushed.digest == release.digest);
+                    let pushed =
+                        self.truth.pushed.iter().rev().find(|pushed| {
+                            pushed.application == release.application && pushed.digest == release.digest
+                        });
                     let Some(pushed) = pushed else { continue };
-                    if let Some((at, digest)) = newest
-                        && pushed.at < at
+                    if let Some((at, digest)) = newest.get(&place)
+                        && pushed.at < *at
                     {
                         found.push(format!(
                             "`{}` takes the place of `{digest}`, which was pushed after it",
                             release.digest
                         ));
                     }
-                    newest = Some((pushed.at, &release.digest));
+                    newest.insert(place, (pushed.at, &release.digest));
                 }
             }
         }
@@ -351,33 +413,24 @@ impl Findings<'_> {
         let (intents, outcomes) = (of_kind("intent"), of_kind("outcome"));
         let mut found = Vec::new();
         for act in &self.acts {
-            let announced = intents.iter().any(|intent| {
-                text(intent, "/deployment_id") == act.deployment_id && intent.to_string().contains(&act.operation)
-            });
-            if !announced {
+            if !self.written.announced(act, act.at) {
                 found.push(format!(
-                    "`{}` does `{}` without an intent",
-                    act.deployment_id, act.operation
+                    "`{}` does `{}` at {} and has not announced it",
+                    act.deployment_id, act.operation, act.at
                 ));
             }
         }
-        for intent in &intents {
-            let id = text(intent, "/intent_id");
-            let deployment = text(intent, "/deployment_id");
-            let end = self
-                .deployments
-                .iter()
-                .find(|row| row.deployment_id == deployment)
-                .and_then(|row| row.end.as_ref());
-            let is_known = end.is_none_or(|end| end.effect != Effect::Unknown);
-            let settled = outcomes
-                .iter()
-                .any(|outcome| text(outcome, "/intent_id") == id && text(outcome, "/deployment_id") == deployment);
-            // An act whose outcome was never written is proven by the judgement of its step, or makes the end unknown.
-            let judged = end.is_some();
-            if !settled && is_known && !judged {
-                found.push(format!("intent `{id}` of `{deployment}` has no outcome"));
-            }
+        let name = |record: &Value| {
+            let text = |pointer: &str| text(record, pointer).to_owned();
+            (text("/deployment_id"), text("/intent_id"))
+        };
+        let announced: BTreeSet<_> = intents.iter().map(name).collect();
+        let settled: BTreeSet<_> = outcomes.iter().map(name).collect();
+        for (deployment, intent) in announced.difference(&settled) {
+            found.push(format!("intent `{intent}` of `{deployment}` has no outcome"));
+        }
+        for (deployment, intent) in settled.difference(&announced) {
+            found.push(format!("an outcome of `{deployment}` has no intent: `{intent}`"));
         }
         let mut places: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for record in ledger.iter().map(plain) {
@@ -448,20 +501,71 @@ impl Findings<'_> {
                 .filter(|arn| machines.status(arn) == Some(Status::Running));
             found.extend(running.map(|arn| format!("`{arn}` still runs")));
         }
-        let dirty = self
-            .deployments
-            .iter()
-            .any(|row| row.end.as_ref().is_some_and(|end| end.effect.is_dirty()));
-        let quarantined = self
-            .control
-            .iter()
-            .map(plain)
-            .any(|row| text(&row, "/sk") == "LOCK" && text(&row, "/status") == "QUARANTINED");
-        if dirty != quarantined {
-            found.push(format!("a dirty end: {dirty}, a lock in quarantine: {quarantined}"));
+        // The environment is in the name of every lock, and the application before it.
+        let is_dirty = |place: &Place| self.dirty().any(|row| is_at(row, place));
+        for place in self.shop.account.places() {
+            let name = format!("/{}/{}", place.application, place.environment);
+            let locks = self.control.iter().map(plain).filter(|row| text(row, "/sk") == "LOCK");
+            let quarantined = locks
+                .filter(|row| text(row, "/pk").contains(&name))
+                .any(|row| text(&row, "/status") == "QUARANTINED");
+            let dirty = is_dirty(place);
+            if dirty != quarantined {
+                found.push(format!(
+                    "`{name}` has a dirty end: {dirty}, a lock in quarantine: {quarantined}"
+                ));
+            }
         }
         for what in found {
             self.violated("I11", what);
+        }
+    }
+
+    /// Whoever waits is woken soon after what it waits for is over: by its event, or by a sweep where something went wrong.
+    fn ends_are_noticed(&mut self) {
+        let world = self.shop.lab.world();
+        let within = self.truth.noticed_within;
+        // What is over: the pointer at which the invocation that notices it names it, and its name.
+        let mut over: Vec<(&str, &str, Timestamp)> = Vec::new();
+        for event in world.events().iter().skip(self.shop.events_before) {
+            let Ok(at) = text(event, "/time").parse::<Timestamp>() else {
+                continue;
+            };
+            match text(event, "/detail-type") {
+                "ECS Task State Change" if text(event, "/detail/lastStatus") == "STOPPED" => {
+                    over.push(("/taskArn", text(event, "/detail/taskArn"), at));
+                }
+                "Step Functions Execution Status Change" if text(event, "/detail/status") != "RUNNING" => {
+                    over.push(("/deploymentId", text(event, "/detail/name"), at));
+                }
+                _ => {}
+            }
+        }
+        let noticing = |pointer: &str| {
+            if pointer == "/taskArn" {
+                "judge_task"
+            } else {
+                "settle_deployment"
+            }
+        };
+        let mut found = Vec::new();
+        for (pointer, name, at) in over {
+            let noticed = world.calls().iter().find(|call| {
+                call.service == "lambda"
+                    && text(&call.input, &format!("/Payload{pointer}")) == name
+                    && text(&call.input, "/Payload/action") == noticing(pointer)
+            });
+            if let Some(noticed) = noticed
+                && noticed.at.duration_since(at) > within
+            {
+                let late = noticed.at.duration_since(at);
+                found.push(format!(
+                    "the end of `{name}` is noticed {late:#} after it, not within {within:#}"
+                ));
+            }
+        }
+        for what in found {
+            self.violated("I12", what);
         }
     }
 }
@@ -492,24 +596,58 @@ fn is(expected: &str, digest: &str) -> bool {
     }
 }
 
-/// The acts of the deployer, in the order in which they had their effect.
-fn acts(shop: &Shop) -> Vec<Act> {
-    let world = shop.lab.world();
-    let is_act = |call: &&CallRecord| call.service == "ecs" && ACTS.contains(&call.operation.as_str());
-    let has_effect = |call: &&CallRecord| match &call.outcome {
+/// The application and the environment of a deployment.
+fn place_of(deployment: &DeploymentRow) -> (String, String) {
+    (deployment.application.clone(), deployment.environment.clone())
+}
+
+fn is_at(deployment: &DeploymentRow, place: &Place) -> bool {
+    deployment.application == place.application && deployment.environment == place.environment
+}
+
+/// What was written to the tables, and when, from the calls that wrote it.
+fn written(shop: &Shop) -> Written {
+    let mut written = Written::default();
+    let calls = shop.lab.world().calls().iter().skip(shop.calls_before);
+    for call in calls.filter(|call| call.operation == "TransactWriteItems" && has_effect(call)) {
+        let items = call.input.get("TransactItems").and_then(Value::as_array);
+        for item in items.into_iter().flatten().filter_map(|item| item.pointer("/Put/Item")) {
+            let id = || text(item, "/deployment_id/S").to_owned();
+            if text(item, "/kind/S") == "intent" {
+                let intents = written.intents.entry(id()).or_default();
+                intents.push((call.at, item.to_string()));
+            } else if text(item, "/sk/S") == "DEPLOYMENT" && text(item, "/progress/S") == "ENDED" {
+                written.ends.entry(id()).or_insert(call.at);
+            }
+        }
+    }
+    written
+}
+
+/// Whether a call has changed what it was to change.
+fn has_effect(call: &CallRecord) -> bool {
+    match &call.outcome {
         CallOutcome::Success | CallOutcome::Lost => true,
         CallOutcome::Error { effect, .. } => *effect,
         CallOutcome::Open | CallOutcome::Denied { .. } | CallOutcome::NeverSent => false,
-    };
+    }
+}
+
+/// The acts of the deployer, in the order in which they had their effect.
+fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
+    let world = shop.lab.world();
+    let is_act = |call: &&CallRecord| call.service == "ecs" && ACTS.contains(&call.operation.as_str());
     let calls = world.calls().iter().skip(shop.calls_before);
     calls
         .filter(is_act)
-        .filter(has_effect)
+        .filter(|call| has_effect(call))
         .filter_map(|call| {
-            let payload = world.payload(call.invocation?)?;
+            let deployment_id = text(world.payload(call.invocation?)?, "/deploymentId");
+            let deployment = deployments.iter().find(|row| row.deployment_id == deployment_id);
             Some(Act {
                 at: call.at,
-                deployment_id: text(payload, "/deploymentId").to_owned(),
+                deployment_id: deployment_id.to_owned(),
+                place: deployment.map(place_of).unwrap_or_default(),
                 operation: call.operation.clone(),
                 started_by: text(&call.input, "/startedBy").to_owned(),
             })
@@ -519,6 +657,7 @@ fn acts(shop: &Shop) -> Vec<Act> {
 
 #[derive(Default)]
 struct Migration {
+    cluster: String,
     started_by: String,
     started_at: Option<Timestamp>,
     stopped_at: Option<Timestamp>,
@@ -535,6 +674,7 @@ fn migrations(shop: &Shop) -> BTreeMap<String, Migration> {
             continue;
         }
         let task = tasks.entry(text(event, "/detail/taskArn").to_owned()).or_default();
+        text(event, "/detail/clusterArn").clone_into(&mut task.cluster);
         text(event, "/detail/startedBy").clone_into(&mut task.started_by);
         let moment = |pointer: &str| text(event, pointer).parse::<Timestamp>().ok();
         task.started_at = task.started_at.or_else(|| moment("/detail/startedAt"));
@@ -544,8 +684,7 @@ fn migrations(shop: &Shop) -> BTreeMap<String, Migration> {
 }
 
 /// The digests that the running tasks of a service report.
-fn running(shop: &mut Shop, service: &str) -> Vec<String> {
-    let cluster = Shop::CLUSTER;
+fn running(shop: &mut Shop, cluster: &str, service: &str) -> Vec<String> {
     let listed = shop.ask("ecs", "ListTasks", json!({"cluster": cluster, "serviceName": service}));
     let arns = listed.map(|listed| listed.get("taskArns").cloned().unwrap_or_default());
     let described = shop.ask(

@@ -9,22 +9,24 @@ pub mod invariants;
 mod plan;
 mod shop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator::{ApiError, DynamoDb, FaultKind, Principal, Selector};
+use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence, Pattern};
 use simulator_step_functions::{Status, StepFunctions};
 
-pub use coverage::{Landed, landed};
+pub use coverage::{Asked, Known, KnownCall, Landed, landed};
 pub use invariants::Violation;
-pub use plan::{Delivery, Happening, Known, Mishap, Plan, Point, SomebodysAct, What};
-pub use shop::{Image, Shop};
+pub use plan::{Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
+pub use shop::{Account, Image, Place, Shop, Story};
 
 use crate::deployer::{DEPLOYER, InstallError};
 use crate::lab::{is_at_work, is_settled};
 use crate::walk::{Line, Tone, Walk};
+use shop::task_definition;
 
 /// How long a lost push may take to be found, and what was left behind to be swept.
 const HEALED: SignedDuration = SignedDuration::from_mins(20);
@@ -38,17 +40,40 @@ const ROUNDS: usize = 6;
 /// How late a late call is.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
 
+/// How soon the end of what is waited for is noticed when nothing goes wrong.
+const NOTICED: SignedDuration = SignedDuration::from_secs(45);
+
+/// How much later it may be noticed for everything that goes wrong: an event is delivered again, or a sweep finds it.
+const FOUND: SignedDuration = SignedDuration::from_mins(6);
+
 /// What the run brought about, as opposed to what Esclusa made of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Truth {
     /// The images that were pushed, in order.
     pub pushed: Vec<Pushed>,
-    /// When somebody else changed a service.
-    pub changed_by_others: Vec<Timestamp>,
+    /// What somebody else changed.
+    pub changed: Vec<Changed>,
+    /// The digests of images that cannot be pulled any more.
+    pub removed: BTreeSet<String>,
     /// When the last service is back that was away.
     pub back_at: Option<Timestamp>,
+    /// How soon the end of what is waited for is noticed, whatever went wrong.
+    pub noticed_within: SignedDuration,
     /// Whether everything came to its end in time.
     pub settled: bool,
+}
+
+impl Default for Truth {
+    fn default() -> Self {
+        Self {
+            pushed: Vec::new(),
+            changed: Vec::new(),
+            removed: BTreeSet::new(),
+            back_at: None,
+            noticed_within: NOTICED,
+            settled: false,
+        }
+    }
 }
 
 /// An image as it was pushed.
@@ -56,10 +81,21 @@ pub struct Truth {
 pub struct Pushed {
     /// When.
     pub at: Timestamp,
+    /// Of which application.
+    pub application: &'static str,
     /// Under which tag.
     pub tag: String,
     /// Its digest.
     pub digest: String,
+}
+
+/// A service of the shop's last environment that somebody else changed.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// When.
+    pub at: Timestamp,
+    /// The service.
+    pub service: String,
 }
 
 /// What a run came to.
@@ -75,36 +111,43 @@ pub struct Outcome {
     pub transcript: Vec<Line>,
 }
 
-/// The calls that undisturbed runs make, which are those that can go wrong.
+/// The calls that undisturbed runs make, which are those that can go wrong, and what the state machines ask for.
 ///
 /// # Errors
-/// When the shop cannot be opened.
-pub fn known_calls() -> Result<Vec<Known>, InstallError> {
-    let mut known: BTreeMap<Point, u64> = BTreeMap::new();
-    for image in Image::ALL {
-        let mut shop = Shop::open(1)?;
-        shop.push("v1", image).map_err(|error| refused(&error))?;
+/// When the shop cannot be opened, or a Task of a state machine cannot be recognised.
+pub fn known_calls() -> Result<Known, InstallError> {
+    let mut known: BTreeMap<Point, BTreeMap<Story, u64>> = BTreeMap::new();
+    let mut tasks = BTreeSet::new();
+    for story in Story::ALL {
+        let mut shop = Shop::open_in(1, story.account)?;
+        tasks.extend(coverage::tasks(&mut shop)?);
+        shop.push("v1", story.image).map_err(|error| refused(&error))?;
         shop.lab.settle();
         shop.run_for(HEALED);
-        let mut counts: BTreeMap<Point, u64> = BTreeMap::new();
-        for call in shop.lab.world().calls().iter().skip(shop.calls_before) {
+        let world = shop.lab.world();
+        for call in world.calls().iter().skip(shop.calls_before) {
             let is_invocation = call.service == "lambda" && call.operation == "Invoke";
             if call.function.is_none() && !is_invocation {
                 continue;
             }
+            let payload = match call.invocation {
+                Some(invocation) => world.payload(invocation),
+                None => call.input.get("Payload"),
+            };
             let point = Point {
                 function: call.function.clone(),
                 service: call.service.clone(),
                 operation: call.operation.clone(),
+                asked: payload.and_then(Asked::of),
             };
-            *counts.entry(point).or_default() += 1;
-        }
-        for (point, count) in counts {
-            let most = known.entry(point).or_default();
-            *most = (*most).max(count);
+            *known.entry(point).or_default().entry(story).or_default() += 1;
         }
     }
-    Ok(known.into_iter().map(|(point, count)| Known { point, count }).collect())
+    let calls = known.into_iter().map(|(point, counts)| KnownCall { point, counts });
+    Ok(Known {
+        tasks,
+        calls: calls.collect(),
+    })
 }
 
 /// Carries out a plan. With `tells` the outcome has a transcript.
@@ -113,8 +156,11 @@ pub fn known_calls() -> Result<Vec<Known>, InstallError> {
 /// When the shop cannot be opened.
 pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
     let mut run = Run {
-        shop: Shop::open(plan.seed)?,
-        truth: Truth::default(),
+        shop: Shop::open_in(plan.seed, plan.account)?,
+        truth: Truth {
+            noticed_within: noticed_within(plan),
+            ..Truth::default()
+        },
         walk: None,
         transcript: Vec::new(),
     };
@@ -211,7 +257,6 @@ impl Run {
             self.until(back_at);
         }
         let last = self.shop.now() + PATIENCE;
-        self.pass(HEALED);
         for _ in 0..ROUNDS {
             while !is_settled(self.shop.lab.world()) && self.shop.now() < last {
                 self.pass(SignedDuration::from_mins(1));
@@ -222,7 +267,17 @@ impl Run {
                 break;
             }
         }
+        // A wait whose state is gone is given up some time after its deadline.
+        while self.is_waited_for() && self.shop.now() < last {
+            self.pass(HEALED);
+        }
         self.truth.settled = !is_at_work(self.shop.lab.world());
+    }
+
+    fn is_waited_for(&self) -> bool {
+        let control = self.shop.items("esclusa-control");
+        let mut keys = control.iter().filter_map(|item| item.pointer("/pk/S")?.as_str());
+        keys.any(|key| key == "OPEN#WAIT")
     }
 
     fn executions(&self) -> usize {
@@ -232,7 +287,14 @@ impl Run {
 
     fn bring_about(&mut self, what: &What) {
         match what {
-            What::Push { tag, image } => self.push(tag, *image),
+            What::Push { tag, image } => {
+                let pushed = self.shop.push(tag, *image);
+                self.pushed(Shop::NAME, tag, pushed);
+            }
+            What::PushOther { tag } => {
+                let pushed = self.shop.push_other(tag);
+                self.pushed(Shop::OTHER, tag, pushed);
+            }
             What::Deploy { tag } => {
                 let words = ["deploy", Shop::NAME, Shop::ENVIRONMENT, tag, "--no-wait"];
                 self.esclusa(&words);
@@ -249,11 +311,7 @@ impl Run {
                 self.esclusa(&words);
             }
             What::Call { point, nth, mishap } => {
-                let selector = Selector {
-                    function: point.function.clone(),
-                    ..Selector::operation(&point.service, &point.operation)
-                };
-                self.shop.fault(selector.nth(*nth), fault(*mishap, point));
+                self.shop.fault(selector(point).nth(*nth), fault(*mishap, point));
             }
             What::Event {
                 detail_type,
@@ -272,16 +330,22 @@ impl Run {
                 self.shop.disturb(pattern, Occurrence::Nth(*nth), fault);
             }
             What::Down { service, seconds } => {
-                let from = self.shop.now();
                 let selector = Selector {
                     service: Some(service.clone()),
                     ..Selector::default()
                 };
-                let until = from + SignedDuration::from_secs(i64::from(*seconds));
-                self.truth.back_at = self.truth.back_at.max(Some(until));
                 let away = ApiError::server("ServiceUnavailable", "the service is away");
-                self.shop
-                    .fault(selector.between(from, until), FaultKind::ErrorBefore(away));
+                self.for_a_while(*seconds, selector, FaultKind::ErrorBefore(away));
+            }
+            What::Denied { point, seconds } => {
+                self.for_a_while(*seconds, selector(point), fault(Mishap::Denied, point));
+            }
+            What::Shortage { seconds } => {
+                let (from, until) = self.window(*seconds);
+                if let Some((ecs, _)) = self.shop.lab.world_mut().service_mut::<Ecs>() {
+                    let shortage = CapacityShortage::fargate(from, until);
+                    ecs.settings.capacity_shortages.push(shortage);
+                }
             }
             What::Skew { function, seconds } => {
                 let role = Principal::Role(format!("{DEPLOYER}-{function}"));
@@ -298,12 +362,30 @@ impl Run {
         }
     }
 
-    fn push(&mut self, tag: &str, image: Image) {
-        let at = self.shop.now();
-        if let Ok(digest) = self.shop.push(tag, image) {
-            let tag = tag.to_owned();
-            self.truth.pushed.push(Pushed { at, tag, digest });
+    fn pushed(&mut self, application: &'static str, tag: &str, pushed: Result<String, ApiError>) {
+        // What is there already is not pushed.
+        if let Ok(digest) = pushed {
+            self.truth.removed.remove(&digest);
+            self.truth.pushed.push(Pushed {
+                at: self.shop.now(),
+                application,
+                tag: tag.to_owned(),
+                digest,
+            });
         }
+    }
+
+    /// From now on for so many seconds; whoever waits for the end of everything waits for the end of this first.
+    fn window(&mut self, seconds: u32) -> (Timestamp, Timestamp) {
+        let from = self.shop.now();
+        let until = from + SignedDuration::from_secs(i64::from(seconds));
+        self.truth.back_at = self.truth.back_at.max(Some(until));
+        (from, until)
+    }
+
+    fn for_a_while(&mut self, seconds: u32, selector: Selector, kind: FaultKind) {
+        let (from, until) = self.window(seconds);
+        self.shop.fault(selector.between(from, until), kind);
     }
 
     /// Asks by the command line. What is refused is refused.
@@ -318,23 +400,47 @@ impl Run {
             SomebodysAct::UpdateService { service } => {
                 let definition = format!("shop-{service}:1");
                 let input = json!({"cluster": cluster, "service": service, "taskDefinition": definition});
-                self.ask("ecs", "UpdateService", input);
-                self.truth.changed_by_others.push(self.shop.now());
+                self.change(service, "UpdateService", input);
             }
             SomebodysAct::StopServiceTask { service } => {
-                self.stop_a_task(json!({"cluster": cluster, "serviceName": service}));
+                self.stop_tasks(json!({"cluster": cluster, "serviceName": service, "maxResults": 1}));
             }
+            SomebodysAct::StopEveryTask => self.stop_tasks(json!({"cluster": cluster})),
             SomebodysAct::StopMigration => {
-                self.stop_a_task(json!({"cluster": cluster, "family": Shop::MIGRATIONS}));
+                self.stop_tasks(json!({"cluster": cluster, "family": Shop::MIGRATIONS}));
             }
             SomebodysAct::StopRollout { service } => {
                 let input = json!({"cluster": cluster, "service": service, "status": ["PENDING", "IN_PROGRESS"]});
                 let listed = self.ask("ecs", "ListServiceDeployments", input);
                 if let Some(arn) = listed.pointer("/serviceDeployments/0/serviceDeploymentArn") {
                     let input = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
-                    self.ask("ecs", "StopServiceDeployment", input);
-                    self.truth.changed_by_others.push(self.shop.now());
+                    self.change(service, "StopServiceDeployment", input);
                 }
+            }
+            SomebodysAct::ScaleToZero { service } => {
+                let input = json!({"cluster": cluster, "service": service, "desiredCount": 0});
+                self.change(service, "UpdateService", input);
+            }
+            SomebodysAct::DeleteService { service } => {
+                let input = json!({"cluster": cluster, "service": service, "force": true});
+                self.change(service, "DeleteService", input);
+            }
+            SomebodysAct::RegisterBase { container } => {
+                let definition = task_definition(Shop::NAME, container, "1024");
+                self.ask("ecs", "RegisterTaskDefinition", definition);
+            }
+            SomebodysAct::DeregisterBase { container } => {
+                let input = json!({"taskDefinition": format!("{}-{container}:1", Shop::NAME)});
+                self.ask("ecs", "DeregisterTaskDefinition", input);
+            }
+            SomebodysAct::DeleteImage { tag } => {
+                let input = json!({"repositoryName": Shop::NAME, "imageIds": [{"imageTag": tag}]});
+                self.remove(tag, "BatchDeleteImage", input);
+            }
+            SomebodysAct::ArchiveImage { tag } => {
+                let image = json!({"imageTag": tag});
+                let input = json!({"repositoryName": Shop::NAME, "imageId": image, "targetStorageClass": "ARCHIVE"});
+                self.remove(tag, "UpdateImageStorageClass", input);
             }
             SomebodysAct::StopExecution { machine } => {
                 let of_machine = format!(":{DEPLOYER}-{machine}:");
@@ -355,12 +461,27 @@ impl Run {
         }
     }
 
-    fn stop_a_task(&mut self, which: Value) {
+    fn stop_tasks(&mut self, which: Value) {
         let listed = self.ask("ecs", "ListTasks", which);
-        if let Some(task) = listed.pointer("/taskArns/0") {
+        let tasks = listed.get("taskArns").and_then(Value::as_array);
+        for task in tasks.into_iter().flatten() {
             let input = json!({"cluster": Shop::CLUSTER, "task": task, "reason": "by hand"});
             self.ask("ecs", "StopTask", input);
         }
+    }
+
+    fn change(&mut self, service: &str, operation: &str, input: Value) {
+        self.ask("ecs", operation, input);
+        let (at, service) = (self.shop.now(), service.to_owned());
+        self.truth.changed.push(Changed { at, service });
+    }
+
+    /// Takes away the image that a tag points to now.
+    fn remove(&mut self, tag: &str, operation: &str, input: Value) {
+        self.ask("ecr", operation, input);
+        let mut pushed = self.truth.pushed.iter().rev();
+        let gone = pushed.find(|pushed| pushed.application == Shop::NAME && pushed.tag == tag);
+        self.truth.removed.extend(gone.map(|pushed| pushed.digest.clone()));
     }
 
     /// What somebody else asks may be refused: then nothing has happened.
@@ -369,8 +490,37 @@ impl Run {
     }
 }
 
+/// How soon the end of what is waited for must be noticed in spite of everything that a plan brings.
+fn noticed_within(plan: &Plan) -> SignedDuration {
+    let seconds = |seconds: u32| SignedDuration::from_secs(i64::from(seconds));
+    plan.happenings.iter().fold(NOTICED, |within, happening| {
+        within
+            + match &happening.what {
+                What::Call { .. } | What::Event { .. } | What::Skew { .. } | What::StaleReads { .. } => FOUND,
+                What::Down { seconds: away, .. } | What::Denied { seconds: away, .. } => seconds(*away) + FOUND,
+                What::Push { .. }
+                | What::PushOther { .. }
+                | What::Deploy { .. }
+                | What::Rollback
+                | What::Shortage { .. }
+                | What::Somebody { .. } => SignedDuration::ZERO,
+            }
+    })
+}
+
+fn selector(point: &Point) -> Selector {
+    Selector {
+        function: point.function.clone(),
+        payload: point.asked.iter().flat_map(Asked::members).collect(),
+        ..Selector::operation(&point.service, &point.operation)
+    }
+}
+
 fn fault(mishap: Mishap, point: &Point) -> FaultKind {
-    let broken = || ApiError::server("InternalServerError", "an error of the service's own");
+    let broken = || match point.service.as_str() {
+        "lambda" => ApiError::server("ServiceException", "an error of the service's own"),
+        _ => ApiError::server("InternalServerError", "an error of the service's own"),
+    };
     match mishap {
         Mishap::DieBefore => FaultKind::DieBefore,
         Mishap::DieAfter => FaultKind::DieAfter,

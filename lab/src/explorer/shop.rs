@@ -1,5 +1,7 @@
 //! The application that is deployed while things go wrong: the smallest one with everything that a fault can meet.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,30 +17,51 @@ use crate::lab::Lab;
 const WHILE: SignedDuration = SignedDuration::from_mins(2);
 
 /// What a pushed image does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Image {
     /// The migration ends well, the servers serve.
+    #[default]
     Good,
     /// The migration ends with exit code 1.
     BadMigration,
+    /// The migration never ends by itself.
+    HangingMigration,
+    /// The migration is lost with its host: nobody knows how far it came.
+    LostMigration,
     /// The worker serves; the web server, which comes after it, exits again and again: ECS rolls it back, and the worker is brought back by Esclusa.
     CrashingWeb,
+    /// The servers serve; the check that comes after them fails.
+    FailingCheck,
 }
 
 impl Image {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Good, Self::BadMigration, Self::CrashingWeb];
+    pub const ALL: [Self; 6] = [
+        Self::Good,
+        Self::BadMigration,
+        Self::HangingMigration,
+        Self::LostMigration,
+        Self::CrashingWeb,
+        Self::FailingCheck,
+    ];
 
     fn programs(self) -> Value {
-        let code = i32::from(self == Self::BadMigration);
-        let migrate = json!({
-            "container": "migrations", "outcome": "exit", "after_seconds": 25, "code": code, "log": ["applying 20261102_add_rating"],
-        });
+        let log = ["applying 20261102_add_rating"];
+        let exit = |container: &str, code: i32| json!({"container": container, "outcome": "exit", "after_seconds": 25, "code": code, "log": log});
+        let migrate = match self {
+            Self::BadMigration => exit("migrations", 1),
+            Self::HangingMigration => json!({"container": "migrations", "outcome": "hang", "log": log}),
+            Self::LostMigration => json!({
+                "container": "migrations", "outcome": "vanish", "after_seconds": 2, "stop_code": "SpotInterruption", "log": log,
+            }),
+            Self::Good | Self::CrashingWeb | Self::FailingCheck => exit("migrations", 0),
+        };
+        let check = exit("checks", i32::from(self == Self::FailingCheck));
         let web = json!({"container": "web", "outcome": "exit", "after_seconds": 3, "code": 1, "log": ["panic: no RATING_URL"]});
         match self {
-            Self::Good | Self::BadMigration => json!([migrate]),
-            Self::CrashingWeb => json!([migrate, web]),
+            Self::CrashingWeb => json!([migrate, check, web]),
+            _ => json!([migrate, check]),
         }
     }
 
@@ -61,6 +84,104 @@ impl Image {
     }
 }
 
+/// What an account has beside Esclusa.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    /// The shop in one environment.
+    #[default]
+    Small,
+    /// The shop in two environments, with a check after the services and a web server whose circuit breaker never trips, so that a rollout that does not work
+    /// hangs; and another application that shares nothing with it.
+    Large,
+}
+
+/// An application in an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The application.
+    pub application: &'static str,
+    /// Its environment.
+    pub environment: &'static str,
+    /// The cluster, which no other place has.
+    pub cluster: &'static str,
+    /// Its services.
+    pub services: &'static [&'static str],
+}
+
+impl Account {
+    /// Where is deployed.
+    #[must_use]
+    pub fn places(self) -> &'static [Place] {
+        const PRODUCTION: Place = Place {
+            application: Shop::NAME,
+            environment: Shop::ENVIRONMENT,
+            cluster: Shop::CLUSTER,
+            services: &Shop::SERVICES,
+        };
+        const STAGING: Place = Place {
+            environment: "staging",
+            cluster: "shop-staging",
+            ..PRODUCTION
+        };
+        const OTHER: Place = Place {
+            application: Shop::OTHER,
+            environment: Shop::ENVIRONMENT,
+            cluster: Shop::OTHER,
+            services: &["desk"],
+        };
+        match self {
+            Self::Small => &[PRODUCTION],
+            Self::Large => &[STAGING, PRODUCTION, OTHER],
+        }
+    }
+
+    /// The pipelines that are applied.
+    fn pipelines(self) -> &'static [&'static str] {
+        match self {
+            Self::Small => &["shop.yaml"],
+            Self::Large => &["shop-large.yaml", "till.yaml"],
+        }
+    }
+}
+
+/// An image in an account: what becomes of its release when nothing disturbs it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Story {
+    /// The account.
+    pub account: Account,
+    /// The image.
+    pub image: Image,
+}
+
+impl Story {
+    /// Those that differ.
+    pub const ALL: [Self; 8] = [
+        Self::of(Account::Small, Image::Good),
+        Self::of(Account::Small, Image::BadMigration),
+        Self::of(Account::Large, Image::HangingMigration),
+        Self::of(Account::Small, Image::LostMigration),
+        Self::of(Account::Small, Image::CrashingWeb),
+        Self::of(Account::Large, Image::CrashingWeb),
+        Self::of(Account::Large, Image::Good),
+        Self::of(Account::Large, Image::FailingCheck),
+    ];
+
+    const fn of(account: Account, image: Image) -> Self {
+        Self { account, image }
+    }
+
+    /// How often it is drawn where it is one of several.
+    #[must_use]
+    pub fn weight(self) -> usize {
+        match (self.account, self.image) {
+            (Account::Small, Image::Good) => 10,
+            (Account::Small, Image::CrashingWeb) => 3,
+            _ => 1,
+        }
+    }
+}
+
 /// A simulated account in which the shop runs, with Esclusa.
 #[derive(Debug)]
 pub struct Shop {
@@ -72,17 +193,23 @@ pub struct Shop {
     pub events_before: usize,
     /// When the shop was open.
     pub opened_at: Timestamp,
+    /// What the account has.
+    pub account: Account,
 }
 
 impl Shop {
     /// The application, and its repository.
     pub const NAME: &str = "shop";
-    /// The only environment.
+    /// The other application of a large account, its repository and its cluster.
+    pub const OTHER: &str = "till";
+    /// The environment, of a large account the last one.
     pub const ENVIRONMENT: &str = "production";
-    /// The cluster.
+    /// Its cluster.
     pub const CLUSTER: &str = "shop";
     /// The services, in the order in which they are updated.
     pub const SERVICES: [&str; 2] = ["worker", "web"];
+    /// The containers, each in a task definition of its own.
+    pub const CONTAINERS: [&str; 3] = ["migrations", "worker", "web"];
     /// The family of the migration.
     pub const MIGRATIONS: &str = "shop-migrations";
 
@@ -91,19 +218,29 @@ impl Shop {
     /// # Errors
     /// When something of it cannot be installed or is refused.
     pub fn open(seed: u64) -> Result<Self, InstallError> {
+        Self::open_in(seed, Account::Small)
+    }
+
+    /// Such an account in which the shop has run for a while.
+    ///
+    /// # Errors
+    /// When something of it cannot be installed or is refused.
+    pub fn open_in(seed: u64, account: Account) -> Result<Self, InstallError> {
         let settings = Settings {
             seed,
             ..Settings::default()
         };
         let mut lab = Lab::new(&settings)?;
-        provide(lab.world_mut()).map_err(|error| InstallError::Account(error.to_string()))?;
-        let path = repository().join("lab/src/explorer/shop.yaml");
-        let answer = lab.esclusa(&["pipelines", "apply", &path.display().to_string()]);
-        if answer.code != 0 {
-            return Err(InstallError::Content {
-                path,
-                reason: answer.err,
-            });
+        provide(lab.world_mut(), account).map_err(|error| InstallError::Account(error.to_string()))?;
+        for file in account.pipelines() {
+            let path = repository().join("lab/src/explorer").join(file);
+            let answer = lab.esclusa(&["pipelines", "apply", &path.display().to_string()]);
+            if answer.code != 0 {
+                return Err(InstallError::Content {
+                    path,
+                    reason: answer.err,
+                });
+            }
         }
         lab.simulation().run_for(WHILE);
         let world = lab.world();
@@ -112,6 +249,7 @@ impl Shop {
             events_before: world.events().len(),
             opened_at: world.now(),
             lab,
+            account,
         })
     }
 
@@ -121,6 +259,14 @@ impl Shop {
     /// What the registry answers.
     pub fn push(&mut self, tag: &str, image: Image) -> Result<String, ApiError> {
         self.lab.push(Self::NAME, Some(tag), &image.manifest(tag))
+    }
+
+    /// Pushes an image of the other application; its digest.
+    ///
+    /// # Errors
+    /// What the registry answers.
+    pub fn push_other(&mut self, tag: &str) -> Result<String, ApiError> {
+        self.lab.push(Self::OTHER, Some(tag), &Image::Good.manifest(tag))
     }
 
     /// Lets time pass.
@@ -168,28 +314,36 @@ impl Shop {
     }
 }
 
-/// What infrastructure code has created: a repository, a cluster, task definitions and services that run the image of somebody else.
-fn provide(world: &mut World) -> Result<(), ApiError> {
-    if let Some((ecr, kernel)) = world.service_mut::<Ecr>() {
-        ecr.create(Shop::NAME, kernel);
+/// What infrastructure code has created: repositories, clusters, task definitions and services that run the image of somebody else.
+fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
+    let mut families = BTreeSet::from([(Shop::NAME, "migrations"), (Shop::NAME, "checks")]);
+    for place in account.places() {
+        if let Some((ecr, kernel)) = world.service_mut::<Ecr>() {
+            ecr.create(place.application, kernel);
+        }
+        world.administer("ecs", "CreateCluster", json!({"clusterName": place.cluster}))?;
+        families.extend(place.services.iter().map(|service| (place.application, *service)));
     }
-    world.administer("ecs", "CreateCluster", json!({"clusterName": Shop::CLUSTER}))?;
-    for container in ["migrations", "worker", "web"] {
-        world.administer("ecs", "RegisterTaskDefinition", task_definition(container))?;
+    for (application, container) in families {
+        let definition = task_definition(application, container, "512");
+        world.administer("ecs", "RegisterTaskDefinition", definition)?;
     }
-    for service in Shop::SERVICES {
-        world.administer("ecs", "CreateService", created(service))?;
+    for place in account.places() {
+        for service in place.services {
+            world.administer("ecs", "CreateService", created(place, service))?;
+        }
     }
     Ok(())
 }
 
-fn task_definition(container: &str) -> Value {
+/// A base task definition with this memory.
+pub(super) fn task_definition(application: &str, container: &str, memory: &str) -> Value {
     json!({
-        "family": format!("shop-{container}"),
+        "family": format!("{application}-{container}"),
         "networkMode": "awsvpc",
         "requiresCompatibilities": ["FARGATE"],
         "cpu": "256",
-        "memory": "512",
+        "memory": memory,
         "executionRoleArn": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
         "containerDefinitions": [{
             "name": container,
@@ -203,11 +357,11 @@ fn task_definition(container: &str) -> Value {
     })
 }
 
-fn created(service: &str) -> Value {
+fn created(place: &Place, service: &str) -> Value {
     json!({
-        "cluster": Shop::CLUSTER,
+        "cluster": place.cluster,
         "serviceName": service,
-        "taskDefinition": format!("shop-{service}"),
+        "taskDefinition": format!("{}-{service}", place.application),
         "desiredCount": 2,
         "launchType": "FARGATE",
         "deploymentConfiguration": {

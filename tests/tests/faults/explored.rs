@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lab::explorer::invariants::check;
 use lab::explorer::{
-    Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls, run,
+    Account, Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls, run,
 };
 use serde_json::{Value, json};
 
 /// How many seeds every run of the tests explores; `lab explore` explores as many as one likes.
 const SEEDS: u64 = 24;
 
-fn known() -> &'static [Known] {
-    static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
+fn known() -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
     KNOWN.get_or_init(|| known_calls().unwrap())
 }
 
@@ -27,6 +27,15 @@ fn some_seeds_violate_nothing() {
     for seed in 0..SEEDS {
         let plan = Plan::draw(seed, known());
         assert_eq!(violations(&run(&plan, false).unwrap()), Vec::<String>::new(), "{plan}");
+    }
+}
+
+#[test]
+fn every_task_of_the_state_machines_is_disturbed() {
+    let known = known();
+    assert!(!known.tasks.is_empty());
+    for task in &known.tasks {
+        assert!(!known.mishaps(task).is_empty(), "no story reaches `{task}`");
     }
 }
 
@@ -53,12 +62,14 @@ fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
                 function: Some(format!("esclusa-{function}")),
                 service: "dynamodb".to_owned(),
                 operation: "TransactWriteItems".to_owned(),
+                asked: None,
             },
             nth,
             mishap: Mishap::Denied,
         };
         let plan = Plan {
             seed: 92,
+            account: Account::Small,
             happenings: vec![at(0, denied), at(1, push)],
         };
         let outcome = run(&plan, false).unwrap();
@@ -74,13 +85,21 @@ fn deployed() -> (Shop, Truth) {
     let digest = shop.push("v1", Image::Good).unwrap();
     assert!(shop.lab.settle());
     shop.run_for(SignedDuration::from_mins(20));
-    let tag = "v1".to_owned();
     let truth = Truth {
-        pushed: vec![Pushed { at, tag, digest }],
+        pushed: vec![pushed(at, "v1", digest)],
         settled: true,
         ..Truth::default()
     };
     (shop, truth)
+}
+
+fn pushed(at: Timestamp, tag: &str, digest: String) -> Pushed {
+    Pushed {
+        at,
+        application: Shop::NAME,
+        tag: tag.to_owned(),
+        digest,
+    }
 }
 
 /// The invariants that are found violated when this is done behind the back of everybody.
@@ -132,8 +151,8 @@ fn whatever_is_planted_is_found() {
         let digest = shop.push("v2", Image::Good).unwrap();
         assert!(shop.lab.settle());
         shop.run_for(SignedDuration::from_mins(20));
-        let (at, tag) = (truth.pushed[0].at - SignedDuration::from_hours(1), "v2".to_owned());
-        truth.pushed.push(Pushed { at, tag, digest });
+        let at = truth.pushed[0].at - SignedDuration::from_hours(1);
+        truth.pushed.push(pushed(at, "v2", digest));
     });
     assert_eq!(older, BTreeSet::from(["I6"]));
     // A record that is gone, an intent that nobody wrote.
@@ -173,5 +192,8 @@ fn whatever_is_planted_is_found() {
         put(shop, "esclusa-control", &lock);
     });
     assert_eq!(quarantined, BTreeSet::from(["I11"]));
+    // Something that never comes to its end, and an end that is noticed too late.
     assert_eq!(found(|_, truth| truth.settled = false), BTreeSet::from(["I12"]));
+    let late = found(|_, truth| truth.noticed_within = SignedDuration::ZERO);
+    assert_eq!(late, BTreeSet::from(["I12"]));
 }

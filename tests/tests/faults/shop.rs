@@ -123,13 +123,9 @@ impl Shop {
 
 /// The end of the undisturbed run with seed 1, which every disturbed one is compared with; computed once.
 pub(crate) fn undisturbed(image: Image) -> &'static crate::observation::End {
-    static ENDS: [OnceLock<crate::observation::End>; 3] = [const { OnceLock::new() }; 3];
-    let index = match image {
-        Image::Good => 0,
-        Image::BadMigration => 1,
-        Image::CrashingWeb => 2,
-    };
-    ENDS.get(index).unwrap().get_or_init(|| {
+    static ENDS: [OnceLock<crate::observation::End>; Image::ALL.len()] = [const { OnceLock::new() }; Image::ALL.len()];
+    let index = Image::ALL.iter().position(|kind| *kind == image);
+    ENDS.get(index.unwrap()).unwrap().get_or_init(|| {
         let mut shop = Shop::open(1);
         let digest = shop.deploy(image);
         shop.observe(&digest).end

@@ -1,15 +1,27 @@
 //! What was explored so far, kept in a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use esclusa_core::canonical::sha256_hex;
-use lab::explorer::Outcome;
+use lab::explorer::{Known, Mishap, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::page::Page;
+
+/// How often every fault is to strike every Task.
+const WANTED: u64 = 50;
+
+/// In how many runs.
+const IN: u64 = 100_000;
+
+/// The fault of a service that is away.
+const AWAY: &str = "away";
+
+/// The name of what asks for nothing that is known.
+const UNKNOWN: &str = "something else";
 
 /// What many runs came to.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,7 +36,7 @@ pub(crate) struct Tally {
     pub(crate) violating: BTreeMap<u64, Vec<String>>,
     /// How often each end came out.
     ends: BTreeMap<String, u64>,
-    /// How often each fault struck: by what the struck function was asked for, then by fault and whether the call had had its effect.
+    /// How often each fault struck: by what the struck function was asked for, then by fault. What was to strike after the effect and struck before is left out.
     landed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
@@ -55,6 +67,15 @@ impl Tally {
         fs::rename(new, file)
     }
 
+    /// The first seed that violated an invariant.
+    pub(crate) fn first(&self, invariant: &str) -> Option<u64> {
+        let of_it = format!("{invariant}:");
+        let mut violating = self.violating.iter();
+        violating
+            .find(|(_, violations)| violations.iter().any(|violation| violation.starts_with(&of_it)))
+            .map(|(seed, _)| *seed)
+    }
+
     pub(crate) fn count(&mut self, seed: u64, outcome: &Outcome) {
         self.explored = self.explored.saturating_add(1);
         for (end, times) in &outcome.ends {
@@ -62,10 +83,17 @@ impl Tally {
             *count = count.saturating_add(*times);
         }
         for landed in &outcome.landed {
-            let when = if landed.after { "after" } else { "before" };
-            let fault = format!("{} ({when} the effect)", landed.mishap);
-            let faults = self.landed.entry(landed.action.clone()).or_default();
-            let count = faults.entry(fault).or_default();
+            let by_nature = Mishap::ALL.into_iter().find(|mishap| mishap.as_str() == landed.mishap);
+            if by_nature.is_some_and(|mishap| mishap.is_after() != landed.after) {
+                continue;
+            }
+            let asked = landed.asked.as_ref().map_or(UNKNOWN.to_owned(), ToString::to_string);
+            let count = self
+                .landed
+                .entry(asked)
+                .or_default()
+                .entry(landed.mishap.to_owned())
+                .or_default();
             *count = count.saturating_add(1);
         }
         if !outcome.violations.is_empty() {
@@ -75,23 +103,77 @@ impl Tally {
     }
 
     /// The distribution of ends, and where faults struck.
-    pub(crate) fn tell(&self, page: &mut Page) -> io::Result<()> {
+    pub(crate) fn tell(&self, known: &Known, page: &mut Page) -> io::Result<()> {
         page.heading("How releases and deployments ended")?;
         for (end, count) in &self.ends {
             page.text(format_args!("  {count:>9}  {end}"))?;
         }
-        page.heading("Where faults struck")?;
-        for (action, faults) in &self.landed {
-            page.text(format_args!("  {action}"))?;
-            for (fault, count) in faults {
-                page.text(format_args!("  {count:>9}  {fault}"))?;
-            }
-        }
+        self.tell_faults(known, page)?;
         for (seed, violations) in &self.violating {
             for violation in violations {
                 page.bad(&format!("seed {seed}"), violation)?;
             }
         }
         Ok(())
+    }
+
+    /// A row for every Task, a column for every fault, and the cells that are struck too seldom by name.
+    fn tell_faults(&self, known: &Known, page: &mut Page) -> io::Result<()> {
+        page.heading("Where faults struck, by Task; `-` cannot be")?;
+        let columns = Mishap::ALL.map(|mishap| format!("{:>12}", mishap.as_str())).concat();
+        page.faint(format_args!("  {:<34}{columns}", ""))?;
+        let mut seldom = Vec::new();
+        for task in &known.tasks {
+            let (name, possible) = (task.to_string(), known.mishaps(task));
+            if possible.is_empty() {
+                seldom.push(format!("{name}: no story reaches it"));
+            }
+            let mut cells = String::new();
+            for mishap in Mishap::ALL {
+                if !possible.contains(&mishap) {
+                    cells.push_str(&format!("{:>12}", "-"));
+                    continue;
+                }
+                let count = self.count_of(&name, mishap.as_str());
+                cells.push_str(&format!("{count:>12}"));
+                if count.saturating_mul(IN) < WANTED.saturating_mul(self.explored) {
+                    seldom.push(format!("{name}: {} {count}", mishap.as_str()));
+                }
+            }
+            page.text(format_args!("  {name:<34}{cells}"))?;
+        }
+        let tasks: BTreeSet<String> = known.tasks.iter().map(ToString::to_string).collect();
+        page.heading("Where else faults struck")?;
+        page.faint(format_args!("  {:<34}{columns}{:>12}", "", AWAY))?;
+        for (name, faults) in &self.landed {
+            let of_task = tasks.contains(name);
+            if of_task && !faults.contains_key(AWAY) {
+                continue;
+            }
+            let mishaps = Mishap::ALL.map(Mishap::as_str).into_iter();
+            let mut cells = String::new();
+            for mishap in mishaps.chain([AWAY]) {
+                let count = if of_task && mishap != AWAY {
+                    0
+                } else {
+                    self.count_of(name, mishap)
+                };
+                cells.push_str(&format!("{count:>12}"));
+            }
+            page.text(format_args!("  {name:<34}{cells}"))?;
+        }
+        page.heading(format_args!("Struck fewer than {WANTED} times in {IN} runs"))?;
+        if seldom.is_empty() {
+            return page.good("none", "every fault struck every Task often enough");
+        }
+        for cell in seldom {
+            page.bad("seldom", cell)?;
+        }
+        Ok(())
+    }
+
+    fn count_of(&self, asked: &str, fault: &str) -> u64 {
+        let faults = self.landed.get(asked);
+        faults.and_then(|faults| faults.get(fault)).copied().unwrap_or_default()
     }
 }
