@@ -124,6 +124,7 @@ impl Selector {
             && self
                 .retry
                 .is_none_or(|retry| call.task.is_some_and(|task| task.retry == retry))
+            && self
                 .payload
                 .iter()
                 .all(|(pointer, value)| call.payload.and_then(|payload| payload.pointer(pointer)) == Some(value))
@@ -324,7 +325,7 @@ mod tests {
                 payload: vec![(pointer.to_owned(), value)],
                 ..Selector::operation("ecs", "RunTask")
             };
-            plan.add(Fault::new(selector, FaultKind::Throttle));
+            plan.add(selector, FaultKind::Throttle);
             assert_eq!(called(&mut plan, "RunTask").is_some(), expected, "{pointer}");
         }
     }

@@ -69,6 +69,14 @@ impl Story {
         digest
     }
 
+    /// The tag of the version that the story is about: the last one that is pushed.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::Queue => NEXT_TAG,
+            Self::Good | Self::BadMigration | Self::WayBack | Self::HangingRollout | Self::HangingMigration => TAG,
+        }
+    }
+
     /// What was lost is found by a schedule and begins then; a wait for a deployment may last longer than a week.
     fn come_to_rest(self, shop: &mut Shop) {
         let rests = |shop: &mut Shop| {

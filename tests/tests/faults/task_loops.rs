@@ -22,7 +22,7 @@ use crate::denials::untruth;
 use crate::many::each;
 use crate::observation::{FAILED, Observation, text};
 use crate::points::payload;
-use crate::shop::{Shop, TAG};
+use crate::shop::Shop;
 use crate::stories::Story;
 
 /// In the order of preference: a Task state is disturbed in the first that reaches it.
@@ -230,9 +230,14 @@ impl Told {
             shop.run_for(HEALED);
             observed = shop.observe(&digest);
         }
-        let tag = TAG.to_owned();
+        let pushed = Pushed {
+            at,
+            application: "shop",
+            tag: story.tag().to_owned(),
+            digest,
+        };
         let truth = Truth {
-            pushed: vec![Pushed { at, tag, digest }],
+            pushed: vec![pushed],
             settled: true,
             ..Truth::default()
         };
