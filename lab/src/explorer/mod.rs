@@ -122,6 +122,10 @@ pub fn known_calls() -> Result<Known, InstallError> {
         let mut shop = Shop::open_in(1, story.account)?;
         tasks.extend(coverage::tasks(&mut shop)?);
         shop.push("v1", story.image).map_err(|error| refused(&error))?;
+        if story.is_followed {
+            shop.run_for(SignedDuration::from_secs(20));
+            shop.push("v2", Image::Good).map_err(|error| refused(&error))?;
+        }
         shop.lab.settle();
         shop.run_for(HEALED);
         let world = shop.lab.world();

@@ -456,12 +456,14 @@ impl Draw {
 
     fn pushes(&mut self, story: Story) {
         let pushes = match self.rng.u32(..100) {
+            _ if story.is_followed => self.rng.u32(2..=3),
             0..60 => 1,
             60..90 => 2,
             _ => 3,
         };
         let mut at = 1;
         for number in 1..=pushes {
+            let is_followed_soon = number == 1 && story.is_followed;
             let image = match number {
                 1 => story.image,
                 _ => self.story_of(&Story::ALL).image,
@@ -479,7 +481,7 @@ impl Draw {
                     image,
                 },
             );
-            at += if self.chance(30) {
+            at += if is_followed_soon || self.chance(30) {
                 self.rng.u32(1..30)
             } else {
                 self.rng.u32(1..SECONDS / 2)

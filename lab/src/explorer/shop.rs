@@ -152,11 +152,13 @@ pub struct Story {
     pub account: Account,
     /// The image.
     pub image: Image,
+    /// Whether another version is pushed right behind it, which waits for the lock.
+    pub is_followed: bool,
 }
 
 impl Story {
     /// Those that differ.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::of(Account::Small, Image::Good),
         Self::of(Account::Small, Image::BadMigration),
         Self::of(Account::Large, Image::HangingMigration),
@@ -165,16 +167,25 @@ impl Story {
         Self::of(Account::Large, Image::CrashingWeb),
         Self::of(Account::Large, Image::Good),
         Self::of(Account::Large, Image::FailingCheck),
+        Self {
+            is_followed: true,
+            ..Self::of(Account::Small, Image::Good)
+        },
     ];
 
     const fn of(account: Account, image: Image) -> Self {
-        Self { account, image }
+        Self {
+            account,
+            image,
+            is_followed: false,
+        }
     }
 
     /// How often it is drawn where it is one of several.
     #[must_use]
     pub fn weight(self) -> usize {
         match (self.account, self.image) {
+            _ if self.is_followed => 2,
             (Account::Small, Image::Good) => 10,
             (Account::Small, Image::CrashingWeb) => 3,
             _ => 1,
