@@ -80,6 +80,8 @@ class Stack:
                 return self.attribute(logical_id, attribute)
             case [("Fn::Sub", str(text))]:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.named(found.group(1))), text)
+            case [("Fn::Join", [separator, items])]:
+                return separator.join(str(item) for item in self.resolved(items))
             case [(function, _)] if function.startswith("Fn::"):
                 raise ValueError(f"the judge does not know {function}")
         return {key: self.resolved(value) for key, value in node.items()}

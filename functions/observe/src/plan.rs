@@ -40,6 +40,9 @@ impl Observe {
         if let Some(stored) = self.journal.control().get::<DeploymentRow>(&key).await? {
             return Ok(planned(&stored.row));
         }
+        if release.row.end.is_some() {
+            return Err(Failure::refused(format!("release `{release_id}` has ended")));
+        }
         let plan = self.planned(&release.row, environment).await?;
         let policy = self
             .planner
@@ -76,14 +79,17 @@ impl Observe {
             &format!("{:.3}", row.created_at),
             &row.deployment_id,
         );
+        // A run that nobody waits for any more must leave nothing behind the end of its release: nobody would conclude it.
         let commit = Commit::new()
+            .change(Change::unchanged(Key::release(release_id), release.revision))
             .change(Change::put(key.clone(), &row, Expected::Absent)?)
             .change(Change::put(listing, &pointer, Expected::Absent)?)
             .record(&subject.chain, draft);
         match self.journal.commit(commit).await? {
-            Committed::Lost(_) => Ok(planned(
-                &self.journal.control().require::<DeploymentRow>(&key).await?.row,
-            )),
+            lost @ Committed::Lost(_) => match self.journal.control().get::<DeploymentRow>(&key).await? {
+                Some(stored) => Ok(planned(&stored.row)),
+                None => lost.or_failure().map(|_| planned(&row)),
+            },
             written => written.or_failure().map(|_| planned(&row)),
         }
     }

@@ -78,6 +78,44 @@ fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     }
 }
 
+/// One of two runs that plan the same environment fails and ends the release; the other left a deployment behind that nobody concluded.
+#[test]
+fn a_plan_that_comes_behind_the_end_of_its_release_leaves_nothing() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let asked = known()
+        .calls
+        .iter()
+        .filter_map(|call| call.point.asked.clone())
+        .find(|asked| asked.to_string().contains("plan_environment"));
+    let point = |function: Option<&str>, service: &str, operation: &str| Point {
+        function: function.map(|name| format!("esclusa-{name}")),
+        service: service.to_owned(),
+        operation: operation.to_owned(),
+        asked: asked.clone(),
+    };
+    let call = |point, mishap| What::Call { point, nth: 1, mishap };
+    for denied in ["DescribeServices", "DescribeClusters", "DescribeTaskDefinition"] {
+        let plan = Plan {
+            seed: 461,
+            account: Account::Small,
+            happenings: vec![
+                at(0, call(point(Some("observe"), "ecs", denied), Mishap::Denied)),
+                at(0, call(point(None, "lambda", "Invoke"), Mishap::Twice)),
+                at(
+                    1,
+                    What::Push {
+                        tag: "v1".to_owned(),
+                        image: Image::CrashingWeb,
+                    },
+                ),
+            ],
+        };
+        let outcome = run(&plan, false).unwrap();
+        assert_eq!(outcome.landed.len(), 2, "{plan}");
+        assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+    }
+}
+
 /// A shop after a good release, and what is true about it.
 fn deployed() -> (Shop, Truth) {
     let mut shop = Shop::open(7).unwrap();

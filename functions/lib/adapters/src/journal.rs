@@ -330,6 +330,19 @@ impl Journal {
                 };
                 item.delete(built(delete.build())?).build()
             }
+            Write::Check => {
+                let check = ConditionCheck::builder()
+                    .table_name(self.control.name())
+                    .key("pk", AttributeValue::S(change.key.pk.clone()))
+                    .key("sk", AttributeValue::S(change.key.sk.clone()));
+                let check = match change.expected {
+                    Expected::Absent => check.condition_expression("attribute_not_exists(pk)"),
+                    Expected::Revision(read) => check
+                        .condition_expression("revision = :read")
+                        .expression_attribute_values(":read", revision(read)),
+                };
+                item.condition_check(built(check.build())?).build()
+            }
         })
     }
 

@@ -64,6 +64,8 @@ pub struct Change {
 pub(crate) enum Write {
     Put(Item),
     Delete,
+    /// Nothing: only what is expected has to hold.
+    Check,
 }
 
 impl Change {
@@ -100,6 +102,16 @@ impl Change {
             key,
             expected: Expected::Revision(revision),
             write: Write::Delete,
+        }
+    }
+
+    /// Writes nothing, and requires that the row is still the one that was read.
+    #[must_use]
+    pub fn unchanged(key: Key, revision: u64) -> Self {
+        Self {
+            key,
+            expected: Expected::Revision(revision),
+            write: Write::Check,
         }
     }
 
