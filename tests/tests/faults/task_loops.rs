@@ -57,8 +57,8 @@ const TRIES: usize = 12;
 /// The calls that move something.
 const ACTS: [&str; 2] = ["RunTask", "UpdateService"];
 
-/// What a failing state leaves is found by the sweeps only: an end that nobody wrote, a wait that nobody needs.
-const HEALED: SignedDuration = SignedDuration::from_mins(20);
+/// What a failing state leaves is found by the sweeps only: an end that nobody wrote, and a wait that nobody needs, some time after the deadline of its step.
+const HEALED: SignedDuration = SignedDuration::from_hours(1);
 
 /// One visit to a Task state: which of its tries begins it, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
