@@ -3,6 +3,8 @@
 //! Hence a handler that runs twice finds its own first run in the row, loses the compare-and-set and writes nothing more; and what the ledger does not
 //! show has not happened.
 
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -302,45 +304,41 @@ impl Journal {
     }
 
     fn row(&self, change: &Change) -> Result<TransactWriteItem, Failure> {
-        let revision = |revision: u64| AttributeValue::N(revision.to_string());
-        let item = TransactWriteItem::builder();
+        let (condition, read) = match change.expected {
+            Expected::Absent => ("attribute_not_exists(pk)", None),
+            Expected::Revision(read) => {
+                let read = AttributeValue::N(read.to_string());
+                ("revision = :read", Some(HashMap::from([(":read".to_owned(), read)])))
+            }
+        };
+        let (table, item) = (self.control.name(), TransactWriteItem::builder());
+        let key = || {
+            let Key { pk, sk } = change.key.clone();
+            HashMap::from([
+                ("pk".to_owned(), AttributeValue::S(pk)),
+                ("sk".to_owned(), AttributeValue::S(sk)),
+            ])
+        };
         Ok(match &change.write {
             Write::Put(row) => {
-                let put = Put::builder()
-                    .table_name(self.control.name())
-                    .set_item(Some(row.clone()));
-                let put = match change.expected {
-                    Expected::Absent => put.condition_expression("attribute_not_exists(pk)"),
-                    Expected::Revision(read) => put
-                        .condition_expression("revision = :read")
-                        .expression_attribute_values(":read", revision(read)),
-                };
+                let put = Put::builder().table_name(table).set_item(Some(row.clone()));
+                let put = put
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(read);
                 item.put(built(put.build())?).build()
             }
             Write::Delete => {
-                let delete = Delete::builder()
-                    .table_name(self.control.name())
-                    .key("pk", AttributeValue::S(change.key.pk.clone()))
-                    .key("sk", AttributeValue::S(change.key.sk.clone()));
-                let delete = match change.expected {
-                    Expected::Absent => delete.condition_expression("attribute_not_exists(pk)"),
-                    Expected::Revision(read) => delete
-                        .condition_expression("revision = :read")
-                        .expression_attribute_values(":read", revision(read)),
-                };
+                let delete = Delete::builder().table_name(table).set_key(Some(key()));
+                let delete = delete
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(read);
                 item.delete(built(delete.build())?).build()
             }
             Write::Check => {
-                let check = ConditionCheck::builder()
-                    .table_name(self.control.name())
-                    .key("pk", AttributeValue::S(change.key.pk.clone()))
-                    .key("sk", AttributeValue::S(change.key.sk.clone()));
-                let check = match change.expected {
-                    Expected::Absent => check.condition_expression("attribute_not_exists(pk)"),
-                    Expected::Revision(read) => check
-                        .condition_expression("revision = :read")
-                        .expression_attribute_values(":read", revision(read)),
-                };
+                let check = ConditionCheck::builder().table_name(table).set_key(Some(key()));
+                let check = check
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(read);
                 item.condition_check(built(check.build())?).build()
             }
         })
