@@ -1,71 +1,13 @@
 //! Which faults really struck, and where.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord, FaultKind, World};
 
 use super::Shop;
-use super::plan::{Mishap, Point};
+use super::plan::{Asked, Mishap, Point};
 use crate::deployer::InstallError;
-
-/// What a function is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Asked {
-    /// By a Task of a state machine, by a schedule or by a person.
-    Action {
-        /// The action in the payload.
-        action: String,
-        /// The state, where it waits by token.
-        state: Option<String>,
-    },
-    /// By an event.
-    Event {
-        /// Its `detail-type`.
-        detail_type: String,
-    },
-}
-
-impl Asked {
-    /// What a payload asks for.
-    #[must_use]
-    pub fn of(payload: &Value) -> Option<Self> {
-        let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let state = text("/wait/state");
-        let asked = text("/action").map(|action| Self::Action { action, state });
-        asked.or_else(|| text("/detail-type").map(|detail_type| Self::Event { detail_type }))
-    }
-
-    /// What every payload has that asks for it, by JSON pointer.
-    #[must_use]
-    pub fn members(&self) -> Vec<(String, Value)> {
-        match self {
-            Self::Action { action, state } => {
-                let waiting = state.iter().map(|state| ("/wait/state".to_owned(), json!(state)));
-                std::iter::once(("/action".to_owned(), json!(action)))
-                    .chain(waiting)
-                    .collect()
-            }
-            Self::Event { detail_type } => vec![("/detail-type".to_owned(), json!(detail_type))],
-        }
-    }
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Action { action, state: None } => formatter.write_str(action),
-            Self::Action {
-                action,
-                state: Some(state),
-            } => write!(formatter, "{action} in {state}"),
-            Self::Event { detail_type } => write!(formatter, "event {detail_type}"),
-        }
-    }
-}
 
 /// What the Tasks of the state machines ask for, read from the machines that are installed.
 ///

@@ -5,6 +5,7 @@
 //! The same seed gives the same run, so that a violation can be looked at, cut shorter with [`shrink`] and kept as a test.
 
 pub mod coverage;
+mod draw;
 pub mod invariants;
 mod plan;
 mod shop;
@@ -18,9 +19,9 @@ use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence, Pattern};
 use simulator_step_functions::{Status, StepFunctions};
 
-pub use coverage::{Asked, Known, KnownCall, Landed, landed};
+pub use coverage::{Known, KnownCall, Landed, landed};
 pub use invariants::Violation;
-pub use plan::{Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
+pub use plan::{Asked, Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
 pub use shop::{Account, Image, Place, Shop, Story};
 
 use crate::deployer::{DEPLOYER, InstallError};

@@ -1,0 +1,355 @@
+//! Plans from seeds: first a Task of the state machines, then what goes wrong, then the call, so that what is asked for seldom is disturbed as often.
+
+use std::collections::BTreeSet;
+
+use super::coverage::{Known, KnownCall};
+use super::plan::{Asked, Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
+use super::shop::{Account, Shop, Story};
+
+/// The seconds within which everything is brought about that is brought about at a time.
+const SECONDS: u32 = 900;
+
+/// The events that wake Esclusa, and about how many of them come in a run.
+const EVENTS: [(&str, u64); 4] = [
+    ("ECR Image Action", 2),
+    ("ECS Task State Change", 12),
+    ("ECS Deployment State Change", 4),
+    ("Step Functions Execution Status Change", 4),
+];
+
+/// The services that can be away.
+const SERVICES: [&str; 6] = ["dynamodb", "ecr", "ecs", "events", "lambda", "states"];
+
+impl Plan {
+    /// The plan of a seed. `known` are the calls that can go wrong.
+    #[must_use]
+    pub fn draw(seed: u64, known: &Known) -> Self {
+        // The world has the seed itself.
+        let mut draw = Draw {
+            rng: fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            story: None,
+            happenings: Vec::new(),
+        };
+        draw.calls(known);
+        let story = draw.story.unwrap_or_else(|| draw.story_of(&Story::ALL));
+        draw.events();
+        draw.circumstances(known);
+        draw.pushes(story);
+        let mut happenings = draw.happenings;
+        happenings.sort_by_key(|happening| happening.at_seconds);
+        Self {
+            seed,
+            account: story.account,
+            happenings,
+        }
+    }
+}
+
+struct Draw {
+    rng: fastrand::Rng,
+    /// What the first push leads to: chosen so that the first call that goes wrong is made.
+    story: Option<Story>,
+    happenings: Vec<Happening>,
+}
+
+impl Draw {
+    fn add(&mut self, at_seconds: u32, what: What) {
+        self.happenings.push(Happening { at_seconds, what });
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.u32(..100) < percent
+    }
+
+    /// One of them; none of none.
+    fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        (!of.is_empty())
+            .then(|| self.rng.usize(..of.len()))
+            .and_then(|index| of.get(index))
+    }
+
+    /// One of some stories, the common ones more often.
+    fn story_of(&mut self, stories: &[Story]) -> Story {
+        let tickets: Vec<Story> = stories
+            .iter()
+            .flat_map(|story| std::iter::repeat_n(*story, story.weight()))
+            .collect();
+        self.one(&tickets).copied().unwrap_or_default()
+    }
+
+    fn calls(&mut self, known: &Known) {
+        let count = match self.rng.u32(..100) {
+            0..10 => 0,
+            10..40 => 1,
+            40..65 => 2,
+            65..85 => 3,
+            _ => self.rng.u32(4..=10),
+        };
+        for _ in 0..count {
+            self.call(known);
+        }
+    }
+
+    /// First what is asked for, then what goes wrong, then with which of its calls: what is asked for seldom, or makes few calls, is disturbed as often.
+    fn call(&mut self, known: &Known) -> Option<()> {
+        let of_task = self.chance(85);
+        let story = self.story;
+        let is_made = |call: &&KnownCall| story.is_none_or(|story| call.counts.contains_key(&story));
+        let calls = known.calls.iter().filter(is_made);
+        let calls: Vec<&KnownCall> = calls.filter(|call| known.is_of_task(call) == of_task).collect();
+        let asked: BTreeSet<&Option<Asked>> = calls.iter().map(|call| &call.point.asked).collect();
+        let asked = *self.one(&Vec::from_iter(asked))?;
+        let calls: Vec<&KnownCall> = calls.into_iter().filter(|call| call.point.asked == *asked).collect();
+        let mishaps: BTreeSet<Mishap> = calls.iter().flat_map(|call| call.point.mishaps()).collect();
+        let mishap = *self.one(&Vec::from_iter(mishaps))?;
+        let calls: Vec<&KnownCall> = calls
+            .into_iter()
+            .filter(|call| call.point.mishaps().contains(&mishap))
+            .collect();
+        let call = *self.one(&calls)?;
+        let stories: Vec<Story> = call.counts.keys().copied().collect();
+        let story = story.unwrap_or_else(|| self.story_of(&stories));
+        self.story = Some(story);
+        let count = call.counts.get(&story).copied().unwrap_or(1);
+        let nth = self.rng.u64(1..=count.saturating_add(count / 3).max(1));
+        let point = call.point.clone();
+        self.add(0, What::Call { point, nth, mishap });
+        Some(())
+    }
+
+    fn events(&mut self) {
+        let count = match self.rng.u32(..100) {
+            0..60 => 0,
+            60..85 => 1,
+            _ => self.rng.u32(2..=5),
+        };
+        for _ in 0..count {
+            let (detail_type, most) = self.one(&EVENTS).copied().unwrap_or_default();
+            let detail_type = detail_type.to_owned();
+            let nth = self.rng.u64(1..=most.max(1));
+            let seconds = self.rng.u32(1..=600);
+            let delivery = match self.rng.u32(..6) {
+                0..2 => Delivery::Drop,
+                2 => Delivery::Duplicate { seconds: 0 },
+                3 => Delivery::Duplicate { seconds },
+                _ => Delivery::Delay { seconds },
+            };
+            self.add(
+                0,
+                What::Event {
+                    detail_type,
+                    nth,
+                    delivery,
+                },
+            );
+        }
+    }
+
+    /// Mostly minutes, now and then hours.
+    fn while_away(&mut self) -> u32 {
+        match self.rng.u32(..10) {
+            0..6 => self.rng.u32(30..=300),
+            6..9 => self.rng.u32(300..=1_800),
+            _ => self.rng.u32(3_600..=10_800),
+        }
+    }
+
+    fn circumstances(&mut self, known: &Known) {
+        if self.chance(10) {
+            let service = self.one(&SERVICES).copied().unwrap_or_default().to_owned();
+            let seconds = self.while_away();
+            let at = self.rng.u32(..SECONDS);
+            self.add(at, What::Down { service, seconds });
+        }
+        if self.chance(2) {
+            // Everything is away at once.
+            let seconds = self.rng.u32(600..=10_800);
+            let at = self.rng.u32(..SECONDS);
+            for service in SERVICES {
+                let service = service.to_owned();
+                self.add(at, What::Down { service, seconds });
+            }
+        }
+        if self.chance(6) {
+            let calls: Vec<&KnownCall> = known
+                .calls
+                .iter()
+                .filter(|call| call.point.function.is_some())
+                .collect();
+            if let Some(call) = self.one(&calls) {
+                let point = Point {
+                    asked: None,
+                    ..call.point.clone()
+                };
+                let seconds = self.while_away();
+                let at = self.rng.u32(..SECONDS);
+                self.add(at, What::Denied { point, seconds });
+            }
+        }
+        if self.chance(6) {
+            let seconds = self.while_away();
+            let at = self.rng.u32(..SECONDS / 3);
+            self.add(at, What::Shortage { seconds });
+        }
+        if self.chance(8) {
+            let functions = [
+                "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume",
+            ];
+            let function = self.one(&functions).copied().unwrap_or_default().to_owned();
+            let seconds = self.rng.i32(-240..=240);
+            self.add(0, What::Skew { function, seconds });
+        }
+        if self.chance(8) {
+            let seconds = self.rng.u32(1..=60);
+            self.add(0, What::StaleReads { seconds });
+        }
+        if self.chance(25) {
+            self.somebody();
+        }
+    }
+
+    fn somebody(&mut self) {
+        let service = self.one(&Shop::SERVICES).copied().unwrap_or_default().to_owned();
+        let container = self.one(&Shop::CONTAINERS).copied().unwrap_or_default().to_owned();
+        let machine = if self.rng.bool() { "deployment" } else { "release" }.to_owned();
+        let tag = format!("v{}", self.rng.u32(1..=2));
+        let act = match self.rng.u32(..20) {
+            0..2 => SomebodysAct::UpdateService { service },
+            2..4 => SomebodysAct::StopServiceTask { service },
+            4 => SomebodysAct::StopEveryTask,
+            5..7 => SomebodysAct::StopMigration,
+            7..9 => SomebodysAct::StopRollout { service },
+            9..13 => SomebodysAct::StopExecution { machine },
+            13 => SomebodysAct::ScaleToZero { service },
+            14 => SomebodysAct::DeleteService { service },
+            15..17 => SomebodysAct::RegisterBase { container },
+            17 => SomebodysAct::DeregisterBase { container },
+            18 => SomebodysAct::DeleteImage { tag },
+            _ => SomebodysAct::ArchiveImage { tag },
+        };
+        // Most of a deployment is in the first minutes.
+        let latest = if self.rng.bool() { SECONDS / 4 } else { SECONDS };
+        let at = self.rng.u32(2..latest);
+        self.add(at, What::Somebody { act });
+    }
+
+    fn pushes(&mut self, story: Story) {
+        let pushes = match self.rng.u32(..100) {
+            _ if story.is_followed => self.rng.u32(2..=3),
+            0..60 => 1,
+            60..90 => 2,
+            _ => 3,
+        };
+        let mut at = 1;
+        for number in 1..=pushes {
+            let is_followed_soon = number == 1 && story.is_followed;
+            let image = match number {
+                1 => story.image,
+                _ => self.story_of(&Story::ALL).image,
+            };
+            // Now and then the tag is moved.
+            let number = if number > 1 && self.chance(25) {
+                number - 1
+            } else {
+                number
+            };
+            self.add(
+                at,
+                What::Push {
+                    tag: format!("v{number}"),
+                    image,
+                },
+            );
+            at += if is_followed_soon || self.chance(30) {
+                self.rng.u32(1..30)
+            } else {
+                self.rng.u32(1..SECONDS / 2)
+            };
+        }
+        if story.account == Account::Large {
+            let at = self.rng.u32(1..SECONDS / 2);
+            self.add(at, What::PushOther { tag: "v1".to_owned() });
+        }
+        if self.chance(15) {
+            let tag = format!("v{}", self.rng.u32(1..=pushes));
+            let at = self.rng.u32(30..SECONDS);
+            self.add(at, What::Deploy { tag });
+        }
+        if self.chance(10) {
+            let at = self.rng.u32(300..2 * SECONDS);
+            self.add(at, What::Rollback);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn known() -> Known {
+        let call = |function: &str, service: &str, operation: &str, action: &str, count: u64| KnownCall {
+            point: Point {
+                function: Some(function.to_owned()),
+                service: service.to_owned(),
+                operation: operation.to_owned(),
+                asked: Some(asked(action)),
+            },
+            counts: BTreeMap::from([(Story::default(), count)]),
+        };
+        Known {
+            tasks: BTreeSet::from([asked("run_task"), asked("end_deployment")]),
+            calls: vec![
+                call("migrate", "ecs", "RunTask", "run_task", 1),
+                call("record", "dynamodb", "TransactWriteItems", "end_deployment", 9),
+                call("resume", "dynamodb", "Query", "sweep", 30),
+            ],
+        }
+    }
+
+    fn asked(action: &str) -> Asked {
+        Asked::Action {
+            action: action.to_owned(),
+            state: None,
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_seldom_is_disturbed_as_often() {
+        let mut struck: BTreeMap<String, u32> = BTreeMap::new();
+        for seed in 0..400 {
+            for happening in Plan::draw(seed, &known()).happenings {
+                if let What::Call { point, .. } = happening.what {
+                    *struck.entry(point.asked.unwrap().to_string()).or_default() += 1;
+                }
+            }
+        }
+        let of = |action: &str| struck.get(action).copied().unwrap_or_default();
+        assert!(of("run_task") * 4 > of("end_deployment") * 3, "{struck:?}");
+        assert!(of("sweep") * 2 < of("run_task"), "{struck:?}");
+    }
+
+    #[test]
+    fn a_seed_has_one_plan_and_a_plan_survives_being_written_down() {
+        for seed in 0..200 {
+            let plan = Plan::draw(seed, &known());
+            assert_eq!(plan, Plan::draw(seed, &known()));
+            let text = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_plan_has_a_push_and_its_happenings_in_order() {
+        for seed in 0..200 {
+            let plan = Plan::draw(seed, &known());
+            assert!(
+                plan.happenings
+                    .iter()
+                    .any(|happening| matches!(happening.what, What::Push { .. }))
+            );
+            assert!(plan.happenings.is_sorted_by_key(|happening| happening.at_seconds));
+        }
+    }
+}
