@@ -35,11 +35,7 @@ async fn all(session: &Session) -> Result<BTreeMap<Key, Stored<Quarantine>>, Com
     for application in pipelines::applications(control).await? {
         let row = pipelines::version(control, &application.application, application.version).await?;
         for image in pipelines::parsed(&row)?.images.values() {
-            let repository = Repository {
-                account: image.account.as_ref().unwrap_or(&home.account).as_str(),
-                region: image.region.as_ref().unwrap_or(&home.region).as_str(),
-                name: image.repository.as_str(),
-            };
+            let repository = Repository::of(image, &home);
             for stored in quarantines(control, image, &home).await? {
                 found.insert(Key::quarantine(repository, stored.row.digest.as_str()), stored);
             }

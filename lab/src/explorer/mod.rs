@@ -8,6 +8,7 @@ pub mod coverage;
 mod draw;
 pub mod invariants;
 mod plan;
+mod seen;
 mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};

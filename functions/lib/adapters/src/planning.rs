@@ -357,11 +357,7 @@ pub async fn quarantines(
     image: &Image,
     home: &Home,
 ) -> Result<Vec<Stored<Quarantine>>, Failure> {
-    let partition = Key::quarantines_of(RepositoryKey {
-        account: image.account.as_ref().unwrap_or(&home.account).as_str(),
-        region: image.region.as_ref().unwrap_or(&home.region).as_str(),
-        name: image.repository.as_str(),
-    });
+    let partition = Key::quarantines_of(RepositoryKey::of(image, home));
     let rows: Vec<(String, Stored<Quarantine>)> = control.list(&partition, "").await?;
     Ok(rows.into_iter().map(|(_, stored)| stored).collect())
 }

@@ -1,5 +1,8 @@
 //! The keys of the control table: one function per kind of row, so that no key is ever spelled twice.
 
+use esclusa_core::pipeline::Image;
+use esclusa_core::task_definition::Home;
+
 /// Partition and sort key of one row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
@@ -18,6 +21,18 @@ pub struct Repository<'a> {
     pub region: &'a str,
     /// The repository's name, slashes included.
     pub name: &'a str,
+}
+
+impl<'a> Repository<'a> {
+    /// Where an image of a pipeline lies.
+    #[must_use]
+    pub fn of(image: &'a Image, home: &'a Home) -> Self {
+        Self {
+            account: image.account.as_ref().unwrap_or(&home.account).as_str(),
+            region: image.region.as_ref().unwrap_or(&home.region).as_str(),
+            name: image.repository.as_str(),
+        }
+    }
 }
 
 impl std::fmt::Display for Repository<'_> {

@@ -1,0 +1,180 @@
+//! What a run left behind, read from the calls that were made, from ECS and from the events: what the invariants are held against.
+
+use std::collections::BTreeMap;
+
+use esclusa_adapters::control::rows::DeploymentRow;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use simulator::{CallOutcome, CallRecord};
+
+use super::Shop;
+
+/// The operations by which the deployer changes something in ECS.
+const ACTS: [&str; 5] = [
+    "RegisterTaskDefinition",
+    "RunTask",
+    "StopTask",
+    "UpdateService",
+    "StopServiceDeployment",
+];
+
+/// One act of the deployer that had its effect, or may have had it.
+pub(super) struct Act {
+    pub(super) at: Timestamp,
+    pub(super) deployment_id: String,
+    /// The application and the environment of the deployment.
+    pub(super) place: (String, String),
+    pub(super) operation: String,
+    pub(super) started_by: String,
+}
+
+/// When what was written down was written, by the clock of the world.
+#[derive(Default)]
+pub(super) struct Written {
+    /// The end of each deployment.
+    pub(super) ends: BTreeMap<String, Timestamp>,
+    /// The intents of each deployment, with what they announce.
+    pub(super) intents: BTreeMap<String, Vec<(Timestamp, String)>>,
+}
+
+impl Written {
+    /// Whether a deployment had announced this operation by then.
+    pub(super) fn announced(&self, act: &Act, by: Timestamp) -> bool {
+        let intents = self.intents.get(&act.deployment_id).into_iter().flatten();
+        intents
+            .filter(|(at, _)| *at <= by)
+            .any(|(_, intent)| intent.contains(&act.operation))
+    }
+}
+
+/// The application and the environment of a deployment.
+pub(super) fn place_of(deployment: &DeploymentRow) -> (String, String) {
+    (deployment.application.clone(), deployment.environment.clone())
+}
+
+/// What was written to the tables, and when, from the calls that wrote it.
+pub(super) fn written(shop: &Shop) -> Written {
+    let mut written = Written::default();
+    let calls = shop.lab.world().calls().iter().skip(shop.calls_before);
+    for call in calls.filter(|call| call.operation == "TransactWriteItems" && has_effect(call)) {
+        let items = call.input.get("TransactItems").and_then(Value::as_array);
+        for item in items.into_iter().flatten().filter_map(|item| item.pointer("/Put/Item")) {
+            let id = || text(item, "/deployment_id/S").to_owned();
+            if text(item, "/kind/S") == "intent" {
+                let intents = written.intents.entry(id()).or_default();
+                intents.push((call.at, item.to_string()));
+            } else if text(item, "/sk/S") == "DEPLOYMENT" && text(item, "/progress/S") == "ENDED" {
+                written.ends.entry(id()).or_insert(call.at);
+            }
+        }
+    }
+    written
+}
+
+/// Whether a call has changed what it was to change.
+fn has_effect(call: &CallRecord) -> bool {
+    match &call.outcome {
+        CallOutcome::Success | CallOutcome::Lost => true,
+        CallOutcome::Error { effect, .. } => *effect,
+        CallOutcome::Open | CallOutcome::Denied { .. } | CallOutcome::NeverSent => false,
+    }
+}
+
+/// The acts of the deployer, in the order in which they had their effect.
+pub(super) fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
+    let world = shop.lab.world();
+    let is_act = |call: &&CallRecord| call.service == "ecs" && ACTS.contains(&call.operation.as_str());
+    let calls = world.calls().iter().skip(shop.calls_before);
+    calls
+        .filter(is_act)
+        .filter(|call| has_effect(call))
+        .filter_map(|call| {
+            let deployment_id = text(world.payload(call.invocation?)?, "/deploymentId");
+            let deployment = deployments.iter().find(|row| row.deployment_id == deployment_id);
+            Some(Act {
+                at: call.at,
+                deployment_id: deployment_id.to_owned(),
+                place: deployment.map(place_of).unwrap_or_default(),
+                operation: call.operation.clone(),
+                started_by: text(&call.input, "/startedBy").to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// A migration as ECS told of it.
+#[derive(Default)]
+pub(super) struct Migration {
+    pub(super) cluster: String,
+    pub(super) started_by: String,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) stopped_at: Option<Timestamp>,
+}
+
+/// The migrations that ECS has told of, by task.
+pub(super) fn migrations(shop: &Shop) -> BTreeMap<String, Migration> {
+    let mut tasks: BTreeMap<String, Migration> = BTreeMap::new();
+    for event in shop.lab.world().events().iter().skip(shop.events_before) {
+        let family = format!("/{}:", Shop::MIGRATIONS);
+        if text(event, "/detail-type") != "ECS Task State Change"
+            || !text(event, "/detail/taskDefinitionArn").contains(&family)
+        {
+            continue;
+        }
+        let task = tasks.entry(text(event, "/detail/taskArn").to_owned()).or_default();
+        text(event, "/detail/clusterArn").clone_into(&mut task.cluster);
+        text(event, "/detail/startedBy").clone_into(&mut task.started_by);
+        let moment = |pointer: &str| text(event, pointer).parse::<Timestamp>().ok();
+        task.started_at = task.started_at.or_else(|| moment("/detail/startedAt"));
+        task.stopped_at = task.stopped_at.or_else(|| moment("/detail/executionStoppedAt"));
+    }
+    tasks
+}
+
+/// The digests that the running tasks of a service report.
+pub(super) fn running(shop: &mut Shop, cluster: &str, service: &str) -> Vec<String> {
+    let listed = shop.ask("ecs", "ListTasks", json!({"cluster": cluster, "serviceName": service}));
+    let arns = listed.map(|listed| listed.get("taskArns").cloned().unwrap_or_default());
+    let described = shop.ask(
+        "ecs",
+        "DescribeTasks",
+        json!({"cluster": cluster, "tasks": arns.unwrap_or_default()}),
+    );
+    let tasks = described
+        .ok()
+        .and_then(|described| described.get("tasks")?.as_array().cloned());
+    let digest = |task: &Value| match text(task, "/containers/0/imageDigest") {
+        "" => "unknown".to_owned(),
+        digest => digest.to_owned(),
+    };
+    tasks.unwrap_or_default().iter().map(digest).collect()
+}
+
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(super) fn rows<T: DeserializeOwned>(control: &[Value], sk: &str) -> Vec<T> {
+    let rows = control.iter().map(plain).filter(|row| text(row, "/sk") == sk);
+    rows.filter_map(|row| serde_json::from_value(row).ok()).collect()
+}
+
+/// An item of DynamoDB as plain JSON.
+pub(super) fn plain(item: &Value) -> Value {
+    let members = item.as_object().into_iter().flatten();
+    Value::Object(members.map(|(name, value)| (name.clone(), attribute(value))).collect())
+}
+
+fn attribute(value: &Value) -> Value {
+    let Some((kind, value)) = value.as_object().and_then(|members| members.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), value) {
+        ("N", Value::String(number)) => serde_json::from_str(number).unwrap_or_default(),
+        ("M", value) => plain(value),
+        ("L", Value::Array(list)) => list.iter().map(attribute).collect(),
+        ("NULL", _) => Value::Null,
+        (_, value) => value.clone(),
+    }
+}
