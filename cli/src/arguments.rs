@@ -193,6 +193,9 @@ pub(crate) struct Rollback {
     /// The release to go back to; the last verified one before the current unless given
     #[arg(long, value_name = "RELEASE")]
     pub(crate) to: Option<String>,
+    /// Take the migrations since then back as well, by their down commands, once the services are back
+    #[arg(long)]
+    pub(crate) undo_migrations: bool,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,

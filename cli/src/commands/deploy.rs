@@ -18,6 +18,7 @@ pub(super) async fn execute(command: &Deploy, session: &Session, output: &mut Ou
         image: command.image.as_deref(),
         version: Some(&version),
         target_release: None,
+        undo_migrations: false,
         reason: command.reason.as_deref(),
     };
     request::execute(&wish, &command.request, session, output).await

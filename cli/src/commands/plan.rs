@@ -92,6 +92,7 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
     let environment =
         resolve(&pipeline, &command.environment).map_err(|error| CommandError::refused(error.to_string()))?;
     let key = command.image.as_deref();
+    let tag = version.as_ref().map(ToString::to_string);
     let (image, digest) = match version {
         Some(version) => {
             let images = ImageReader::new(session.config());
@@ -115,6 +116,7 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         pipeline_version: row.version,
         release_id: identity.release_id(),
         image,
+        tag: tag.unwrap_or_else(|| digest.to_string()),
         digest,
         back_to: None,
     };

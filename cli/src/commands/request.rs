@@ -35,6 +35,7 @@ pub(super) struct Wish<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) version: Option<&'a Version>,
     pub(super) target_release: Option<&'a str>,
+    pub(super) undo_migrations: bool,
     pub(super) reason: Option<&'a str>,
 }
 
@@ -69,6 +70,7 @@ pub(super) async fn execute(
         image,
         version,
         target_release,
+        undo_migrations,
         reason,
     } = wish;
     let request_id = match &request.request_id {
@@ -83,6 +85,7 @@ pub(super) async fn execute(
             image,
             version,
             target_release,
+            undo_migrations,
             reason
         ]))
         .chars()
@@ -97,6 +100,7 @@ pub(super) async fn execute(
         "image": image,
         "version": version,
         "targetRelease": target_release,
+        "undoMigrations": undo_migrations,
         "requestId": request_id,
         "requestedBy": caller,
         "reason": reason,

@@ -18,6 +18,7 @@ pub(super) async fn execute(command: &Rollback, session: &Session, output: &mut 
         image: None,
         version: None,
         target_release: command.to.as_deref(),
+        undo_migrations: command.undo_migrations,
         reason: Some(&command.reason),
     };
     request::execute(&wish, &command.request, session, output).await

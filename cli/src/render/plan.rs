@@ -115,13 +115,23 @@ fn task_sentence(task: &PlannedTask) -> String {
         Phase::BeforeServices => "before the services",
         Phase::AfterServices => "after the services",
     };
-    let database = task
-        .database
-        .as_ref()
-        .map(|database| format!(", migrates database `{database}`"))
-        .unwrap_or_default();
+    let database = task.database.as_ref().map(|database| match &task.undoes {
+        None => format!(", migrates database `{database}`"),
+        Some(_) => format!(", takes the migrations of database `{database}` back"),
+    });
+    let database = database.unwrap_or_default();
     let again = if task.idempotent { ", may be run again" } else { "" };
-    format!("run task `{name}` on `{revision}` {phase}{database}{again} (at most {timeout_seconds} s)")
+    let down = match &task.down {
+        None => "",
+        Some(down) if down.automatic => ", taken back if a later step fails",
+        Some(_) => ", can be taken back",
+    };
+    let phase = if task.undoes.is_some() {
+        "after the services"
+    } else {
+        phase
+    };
+    format!("run task `{name}` on `{revision}` {phase}{database}{again}{down} (at most {timeout_seconds} s)")
 }
 
 fn service_sentence(service: &PlannedService) -> String {
@@ -194,6 +204,7 @@ mod tests {
 
     use esclusa_core::pipeline::Network;
     use esclusa_core::plan::{Refusal, RefusalKind};
+    use esclusa_core::schema::Declared;
     use serde_json::json;
 
     use super::*;
@@ -236,6 +247,8 @@ mod tests {
             group: None,
             container: "migrations".to_owned(),
             database: Some("main".parse().unwrap()),
+            down: None,
+            undoes: None,
             idempotent: true,
             timeout_seconds: 600,
             start_attempts: 3,
@@ -252,6 +265,7 @@ mod tests {
                 "arn:aws:ecs:us-east-1:123456789012:task-definition/shop-api:6".to_owned(),
             ),
             digests: BTreeMap::new(),
+            version: None,
             deployment_configuration: json!({}),
             start_count,
             timeout_seconds: 1_800,
@@ -267,6 +281,9 @@ mod tests {
             pipeline_version: 3,
             planned_at: "2026-11-21T14:05:07Z".parse().unwrap(),
             cluster: "shop".to_owned(),
+            image: Some("app".parse().unwrap()),
+            declared: Declared::default(),
+            schemas: BTreeMap::new(),
             images: BTreeMap::from([(
                 "app".parse().unwrap(),
                 format!("sha256:{}", "0f".repeat(32)).parse().unwrap(),

@@ -35,6 +35,9 @@ pub(crate) struct ReleaseRequest {
     /// For a rollback: where to.
     #[serde(default)]
     target_release: Option<String>,
+    /// For a rollback: whether the migrations since then are taken back as well.
+    #[serde(default)]
+    undo_migrations: bool,
     request_id: String,
     requested_by: String,
     #[serde(default)]
@@ -99,6 +102,7 @@ impl Intake {
             environments: vec![request.environment.clone()],
             pipeline_version: version,
             target_release: chosen.target_release,
+            undo_migrations: request.undo_migrations && request.kind == RequestKind::Rollback,
             requested_by: request.requested_by.clone(),
             reason: request.reason.clone(),
             execution_arn,

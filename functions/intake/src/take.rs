@@ -153,6 +153,7 @@ impl Intake {
                 environments: environments.clone(),
                 pipeline_version: version,
                 target_release: None,
+                undo_migrations: false,
                 requested_by: origin.words(),
                 reason: None,
                 progress: Progress::Claimed,

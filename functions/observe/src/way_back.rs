@@ -9,7 +9,7 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::OnFailure;
 use esclusa_core::plan::{PlannedStep, VerifiedRevision};
 use esclusa_core::verdict::{Mode, StepRecord};
-use esclusa_core::way_back::{TakenStep, way_back};
+use esclusa_core::way_back::{TakenStep, WayBack, way_back};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Observe, listed};
@@ -21,8 +21,8 @@ impl Observe {
     /// The steps back; an empty list when nothing of the deployment is in force, or the pipeline says to leave everything to a person. A repeat answers what was
     /// written.
     pub(crate) async fn plan_way_back(&self, deployment_id: &str) -> Result<Value, Failure> {
-        if let Some(steps) = self.journal.way_back(deployment_id).await? {
-            return Ok(json!({"steps": listed(&steps)}));
+        if let Some(planned) = self.journal.way_back(deployment_id).await? {
+            return Ok(json!({"steps": listed(&planned.steps)}));
         }
         let work = self.journal.work(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
@@ -44,20 +44,22 @@ impl Observe {
             })
             .collect();
         let request = PlanRequest::of(&work.release.row, &work.deployment.row.environment)?;
-        let steps = match self.planner.environment(&request).await?.on_failure {
-            OnFailure::RollBack => way_back(&taken),
-            OnFailure::Stop => Vec::new(),
+        let WayBack { steps, left } = match self.planner.environment(&request).await?.on_failure {
+            OnFailure::RollBack => way_back(&plan, &taken),
+            OnFailure::Stop => WayBack::default(),
         };
         let text = serde_json::to_string(&steps)
             .map_err(|error| Failure::defect(format!("the way back cannot be written down: {error}")))?;
         let names: Vec<&str> = steps.iter().map(|step| step.name().as_str()).collect();
-        let draft = work
-            .subject
-            .draft(RecordKind::WayBackPlanned, ACTOR, &json!({"services": names}))?;
+        let draft = work.subject.draft(
+            RecordKind::WayBackPlanned,
+            ACTOR,
+            &json!({"steps": names, "left": left}),
+        )?;
         let commit = Commit::new()
             .change(Change::put(
                 Key::way_back(deployment_id),
-                &WayBackRow { steps: text },
+                &WayBackRow { steps: text, left },
                 Expected::Absent,
             )?)
             .record(&work.subject.chain, draft);
@@ -84,7 +86,7 @@ impl Observe {
             }
             _ => Vec::new(),
         };
-        let revision = |(_, stored): (String, Stored<VerifiedRow>)| stored.row.revision;
+        let revision = |(_, stored): (String, Stored<VerifiedRow>)| stored.row.revision();
         Ok(History {
             records,
             previous,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{
-    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, ReleaseKind, StepRow, VerifiedRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, ReleaseKind, RevisionRow,
+    StepRow, VerifiedRow,
 };
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
@@ -14,15 +15,18 @@ use esclusa_adapters::planning::service_name;
 use esclusa_core::error::Failure;
 use esclusa_core::evidence::Blame;
 use esclusa_core::ledger::RecordKind;
+use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
 use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
 use esclusa_core::quarantine::{Quarantine, is_shown_by};
+use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    after, conclude,
+    StepRecord, after, conclude,
 };
+use esclusa_core::way_back::WayBack;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -56,7 +60,10 @@ impl Record {
             .collect();
         let superseded = gave_way_to.map(|by| Cause::Superseded { by });
         let cause = superseded.or_else(|| cause(failures));
-        let mut facts = self.facts(deployment_id, plan.as_ref(), &steps, cause).await?;
+        let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
+        let mut facts = self
+            .facts(deployment_id, plan.as_ref(), &way_back, &steps, cause)
+            .await?;
         let mut end = conclude(&facts);
         if facts.cause.is_none() && !end.verdict.is_in_force() {
             // What is written down says that something is missing, and this is why.
@@ -104,6 +111,13 @@ impl Record {
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
         }
+        let schemas = match &plan {
+            Some(plan) => self.schemas(&work, plan, &steps, &way_back, now).await?,
+            None => BTreeMap::new(),
+        };
+        for (database, state) in &schemas {
+            commit = commit.changes(self.schema_changes(&work, database, state.as_ref()).await?);
+        }
         commit = commit.changes(out_of_queues(self.journal.control(), &work.deployment.row).await?);
         let quarantined = self.quarantined(&work, &end, &steps, now).await?;
         let is_quarantined = quarantined.is_some();
@@ -121,7 +135,10 @@ impl Record {
         let draft = work.subject.draft(
             RecordKind::DeploymentEnded,
             ACTOR,
-            &json!({"execution": execution_arn, "end": end, "locks": locks, "imageQuarantined": is_quarantined}),
+            &json!({
+                "execution": execution_arn, "end": end, "locks": locks, "imageQuarantined": is_quarantined,
+                "schemas": schemas.iter().map(|(database, state)| json!({"database": database, "state": state})).collect::<Vec<_>>(),
+            }),
         )?;
         let commit = commit
             .change(Change::put(
@@ -145,17 +162,18 @@ impl Record {
         &self,
         deployment_id: &str,
         plan: Option<&Plan>,
+        way_back: &WayBack,
         steps: &[StepRow],
         cause: Option<Cause>,
     ) -> Result<DeploymentFacts, Failure> {
-        let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let intents: Vec<IntentRow> = self.journal.intents(deployment_id).await?;
         Ok(DeploymentFacts {
             plan: plan.map(|plan| PlanOutline {
                 unchanged: plan.unchanged,
                 steps: plan.steps.iter().map(outline).collect(),
             }),
-            way_back: way_back.iter().map(outline).collect(),
+            way_back: way_back.steps.iter().map(outline).collect(),
+            left: way_back.left.clone(),
             records: steps.iter().map(|row| row.record.clone()).collect(),
             cause,
             open_intents: intents
@@ -168,6 +186,56 @@ impl Record {
                 })
                 .collect(),
         })
+    }
+
+    /// What the schemas are that the deployment moved, by database.
+    async fn schemas(
+        &self,
+        work: &Work,
+        plan: &Plan,
+        steps: &[StepRow],
+        way_back: &WayBack,
+        now: Timestamp,
+    ) -> Result<BTreeMap<Name, Option<SchemaState>>, Failure> {
+        let deployment_id = &work.deployment.row.deployment_id;
+        let mut revisions = BTreeMap::new();
+        for revision in &plan.revisions {
+            let key = Key::revision(deployment_id, revision.key.as_str());
+            if let Some(stored) = self.journal.control().get::<RevisionRow>(&key).await? {
+                revisions.insert(revision.key.clone(), stored.row.task_definition_arn);
+            }
+        }
+        let records: Vec<StepRecord> = steps.iter().map(|row| row.record.clone()).collect();
+        Ok(moved(plan, &records, &way_back.steps, &revisions, deployment_id, now))
+    }
+
+    async fn schema_changes(
+        &self,
+        work: &Work,
+        database: &Name,
+        state: Option<&SchemaState>,
+    ) -> Result<Vec<Change>, Failure> {
+        let (application, environment) = (
+            work.release.row.application.as_str(),
+            work.deployment.row.environment.as_str(),
+        );
+        let key = Key::schema(application, environment, database.as_str());
+        let stored: Option<Stored<SchemaState>> = self.journal.control().get(&key).await?;
+        let Some(state) = state else {
+            return Ok(stored
+                .map(|stored| Change::delete(key, stored.revision))
+                .into_iter()
+                .collect());
+        };
+        let since = format!("{:.3}", state.since);
+        let moved = Key::schema_moved(application, environment, database.as_str(), &since);
+        // What is gone back to is in the history already.
+        let is_known = self.journal.control().get::<SchemaState>(&moved).await?.is_some();
+        let history = (!is_known)
+            .then(|| Change::put(moved, state, Expected::Absent))
+            .transpose()?;
+        let current = Change::put(key, state, Expected::unchanged(stored.as_ref()))?;
+        Ok(history.into_iter().chain([current]).collect())
     }
 
     /// The quarantine of the released image, where the end shows that it does not work. A way back by hand shows nothing about an image that worked once.
@@ -259,6 +327,7 @@ impl Record {
                     digests: service.digests.clone(),
                     release_id: release_id.clone(),
                     verified_at: now,
+                    version: service.version.clone(),
                 },
                 service_revision_arn: proof.service_revision_arn,
                 tag: release.tag.clone(),

@@ -19,5 +19,6 @@ mod pushes;
 mod quarantine;
 mod refusals;
 mod rollouts;
+mod schemas;
 mod success;
 mod support;

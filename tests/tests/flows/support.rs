@@ -121,6 +121,34 @@ impl Account {
         file
     }
 
+    /// Pushes an image that says this of itself, and waits for the end.
+    pub(crate) fn release_that_says(&mut self, tag: &str, kind: Kind, annotations: &[(&str, &str)]) -> String {
+        let mut manifest: Value = serde_json::from_str(&kind.manifest(tag, &self.example.commands())).unwrap();
+        for (name, value) in annotations {
+            manifest["annotations"][*name] = json!(value);
+        }
+        let repository = self
+            .example
+            .pipeline
+            .images
+            .values()
+            .next()
+            .unwrap()
+            .repository
+            .to_string();
+        let digest = self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
+        self.settle();
+        digest
+    }
+
+    /// What is known about the schema of a database in an environment.
+    pub(crate) fn schema(&self, environment: &str, database: &str) -> Option<Value> {
+        let application = &self.example.pipeline.application;
+        let rows = self.rows(&format!("ENVIRONMENT#{application}#{environment}"));
+        let key = format!("SCHEMA#{database}");
+        rows.into_iter().find(|row| row["sk"] == key.as_str())
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&mut self, time: SignedDuration) {
         self.lab.simulation().run_for(time);

@@ -4,6 +4,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::verdict::{Mode, StepReference};
+use esclusa_core::way_back::WayBack;
 
 use crate::acts::{IntentRow, Subject};
 use crate::control::rows::{DeploymentRow, InboxRow, PlanRow, ReleaseRow, RevisionRow, StepRow, WayBackRow};
@@ -127,19 +128,21 @@ impl Journal {
         }
     }
 
-    /// The steps of the way back of a deployment; none where it was not planned.
+    /// The way back of a deployment; none where it was not planned.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
-    pub async fn way_back(&self, deployment_id: &str) -> Result<Option<Vec<PlannedStep>>, Failure> {
+    pub async fn way_back(&self, deployment_id: &str) -> Result<Option<WayBack>, Failure> {
         let row: Option<Stored<WayBackRow>> = self.control().get(&Key::way_back(deployment_id)).await?;
-        row.map(|stored| serde_json::from_str(&stored.row.steps))
-            .transpose()
-            .map_err(|error| {
-                Failure::defect(format!(
-                    "the way back of deployment `{deployment_id}` cannot be read: {error}"
-                ))
-            })
+        let Some(WayBackRow { steps, left }) = row.map(|stored| stored.row) else {
+            return Ok(None);
+        };
+        let steps = serde_json::from_str(&steps).map_err(|error| {
+            Failure::defect(format!(
+                "the way back of deployment `{deployment_id}` cannot be read: {error}"
+            ))
+        })?;
+        Ok(Some(WayBack { steps, left }))
     }
 
     /// One step of a deployment, as it was planned.
@@ -149,7 +152,7 @@ impl Journal {
     pub async fn planned_step(&self, deployment_id: &str, step: StepReference) -> Result<PlannedStep, Failure> {
         let steps = match step.mode {
             Mode::Forward => self.plan(deployment_id).await?.steps,
-            Mode::WayBack => self.way_back(deployment_id).await?.unwrap_or_default(),
+            Mode::WayBack => self.way_back(deployment_id).await?.unwrap_or_default().steps,
         };
         steps.into_iter().nth(step.index).ok_or_else(|| {
             Failure::invalid_input(format!(

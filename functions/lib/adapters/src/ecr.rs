@@ -1,5 +1,7 @@
 //! Reading images of ECR.
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
@@ -80,6 +82,8 @@ pub struct Manifest {
     pub media_type: String,
     /// The images of an index, one per platform, without attestations; empty for the manifest of a single image.
     pub platforms: Vec<PlatformImage>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// One image of an index.
@@ -257,6 +261,8 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         media_type: Option<String>,
         #[serde(default)]
         manifests: Vec<Entry>,
+        #[serde(default)]
+        annotations: Option<BTreeMap<String, String>>,
     }
     #[derive(Deserialize)]
     struct Entry {
@@ -287,6 +293,7 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
     Ok(Manifest {
         media_type,
         platforms: platforms.collect(),
+        annotations: document.annotations.unwrap_or_default(),
     })
 }
 

@@ -6,13 +6,15 @@ use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{
-    AccountId, Digest, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep, parse, resolve,
+    AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep,
+    parse, resolve,
 };
 use esclusa_core::plan::{
     Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Powers, Refusals,
     RollbackInput, VerifiedRevision, plan, rollback_plan,
 };
 use esclusa_core::quarantine::Quarantine;
+use esclusa_core::schema::SchemaState;
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::task_definition::Home;
 use serde_json::Value;
@@ -20,11 +22,14 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
-use crate::ecr::{ImageReader, Lookup, Repository};
+use crate::ecr::{ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
 
 /// How many verified revisions of a service are looked back upon.
 const VERIFIED: usize = 50;
+
+/// How many earlier states of a schema are looked back upon.
+const SCHEMAS: usize = 50;
 
 /// What is to be planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +46,19 @@ pub struct PlanRequest {
     pub image: Name,
     /// Its digest.
     pub digest: Digest,
-    /// For a rollback, the release to go back to.
-    pub back_to: Option<ReleaseId>,
+    /// The tag under which it was asked for, or its digest.
+    pub tag: String,
+    /// For a rollback, where it goes.
+    pub back_to: Option<BackTo>,
+}
+
+/// Where a rollback goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackTo {
+    /// The release to go back to.
+    pub release_id: ReleaseId,
+    /// Whether the migrations since then are taken back as well.
+    pub undo_migrations: bool,
 }
 
 impl PlanRequest {
@@ -52,7 +68,10 @@ impl PlanRequest {
     /// `Defect` for a row that no release of ours has.
     pub fn of(release: &ReleaseRow, environment: &str) -> Result<Self, Failure> {
         let back_to = match (release.kind, &release.target_release) {
-            (ReleaseKind::Rollback, Some(target)) => Some(read(target)?),
+            (ReleaseKind::Rollback, Some(target)) => Some(BackTo {
+                release_id: read(target)?,
+                undo_migrations: release.undo_migrations,
+            }),
             (ReleaseKind::Rollback, None) => return Err(Failure::defect("a rollback names no release to go back to")),
             (ReleaseKind::Push | ReleaseKind::Deploy, _) => None,
         };
@@ -63,6 +82,7 @@ impl PlanRequest {
             release_id: read(&release.release_id)?,
             image: read(&release.image)?,
             digest: read(&release.digest)?,
+            tag: release.tag.clone(),
             back_to,
         })
     }
@@ -145,14 +165,18 @@ impl Planner {
     pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
         let (version, environment) = self.pipeline(request).await?;
         let digests = self.digests(request, &environment).await?;
-        let observed = self.observe(&environment, &digests).await?;
+        let mut observed = self.observe(&environment, &digests).await?;
+        if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
+            self.observe_migrations(&environment, &mut observed).await?;
+        }
         let now = self.clock.now()?;
         Ok(match &request.back_to {
             Some(target) => {
                 let input = RollbackInput {
                     environment,
                     image: request.image.clone(),
-                    target: Some(target.clone()),
+                    target: Some(target.release_id.clone()),
+                    undo_migrations: target.undo_migrations,
                     pipeline_version: u64::from(request.pipeline_version),
                     release_id: request.release_id.clone(),
                     home: self.home.clone(),
@@ -163,6 +187,7 @@ impl Planner {
                 let input = PlanInput {
                     environment,
                     image: request.image.clone(),
+                    tag: request.tag.clone(),
                     digests,
                     files: files(&version.row)?,
                     pipeline_version: u64::from(request.pipeline_version),
@@ -230,6 +255,11 @@ impl Planner {
             observed.services = self.services(environment).await?;
         }
         observed.gone = self.gone(environment, &observed.services).await?;
+        observed.schemas = schemas(&self.control, &environment.application, &environment.name)
+            .await?
+            .into_iter()
+            .map(|(database, stored)| (database, stored.row))
+            .collect();
         for image in environment.images.values() {
             let quarantines = quarantines(&self.control, image, &self.home).await?;
             let in_force = quarantines.into_iter().map(|stored| stored.row);
@@ -246,6 +276,33 @@ impl Planner {
             }
         }
         Ok(observed)
+    }
+
+    /// What taking migrations back needs to know besides.
+    async fn observe_migrations(
+        &self,
+        environment: &ResolvedEnvironment,
+        observed: &mut Observed,
+    ) -> Result<(), Failure> {
+        let rows = Key::environment_rows(environment.application.as_str(), environment.name.as_str());
+        for (database, state) in &observed.schemas {
+            let prefix = Key::schema_moved_prefix(database.as_str());
+            let history: Vec<(String, Stored<SchemaState>)> = self.control.latest(&rows, &prefix, SCHEMAS).await?;
+            let history = history.into_iter().map(|(_, stored)| stored.row).collect();
+            observed.schema_history.insert(database.clone(), history);
+            for mover in &state.moved_by {
+                let arn = &mover.task_definition_arn;
+                if let Some(definition) = self.ecs.describe_task_definition(arn).await? {
+                    let definition = ObservedDefinition {
+                        arn: definition.arn,
+                        definition: definition.raw,
+                        tags: definition.tags,
+                    };
+                    observed.movers.insert(arn.clone(), definition);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn services(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<String, ObservedService>, Failure> {
@@ -270,7 +327,7 @@ impl Planner {
                     deployment_configuration: service.get("deploymentConfiguration").cloned().unwrap_or_default(),
                     verified: verified
                         .into_iter()
-                        .map(|(_, stored)| stored.row.revision)
+                        .map(|(_, stored)| stored.row.revision())
                         .collect::<Vec<VerifiedRevision>>(),
                 },
             );
@@ -323,6 +380,22 @@ impl Planner {
         Key::service_rows(&service_name(&self.home, cluster, service))
     }
 
+    /// What an image says of itself. Builders annotate an index only when they are told to; its platforms then say the same, and the first one speaks.
+    async fn annotations(
+        &self,
+        repository: &Repository,
+        manifest: &Manifest,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let mut annotations = BTreeMap::new();
+        if let Some(platform) = manifest.platforms.first()
+            && let Lookup::Found(first) = self.images.manifest(repository, &platform.digest).await?
+        {
+            annotations = first.annotations;
+        }
+        annotations.extend(manifest.annotations.clone());
+        Ok(annotations)
+    }
+
     async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
         let repository = Repository::of(image, &self.home);
         let Lookup::Found(facts) = self.images.by_digest(&repository, digest.as_str()).await? else {
@@ -333,8 +406,10 @@ impl Planner {
             manifest_media_type: facts.manifest_media_type,
             artifact_media_type: facts.artifact_media_type,
             platforms: Vec::new(),
+            annotations: BTreeMap::new(),
         };
         if let Lookup::Found(manifest) = self.images.manifest(&repository, digest.as_str()).await? {
+            observed.annotations = self.annotations(&repository, &manifest).await?;
             for platform in manifest.platforms {
                 let digest = Some(read::<Digest>(&platform.digest)?);
                 observed.platforms.push(Platform {
@@ -346,6 +421,25 @@ impl Planner {
         }
         Ok(Some(observed))
     }
+}
+
+/// What is known about the schemas that migrations of an application moved in an environment, by database.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn schemas(
+    control: &ControlTable,
+    application: &ApplicationName,
+    environment: &EnvironmentName,
+) -> Result<BTreeMap<Name, Stored<SchemaState>>, Failure> {
+    let partition = Key::environment_rows(application.as_str(), environment.as_str());
+    let rows: Vec<(String, Stored<SchemaState>)> = control.list(&partition, Key::SCHEMA_PREFIX).await?;
+    let mut schemas = BTreeMap::new();
+    for (key, stored) in rows {
+        let database = key.strip_prefix(Key::SCHEMA_PREFIX).unwrap_or(&key);
+        schemas.insert(read(database)?, stored);
+    }
+    Ok(schemas)
 }
 
 /// The digests of an image's repository that were put into quarantine at least once.

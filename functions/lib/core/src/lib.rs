@@ -11,6 +11,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod protocol;
 pub mod quarantine;
+pub mod schema;
 pub mod secret;
 pub mod service_deployment;
 pub mod supersession;

@@ -1,8 +1,9 @@
-//! The way back: which services a deployment that failed must bring back to what ran before, and in which order.
+//! The way back: which services a deployment that failed must bring back to what ran before, in which order, and which migrations are taken back after them.
 
 use std::collections::BTreeMap;
 
-use crate::plan::{PinnedDigest, PlannedService, PlannedStep, Target, VerifiedRevision};
+use crate::plan::{PinnedDigest, Plan, PlannedService, PlannedStep, PlannedTask, Target, VerifiedRevision};
+use crate::schema::{CodeVersion, Fit, Undoes, fit, floor, higher, migration};
 use crate::verdict::{Mode, StepOutcome, StepRecord};
 
 /// A forward step as it went, with what its service ran before.
@@ -20,57 +21,175 @@ pub struct TakenStep<'a> {
     pub verified: &'a [VerifiedRevision],
 }
 
+/// What is done when a deployment has failed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WayBack {
+    /// The steps, in order.
+    pub steps: Vec<PlannedStep>,
+    /// What stays as the deployment left it and why, in sentences for people.
+    pub left: Vec<String>,
+}
+
 /// The steps back, the last service first: one for every service that runs, or may run, something of this deployment. Each goes back to what it ran before;
 /// where that was never verified and its rollout was not complete either, it never worked, and the service goes back to the last revision that was verified.
 ///
 /// Left alone are services that ran the release before the deployment came to them, services that ECS itself brought back, services that somebody else
-/// moved since, and services that ran nothing before. Task steps are not undone here. Bringing back a service that is back already finds it there and calls
-/// nothing.
+/// moved since, and services that ran nothing before. Bringing back a service that is back already finds it there and calls nothing. A service whose former
+/// code the schema does not take any more stays where it is: a person decides.
+///
+/// When every service is back, the migrations are taken back whose pipeline says so, the last one first. Only one that was complete is: one that failed
+/// half-way is left to the next release. A deployment that itself takes migrations back has no way back once one of these was begun.
 #[must_use]
-pub fn way_back(taken: &[TakenStep<'_>]) -> Vec<PlannedStep> {
-    taken
-        .iter()
-        .rev()
-        .filter_map(step_back)
-        .map(PlannedStep::Service)
-        .collect()
+pub fn way_back(plan: &Plan, taken: &[TakenStep<'_>]) -> WayBack {
+    let began = |taken: &&TakenStep<'_>| last(taken).is_some_and(|record| record.outcome != StepOutcome::NeverStarted);
+    let migrations = || {
+        taken
+            .iter()
+            .filter_map(|taken| Some((taken, migration(taken.planned)?)))
+            .filter(|(taken, _)| began(taken))
+    };
+    if migrations().any(|(_, task)| task.undoes.is_some()) {
+        return WayBack {
+            steps: Vec::new(),
+            left: vec!["the services stay back: there is no way back from taking migrations back".to_owned()],
+        };
+    }
+    let moved = migrations().next().is_some();
+    let as_it_was = floor(plan.schemas.values());
+    let floor = if moved {
+        higher(as_it_was, plan.declared.compatible_since.clone())
+    } else {
+        as_it_was
+    };
+    let mut back = WayBack::default();
+    for taken in taken.iter().rev() {
+        match step_back(taken, floor.as_ref()) {
+            Back::To(service) => back.steps.push(PlannedStep::Service(*service)),
+            Back::Left(why) => back.left.push(why),
+            Back::Nothing => {}
+        }
+    }
+    if back.left.is_empty() && taken.iter().all(is_free_of_the_release) {
+        let downs = migrations().collect::<Vec<_>>();
+        back.steps.extend(
+            downs
+                .into_iter()
+                .rev()
+                .filter_map(|(taken, task)| step_down(plan, taken, task)),
+        );
+    }
+    back
 }
 
-fn step_back(taken: &TakenStep<'_>) -> Option<PlannedService> {
+/// What becomes of one service.
+enum Back {
+    To(Box<PlannedService>),
+    Left(String),
+    Nothing,
+}
+
+fn last<'a>(taken: &TakenStep<'a>) -> Option<&'a StepRecord> {
+    forward(taken).max_by_key(|record| record.step.attempt)
+}
+
+fn forward<'a>(taken: &TakenStep<'a>) -> impl Iterator<Item = &'a StepRecord> + use<'a> {
+    let records = taken.records.iter();
+    records.filter(|record| record.step.mode == Mode::Forward)
+}
+
+fn step_back(taken: &TakenStep<'_>, floor: Option<&CodeVersion>) -> Back {
     let PlannedStep::Service(planned) = taken.planned else {
-        return None;
+        return Back::Nothing;
     };
-    let forward = || {
-        let records = taken.records.iter();
-        records.filter(|record| record.step.mode == Mode::Forward)
-    };
-    let last = forward().max_by_key(|record| record.step.attempt)?;
-    if forward().all(|record| record.already_there) {
-        return None;
+    let Some(last) = last(taken) else { return Back::Nothing };
+    if forward(taken).all(|record| record.already_there) {
+        return Back::Nothing;
     }
     match last.outcome {
         StepOutcome::Done | StepOutcome::Begun | StepOutcome::Failed | StepOutcome::Unknown => {}
-        StepOutcome::NeverStarted | StepOutcome::Reverted | StepOutcome::Foreign => return None,
+        StepOutcome::NeverStarted | StepOutcome::Reverted | StepOutcome::Foreign => return Back::Nothing,
     }
-    let (arn, digests) = destination(taken)?;
-    Some(PlannedService {
-        target: Target::Arn { arn },
+    let Some(destination) = destination(taken) else {
+        return Back::Nothing;
+    };
+    if let Some(floor) = floor
+        && fit(destination.version.as_ref(), Some(floor)) != Fit::Runs
+    {
+        let runs = destination.version.map_or_else(
+            || "code of a version that nobody knows".to_owned(),
+            |version| format!("`{version}`"),
+        );
+        return Back::Left(format!(
+            "`{}` is not brought back: it ran {runs} before, and the schema takes `{floor}` and later only",
+            planned.service
+        ));
+    }
+    Back::To(Box::new(PlannedService {
+        target: Target::Arn { arn: destination.arn },
         previous_task_definition_arn: None,
-        digests,
+        digests: destination.digests,
+        version: destination.version,
         ..planned.clone()
+    }))
+}
+
+/// Whether nothing of the release will run in a service once the steps back are taken.
+fn is_free_of_the_release(taken: &TakenStep<'_>) -> bool {
+    match (taken.planned, last(taken)) {
+        (PlannedStep::Task(_), _) | (PlannedStep::Service(_), None) => true,
+        (PlannedStep::Service(_), Some(last)) => match last.outcome {
+            StepOutcome::NeverStarted | StepOutcome::Reverted => true,
+            StepOutcome::Foreign => false,
+            StepOutcome::Done | StepOutcome::Begun | StepOutcome::Failed | StepOutcome::Unknown => {
+                !forward(taken).all(|record| record.already_there) && destination(taken).is_some()
+            }
+        },
+    }
+}
+
+fn step_down(plan: &Plan, taken: &TakenStep<'_>, task: &PlannedTask) -> Option<PlannedStep> {
+    let down = task.down.as_ref().filter(|down| down.automatic)?;
+    let is_complete = last(taken).is_some_and(|record| record.outcome == StepOutcome::Done);
+    is_complete.then(|| {
+        PlannedStep::Task(PlannedTask {
+            container_overrides: down.container_overrides.clone(),
+            down: None,
+            undoes: Some(Undoes {
+                to: task
+                    .database
+                    .as_ref()
+                    .and_then(|database| plan.schemas.get(database).cloned()),
+            }),
+            ..task.clone()
+        })
     })
 }
 
-/// The task definition to go back to, with the digests that were verified with it; none where nobody verified it.
-fn destination(taken: &TakenStep<'_>) -> Option<(String, BTreeMap<String, PinnedDigest>)> {
-    let known = |revision: &VerifiedRevision| (revision.task_definition_arn.clone(), revision.digests.clone());
+/// Where a service goes back to.
+struct Destination {
+    arn: String,
+    /// The digests that were verified with it; none where nobody verified it.
+    digests: BTreeMap<String, PinnedDigest>,
+    version: Option<CodeVersion>,
+}
+
+fn destination(taken: &TakenStep<'_>) -> Option<Destination> {
+    let known = |revision: &VerifiedRevision| Destination {
+        arn: revision.task_definition_arn.clone(),
+        digests: revision.digests.clone(),
+        version: revision.version.clone(),
+    };
     let previous = taken.previous_task_definition_arn?;
     let mut verified = taken.verified.iter();
     if let Some(previous) = verified.find(|revision| revision.task_definition_arn == previous) {
         return Some(known(previous));
     }
     let fallback = taken.verified.first().filter(|_| !taken.was_completed).map(known);
-    Some(fallback.unwrap_or_else(|| (previous.to_owned(), BTreeMap::new())))
+    Some(fallback.unwrap_or_else(|| Destination {
+        arn: previous.to_owned(),
+        digests: BTreeMap::new(),
+        version: None,
+    }))
 }
 
 #[cfg(test)]
@@ -78,6 +197,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::schema::Declared;
     use crate::verdict::StepReference;
 
     fn service(name: &str) -> PlannedStep {
@@ -90,6 +210,7 @@ mod tests {
             },
             previous_task_definition_arn: None,
             digests: BTreeMap::new(),
+            version: None,
             deployment_configuration: Value::Null,
             start_count: Some(1),
             timeout_seconds: 600,
@@ -108,6 +229,26 @@ mod tests {
             sentence: String::new(),
             already_there: false,
         }]
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            plan_hash: String::new(),
+            application: "shop".parse().unwrap(),
+            environment: "alpha".parse().unwrap(),
+            release_id: "shop-0f0f0f0f0f0f0f0f0f0f".parse().unwrap(),
+            pipeline_version: 1,
+            planned_at: jiff::Timestamp::UNIX_EPOCH,
+            cluster: "alpha".to_owned(),
+            image: Some("app".parse().unwrap()),
+            images: BTreeMap::new(),
+            declared: Declared::default(),
+            schemas: BTreeMap::new(),
+            revisions: Vec::new(),
+            steps: Vec::new(),
+            unchanged: false,
+            notes: Vec::new(),
+        }
     }
 
     fn names(steps: &[PlannedStep]) -> Vec<&str> {
@@ -129,14 +270,17 @@ mod tests {
             was_completed: true,
             verified: &[],
         };
-        let steps = way_back(&[
-            taken(&planned[0], &done),
-            taken(&planned[1], &failed),
-            taken(&planned[2], &reverted),
-            taken(&planned[3], &[]),
-        ]);
-        assert_eq!(names(&steps), ["worker", "gunicorn"]);
-        let PlannedStep::Service(worker) = &steps[0] else {
+        let back = way_back(
+            &plan(),
+            &[
+                taken(&planned[0], &done),
+                taken(&planned[1], &failed),
+                taken(&planned[2], &reverted),
+                taken(&planned[3], &[]),
+            ],
+        );
+        assert_eq!(names(&back.steps), ["worker", "gunicorn"]);
+        let PlannedStep::Service(worker) = &back.steps[0] else {
             panic!("it is a service")
         };
         assert!(matches!(&worker.target, Target::Arn { arn } if arn.ends_with("backend:7")));
@@ -152,7 +296,7 @@ mod tests {
             was_completed: true,
             verified: &[],
         };
-        assert!(way_back(&[taken]).is_empty());
+        assert_eq!(way_back(&plan(), &[taken]), WayBack::default());
     }
 
     #[test]
@@ -166,7 +310,7 @@ mod tests {
             was_completed: true,
             verified: &[],
         };
-        assert!(way_back(&[taken]).is_empty());
+        assert_eq!(way_back(&plan(), &[taken]), WayBack::default());
     }
 
     #[test]
@@ -179,7 +323,7 @@ mod tests {
             was_completed: true,
             verified: &[],
         };
-        assert!(way_back(&[taken]).is_empty());
+        assert_eq!(way_back(&plan(), &[taken]), WayBack::default());
     }
 
     #[test]
@@ -197,6 +341,7 @@ mod tests {
             .into(),
             release_id: "shop-0f0f0f0f0f0f0f0f0f0f".parse().unwrap(),
             verified_at: jiff::Timestamp::UNIX_EPOCH,
+            version: None,
         };
         let verified = [revision("backend:5", "a"), revision("backend:4", "b")];
         let goes_to = |previous: &str, was_completed: bool, verified: &[VerifiedRevision]| {
@@ -207,8 +352,8 @@ mod tests {
                 was_completed,
                 verified,
             };
-            let steps = way_back(&[taken]);
-            let PlannedStep::Service(step) = &steps[0] else {
+            let back = way_back(&plan(), &[taken]);
+            let PlannedStep::Service(step) = &back.steps[0] else {
                 panic!("it is a service")
             };
             match &step.target {
@@ -223,5 +368,99 @@ mod tests {
         assert_eq!(goes_to("backend:7", true, &verified), to("backend:7", 0));
         assert_eq!(goes_to("backend:7", false, &verified), to("backend:5", 1));
         assert_eq!(goes_to("backend:7", false, &[]), to("backend:7", 0));
+    }
+
+    /// A release of v1.5.0 that migrated, and whose web server failed; the server ran this version before.
+    fn failed(since: Option<&str>, ran: Option<&str>, automatic: bool, services: &[StepOutcome]) -> WayBack {
+        let mut plan = plan();
+        plan.declared.compatible_since = since.map(|since| since.parse().unwrap());
+        let migrate = PlannedStep::Task(PlannedTask {
+            name: "migrate".parse().unwrap(),
+            phase: crate::pipeline::Phase::BeforeServices,
+            revision: "backend".parse().unwrap(),
+            cluster: "alpha".to_owned(),
+            launch_type: "FARGATE".to_owned(),
+            network: crate::pipeline::Network {
+                subnets: vec![],
+                security_groups: vec![],
+                assign_public_ip: false,
+            },
+            container_overrides: Value::Null,
+            group: None,
+            container: "backend".to_owned(),
+            database: Some("main".parse().unwrap()),
+            down: Some(crate::plan::PlannedDown {
+                container_overrides: "down".into(),
+                automatic,
+            }),
+            undoes: None,
+            idempotent: false,
+            timeout_seconds: 60,
+            start_attempts: 1,
+        });
+        let verified = [VerifiedRevision {
+            task_definition_arn: "backend:7".to_owned(),
+            digests: BTreeMap::new(),
+            release_id: "shop-0f0f0f0f0f0f0f0f0f0f".parse().unwrap(),
+            verified_at: jiff::Timestamp::UNIX_EPOCH,
+            version: ran.map(|ran| ran.parse().unwrap()),
+        }];
+        let planned: Vec<PlannedStep> = ["gunicorn", "worker"].map(service).to_vec();
+        let records: Vec<Vec<StepRecord>> = services.iter().map(|outcome| records(*outcome)).collect();
+        let done = self::records(StepOutcome::Done);
+        let mut taken = vec![TakenStep {
+            planned: &migrate,
+            records: &done,
+            previous_task_definition_arn: None,
+            was_completed: false,
+            verified: &[],
+        }];
+        taken.extend(planned.iter().zip(&records).map(|(planned, records)| TakenStep {
+            planned,
+            records,
+            previous_task_definition_arn: Some("backend:7"),
+            was_completed: true,
+            verified: &verified,
+        }));
+        way_back(&plan, &taken)
+    }
+
+    #[test]
+    fn code_that_the_schema_does_not_take_any_more_is_not_brought_back() {
+        let failed = |since, ran| failed(since, ran, false, &[StepOutcome::Failed]);
+        assert_eq!(names(&failed(Some("v1.4.0"), Some("v1.4.0")).steps), ["gunicorn"]);
+        assert_eq!(names(&failed(None, None).steps), ["gunicorn"]);
+        let too_old = failed(Some("v1.4.0"), Some("v1.3.0"));
+        assert!(too_old.steps.is_empty());
+        assert_eq!(
+            too_old.left,
+            ["`gunicorn` is not brought back: it ran `v1.3.0` before, and the schema takes `v1.4.0` and later only"]
+        );
+        assert_eq!(failed(Some("v1.4.0"), None).left.len(), 1, "nobody knows how old it is");
+    }
+
+    #[test]
+    fn a_migration_is_taken_back_after_the_services_and_only_when_all_of_them_are_back() {
+        use StepOutcome::{Begun, Done, Failed, Foreign, NeverStarted, Reverted, Unknown};
+        let back = |services: &[StepOutcome]| {
+            let back = failed(None, None, true, services);
+            names(&back.steps).join(" ")
+        };
+        assert_eq!(back(&[Done, Failed]), "worker gunicorn migrate");
+        assert_eq!(back(&[Reverted]), "migrate");
+        assert_eq!(back(&[Done, Unknown]), "worker gunicorn migrate");
+        assert_eq!(back(&[NeverStarted]), "migrate");
+        assert_eq!(back(&[Begun]), "gunicorn migrate");
+        assert_eq!(
+            back(&[Foreign, Done]),
+            "worker",
+            "somebody else's code may need the schema"
+        );
+        assert!(failed(Some("v1.4.0"), Some("v1.3.0"), true, &[Failed]).steps.is_empty());
+        assert_eq!(
+            names(&failed(None, None, false, &[Reverted]).steps),
+            [""; 0],
+            "not without being asked"
+        );
     }
 }

@@ -292,6 +292,30 @@ impl Key {
         )
     }
 
+    /// What is known about the schema of a database of an environment.
+    #[must_use]
+    pub fn schema(application: &str, environment: &str, database: &str) -> Self {
+        Self::new(
+            Self::environment_rows(application, environment),
+            format!("{}{database}", Self::SCHEMA_PREFIX),
+        )
+    }
+
+    /// What the schema of a database was since a moment: written once and kept.
+    #[must_use]
+    pub fn schema_moved(application: &str, environment: &str, database: &str, since: &str) -> Self {
+        Self::new(
+            Self::environment_rows(application, environment),
+            format!("{}{since}", Self::schema_moved_prefix(database)),
+        )
+    }
+
+    /// What the sort key of [`Key::schema_moved`] begins with.
+    #[must_use]
+    pub fn schema_moved_prefix(database: &str) -> String {
+        format!("MOVED#{database}#")
+    }
+
     /// The partition of the rows about an environment.
     #[must_use]
     pub fn environment_rows(application: &str, environment: &str) -> String {
@@ -326,6 +350,8 @@ impl Key {
     pub const WAIT_PREFIX: &str = "WAIT#";
     /// What the sort key of an inbox event begins with.
     pub const EVENT_PREFIX: &str = "EVENT#";
+    /// What the sort key of [`Key::schema`] begins with.
+    pub const SCHEMA_PREFIX: &str = "SCHEMA#";
     /// What the sort key of a verified revision begins with.
     pub const VERIFIED_PREFIX: &str = "VERIFIED#";
 }

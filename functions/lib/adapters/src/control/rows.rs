@@ -141,6 +141,9 @@ pub struct ReleaseRow {
     /// For a rollback, the release to go back to; the last verified one before the current when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_release: Option<String>,
+    /// For a rollback, whether the migrations since then are taken back as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo_migrations: bool,
     /// Who asked: the event's id for a push, an ARN for a person.
     pub requested_by: String,
     /// Why, in the words of who asked.
@@ -315,11 +318,14 @@ pub enum PlanRow {
     },
 }
 
-/// The steps of a way back, as JSON text.
+/// A way back, its steps as JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WayBackRow {
     /// A list of planned steps.
     pub steps: String,
+    /// What stays as it is and why, in sentences for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// The task definition that stands for one entry of the plan.
@@ -345,6 +351,17 @@ pub struct VerifiedRow {
     pub tag: String,
     /// The deployment that proved it.
     pub deployment_id: String,
+}
+
+impl VerifiedRow {
+    /// The revision. What was verified before versions were written down has that of its tag.
+    #[must_use]
+    pub fn revision(self) -> VerifiedRevision {
+        VerifiedRevision {
+            version: self.revision.version.or_else(|| self.tag.parse().ok()),
+            ..self.revision
+        }
+    }
 }
 
 /// What an environment runs, as far as Esclusa brought it there.

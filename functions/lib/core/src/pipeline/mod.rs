@@ -17,9 +17,9 @@ mod validate;
 
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
-    DeploymentOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest, OnFailure, Phase,
-    Pipeline, Port, Protocol, Service, ServiceOverlay, TagPolicy, Task, TaskDefinition, TaskDefinitionOverlay,
-    TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
+    DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest,
+    OnFailure, Phase, Pipeline, Port, Protocol, Service, ServiceOverlay, TagPolicy, Task, TaskDefinition,
+    TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
 };
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
 pub use parse::parse;

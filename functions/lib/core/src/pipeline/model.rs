@@ -220,6 +220,9 @@ pub struct Task {
     /// The database this task migrates. Without it, the task is not a migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Key>,
+    /// How what it did to the database is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<Down>,
     /// Whether it may run again when it is not known what an earlier run did.
     #[serde(default)]
     pub idempotent: bool,
@@ -234,6 +237,18 @@ pub struct Task {
     /// The network of the task, in place of the environment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+}
+
+/// How a migration is taken back: the same image and task definition, another command. It runs after the services are back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Down {
+    /// Overrides for this run, by container. `${previous_migration}` stands for the name of the migration to go back to.
+    #[schemars(extend("minProperties" = 1))]
+    pub containers: IndexMap<String, ContainerOverride>,
+    /// Whether it also runs on the way back of a deployment that failed; otherwise only when a person asks for it.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 /// When a task runs.
@@ -468,6 +483,8 @@ pub enum Hazard {
     FallbackGone,
     /// ECS takes no more deployments of the service.
     ActiveDeployments,
+    /// Code runs, or would run, on a schema that does not take it.
+    IncompatibleSchema,
 }
 
 impl Hazard {
@@ -479,6 +496,7 @@ impl Hazard {
             Self::NoWayBack => "no_way_back",
             Self::FallbackGone => "fallback_gone",
             Self::ActiveDeployments => "active_deployments",
+            Self::IncompatibleSchema => "incompatible_schema",
         }
     }
 }
@@ -624,6 +642,9 @@ pub struct TaskOverlay {
     /// Overrides for the run, by container.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub containers: IndexMap<String, ContainerOverride>,
+    /// How what it did to the database is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<DownOverlay>,
     /// Whether it may run again when it is not known what an earlier run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
@@ -638,6 +659,18 @@ pub struct TaskOverlay {
     /// The network of the task, in place of the environment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+}
+
+/// What an environment changes in how a migration is taken back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DownOverlay {
+    /// Overrides for this run, by container.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub containers: IndexMap<String, ContainerOverride>,
+    /// Whether it also runs on the way back of a deployment that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<bool>,
 }
 
 fn default_timeout_seconds() -> u32 {

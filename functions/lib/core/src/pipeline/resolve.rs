@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
-    ContainerOverride, Deployment, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure, Phase, Pipeline,
-    Service, TagPolicy, Task, TaskDefinition, Trigger,
+    ContainerOverride, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure, Phase,
+    Pipeline, Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
 use super::problem::suggestion;
 use super::references::order;
+use crate::schema::PREVIOUS_MIGRATION;
 
 /// A pipeline in one environment. Every later decision reads this and never the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +118,8 @@ pub struct ResolvedTask {
     pub containers: IndexMap<String, ContainerOverride>,
     /// The database it migrates.
     pub database: Option<Key>,
+    /// How that is taken back.
+    pub down: Option<Down>,
     /// Whether it may run again after an unknown effect.
     pub idempotent: bool,
     /// Seconds until it is stopped.
@@ -242,7 +245,16 @@ pub(super) fn resolve_environment(
     let services: IndexMap<Key, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
     let mut present = pipeline.tasks.clone();
     present.retain(|name, _| environment.tasks.get(name).is_none_or(|overlay| !overlay.skip));
-    let tasks: IndexMap<Key, Task> = resolver.overlaid(&present, &environment.tasks, "tasks");
+    let mut overlays = environment.tasks.clone();
+    let downs = present.values_mut().filter_map(|task| task.down.as_mut());
+    let overlaid = overlays.values_mut().filter_map(|overlay| overlay.down.as_mut());
+    for containers in downs
+        .map(|down| &mut down.containers)
+        .chain(overlaid.map(|down| &mut down.containers))
+    {
+        keep_for_the_plan(containers);
+    }
+    let tasks: IndexMap<Key, Task> = resolver.overlaid(&present, &overlays, "tasks");
 
     let mut steps = Vec::new();
     steps.extend(resolver.tasks(&tasks, Phase::BeforeServices, network.as_ref(), &definitions));
@@ -378,6 +390,7 @@ impl Resolver<'_> {
                 container,
                 containers: task.containers.clone(),
                 database: task.database.clone(),
+                down: task.down.clone(),
                 idempotent: task.idempotent,
                 timeout_seconds: task.timeout_seconds,
                 start_attempts: task.start_attempts,
@@ -419,6 +432,16 @@ impl Resolver<'_> {
             }));
         }
         steps
+    }
+}
+
+/// Which migration is gone back to is known when that is planned: until then its placeholder stays as it is written.
+fn keep_for_the_plan(containers: &mut IndexMap<String, ContainerOverride>) {
+    for settings in containers.values_mut() {
+        let command = settings.command.iter_mut().flatten();
+        for text in command.chain(settings.environment.values_mut()) {
+            *text = text.replace(PREVIOUS_MIGRATION, &format!("${PREVIOUS_MIGRATION}"));
+        }
     }
 }
 

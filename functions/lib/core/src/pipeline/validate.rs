@@ -120,6 +120,10 @@ impl Check<'_> {
                 &pipeline.databases,
                 &path.key("database"),
             );
+            if task.down.is_some() && task.database.is_none() {
+                let hint = Some("name the `database` that the task migrates, or leave `down` out".to_owned());
+                self.report_key(&path.key("down"), "only a migration can be taken back".to_owned(), hint);
+            }
             for (index, earlier) in task.after.iter().enumerate() {
                 let path = path.key("after").index(index);
                 self.known("task", Some(earlier), &pipeline.tasks, &path);

@@ -6,15 +6,17 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::preflight::Findings;
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
-    Observed, PinnedDigest, Plan, PlanInput, PlannedRevision, PlannedService, PlannedStep, PlannedTask, RevisionAction,
-    Target, image, preflight, service,
+    Observed, PinnedDigest, Plan, PlanInput, PlannedDown, PlannedRevision, PlannedService, PlannedStep, PlannedTask,
+    RevisionAction, Target, compatibility, image, preflight, service,
 };
 use crate::pipeline::{
-    AccountId, ContainerOverride, DefinitionSource, Key, ResolvedEnvironment, ResolvedService, ResolvedStep,
+    AccountId, ContainerOverride, DefinitionSource, Key, Phase, ResolvedEnvironment, ResolvedService, ResolvedStep,
     ResolvedTask, TaskDefinition,
 };
+use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
 
 /// Plans a release into an environment, or says everything that is in the way.
@@ -22,12 +24,25 @@ use crate::task_definition::{content_sha256, diff, image_reference, patch, revis
 /// The steps are those whose task definition runs the released image, and the one-off commands whose task definition runs no image of the application at all.
 /// Another image in the same task definition is pinned to the digest in force; where there is none it stays as it is in the base, which a note says.
 pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
+    let annotations = observed.images.get(&input.image).map(|image| &image.annotations);
+    let declared = Declared::read(annotations.unwrap_or(&BTreeMap::new()), &input.tag);
     let mut planner = Planner {
         input,
         observed,
+        declared: declared.clone().unwrap_or_default(),
+        schemas: compatibility::schemas_of(observed, &input.image),
         refusals: Vec::new(),
         notes: Vec::new(),
     };
+    planner.refusals.extend(declared.err().map(|error| {
+        let message = format!(
+            "the annotation `{ANNOTATION_COMPATIBLE_SINCE}` of the image `{}`: {error}",
+            input.image
+        );
+        let help = "build the image with the oldest version of the code that works with its migrations";
+        Refusal::new(RefusalKind::Declaration, message, help)
+    }));
+    planner.check_coming();
     planner
         .refusals
         .extend(check_place(&input.environment, &input.home.account, observed));
@@ -93,6 +108,9 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         pipeline_version: input.pipeline_version,
         planned_at: now,
         cluster: input.environment.cluster.clone(),
+        image: Some(input.image.clone()),
+        declared: planner.declared,
+        schemas: planner.schemas,
         images: images
             .into_iter()
             .filter_map(|key| Some((key.clone(), input.digests.get(key)?.clone())))
@@ -157,11 +175,43 @@ pub(super) fn images_of<'a>(environment: &'a ResolvedEnvironment, definition: &K
 struct Planner<'a> {
     input: &'a PlanInput,
     observed: &'a Observed,
+    /// What the released image says of itself.
+    declared: Declared,
+    /// The schemas that migrations of the released image moved.
+    schemas: BTreeMap<Key, SchemaState>,
     refusals: Vec<Refusal>,
     notes: Vec<String>,
 }
 
 impl Planner<'_> {
+    fn take(&mut self, findings: Findings) {
+        self.refusals.extend(findings.refusals);
+        self.notes.extend(findings.notes);
+    }
+
+    fn check_coming(&mut self) {
+        let what = format!("the image `{}`", self.input.image);
+        let version = self.declared.version.as_ref();
+        self.take(compatibility::check_coming(
+            &self.input.environment,
+            &what,
+            version,
+            &self.schemas,
+        ));
+    }
+
+    /// The oldest code that the schemas take while the services are updated.
+    fn floor(&self) -> Option<CodeVersion> {
+        let as_it_is = compatibility::floor_of(&self.schemas);
+        let migrates = |step: &ResolvedStep| matches!(step, ResolvedStep::Task(task) if task.database.is_some() && task.phase == Phase::BeforeServices);
+        let mut steps = self.input.environment.steps.iter();
+        if steps.any(|step| migrates(step) && self.belongs(step)) {
+            higher(as_it_is, self.declared.compatible_since.clone())
+        } else {
+            as_it_is
+        }
+    }
+
     fn belongs(&self, step: &ResolvedStep) -> bool {
         let images = images_of(&self.input.environment, step.task_definition());
         images.contains(&self.input.image) || (images.is_empty() && matches!(step, ResolvedStep::Task(_)))
@@ -300,6 +350,7 @@ impl Planner<'_> {
             let help = format!("correct `tasks.{}` in the pipeline file", task.name);
             self.refusals.push(Refusal::new(RefusalKind::Definition, message, help));
         }
+        let down = self.down(task);
         missing.is_empty().then(|| PlannedTask {
             name: task.name.clone(),
             phase: task.phase,
@@ -311,9 +362,29 @@ impl Planner<'_> {
             group: task.database.as_ref().map(|_| "migration".to_owned()),
             container: task.container.clone(),
             database: task.database.clone(),
+            down,
+            undoes: None,
             idempotent: task.idempotent,
             timeout_seconds: task.timeout_seconds,
             start_attempts: task.start_attempts,
+        })
+    }
+
+    /// How the migration is taken back to what the schema is now.
+    fn down(&mut self, task: &ResolvedTask) -> Option<PlannedDown> {
+        let down = task.down.as_ref()?;
+        let before = task.database.as_ref().and_then(|database| self.schemas.get(database));
+        let previous = before.and_then(|state| state.migration.as_deref());
+        let container_overrides = compatibility::filled(container_overrides(&down.containers), previous);
+        if container_overrides.is_none() {
+            self.notes.push(format!(
+                "`{}` cannot be taken back: nobody knows the name of the migration before it, which the annotation `{ANNOTATION_MIGRATION}` of an image tells",
+                task.name
+            ));
+        }
+        Some(PlannedDown {
+            container_overrides: container_overrides?,
+            automatic: down.automatic,
         })
     }
 
@@ -327,10 +398,20 @@ impl Planner<'_> {
                 return None;
             }
         };
+        let floor = self.floor();
+        let mut deployment_configuration = deployment_configuration;
         if let Some(live) = observed {
-            let findings = preflight::check(&self.input.environment, service, live, self.observed);
-            self.refusals.extend(findings.refusals);
-            self.notes.extend(findings.notes);
+            let environment = &self.input.environment;
+            self.take(preflight::check(environment, service, live, self.observed));
+            self.take(compatibility::check_running(
+                environment,
+                &service.service,
+                live,
+                floor.as_ref(),
+            ));
+            if !compatibility::is_kept(live, floor.as_ref()) {
+                deployment_configuration = compatibility::without_rollback(deployment_configuration);
+            }
         }
         Some(PlannedService {
             name: service.name.clone(),
@@ -343,6 +424,7 @@ impl Planner<'_> {
                 .and_then(|observed| observed.facts.primary())
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: self.digests(&service.task_definition),
+            version: self.declared.version.clone(),
             deployment_configuration,
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
@@ -442,7 +524,7 @@ fn container_names(definition: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn launch_type(definition: &Value) -> &'static str {
+pub(super) fn launch_type(definition: &Value) -> &'static str {
     let required = definition.get("requiresCompatibilities").and_then(Value::as_array);
     if required.is_some_and(|required| required.iter().any(|compatibility| compatibility == "FARGATE")) {
         "FARGATE"
@@ -452,7 +534,7 @@ fn launch_type(definition: &Value) -> &'static str {
 }
 
 /// `containerOverrides` of `RunTask`.
-fn container_overrides(containers: &IndexMap<String, ContainerOverride>) -> Value {
+pub(super) fn container_overrides(containers: &IndexMap<String, ContainerOverride>) -> Value {
     let overrides = containers.iter().map(|(name, settings)| {
         let mut members = Map::new();
         members.insert("name".to_owned(), json!(name));

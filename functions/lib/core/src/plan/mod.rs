@@ -1,11 +1,13 @@
 //! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose afterwards.
 
+mod compatibility;
 mod forward;
 mod image;
 mod preflight;
 mod refusal;
 mod rollback;
 mod service;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,7 @@ use crate::canonical::canonical_sha256;
 use crate::identity::ReleaseId;
 use crate::pipeline::{ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment};
 use crate::quarantine::Quarantine;
+use crate::schema::{CodeVersion, Declared, SchemaState, Undoes};
 use crate::service_deployment::ServiceFacts;
 use crate::task_definition::{Change, Home};
 
@@ -31,6 +34,8 @@ pub struct PlanInput {
     pub environment: ResolvedEnvironment,
     /// The image that is released.
     pub image: Key,
+    /// The tag under which it is released, or its digest.
+    pub tag: String,
     /// The digests of the images: the released one, and for every other image the one in force in the environment, where there is one.
     pub digests: BTreeMap<Key, Digest>,
     /// The files stored with the pipeline, by their path.
@@ -60,6 +65,12 @@ pub struct Observed {
     pub quarantined: BTreeMap<Digest, Quarantine>,
     /// The digests that services run now and that are in their repositories no longer, or archived there.
     pub gone: BTreeSet<Digest>,
+    /// The schemas of the databases that migrations of ours moved.
+    pub schemas: BTreeMap<Key, SchemaState>,
+    /// What the schemas were before, the most recent first; read where migrations are to be taken back.
+    pub schema_history: BTreeMap<Key, Vec<SchemaState>>,
+    /// The revisions that the last migrations ran, by their ARN; read where they are to be taken back.
+    pub movers: BTreeMap<String, ObservedDefinition>,
 }
 
 /// A revision of a task definition.
@@ -95,6 +106,9 @@ pub struct VerifiedRevision {
     pub release_id: ReleaseId,
     /// When it was verified.
     pub verified_at: Timestamp,
+    /// The version of its code, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<CodeVersion>,
 }
 
 /// The digest of an image, and the ones it may show under when it runs.
@@ -118,6 +132,8 @@ pub struct ObservedImage {
     pub artifact_media_type: Option<String>,
     /// The platforms; empty when they are not known.
     pub platforms: Vec<Platform>,
+    /// The annotations of its manifest.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A platform of an image.
@@ -148,8 +164,17 @@ pub struct Plan {
     pub planned_at: Timestamp,
     /// The name of the cluster.
     pub cluster: String,
+    /// The image that is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Key>,
     /// The digests of the images that the steps run.
     pub images: BTreeMap<Key, Digest>,
+    /// What the released image says of itself.
+    #[serde(default)]
+    pub declared: Declared,
+    /// The schemas that migrations of this image moved, as they are before the deployment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schemas: BTreeMap<Key, SchemaState>,
     /// The revisions that the steps run.
     pub revisions: Vec<PlannedRevision>,
     /// The steps in order.
@@ -245,12 +270,27 @@ pub struct PlannedTask {
     pub container: String,
     /// The database it migrates, which is locked while it runs.
     pub database: Option<Key>,
+    /// How the migration is taken back, where the pipeline says so and everything for it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<PlannedDown>,
+    /// That it takes a migration back, and what the schema is then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Undoes>,
     /// Whether it may run again after an unknown effect.
     pub idempotent: bool,
     /// Seconds until it is stopped.
     pub timeout_seconds: u32,
     /// Tries when it never started.
     pub start_attempts: u32,
+}
+
+/// How a migration is taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedDown {
+    /// `containerOverrides` of `RunTask`.
+    pub container_overrides: Value,
+    /// Whether it runs on the way back of the deployment.
+    pub automatic: bool,
 }
 
 /// An update of a service.
@@ -268,6 +308,9 @@ pub struct PlannedService {
     pub previous_task_definition_arn: Option<String>,
     /// The digests that its containers then run, by container.
     pub digests: BTreeMap<String, PinnedDigest>,
+    /// The version of the code that it then runs, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<CodeVersion>,
     /// `deploymentConfiguration` of `UpdateService`: the live one with the settings of the pipeline.
     pub deployment_configuration: Value,
     /// How many tasks to start where the live count is 0 when the service is updated; any other count is left alone.
@@ -307,6 +350,11 @@ impl Plan {
             .collect()
     }
 
+    /// The image that is released, and its digest.
+    pub fn released(&self) -> Option<(&Key, &Digest)> {
+        self.images.get_key_value(self.image.as_ref()?)
+    }
+
     /// The revision that the key stands for.
     pub fn revision(&self, key: &Key) -> Option<&PlannedRevision> {
         self.revisions.iter().find(|revision| revision.key == *key)
@@ -337,10 +385,16 @@ impl PlannedStep {
     /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts and live settings are left out.
     fn substance(&self) -> Value {
         match self {
-            Self::Task(task) => json!({
-                "task": task.name, "revision": task.revision, "container": task.container, "container_overrides": task.container_overrides,
-                "database": task.database, "network": task.network, "launch_type": task.launch_type,
-            }),
+            Self::Task(task) => {
+                let mut substance = json!({
+                    "task": task.name, "revision": task.revision, "container": task.container, "container_overrides": task.container_overrides,
+                    "database": task.database, "network": task.network, "launch_type": task.launch_type,
+                });
+                if let (Some(down), Some(members)) = (&task.down, substance.as_object_mut()) {
+                    members.insert("down".to_owned(), json!(down));
+                }
+                substance
+            }
             Self::Service(service) => {
                 json!({"service": service.name, "name": service.service, "target": service.target})
             }

@@ -32,7 +32,13 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, environment: &ResolvedEnvironment, hazard: Hazard, message: String, help: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        environment: &ResolvedEnvironment,
+        hazard: Hazard,
+        message: String,
+        help: impl Into<String>,
+    ) {
         if environment.accept.contains(&hazard) {
             self.notes.push(format!("accepted by the pipeline: {message}"));
             return;

@@ -26,6 +26,8 @@ pub enum RefusalKind {
     Quarantined,
     /// What the digest names is no image.
     NotAnImage,
+    /// What the image says of itself cannot be read.
+    Declaration,
     /// The image does not run on the platform of the task definition.
     Platform,
     /// The family has no ACTIVE revision, or the file is not stored with the pipeline.
@@ -36,6 +38,8 @@ pub enum RefusalKind {
     NothingToDo,
     /// There is no revision, verified by us, to go back to.
     NoVerifiedRevision,
+    /// The migrations cannot be taken back.
+    NoWayDown,
     /// The deployment would be less safe than it looks.
     Hazard(Hazard),
     /// The installation may not do what the deployment needs.

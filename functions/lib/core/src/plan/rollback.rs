@@ -1,4 +1,4 @@
-//! The plan of going back by hand: services only, to revisions that ran and were verified by us.
+//! The plan of going back by hand: services to revisions that ran and were verified by us, and, where that is asked for, the schemas after them.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use super::forward::{check_place, images_of};
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
-    Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, image, preflight, service,
+    Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, compatibility, image,
+    preflight, service, undo,
 };
 use crate::identity::ReleaseId;
 use crate::pipeline::{Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
+use crate::schema::Declared;
 use crate::task_definition::Home;
 
 /// What a plan of going back is made from.
@@ -22,6 +24,8 @@ pub struct RollbackInput {
     pub image: Key,
     /// The release to go back to; the one before what runs now, unless given.
     pub target: Option<ReleaseId>,
+    /// Whether the migrations since then are taken back as well, once the services are back.
+    pub undo_migrations: bool,
     /// The version of the pipeline.
     pub pipeline_version: u64,
     /// The release that this rollback is.
@@ -30,7 +34,7 @@ pub struct RollbackInput {
     pub home: Home,
 }
 
-/// Plans going back, or says everything that is in the way. Nothing is registered and no one-off command runs.
+/// Plans going back, or says everything that is in the way. Nothing is registered, and no one-off command runs but those that take migrations back.
 ///
 /// Without a release to go back to, each service goes to the last revision that was verified before the one it runs was first verified; where
 /// what it runs never was, to the last verified one. So going back twice goes back two releases and never forth.
@@ -40,6 +44,9 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
     let mut notes = Vec::new();
     let mut steps = Vec::new();
     let mut images = BTreeMap::new();
+    let schemas = compatibility::schemas_of(observed, &input.image);
+    let mut code = None;
+    let mut verified_at = None;
     for service in services(input) {
         let live = observed.services.get(&service.service);
         let deployment_configuration = match service::deployment_configuration(&environment.cluster, service, live) {
@@ -65,6 +72,12 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             }
             continue;
         };
+        let what = format!("what `{}` goes back to", service.service);
+        let found = compatibility::check_coming(environment, &what, verified.version.as_ref(), &schemas);
+        refusals.extend(found.refusals);
+        notes.extend(found.notes);
+        code = code.or_else(|| verified.version.clone());
+        verified_at = verified_at.max(Some(verified.verified_at));
         let containers = environment
             .task_definitions
             .get(&service.task_definition)
@@ -86,6 +99,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
                 .and_then(|observed| observed.facts.primary())
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: verified.digests.clone(),
+            version: verified.version.clone(),
             deployment_configuration,
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
@@ -95,6 +109,19 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         refusals.extend(image::check_quarantine(&input.image, digest, observed));
         let observed = observed.images.get(&input.image);
         refusals.extend(image::check(&input.image, image, &input.home, digest, observed));
+    }
+    let mut revisions = Vec::new();
+    if input.undo_migrations
+        && let Some(verified_at) = verified_at
+    {
+        match undo::steps(input, observed, &schemas, verified_at) {
+            Ok(undo) => {
+                notes.extend(undo.notes);
+                revisions = undo.revisions;
+                steps.extend(undo.steps.into_iter().map(PlannedStep::Task));
+            }
+            Err(found) => refusals.extend(found),
+        }
     }
     if steps.is_empty() && refusals.is_empty() {
         refusals.push(no_verified_revision(input, environment.name.as_str()));
@@ -111,8 +138,14 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         pipeline_version: input.pipeline_version,
         planned_at: now,
         cluster: environment.cluster.clone(),
+        image: Some(input.image.clone()),
+        declared: Declared {
+            version: code,
+            ..Declared::default()
+        },
+        schemas,
         images,
-        revisions: Vec::new(),
+        revisions,
         steps,
         unchanged,
         notes,

@@ -1,4 +1,5 @@
 mod examples;
+mod schemas;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -76,6 +77,7 @@ fn input(letter: char) -> PlanInput {
     PlanInput {
         environment: resolve(&parse(PIPELINE).unwrap(), "develop").unwrap(),
         image: key("app"),
+        tag: "main".to_owned(),
         digests: BTreeMap::from([(key("app"), digest(letter))]),
         files: BTreeMap::new(),
         pipeline_version: 1,
@@ -142,6 +144,7 @@ fn observed_image() -> ObservedImage {
             architecture: "amd64".to_owned(),
             digest: Some(digest('f')),
         }],
+        annotations: BTreeMap::new(),
     }
 }
 
@@ -154,8 +157,7 @@ fn observed() -> Observed {
         families: families.into(),
         services: services.into(),
         images: BTreeMap::from([(key("app"), observed_image())]),
-        quarantined: BTreeMap::new(),
-        gone: BTreeSet::new(),
+        ..Observed::default()
     }
 }
 
@@ -189,6 +191,7 @@ fn after(plan: &Plan, mut observed: Observed) -> Observed {
                 digests: service.digests.clone(),
                 release_id: plan.release_id.clone(),
                 verified_at: now(),
+                version: service.version.clone(),
             },
         );
     }
@@ -414,6 +417,7 @@ fn rollback(target: Option<ReleaseId>) -> RollbackInput {
         environment,
         image,
         target,
+        undo_migrations: false,
         pipeline_version,
         release_id: release('e'),
         home,
@@ -436,6 +440,7 @@ fn history(revisions: &[u32]) -> Observed {
             )]),
             release_id: release(char::from_digit(*revision, 10).unwrap()),
             verified_at: now(),
+            version: format!("v1.{revision}.0").parse().ok(),
         };
         shop.verified.insert(0, verified);
         shop.facts.deployments[0].task_definition_arn = format!("shop:{revision}");

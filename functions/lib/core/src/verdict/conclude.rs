@@ -76,31 +76,22 @@ impl World {
                 .iter()
                 .enumerate()
                 .filter(|(_, back)| back.kind == step.kind && back.name == step.name);
-            residues.push(match step.kind {
-                StepKind::Service => back.fold(ahead, |ahead, (index, _)| {
-                    brought_back(ahead, attempts_of(Mode::WayBack, index))
-                }),
-                StepKind::Task => ahead,
-            });
+            residues.push(back.fold(ahead, |ahead, (index, back)| {
+                let attempts = attempts_of(Mode::WayBack, index);
+                match step.kind {
+                    StepKind::Service => brought_back(ahead, attempts),
+                    StepKind::Task => taken_back(ahead, back, attempts),
+                }
+            }));
         }
         let known = |reference: &StepReference| match reference.mode {
             Mode::Forward => reference.index < forward_steps.len(),
-            // Every service of the way back must be one of the plan: bringing back what never moved would be an act of its own.
+            // Every step of the way back must be one of the plan: bringing back what never moved would be an act of its own.
             Mode::WayBack => facts.way_back.get(reference.index).is_some_and(|back| {
-                back.kind == StepKind::Task
-                    || forward_steps
-                        .iter()
-                        .any(|step| step.kind == back.kind && step.name == back.name)
+                let mut forward = forward_steps.iter();
+                forward.any(|step| step.kind == back.kind && step.name == back.name)
             }),
         };
-        for (index, step) in facts
-            .way_back
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| step.kind == StepKind::Task)
-        {
-            residues.push(residue(step, attempts_of(Mode::WayBack, index)));
-        }
         Self {
             residues,
             forward: forward_steps
@@ -232,6 +223,7 @@ impl World {
                     None => record.sentence.clone(),
                 }),
         );
+        sentences.extend(facts.left.iter().cloned());
         for intent in &facts.open_intents {
             let harm = match intent.step {
                 None => "at most it left a revision that nothing runs",
@@ -364,6 +356,18 @@ fn brought_back(ahead: Residue, attempts: &[&StepRecord]) -> Residue {
         // ECS went back from the way back: to what the deployment had put there.
         StepOutcome::Failed | StepOutcome::Reverted => Residue::Partial,
         StepOutcome::Begun | StepOutcome::Unknown => Residue::Unknown,
+    }
+}
+
+/// What a migration is left with after its down command.
+fn taken_back(ahead: Residue, back: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
+    let is_done = attempts
+        .last()
+        .is_some_and(|record| record.outcome == StepOutcome::Done);
+    match task_residue(back, attempts) {
+        Residue::Nothing => ahead,
+        Residue::Schema if is_done => Residue::Reverted,
+        left => left,
     }
 }
 

@@ -163,6 +163,9 @@ pub struct DeploymentFacts {
     pub plan: Option<PlanOutline>,
     /// The steps of the way back, in order; empty when there was nothing to bring back or it was never planned.
     pub way_back: Vec<PlannedStep>,
+    /// What the way back leaves as it is and why, in sentences for people.
+    #[serde(default)]
+    pub left: Vec<String>,
     /// The step records of both modes, in any order.
     pub records: Vec<StepRecord>,
     /// Why it left the way forward, if it did.

@@ -471,6 +471,7 @@ prop_compose! {
         DeploymentFacts {
             plan: plan.map(|(unchanged, steps)| PlanOutline { unchanged, steps }),
             way_back,
+            left: Vec::new(),
             records: records.into_iter().map(|(step, outcome, already_there)| StepRecord { step, outcome, sentence: String::new(), already_there }).collect(),
             cause,
             open_intents: intents.into_iter().map(|step| OpenIntent { step, action: String::new(), target: String::new() }).collect(),
@@ -553,4 +554,51 @@ proptest! {
         facts.records.retain(|record| record.step.mode == Mode::Forward);
         prop_assert_eq!(conclude(&facts).effect, Effect::Unknown);
     }
+}
+
+#[test]
+fn a_migration_that_was_taken_back_leaves_nothing_and_one_whose_way_down_failed_leaves_the_schema() {
+    let (migrate, web) = (migration(), service("web"));
+    let with = |down: Option<StepOutcome>| {
+        let mut records = vec![
+            ahead(0, StepOutcome::Done),
+            ahead(1, StepOutcome::Failed),
+            back(0, StepOutcome::Done),
+        ];
+        records.extend(down.map(|outcome| back(1, outcome)));
+        let mut facts = facts(&[migrate.clone(), web.clone()], &records);
+        facts.way_back = vec![web.clone(), migrate.clone()];
+        facts.cause = failure();
+        pair(&facts)
+    };
+    assert_eq!(with(Some(StepOutcome::Done)), (Verdict::RolledBack, Effect::Reverted));
+    for outcome in [StepOutcome::NeverStarted, StepOutcome::Failed] {
+        assert_eq!(
+            with(Some(outcome)),
+            (Verdict::RolledBack, Effect::SchemaMoved),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(with(None), (Verdict::RolledBack, Effect::SchemaMoved));
+    for outcome in [StepOutcome::Begun, StepOutcome::Unknown] {
+        assert_eq!(with(Some(outcome)), (Verdict::Failed, Effect::Unknown), "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_the_way_back_leaves_is_said_in_the_end() {
+    let (migrate, web) = (migration(), service("web"));
+    let mut facts = facts(
+        &[migrate, web],
+        &[ahead(0, StepOutcome::Done), ahead(1, StepOutcome::Failed)],
+    );
+    facts.cause = failure();
+    facts.left = vec!["`web` is not brought back".to_owned()];
+    let end = conclude(&facts);
+    assert_eq!((end.verdict, end.effect), (Verdict::Failed, Effect::Partial));
+    assert!(
+        end.reasons.contains(&"`web` is not brought back".to_owned()),
+        "{:?}",
+        end.reasons
+    );
 }

@@ -104,10 +104,13 @@ fn check_container(container: &Container, path: &Path, problems: &mut Vec<Resolv
 }
 
 fn check_task(task: &ResolvedTask, path: &Path, problems: &mut Vec<ResolveProblem>) {
-    let characters = json!(task.containers).to_string().chars().count();
-    if characters > OVERRIDES_CHARACTERS_MAX {
-        let message = format!("the overrides have {characters} characters, ECS takes {OVERRIDES_CHARACTERS_MAX}");
-        problems.push(problem(path.key("containers"), &message, None));
+    let down = task.down.as_ref().map(|down| (&down.containers, path.key("down")));
+    for (containers, path) in [(&task.containers, path.clone())].into_iter().chain(down) {
+        let characters = json!(containers).to_string().chars().count();
+        if characters > OVERRIDES_CHARACTERS_MAX {
+            let message = format!("the overrides have {characters} characters, ECS takes {OVERRIDES_CHARACTERS_MAX}");
+            problems.push(problem(path.key("containers"), &message, None));
+        }
     }
 }
 

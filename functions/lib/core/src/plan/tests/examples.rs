@@ -79,8 +79,7 @@ fn base(example: &str, environment: &ResolvedEnvironment) -> Observed {
             .map(|image| (image.clone(), observed_image()))
             .collect(),
         families,
-        quarantined: BTreeMap::new(),
-        gone: BTreeSet::new(),
+        ..Observed::default()
     }
 }
 
@@ -90,6 +89,7 @@ fn planned(example: &str, environment: &str, image: &str) -> Plan {
     let observed = base(example, &environment);
     let input = PlanInput {
         image: key(image),
+        tag: "v1.4.0".to_owned(),
         digests: BTreeMap::from([(key(image), digest('a'))]),
         files: files(example, &pipeline),
         pipeline_version: 1,

@@ -1,0 +1,316 @@
+//! The schema of a database, as far as releases moved it: which code may run on it, and how a migration is undone.
+//!
+//! An image says by annotations of its manifest what version its code is and what its migrations ask of the code that runs beside them. What was run is
+//! remembered for each database, so that no plan and no way back brings code onto a schema that it does not know.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::ReleaseId;
+use crate::pipeline::{Digest, Key};
+use crate::plan::{Plan, PlannedStep, PlannedTask};
+use crate::verdict::{Mode, StepOutcome, StepRecord};
+
+/// The version of the code, as the [OCI image specification](https://github.com/opencontainers/image-spec/blob/main/annotations.md) names it.
+pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
+
+/// The oldest version of the code that works with the schema as the image's migrations leave it.
+pub const ANNOTATION_COMPATIBLE_SINCE: &str = "esclusa.compatible-since";
+
+/// The last migration in the image, by the name that its tool knows it by.
+pub const ANNOTATION_MIGRATION: &str = "esclusa.migration";
+
+/// What stands in a down command for the name of the migration to go back to.
+pub const PREVIOUS_MIGRATION: &str = "${previous_migration}";
+
+/// A semantic version of code, with or without a leading `v`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CodeVersion {
+    text: String,
+    version: semver::Version,
+}
+
+impl CodeVersion {
+    /// Whether this code is older than `other`. Build metadata does not count.
+    #[must_use]
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        self.version.cmp_precedence(&other.version) == Ordering::Less
+    }
+}
+
+impl PartialEq for CodeVersion {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for CodeVersion {}
+
+/// The text is no semantic version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a semantic version such as `v1.4.0`", .0.escape_debug())]
+pub struct NotAVersion(pub String);
+
+impl FromStr for CodeVersion {
+    type Err = NotAVersion;
+
+    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+        let version = semver::Version::parse(text.strip_prefix('v').unwrap_or(text));
+        version.map_or_else(
+            |_| Err(NotAVersion(text.to_owned())),
+            |version| {
+                Ok(Self {
+                    text: text.to_owned(),
+                    version,
+                })
+            },
+        )
+    }
+}
+
+impl TryFrom<String> for CodeVersion {
+    type Error = NotAVersion;
+
+    fn try_from(text: String) -> Result<Self, NotAVersion> {
+        text.parse()
+    }
+}
+
+impl From<CodeVersion> for String {
+    fn from(version: CodeVersion) -> Self {
+        version.text
+    }
+}
+
+impl fmt::Display for CodeVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// What an image says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Declared {
+    /// The version of its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<CodeVersion>,
+    /// The oldest version of the code that works with the schema as its migrations leave it; any, where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatible_since: Option<CodeVersion>,
+    /// The last migration in it, by the name that its tool knows it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
+}
+
+impl Declared {
+    /// Reads the annotations of an image that was pushed under `tag`. Without an annotation the tag tells the version, where it is one.
+    ///
+    /// # Errors
+    /// [`NotAVersion`] when what its migrations are compatible with is no version. The version of the code is an annotation that others write as well: what
+    /// is none there says nothing.
+    pub fn read(annotations: &BTreeMap<String, String>, tag: &str) -> Result<Self, NotAVersion> {
+        let declared = annotations
+            .get(ANNOTATION_VERSION)
+            .and_then(|version| version.parse().ok());
+        Ok(Self {
+            version: declared.or_else(|| tag.parse().ok()),
+            compatible_since: annotations
+                .get(ANNOTATION_COMPATIBLE_SINCE)
+                .map(|since| since.parse())
+                .transpose()?,
+            migration: annotations
+                .get(ANNOTATION_MIGRATION)
+                .filter(|name| !name.is_empty())
+                .cloned(),
+        })
+    }
+}
+
+/// What is known about the schema of a database in an environment, since a migration of ours moved it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaState {
+    /// The image whose migrations move it.
+    pub image: Key,
+    /// The digest whose migrations were run last.
+    pub digest: Digest,
+    /// The release that ran them.
+    pub release_id: ReleaseId,
+    /// The deployment that ran them.
+    pub deployment_id: String,
+    /// The version of the code that they came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<CodeVersion>,
+    /// The oldest version of the code that the schema takes, of all migrations that were run; any, where none says more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatible_since: Option<CodeVersion>,
+    /// The last migration that is known to be complete, by the name that its tool knows it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
+    /// Whether the last run was complete. Otherwise the schema may be anywhere between this state and the one before.
+    pub complete: bool,
+    /// The migrations of that release, in the order in which they ran.
+    pub moved_by: Vec<Mover>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A one-off command that moved a schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mover {
+    /// The key of the task in the pipeline file.
+    pub task: Key,
+    /// The revision that it ran.
+    pub task_definition_arn: String,
+}
+
+/// How a step that takes a migration back is known, and what the schema is then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoes {
+    /// The state that it goes back to; none where nothing was known about the schema before.
+    pub to: Option<SchemaState>,
+}
+
+/// Whether code may run on a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It may.
+    Runs,
+    /// The schema takes newer code only.
+    TooOld,
+    /// The schema takes newer code only, and nobody knows how old this is.
+    Unknown,
+}
+
+/// Whether code of that version may run on a schema that takes code since `floor`.
+#[must_use]
+pub fn fit(version: Option<&CodeVersion>, floor: Option<&CodeVersion>) -> Fit {
+    match (version, floor) {
+        (_, None) => Fit::Runs,
+        (None, Some(_)) => Fit::Unknown,
+        (Some(version), Some(floor)) if version.is_older_than(floor) => Fit::TooOld,
+        (Some(_), Some(_)) => Fit::Runs,
+    }
+}
+
+/// The newer of two floors: what was dropped once stays dropped, whatever a later image says.
+#[must_use]
+pub fn higher(left: Option<CodeVersion>, right: Option<CodeVersion>) -> Option<CodeVersion> {
+    match (left, right) {
+        (Some(left), Some(right)) if left.is_older_than(&right) => Some(right),
+        (Some(left), _) => Some(left),
+        (None, right) => right,
+    }
+}
+
+/// The oldest code that all these schemas take.
+#[must_use]
+pub fn floor<'a>(states: impl IntoIterator<Item = &'a SchemaState>) -> Option<CodeVersion> {
+    let floors = states.into_iter().map(|state| state.compatible_since.clone());
+    floors.fold(None, higher)
+}
+
+/// The states of the schemas after a deployment that moved them, by database; those that it did not move are not there. `revisions` are the revisions that
+/// it ran, by their key in the plan.
+///
+/// A migration counts as soon as it was started: one that failed or was lost may have moved the schema. One whose down command completed counts as never
+/// started.
+#[must_use]
+pub fn moved(
+    plan: &Plan,
+    records: &[StepRecord],
+    way_back: &[PlannedStep],
+    revisions: &BTreeMap<Key, String>,
+    deployment_id: &str,
+    now: Timestamp,
+) -> BTreeMap<Key, Option<SchemaState>> {
+    let last = |mode: Mode, index: usize| {
+        let of_step = records
+            .iter()
+            .filter(|record| record.step.mode == mode && record.step.index == index);
+        let started = of_step.filter(|record| record.outcome != StepOutcome::NeverStarted);
+        started
+            .max_by_key(|record| record.step.attempt)
+            .map(|record| record.outcome)
+    };
+    let mut states = BTreeMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let (Some(task), Some(outcome)) = (migration(step), last(Mode::Forward, index)) else {
+            continue;
+        };
+        let Some(database) = &task.database else { continue };
+        let undone = way_back.iter().enumerate().find_map(|(index, back)| {
+            let is_its = migration(back).is_some_and(|back| back.name == task.name);
+            is_its.then(|| last(Mode::WayBack, index)).flatten()
+        });
+        if undone == Some(StepOutcome::Done) {
+            continue;
+        }
+        let before = plan.schemas.get(database);
+        let complete = outcome == StepOutcome::Done && undone.is_none();
+        if let Some(undoes) = &task.undoes {
+            let state = if complete {
+                undoes.to.clone()
+            } else {
+                before.cloned().map(|before| SchemaState {
+                    complete: false,
+                    since: now,
+                    ..before
+                })
+            };
+            states.insert(database.clone(), state);
+            continue;
+        }
+        let Some((image, digest)) = plan.released() else {
+            continue;
+        };
+        let mover = revisions.get(&task.revision).map(|arn| Mover {
+            task: task.name.clone(),
+            task_definition_arn: arn.clone(),
+        });
+        // What the deployment's own earlier migrations of the same database left.
+        let own: Option<SchemaState> = states.remove(database).flatten();
+        let known_migration = own.as_ref().or(before).and_then(|state| state.migration.clone());
+        let was_complete = own.as_ref().is_none_or(|state| state.complete);
+        let complete = complete && was_complete;
+        let mut moved_by = own.map(|state| state.moved_by).unwrap_or_default();
+        moved_by.extend(mover);
+        let state = SchemaState {
+            image: image.clone(),
+            digest: digest.clone(),
+            release_id: plan.release_id.clone(),
+            deployment_id: deployment_id.to_owned(),
+            version: plan.declared.version.clone(),
+            compatible_since: higher(
+                before.and_then(|state| state.compatible_since.clone()),
+                plan.declared.compatible_since.clone(),
+            ),
+            migration: if complete {
+                plan.declared.migration.clone()
+            } else {
+                known_migration
+            },
+            complete,
+            moved_by,
+            since: now,
+        };
+        states.insert(database.clone(), Some(state));
+    }
+    states
+}
+
+/// The task of a step that moves a schema.
+pub(crate) fn migration(step: &PlannedStep) -> Option<&PlannedTask> {
+    match step {
+        PlannedStep::Task(task) => task.database.is_some().then_some(task),
+        PlannedStep::Service(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
