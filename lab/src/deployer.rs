@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation};
@@ -51,11 +51,6 @@ pub fn repository() -> &'static Path {
 /// # Errors
 /// When a file is missing or wrong, or the simulated account refuses a resource.
 pub fn install(world: &mut World) -> Result<(), InstallError> {
-    let path = repository().join("template.yaml");
-    let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File {
-        path: path.clone(),
-        source,
-    })?;
     let kernel = world.kernel();
     let parameters = [
         ("RepositoryPattern", "*"),
@@ -70,12 +65,8 @@ pub fn install(world: &mut World) -> Result<(), InstallError> {
         stack: DEPLOYER.to_owned(),
         parameters: BTreeMap::from(parameters),
     };
-    let template = Template::load(&text, &settings).map_err(|error| InstallError::Content {
-        path,
-        reason: error.to_string(),
-    })?;
     world
-        .load(template, repository())
+        .load(template(&settings)?, repository())
         .map_err(|error| InstallError::Account(error.to_string()))?;
     register::<esclusa_intake::Intake>(world);
     register::<esclusa_observe::Observe>(world);
@@ -86,6 +77,29 @@ pub fn install(world: &mut World) -> Result<(), InstallError> {
     register::<esclusa_record::Record>(world);
     register::<esclusa_resume::Resume>(world);
     Ok(())
+}
+
+/// The deployer's template for an account. It is read once for all accounts that are alike: whoever explores opens thousands of them.
+fn template(settings: &TemplateSettings) -> Result<Template, InstallError> {
+    static LAST: Mutex<Option<(TemplateSettings, Template)>> = Mutex::new(None);
+    // Whole after every statement.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, template)) = &*last
+        && of == settings
+    {
+        return Ok(template.clone());
+    }
+    let path = repository().join("template.yaml");
+    let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File {
+        path: path.clone(),
+        source,
+    })?;
+    let template = Template::load(&text, settings).map_err(|error| InstallError::Content {
+        path,
+        reason: error.to_string(),
+    })?;
+    *last = Some((settings.clone(), template.clone()));
+    Ok(template)
 }
 
 /// The roles that the task definitions of the examples name.

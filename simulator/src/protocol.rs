@@ -1,7 +1,6 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the REST-JSON paths of Lambda and EventBridge
 //! Scheduler, and the query protocol of STS.
 
-use http::header::HeaderMap;
 use serde_json::{Map, Value, json};
 use simulator_kernel::ApiError;
 
@@ -36,9 +35,14 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Reads a request. An error is told to the client with [`Protocol::Rest`], which clients of the JSON protocols understand too.
-pub(crate) fn parse(method: &str, uri: &http::Uri, headers: &HeaderMap, body: &[u8]) -> Result<HttpCall, ApiError> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+/// Reads a request, of whose headers `header` gives the text. An error is told to the client with [`Protocol::Rest`], which clients of the JSON protocols
+/// understand too.
+pub(crate) fn parse<'h>(
+    method: &str,
+    uri: &http::Uri,
+    header: impl Fn(&str) -> Option<&'h str>,
+    body: &[u8],
+) -> Result<HttpCall, ApiError> {
     let (access_key_id, service) = header("authorization").and_then(credential).ok_or_else(|| {
         ApiError::client(
             "MissingAuthenticationTokenException",
@@ -306,6 +310,8 @@ fn xml_escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIATEST/20261102/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00";
@@ -317,12 +323,17 @@ mod tests {
         extra: &[(&'static str, &str)],
         body: &str,
     ) -> Result<HttpCall, ApiError> {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", SIGNED.replace("{service}", service).parse().unwrap());
-        for (name, value) in extra {
-            headers.insert(*name, value.parse().unwrap());
-        }
-        parse(method, &uri.parse().unwrap(), &headers, body.as_bytes())
+        let signed = SIGNED.replace("{service}", service);
+        let headers: BTreeMap<&str, &str> = [("authorization", signed.as_str())]
+            .into_iter()
+            .chain(extra.iter().copied())
+            .collect();
+        parse(
+            method,
+            &uri.parse().unwrap(),
+            |name| headers.get(name).copied(),
+            body.as_bytes(),
+        )
     }
 
     #[test]
@@ -369,7 +380,7 @@ mod tests {
 
     #[test]
     fn an_unsigned_request_is_refused() {
-        let error = parse("POST", &"/".parse().unwrap(), &HeaderMap::new(), b"").unwrap_err();
+        let error = parse("POST", &"/".parse().unwrap(), |_| None, b"").unwrap_err();
         assert_eq!(error.code, "MissingAuthenticationTokenException");
     }
 

@@ -18,14 +18,13 @@ use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use futures_util::future::{Either, select};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::SignedDuration;
 use simulator_kernel::{ApiError, Principal};
 use tokio::sync::oneshot;
 
 use crate::identity::{self, AccessKey};
 use crate::mailbox::{Arrival, ClientCall, Mailbox};
-use crate::protocol::{self, HttpAnswer, Protocol};
+use crate::protocol::{self, HttpAnswer, HttpCall, Protocol};
 
 /// An SDK configuration whose clients act as the owner of `access_key_id` and know no other world and no other time.
 pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) -> SdkConfig {
@@ -105,23 +104,12 @@ impl WorldConnector {
             .uri()
             .parse()
             .map_err(|error| ConnectorError::user(Box::new(error)))?;
-        let headers: HeaderMap = request
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)))
-            .collect();
         let body = request
             .body()
             .bytes()
             .ok_or_else(|| ConnectorError::user("the simulated AWS takes no streaming request body".into()))?;
-        let answer = submit(
-            &self.mailbox,
-            request.method(),
-            &uri,
-            &headers,
-            body,
-            self.mailbox.running(),
-        );
+        let call = protocol::parse(request.method(), &uri, |name| request.headers().get(name), body);
+        let answer = submit(&self.mailbox, call, self.mailbox.running());
         let answer = std::pin::pin!(answer);
         let outcome = match self.read_timeout {
             None => answer.await,
@@ -136,16 +124,14 @@ impl WorldConnector {
     }
 }
 
-/// Puts one HTTP request into the world and gives its answer. `None` when the connection is reset. The request is sent when this is first polled.
+/// Puts one request into the world, as far as it was understood, and gives its answer. `None` when the connection is reset. The request is sent when this is
+/// first polled.
 pub(crate) async fn submit(
     mailbox: &Mailbox,
-    method: &str,
-    uri: &http::Uri,
-    headers: &HeaderMap,
-    body: &[u8],
+    call: Result<HttpCall, ApiError>,
     running: Option<crate::lambda::InvocationId>,
 ) -> Option<HttpAnswer> {
-    let call = match protocol::parse(method, uri, headers, body) {
+    let call = match call {
         Ok(call) => call,
         Err(error) => return Some(protocol::encode(&Protocol::Rest, "refused", Err(error))),
     };

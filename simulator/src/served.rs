@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::mailbox::{Arrival, Mailbox};
 use crate::processes::{Processes, Programs};
+use crate::protocol;
 use crate::sdk;
 use crate::world::World;
 
@@ -275,7 +276,9 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
         .await
         .map_err(|error| ApiError::client("RequestAborted", error.to_string()))?
         .to_bytes();
-    let answer = sdk::submit(&mailbox, parts.method.as_str(), &parts.uri, &parts.headers, &body, None).await;
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
+    let answer = sdk::submit(&mailbox, call, None).await;
     let answer = answer.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {

@@ -4,6 +4,7 @@
 //! simulated, reads that lag behind, and counters of what was read and written. Streams are refused.
 //! Items whose time to live is over stay, as they may for days on AWS.
 
+mod answers;
 mod engine;
 mod keys;
 mod permissions;
@@ -20,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
 
+use answers::{Answers, Place};
 use keys::Schema;
 use read_lag::ReadLag;
 use tokens::Tokens;
@@ -55,6 +57,7 @@ pub struct DynamoDb {
     created: BTreeMap<String, Timestamp>,
     tokens: Tokens,
     lag: Option<ReadLag>,
+    answers: Answers,
     usage: BTreeMap<String, Usage>,
 }
 
@@ -84,6 +87,7 @@ impl DynamoDb {
             created: BTreeMap::new(),
             tokens: Tokens::default(),
             lag: None,
+            answers: Answers::default(),
             usage: BTreeMap::new(),
         })
     }
@@ -160,19 +164,19 @@ impl DynamoDb {
             .get("ReturnConsumedCapacity")
             .and_then(Value::as_str)
             .is_some_and(|mode| mode != "NONE");
-        let mut inner = input.clone();
-        if metered
-            && !asked
-            && let Some(object) = inner.as_object_mut()
-        {
-            object.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
-        }
         let may_be_stale = is_read(operation) && !is_consistent(input) || self.reads_global_index(input);
-        let database = match &mut self.lag {
-            Some(lag) if may_be_stale => lag.database_at(kernel.now())?,
-            _ => &self.database,
+        let place = Place::of(operation, input, &self.tables).filter(|_| self.lag.is_none() || !may_be_stale);
+        let kept = place.as_ref().and_then(|place| self.answers.get(place)).cloned();
+        let mut output = match kept {
+            Some(output) => output,
+            None => {
+                let output = self.ask_engine(operation, input, metered && !asked, may_be_stale, kernel)?;
+                if let Some(place) = place {
+                    self.answers.keep(place, &output);
+                }
+                output
+            }
         };
-        let mut output = engine::dispatch(database, operation, inner)?;
         if metered {
             usage::count(&mut self.usage, operation, input, &output);
             if !asked && let Some(object) = output.as_object_mut() {
@@ -187,6 +191,29 @@ impl DynamoDb {
         }
         engine::localise(&mut output, kernel, &self.created);
         Ok(output)
+    }
+
+    /// Lets the engine carry out an operation, where `meters` so that it says what capacity that takes.
+    fn ask_engine(
+        &mut self,
+        operation: &str,
+        input: &Value,
+        meters: bool,
+        may_be_stale: bool,
+        kernel: &Kernel,
+    ) -> Result<Value, ApiError> {
+        if changes_data(operation) {
+            self.answers.forget(operation, input, &self.tables);
+        }
+        let mut input = input.clone();
+        if meters && let Some(object) = input.as_object_mut() {
+            object.insert("ReturnConsumedCapacity".to_owned(), json!("TOTAL"));
+        }
+        let database = match &mut self.lag {
+            Some(lag) if may_be_stale => lag.database_at(kernel.now())?,
+            _ => &self.database,
+        };
+        engine::dispatch(database, operation, input)
     }
 
     fn reads_global_index(&self, input: &Value) -> bool {

@@ -261,3 +261,65 @@ fn streams_are_refused_and_not_forgotten() {
         "the simulated AWS does not implement streams of `dynamodb`"
     );
 }
+
+#[test]
+fn a_read_that_is_repeated_shows_every_kind_of_write_in_between() {
+    let mut fixture = Fixture::new();
+    let key = json!({"pk": {"S": "a"}, "sk": {"S": "1"}});
+    let get = json!({"TableName": "control", "Key": key});
+    let query = json!({
+        "TableName": "control",
+        "KeyConditionExpression": "pk = :p",
+        "ExpressionAttributeValues": {":p": {"S": "a"}},
+    });
+    let write = |fixture: &mut Fixture, operation: &str, members: Value| {
+        let mut input = json!({"TableName": "control"});
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        fixture.ok(operation, input);
+    };
+    let set = |state: &str| {
+        json!({
+            "Key": key,
+            "UpdateExpression": "SET #s = :s",
+            "ExpressionAttributeNames": {"#s": "state"},
+            "ExpressionAttributeValues": {":s": {"S": state}},
+        })
+    };
+    let item = |state: &str| json!({"pk": {"S": "a"}, "sk": {"S": "1"}, "state": {"S": state}});
+    let in_transaction = |kind: &str, mut members: Value| {
+        members["TableName"] = json!("control");
+        json!({"TransactItems": [{kind: members}]})
+    };
+    let seen = |fixture: &mut Fixture| {
+        let found = fixture.ok("Query", query.clone())["Items"]
+            .as_array()
+            .unwrap()
+            .first()
+            .cloned();
+        let got = fixture.ok("GetItem", get.clone()).get("Item").cloned();
+        assert_eq!(got, found);
+        got.map(|item| item["state"]["S"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(seen(&mut fixture), None);
+    write(&mut fixture, "PutItem", json!({"Item": item("put")}));
+    assert_eq!(seen(&mut fixture).as_deref(), Some("put"));
+    write(&mut fixture, "UpdateItem", set("updated"));
+    assert_eq!(seen(&mut fixture).as_deref(), Some("updated"));
+    write(&mut fixture, "DeleteItem", json!({"Key": key}));
+    assert_eq!(seen(&mut fixture), None);
+    fixture.ok(
+        "TransactWriteItems",
+        in_transaction("Put", json!({"Item": item("together")})),
+    );
+    assert_eq!(seen(&mut fixture).as_deref(), Some("together"));
+    fixture.ok("TransactWriteItems", in_transaction("Update", set("updated together")));
+    assert_eq!(seen(&mut fixture).as_deref(), Some("updated together"));
+    let batch = json!({"RequestItems": {"control": [{"PutRequest": {"Item": item("batch")}}]}});
+    fixture.ok("BatchWriteItem", batch);
+    assert_eq!(seen(&mut fixture).as_deref(), Some("batch"));
+    fixture.ok("TransactWriteItems", in_transaction("Delete", json!({"Key": key})));
+    assert_eq!(seen(&mut fixture), None);
+}

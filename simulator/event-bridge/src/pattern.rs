@@ -100,7 +100,7 @@ impl Pattern {
     /// Whether the rule wants this event.
     #[must_use]
     pub fn matches(&self, event: &Value) -> bool {
-        let fields = flatten(event);
+        let fields = flatten(event, &self.alternatives);
         self.alternatives
             .iter()
             .any(|conditions| satisfied(conditions, &fields, &Elements::new()))
@@ -199,8 +199,10 @@ struct Field<'a> {
     elements: Elements,
 }
 
-fn flatten(event: &Value) -> Vec<Field<'_>> {
+/// The leaves of the event of which the pattern may speak. Events are large, and most of what is in them no rule asks for.
+fn flatten<'a>(event: &'a Value, alternatives: &[Vec<Condition>]) -> Vec<Field<'a>> {
     let mut walk = Walk {
+        alternatives,
         fields: Vec::new(),
         arrays: 0,
     };
@@ -208,17 +210,29 @@ fn flatten(event: &Value) -> Vec<Field<'_>> {
     walk.fields
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'p> {
+    alternatives: &'p [Vec<Condition>],
     fields: Vec<Field<'a>>,
     arrays: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
+    /// Whether a condition speaks of this member of what is under the path, or of something in it.
+    fn is_asked_for(&self, path: &[&str], name: &str) -> bool {
+        let mut conditions = self.alternatives.iter().flatten();
+        conditions.any(|condition| {
+            let asked = condition.path.split_at_checked(path.len());
+            asked.is_some_and(|(above, below)| below.first().is_some_and(|asked| asked == name) && above == path)
+        })
+    }
+
     fn visit(&mut self, value: &'a Value, path: &[&'a str], elements: &Elements) {
         match value {
             Value::Object(object) => {
                 for (name, member) in object {
-                    self.visit(member, &[path, &[name.as_str()]].concat(), elements);
+                    if self.is_asked_for(path, name) {
+                        self.visit(member, &[path, &[name.as_str()]].concat(), elements);
+                    }
                 }
             }
             Value::Array(values) => {

@@ -142,7 +142,7 @@ impl World {
         match struck {
             Some(FaultKind::Delay(delay)) => self.set_alarm(delay, Alarm::Deliver(Box::new(call))),
             Some(FaultKind::DieBefore) => {
-                self.record(&call, Vec::new(), CallOutcome::NeverSent);
+                self.record(&mut call, Vec::new(), CallOutcome::NeverSent);
                 if let Some(invocation) = call.invocation {
                     self.kill(invocation);
                 }
@@ -214,7 +214,7 @@ impl World {
             return self.refuse(call, authorizations, error);
         }
         if let Err((action, error)) = self.access.check(&call.principal, &authorizations) {
-            let record = self.record(&call, authorizations, CallOutcome::Denied { action });
+            let record = self.record(&mut call, authorizations, CallOutcome::Denied { action });
             let open = Open {
                 waiting: call.waiting,
                 record,
@@ -230,7 +230,7 @@ impl World {
                 code: error.error_type.clone(),
                 effect: false,
             };
-            let record = self.record(&call, authorizations, outcome);
+            let record = self.record(&mut call, authorizations, outcome);
             let open = Open {
                 waiting: call.waiting,
                 record,
@@ -241,7 +241,7 @@ impl World {
             return self.send_answer_after(rest, open, id, Ok(lambda::answer(Err(error))));
         }
         let reply = service.call(&request, &mut self.kernel);
-        let record = self.record(&call, authorizations, CallOutcome::Open);
+        let record = self.record(&mut call, authorizations, CallOutcome::Open);
         self.open.insert(
             id,
             Open {
@@ -258,13 +258,13 @@ impl World {
         }
     }
 
-    fn refuse(&mut self, call: Undelivered, authorizations: Vec<Authorization>, error: ApiError) {
+    fn refuse(&mut self, mut call: Undelivered, authorizations: Vec<Authorization>, error: ApiError) {
         let id = RequestId(self.kernel.next_id());
         let outcome = CallOutcome::Error {
             code: error.code.clone(),
             effect: false,
         };
-        let record = self.record(&call, authorizations, outcome);
+        let record = self.record(&mut call, authorizations, outcome);
         self.send_answer(
             Open {
                 waiting: call.waiting,
@@ -278,18 +278,19 @@ impl World {
         );
     }
 
-    fn record(&mut self, call: &Undelivered, authorizations: Vec<Authorization>, outcome: CallOutcome) -> usize {
+    /// Writes a call down that has reached its service, with everything of it that is not needed any more. Where it stands.
+    fn record(&mut self, call: &mut Undelivered, authorizations: Vec<Authorization>, outcome: CallOutcome) -> usize {
         self.calls.push(CallRecord {
             at: self.kernel.now(),
             principal: call.principal.clone(),
             function: call.invocation.and_then(|invocation| self.function_of(invocation)),
             invocation: call.invocation,
-            task: call.task.clone(),
-            fault: call.struck.clone(),
+            task: call.task.take(),
+            fault: call.struck.take(),
             function_fault: call.function_fault.clone(),
-            service: call.service.clone(),
-            operation: call.operation.clone(),
-            input: call.input.clone(),
+            service: std::mem::take(&mut call.service),
+            operation: std::mem::take(&mut call.operation),
+            input: call.input.take(),
             authorizations,
             outcome,
         });

@@ -53,13 +53,33 @@ enum Principal {
 #[derive(Debug, Clone, PartialEq)]
 struct Patterns {
     patterns: Vec<String>,
+    /// The patterns, ready to be matched: every call asks every statement of its role.
+    matchers: Vec<WildMatch>,
     /// Whether everything else is meant.
     inverted: bool,
 }
 
 impl Patterns {
-    fn matches(&self, text: &str, pattern: impl Fn(&str) -> WildMatch) -> bool {
-        self.patterns.iter().any(|wanted| pattern(wanted).matches(text)) != self.inverted
+    /// Actions know no case.
+    fn of_actions(patterns: Vec<String>, inverted: bool) -> Self {
+        Self::new(patterns, inverted, WildMatch::new_case_insensitive)
+    }
+
+    fn of_resources(patterns: Vec<String>, inverted: bool) -> Self {
+        Self::new(patterns, inverted, WildMatch::new)
+    }
+
+    fn new(patterns: Vec<String>, inverted: bool, matcher: impl Fn(&str) -> WildMatch) -> Self {
+        let matchers = patterns.iter().map(|pattern| matcher(pattern)).collect();
+        Self {
+            patterns,
+            matchers,
+            inverted,
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.matchers.iter().any(|wanted| wanted.matches(text)) != self.inverted
     }
 
     /// The patterns, or the one that covers everything where they are exceptions.
@@ -96,19 +116,13 @@ impl Document {
 
     /// A document that allows actions on everything, such as an AWS managed policy.
     pub(crate) fn allowing(origin: &str, actions: &[&str]) -> Self {
-        let actions = Patterns {
-            patterns: actions.iter().map(|action| (*action).to_owned()).collect(),
-            inverted: false,
-        };
+        let actions = actions.iter().map(|action| (*action).to_owned()).collect();
         let statement = Statement {
             effect: Effect::Allow,
             origin: origin.to_owned(),
             principals: None,
-            actions,
-            resources: Patterns {
-                patterns: vec!["*".to_owned()],
-                inverted: false,
-            },
+            actions: Patterns::of_actions(actions, false),
+            resources: Patterns::of_resources(vec!["*".to_owned()], false),
             conditions: Vec::new(),
         };
         Self {
@@ -167,14 +181,8 @@ pub(crate) fn through_permission(origin: &str, action: &str, function_arn: &str,
         effect: Effect::Allow,
         origin: origin.to_owned(),
         principals: Some(vec![principal]),
-        actions: Patterns {
-            patterns: vec![action.to_owned()],
-            inverted: false,
-        },
-        resources: Patterns {
-            patterns: vec![function_arn.to_owned()],
-            inverted: false,
-        },
+        actions: Patterns::of_actions(vec![action.to_owned()], false),
+        resources: Patterns::of_resources(vec![function_arn.to_owned()], false),
         conditions: conditions.into_iter().flatten().collect(),
     };
     Document {
@@ -198,14 +206,13 @@ impl Statement {
             (_, Some(item)) => Some(principals(&item)?),
             (_, None) => return Err(fields.error("`Principal` is missing")),
         };
-        let actions = patterns(&mut fields, "Action", "NotAction")?;
-        let resources = match holder {
-            Holder::Trust => Patterns {
-                patterns: vec!["*".to_owned()],
-                inverted: false,
-            },
+        let (actions, inverted) = patterns(&mut fields, "Action", "NotAction")?;
+        let actions = Patterns::of_actions(actions, inverted);
+        let (resources, inverted) = match holder {
+            Holder::Trust => (vec!["*".to_owned()], false),
             Holder::Identity | Holder::Resource => patterns(&mut fields, "Resource", "NotResource")?,
         };
+        let resources = Patterns::of_resources(resources, inverted);
         if let Some(action) = actions
             .patterns
             .iter()
@@ -236,8 +243,8 @@ impl Statement {
         self.principals
             .as_ref()
             .is_none_or(|principals| principals.iter().any(|named| named.is(question.caller)))
-            && self.actions.matches(question.action, WildMatch::new_case_insensitive)
-            && self.resources.matches(question.resource, WildMatch::new)
+            && self.actions.matches(question.action)
+            && self.resources.matches(question.resource)
             && self
                 .conditions
                 .iter()
@@ -279,7 +286,12 @@ fn principals(item: &Item) -> Result<Vec<Principal>, TemplateError> {
     Ok(principals)
 }
 
-fn patterns(fields: &mut Fields, plain: &'static str, inverted: &'static str) -> Result<Patterns, TemplateError> {
+/// The patterns of an element, and whether everything else is meant.
+fn patterns(
+    fields: &mut Fields,
+    plain: &'static str,
+    inverted: &'static str,
+) -> Result<(Vec<String>, bool), TemplateError> {
     let (item, inverted) = match (fields.take(plain), fields.take(inverted)) {
         (Some(item), None) => (item, false),
         (None, Some(item)) => (item, true),
@@ -292,7 +304,7 @@ fn patterns(fields: &mut Fields, plain: &'static str, inverted: &'static str) ->
     for pattern in &patterns {
         refuse_variables(&item, pattern)?;
     }
-    Ok(Patterns { patterns, inverted })
+    Ok((patterns, inverted))
 }
 
 /// Policy variables such as `${aws:username}` are not evaluated, so they may not stand anywhere.
