@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::coverage::{Known, KnownCall};
 use super::plan::{Asked, Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
-use super::shop::{Account, Shop, Story};
+use super::shop::{Account, Image, Shop, Story};
 
 /// The seconds within which everything is brought about that is brought about at a time.
 const SECONDS: u32 = 900;
@@ -245,6 +245,7 @@ impl Draw {
             let is_followed_soon = number == 1 && story.is_followed;
             let image = match number {
                 1 => story.image,
+                _ if self.chance(30) => Image::Contracting,
                 _ => self.story_of(&Story::ALL).image,
             };
             // Now and then the tag is moved.

@@ -5,7 +5,7 @@
 //! | I1 | every release comes to one end of the closed table, and every push that is still there has a release |
 //! | I2 | what an end says of the services is what runs |
 //! | I3 | only one deployment at a time acts in an environment, from its first act to its end, and none behind a dirty end |
-//! | I4 | a migration that is not idempotent starts once for a release, and never beside another |
+//! | I4 | a migration that is not idempotent starts once for a release, and never beside another; no code comes onto a schema that does not take it |
 //! | I6 | an older push never takes the place of a newer one |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
 //! | I10 | no task token is where people read |
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use simulator_step_functions::{Status, StepFunctions};
 
-use super::seen::{Act, Written, acts, migrations, place_of, plain, rows, running, text, written};
+use super::seen::{Act, Written, acts, image_of, migrations, place_of, plain, rows, running, text, written};
 use super::{Place, Shop, Truth};
 
 /// The tables of the deployer.
@@ -64,6 +64,7 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     findings.everything_ends();
     findings.one_acts_at_a_time();
     findings.migrations_run_once();
+    findings.code_fits_its_schema();
     findings.what_is_said_is_what_runs();
     findings.none_is_nothing();
     findings.newer_stays();
@@ -172,15 +173,19 @@ impl Findings<'_> {
     fn migrations_run_once(&mut self) {
         let tasks = migrations(self.shop);
         let mut found = Vec::new();
-        let mut started: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        let mut started: BTreeMap<(&str, &str, &str), u32> = BTreeMap::new();
         for task in tasks.values().filter(|task| task.started_at.is_some()) {
             let act = self.acts.iter().find(|act| act.started_by == task.started_by);
-            let Some(deployment_id) = act.map(|act| act.deployment_id.as_str()) else {
+            let Some(Act {
+                deployment_id, mode, ..
+            }) = act
+            else {
                 found.push(format!("a migration was started by nobody: `{}`", task.started_by));
                 continue;
             };
-            let release = self.deployments.iter().find(|row| row.deployment_id == deployment_id);
-            let release = release.map(|row| (row.release_id.as_str(), row.environment.as_str()));
+            let release = self.deployments.iter().find(|row| row.deployment_id == *deployment_id);
+            // Once forward, and once back where it is taken back.
+            let release = release.map(|row| (row.release_id.as_str(), row.environment.as_str(), mode.as_str()));
             let times = started.entry(release.unwrap_or_default()).or_default();
             *times += 1;
             if *times > 1 {
@@ -204,6 +209,48 @@ impl Findings<'_> {
                         "a migration starts at {start}, beside one that runs until {end}"
                     ));
                 }
+            }
+        }
+        for what in found {
+            self.violated("I4", what);
+        }
+    }
+
+    /// Walks through the acts: no service is brought to code that is older than what a migration before has left the schema for.
+    fn code_fits_its_schema(&mut self) {
+        let tasks = migrations(self.shop);
+        let mut found = Vec::new();
+        // Of every place, what each deployment has left the schema for.
+        let mut floors: BTreeMap<&(String, String), BTreeMap<&str, u64>> = BTreeMap::new();
+        for act in self.acts.iter().filter(|act| act.place.0 == Shop::NAME) {
+            let floors = floors.entry(&act.place).or_default();
+            match act.operation.as_str() {
+                "RunTask" => {
+                    let task = tasks.values().find(|task| task.started_by == act.started_by);
+                    let Some(task) = task.filter(|task| task.started_at.is_some()) else {
+                        continue;
+                    };
+                    if act.mode == "way_back" {
+                        if task.exit_code == Some(0) {
+                            floors.remove(act.deployment_id.as_str());
+                        }
+                        continue;
+                    }
+                    let digest = image_of(self.shop, &act.task_definition);
+                    floors.insert(&act.deployment_id, self.shop.versions_of(&digest).1);
+                }
+                "UpdateService" => {
+                    let digest = image_of(self.shop, &act.task_definition);
+                    let (version, _) = self.shop.versions_of(&digest);
+                    let floor = floors.values().copied().max().unwrap_or_default();
+                    if version < floor {
+                        found.push(format!(
+                            "`{}` brings a service to version {version} at {}, and the schema takes {floor} and later",
+                            act.deployment_id, act.at
+                        ));
+                    }
+                }
+                _ => {}
             }
         }
         for what in found {

@@ -27,6 +27,10 @@ pub(super) struct Act {
     pub(super) place: (String, String),
     pub(super) operation: String,
     pub(super) started_by: String,
+    /// In which direction the deployment went.
+    pub(super) mode: String,
+    /// The revision that is run.
+    pub(super) task_definition: String,
 }
 
 /// When what was written down was written, by the clock of the world.
@@ -90,7 +94,8 @@ pub(super) fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
         .filter(is_act)
         .filter(|call| has_effect(call))
         .filter_map(|call| {
-            let deployment_id = text(world.payload(call.invocation?)?, "/deploymentId");
+            let payload = world.payload(call.invocation?)?;
+            let deployment_id = text(payload, "/deploymentId");
             let deployment = deployments.iter().find(|row| row.deployment_id == deployment_id);
             Some(Act {
                 at: call.at,
@@ -98,6 +103,8 @@ pub(super) fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
                 place: deployment.map(place_of).unwrap_or_default(),
                 operation: call.operation.clone(),
                 started_by: text(&call.input, "/startedBy").to_owned(),
+                mode: text(payload, "/step/mode").to_owned(),
+                task_definition: text(&call.input, "/taskDefinition").to_owned(),
             })
         })
         .collect()
@@ -110,6 +117,7 @@ pub(super) struct Migration {
     pub(super) started_by: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) stopped_at: Option<Timestamp>,
+    pub(super) exit_code: Option<i64>,
 }
 
 /// The migrations that ECS has told of, by task.
@@ -128,8 +136,25 @@ pub(super) fn migrations(shop: &Shop) -> BTreeMap<String, Migration> {
         let moment = |pointer: &str| text(event, pointer).parse::<Timestamp>().ok();
         task.started_at = task.started_at.or_else(|| moment("/detail/startedAt"));
         task.stopped_at = task.stopped_at.or_else(|| moment("/detail/executionStoppedAt"));
+        let exit_code = event.pointer("/detail/containers/0/exitCode").and_then(Value::as_i64);
+        task.exit_code = task.exit_code.or(exit_code);
     }
     tasks
+}
+
+/// The digest of the first image that a revision runs; empty where it is none of a registry that names digests.
+pub(super) fn image_of(shop: &mut Shop, task_definition: &str) -> String {
+    let described = shop.ask(
+        "ecs",
+        "DescribeTaskDefinition",
+        json!({"taskDefinition": task_definition}),
+    );
+    let described = described.unwrap_or_default();
+    let image = text(&described, "/taskDefinition/containerDefinitions/0/image");
+    image
+        .split_once('@')
+        .map(|(_, digest)| digest.to_owned())
+        .unwrap_or_default()
 }
 
 /// The digests that the running tasks of a service report.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use esclusa_core::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_VERSION};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,17 +34,20 @@ pub enum Image {
     CrashingWeb,
     /// The servers serve; the check that comes after them fails.
     FailingCheck,
+    /// As a good one, and its migration drops what code before the last version needs.
+    Contracting,
 }
 
 impl Image {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Good,
         Self::BadMigration,
         Self::HangingMigration,
         Self::LostMigration,
         Self::CrashingWeb,
         Self::FailingCheck,
+        Self::Contracting,
     ];
 
     fn programs(self) -> Value {
@@ -55,7 +59,7 @@ impl Image {
             Self::LostMigration => json!({
                 "container": "migrations", "outcome": "vanish", "after_seconds": 2, "stop_code": "SpotInterruption", "log": log,
             }),
-            Self::Good | Self::CrashingWeb | Self::FailingCheck => exit("migrations", 0),
+            Self::Good | Self::CrashingWeb | Self::FailingCheck | Self::Contracting => exit("migrations", 0),
         };
         let check = exit("checks", i32::from(self == Self::FailingCheck));
         let web = json!({"container": "web", "outcome": "exit", "after_seconds": 3, "code": 1, "log": ["panic: no RATING_URL"]});
@@ -65,7 +69,16 @@ impl Image {
         }
     }
 
-    fn manifest(self, version: &str) -> String {
+    fn manifest(self, tag: &str) -> String {
+        let number = number(tag);
+        let mut annotations = json!({
+            ANNOTATION_VERSION: format!("{number}.0.0"),
+            Behaviour::ANNOTATION: json!({"programs": self.programs()}).to_string(),
+        });
+        if let (Self::Contracting, Some(members)) = (self, annotations.as_object_mut()) {
+            let since = format!("{}.0.0", number.saturating_sub(1));
+            members.insert(ANNOTATION_COMPATIBLE_SINCE.to_owned(), json!(since));
+        }
         let blob = |kind: &str, byte: &str| {
             let kind = format!("application/vnd.oci.image.{kind}");
             json!({"mediaType": kind, "digest": format!("sha256:{}", byte.repeat(32)), "size": 512})
@@ -75,13 +88,15 @@ impl Image {
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": blob("config.v1+json", "22"),
             "layers": [blob("layer.v1.tar+gzip", "11")],
-            "annotations": {
-                "org.opencontainers.image.version": version,
-                Behaviour::ANNOTATION: json!({"programs": self.programs()}).to_string(),
-            },
+            "annotations": annotations,
         })
         .to_string()
     }
+}
+
+/// Which version a tag such as `v2` is.
+fn number(tag: &str) -> u64 {
+    tag.trim_start_matches('v').parse().unwrap_or_default()
 }
 
 /// What an account has beside Esclusa.
@@ -313,6 +328,22 @@ impl Shop {
     /// What the service answers.
     pub fn ask(&mut self, service: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
         self.lab.world_mut().administer(service, operation, input)
+    }
+
+    /// The version of the code of an image of this shop, and the oldest that its migration leaves a schema for; zero where it does not say.
+    #[must_use]
+    pub fn versions_of(&self, digest: &str) -> (u64, u64) {
+        let repositories = &self.lab.world().kernel().images.repositories;
+        let image = repositories.get(Self::NAME).and_then(|images| images.get(digest));
+        let manifest: Option<Value> = image.and_then(|image| serde_json::from_str(&image.manifest).ok());
+        let major = |annotation: &str| {
+            let annotations = manifest.as_ref()?.get("annotations")?;
+            annotations.get(annotation)?.as_str()?.split('.').next()?.parse().ok()
+        };
+        (
+            major(ANNOTATION_VERSION).unwrap_or_default(),
+            major(ANNOTATION_COMPATIBLE_SINCE).unwrap_or_default(),
+        )
     }
 
     /// Every item of a table; none where there is no such table.
