@@ -175,7 +175,8 @@ impl Findings<'_> {
         let mut found = Vec::new();
         let mut started: BTreeMap<(&str, &str, &str), u32> = BTreeMap::new();
         for task in tasks.values().filter(|task| task.started_at.is_some()) {
-            let act = self.acts.iter().find(|act| act.started_by == task.started_by);
+            let mut runs = self.acts.iter().filter(|act| act.operation == "RunTask");
+            let act = runs.find(|act| act.started_by == task.started_by);
             let Some(Act {
                 deployment_id, mode, ..
             }) = act

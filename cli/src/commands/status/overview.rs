@@ -1,15 +1,17 @@
 //! `esclusa status`: what runs where, what is on its way, which locks keep somebody out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::planning::schemas;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::DeploymentId;
-use esclusa_core::pipeline::{Pipeline, resolve};
+use esclusa_core::pipeline::{Key as Name, Pipeline, resolve};
 use esclusa_core::protocol::lock::LockStatus;
+use esclusa_core::schema::SchemaState;
 use esclusa_core::task_definition::Home;
 use serde::Serialize;
 use serde_json::json;
@@ -52,6 +54,9 @@ struct EnvironmentStatus {
     earlier: Vec<EnvironmentRow>,
     /// What ECS says; only where one application was asked for.
     services: Option<Services>,
+    /// What is known about its schemas, by database; only where one environment was asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    schemas: BTreeMap<Name, SchemaState>,
 }
 
 pub(super) async fn view(
@@ -159,6 +164,16 @@ async fn environment_status(
                 .filter(|row| Some(row) != current.as_ref()),
         );
     }
+    let mut known = BTreeMap::new();
+    if asked.environment.is_some()
+        && let Some(environment) = pipeline
+            .environments
+            .iter()
+            .find(|known| known.name.as_str() == environment)
+    {
+        let rows = schemas(session.control(), &pipeline.application, &environment.name).await?;
+        known.extend(rows.into_iter().map(|(database, stored)| (database, stored.row)));
+    }
     let services = if asked.with_services {
         Some(services::read(&EcsReader::new(session.config()), pipeline, environment).await?)
     } else {
@@ -169,6 +184,7 @@ async fn environment_status(
         current,
         earlier,
         services,
+        schemas: known,
     })
 }
 
@@ -323,6 +339,16 @@ fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u1
             services::text(services, width)
         )?;
     }
+    if !status.schemas.is_empty() {
+        let mut table = Columns::new(
+            &["database", "moved by", "migration", "takes code since", "since"],
+            width,
+        );
+        for (database, state) in &status.schemas {
+            table.row(schema_cells(database, state));
+        }
+        write!(text, "\n{table}")?;
+    }
     if !status.earlier.is_empty() {
         let mut table = Columns::new(&["earlier release", "tag", "image", "since"], width);
         for row in &status.earlier {
@@ -338,10 +364,27 @@ fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u1
     Ok(())
 }
 
+fn schema_cells(database: &Name, state: &SchemaState) -> [String; 5] {
+    let nobody_says = || "not said".to_owned();
+    let migration = state.migration.clone().unwrap_or_else(nobody_says);
+    [
+        database.to_string(),
+        state.release_id.to_string(),
+        if state.complete {
+            migration
+        } else {
+            format!("not completed, {migration} before")
+        },
+        state
+            .compatible_since
+            .as_ref()
+            .map_or_else(|| "any".to_owned(), ToString::to_string),
+        words::time(state.since),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use esclusa_core::protocol::lock::Lock;
     use jiff::Timestamp;
 
@@ -370,6 +413,7 @@ mod tests {
             current,
             earlier,
             services: None,
+            schemas: BTreeMap::new(),
         }
     }
 
@@ -384,16 +428,36 @@ mod tests {
             reason: Some("nothing proves what `migrate` did".to_owned()),
         };
         let one = [("app", "a")];
+        let schema = |complete: bool, migration: Option<&str>, since: Option<&str>| SchemaState {
+            image: "app".parse().unwrap(),
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            release_id: format!("shop-{}", "0d".repeat(10)).parse().unwrap(),
+            deployment_id: String::new(),
+            version: None,
+            compatible_since: since.map(|since| since.parse().unwrap()),
+            migration: migration.map(str::to_owned),
+            complete,
+            moved_by: Vec::new(),
+            since: at("18T09:00:00"),
+        };
+        let mut staging = environment(
+            "staging",
+            Some(row("0d", "v1.4.0", at("18T09:00:00"), &[("app", "b"), ("web", "c")])),
+            vec![row("0c", "v1.3.0", at("10T09:00:00"), &one)],
+        );
+        staging.schemas = BTreeMap::from([
+            ("orders".parse().unwrap(), schema(true, None, None)),
+            (
+                "prices".parse().unwrap(),
+                schema(false, Some("0005_rating"), Some("v1.3.0")),
+            ),
+        ]);
         let shop = ApplicationStatus {
             application: "shop".to_owned(),
             pipeline_version: 3,
             environments: vec![
                 environment("develop", Some(row("0f", "main-3f2a", at("20T09:00:00"), &one)), vec![]),
-                environment(
-                    "staging",
-                    Some(row("0d", "v1.4.0", at("18T09:00:00"), &[("app", "b"), ("web", "c")])),
-                    vec![row("0c", "v1.3.0", at("10T09:00:00"), &one)],
-                ),
+                staging,
                 environment("production", None, vec![]),
             ],
             in_flight: Vec::new(),
