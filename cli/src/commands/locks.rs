@@ -1,10 +1,12 @@
 //! `esclusa locks`: who may move where, and who waits for it.
 
+use std::collections::BTreeSet;
+
 use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::deployments::{database_lock, environment_lock};
 use esclusa_adapters::locks::StandingLock;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::Pipeline;
+use esclusa_core::pipeline::{Pipeline, resolve};
 use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::task_definition::Home;
 use serde::Serialize;
@@ -33,8 +35,9 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
     let mut locks = Vec::new();
     for application in pipelines::applications(control).await? {
         let row = pipelines::version(control, &application.application, application.version).await?;
-        locks.extend(of_pipeline(control, &pipelines::parsed(&row)?, &home).await?);
+        locks.extend(of_pipeline(control, &pipelines::parsed(&row)?, &home, None).await?);
     }
+    distinct(&mut locks);
     if output.format() == Format::Json {
         output.document(&json!({"locks": locks}))?;
         return Ok(Exit::Success);
@@ -48,25 +51,32 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
     Ok(Exit::Success)
 }
 
-/// The locks of a pipeline's environments and databases that were taken at least once.
+/// The locks of a pipeline's environments, or of one of them, and of their databases that were taken at least once.
 pub(super) async fn of_pipeline(
     control: &ControlTable,
     pipeline: &Pipeline,
     home: &Home,
+    environment: Option<&str>,
 ) -> Result<Vec<NamedLock>, Failure> {
-    let region = home.region.as_str();
     let application = pipeline.application.as_str();
     let mut locks = Vec::new();
-    for environment in &pipeline.environments {
-        let account = environment.account.as_ref().unwrap_or(&home.account).as_str();
-        let name = environment.name.as_str();
-        let databases = pipeline.databases.keys();
-        let databases = databases.map(|database| database_lock(account, region, application, name, database.as_str()));
+    let environments = pipeline.environments.iter().map(|known| known.name.as_str());
+    for name in environments.filter(|name| environment.is_none_or(|environment| environment == *name)) {
+        let resolved = resolve(pipeline, name).map_err(|error| Failure::refused(error.to_string()))?;
+        let databases = resolved.databases.keys();
+        let databases = databases.map(|database| database_lock(home, &resolved, database));
         for name in std::iter::once(environment_lock(application, name)).chain(databases) {
             locks.extend(read(control, &name).await?);
         }
     }
+    distinct(&mut locks);
     Ok(locks)
+}
+
+/// Each lock once: applications and environments may share that of a database.
+fn distinct(locks: &mut Vec<NamedLock>) {
+    let mut seen = BTreeSet::new();
+    locks.retain(|named| seen.insert(named.name.clone()));
 }
 
 /// A lock that was taken at least once.

@@ -29,6 +29,10 @@ pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Ou
     let write = unlock(read, from.as_deref(), &by, reason, session.now()?)
         .map_err(|refusal| Failure::from(refusal).context(format!("lock `{name}`")))?;
     let was = read.cloned();
+    let place = match place {
+        Some(place) => place,
+        None => of_deployment(session, name, was.as_ref()).await?,
+    };
     let body = Body::new(&json!({
         "decision": "unlock",
         "lock": name,
@@ -39,14 +43,14 @@ pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Ou
         "fence": write.row.fence,
     }))?;
     let draft = Draft {
-        application: Some(place.application.to_owned()),
-        environment: Some(place.environment.to_owned()),
+        application: Some(place.application.clone()),
+        environment: Some(place.environment.clone()),
         deployment_id: read.and_then(|lock| lock.deployment_id.clone()),
         ..Draft::new(RecordKind::PersonDecided, &by, body)
     };
     let commit = Commit::new()
         .change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?)
-        .record(&Chain::application(place.application), draft);
+        .record(&Chain::application(&place.application), draft);
     if let Committed::Lost(_) = session.journal.commit(commit).await? {
         return Err(CommandError::refused(format!(
             "lock `{name}` changed at this moment; nothing was done: look with `esclusa locks`"
@@ -84,21 +88,25 @@ async fn others(session: &Session, name: &str, lifted: Option<&Lock>) -> Result<
     Ok(left)
 }
 
-/// What a lock's name says it is about.
+/// Where the record of a lock belongs.
 #[derive(Debug, PartialEq, Eq)]
-struct Place<'a> {
-    application: &'a str,
-    environment: &'a str,
+struct Place {
+    application: String,
+    environment: String,
 }
 
-impl<'a> Place<'a> {
-    fn of(name: &'a str) -> Result<Self, CommandError> {
+impl Place {
+    /// What the name of a lock says; nothing where several applications share it.
+    fn of(name: &str) -> Result<Option<Self>, CommandError> {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
-            ["environment", application, environment] | ["database", _, _, application, environment, _] => Ok(Self {
-                application,
-                environment,
-            }),
+            ["environment", application, environment] | ["database", _, _, application, environment, _] => {
+                Ok(Some(Self {
+                    application: (*application).to_owned(),
+                    environment: (*environment).to_owned(),
+                }))
+            }
+            ["database", _, _, _] => Ok(None),
             _ => Err(CommandError::InvalidInput(format!(
                 "`{name}` is not the name of a lock, such as `environment/shop/production`: `esclusa locks` lists them"
             ))),
@@ -106,23 +114,32 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The record of a shared lock belongs to the application whose deployment has it.
+async fn of_deployment(session: &Session, name: &str, lock: Option<&Lock>) -> Result<Place, CommandError> {
+    let deployment_id = lock.and_then(|lock| lock.deployment_id.as_deref());
+    let deployment_id =
+        deployment_id.ok_or_else(|| CommandError::refused(format!("no deployment has the lock `{name}`")))?;
+    let deployment: Stored<DeploymentRow> = session.control().require(&Key::deployment(deployment_id)).await?;
+    Ok(Place {
+        application: deployment.row.application,
+        environment: deployment.row.environment,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use esclusa_adapters::deployments::{database_lock, environment_lock};
-
     use super::*;
 
     #[test]
-    fn the_name_of_a_lock_says_where_its_record_belongs() {
-        let place = Place {
-            application: "shop",
-            environment: "develop",
+    fn the_name_of_a_lock_says_where_its_record_belongs_unless_it_is_shared() {
+        let place = |name: &str| Place::of(name).unwrap();
+        let of_shop = Place {
+            application: "shop".to_owned(),
+            environment: "develop".to_owned(),
         };
-        assert_eq!(Place::of(&environment_lock("shop", "develop")).unwrap(), place);
-        assert_eq!(
-            Place::of(&database_lock("123456789012", "us-east-1", "shop", "develop", "main")).unwrap(),
-            place
-        );
+        assert_eq!(place("environment/shop/develop"), Some(of_shop));
+        assert!(place("database/123456789012/us-east-1/shop/develop/main").is_some());
+        assert_eq!(place("database/123456789012/us-east-1/billing"), None);
         assert_eq!(Place::of("shop").unwrap_err().exit(), Exit::InvalidInput);
     }
 }

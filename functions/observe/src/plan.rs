@@ -9,7 +9,7 @@ use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::pipeline::EnvironmentName;
+use esclusa_core::pipeline::{EnvironmentName, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedStep, Target};
 use esclusa_core::supersession::{Rival, superseded_by};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Observe {
             attempt: u32::from(attempt),
             plan_hash: plan.plan_hash.clone(),
             unchanged: plan.unchanged,
-            locks: self.locks(&plan),
+            locks: self.locks(&plan, &policy),
             fences: std::collections::BTreeMap::new(),
             execution_arn: None,
             progress: Progress::Claimed,
@@ -187,21 +187,11 @@ impl Observe {
         Ok(plan)
     }
 
-    fn locks(&self, plan: &Plan) -> Vec<String> {
-        let (application, environment) = (plan.application.as_str(), plan.environment.as_str());
-        let home = self.planner.home();
-        let databases = plan.databases().into_iter().map(|database| {
-            database_lock(
-                home.account.as_str(),
-                home.region.as_str(),
-                application,
-                environment,
-                database.as_str(),
-            )
-        });
-        std::iter::once(environment_lock(application, environment))
-            .chain(databases)
-            .collect()
+    fn locks(&self, plan: &Plan, environment: &ResolvedEnvironment) -> Vec<String> {
+        let own = environment_lock(environment.application.as_str(), environment.name.as_str());
+        let databases = plan.databases().into_iter();
+        let databases = databases.map(|database| database_lock(self.planner.home(), environment, database));
+        std::iter::once(own).chain(databases).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The Lambda function `record`: locks, ends and notifications. What it writes is true for everybody; it changes nothing in ECS.
 
+mod delivery;
 mod deployment_end;
 mod locks;
 mod release;
@@ -9,6 +10,7 @@ use crate::settle::NeverStarted;
 use aws_config::SdkConfig;
 use esclusa_adapters::event_bridge::EventPublisher;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::queues::QueueReader;
 use esclusa_adapters::step_functions::ExecutionReader;
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
@@ -25,6 +27,7 @@ pub struct Record {
     journal: Journal,
     executions: ExecutionReader,
     events: EventPublisher,
+    dead_letters: QueueReader,
     account: String,
     region: String,
 }
@@ -120,6 +123,7 @@ impl Function for Record {
             journal: Journal::new(config, control, ledger),
             executions: ExecutionReader::new(config),
             events: EventPublisher::new(config, environment.required("ESCLUSA_EVENT_BUS")?),
+            dead_letters: QueueReader::new(config, environment.required("ESCLUSA_DEAD_LETTER_QUEUE_URL")?),
             account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
             region: environment.required("AWS_REGION")?.to_owned(),
         })
@@ -166,7 +170,10 @@ impl Function for Record {
                 self.settle_deployment(&deployment_id, NeverStarted::Because(failure.as_ref()))
                     .await
             }
-            Request::Sweep {} => self.sweep().await,
+            Request::Sweep {} => {
+                self.look_at_dead_letters().await;
+                self.sweep().await
+            }
         }
     }
 }

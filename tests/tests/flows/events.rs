@@ -497,3 +497,25 @@ fn samples_about_our_own_tasks_services_and_executions_are_stored_once_each() {
         assert_eq!(reasons, [shortened], "{variant:?}");
     }
 }
+
+#[test]
+fn what_could_not_be_delivered_shows_in_the_status_until_the_queue_is_empty() {
+    let mut account = Account::running("superbowleto", "v1");
+    let silent = account.esclusa(&["status"]).out;
+    assert!(!silent.contains("could not be delivered"), "{silent}");
+    let queue = json!({"QueueName": "esclusa-dead-letters"});
+    let url = account.administer("sqs", "GetQueueUrl", queue)["QueueUrl"].clone();
+    for _ in 0..2 {
+        account.administer("sqs", "SendMessage", json!({"QueueUrl": url, "MessageBody": "{}"}));
+    }
+    account.pass(SignedDuration::from_mins(6));
+    let told = account.esclusa(&["status"]).out;
+    assert!(
+        told.contains("attention: 2 events could not be delivered since "),
+        "{told}"
+    );
+    account.administer("sqs", "PurgeQueue", json!({"QueueUrl": url}));
+    account.pass(SignedDuration::from_mins(6));
+    let silent = account.esclusa(&["status"]).out;
+    assert!(!silent.contains("could not be delivered"), "{silent}");
+}

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use serde_json::json;
+use simulator::services::Ecr;
 
 use crate::support::Account;
 
@@ -151,5 +152,57 @@ fn a_deployment_that_has_ended_takes_no_lock_again() {
     account.assert_path("again", &[&["BeginDeployment", "AcquireLocks", "RecordEnd", "Ended"]]);
     account.assert_acts(&[]);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_left("FREE");
+}
+
+#[test]
+fn applications_that_share_a_database_migrate_it_one_after_the_other() {
+    const REPORTS: &str = r#"
+version: 1
+application: reports
+images:
+  app: {repository: reports}
+databases:
+  main: {shared_as: "boletos-${environment}"}
+task_definitions:
+  worker:
+    family: superbowleto-w-${environment}
+    containers: {"superbowleto-w-${environment}": {image: app}}
+tasks:
+  migrate:
+    run: before_services
+    task_definition: worker
+    database: main
+    containers: {"superbowleto-w-${environment}": {command: [npm, run, migrate]}}
+environments:
+  - name: stg
+    trigger: push
+    cluster: superbowleto-${environment}
+    network: {subnets: [subnet-0500000000000002b], security_groups: [sg-0500000000000002b]}
+"#;
+    let mut account = Account::edited("superbowleto", "boletos: {}", "boletos: {shared_as: boletos-stg}");
+    if let Some((ecr, kernel)) = account.lab.world_mut().service_mut::<Ecr>() {
+        ecr.create("reports", kernel);
+    }
+    let file = account.written(REPORTS);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.push("v1", Kind::Good);
+    let first = account.run_until_claimed();
+    account.run_until_entered(&format!("{first}-stg-1"), "AwaitTask");
+    let manifest = Kind::Good.manifest("v1", &account.example.commands());
+    account.lab.push("reports", Some("v1"), &manifest).unwrap();
+    account.pass(SignedDuration::from_secs(10));
+    let locks = account.esclusa(&["locks"]).out;
+    assert_eq!(
+        locks.matches("database/123456789012/us-east-1/boletos-stg").count(),
+        1,
+        "{locks}"
+    );
+    account.settle();
+    let second = account.releases().pop().unwrap();
+    assert_ne!(first, second);
+    account.assert_all_ended(&["SUCCEEDED schema_moved proven"; 2]);
+    let freed = moment(&account, "deployment_ended", &first);
+    assert!(moment(&account, "lock_acquired", &second) >= freed);
     account.assert_left("FREE");
 }

@@ -7,6 +7,7 @@ use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRo
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::planning::schemas;
+use esclusa_core::delivery::Undelivered;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::DeploymentId;
 use esclusa_core::pipeline::{Key as Name, Pipeline, resolve};
@@ -89,11 +90,29 @@ pub(super) async fn view(
         };
         applications.push(status(row.version, &pipeline, &asked, &home, session).await?);
     }
+    let undelivered: Option<Stored<Undelivered>> = control.get(&Key::undelivered()).await?;
+    let undelivered = undelivered.map(|stored| stored.row).filter(|row| row.count > 0);
+    let mut text = text(&applications, width);
+    text.extend(undelivered.as_ref().map(warning));
     Ok(View {
-        text: text(&applications, width),
-        document: json!({"applications": applications}),
+        text,
+        document: json!({"applications": applications, "undelivered": undelivered}),
         end: None,
     })
+}
+
+/// What an operator must hear of events that could not be delivered.
+fn warning(undelivered: &Undelivered) -> String {
+    let since = undelivered
+        .since
+        .map(|since| format!(" since {}", words::time(since)))
+        .unwrap_or_default();
+    let count = usize::try_from(undelivered.count).unwrap_or(usize::MAX);
+    format!(
+        "\n{} {} could not be delivered{since}: each message in the dead-letter queue says what could not do what; mend that, then delete it\n",
+        palette::warning("attention:"),
+        words::count(count, "event")
+    )
 }
 
 /// How much is to be shown of an application.
@@ -119,11 +138,8 @@ async fn status(
     {
         environments.push(environment_status(pipeline, environment.name.as_str(), asked, session).await?);
     }
-    let mut locks = locks::of_pipeline(session.control(), pipeline, home).await?;
+    let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);
-    if let Some(environment) = asked.environment {
-        locks.retain(|named| named.name.split('/').any(|part| part == environment));
-    }
     let mut in_flight = in_flight(application, &locks, session).await?;
     in_flight.retain(|release| {
         release

@@ -1,8 +1,10 @@
 //! Reading what is written down about a release and its deployments.
 
 use esclusa_core::error::Failure;
+use esclusa_core::pipeline::{Key as Name, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepReference};
 use esclusa_core::way_back::WayBack;
 
@@ -46,10 +48,19 @@ pub fn environment_lock(application: &str, environment: &str) -> String {
     format!("environment/{application}/{environment}")
 }
 
-/// The lock that a deployment holds which migrates a database.
+/// The lock that a deployment holds which migrates a database: one for each application and environment, unless the pipeline says under which name others
+/// share it.
 #[must_use]
-pub fn database_lock(account: &str, region: &str, application: &str, environment: &str, database: &str) -> String {
-    format!("database/{account}/{region}/{application}/{environment}/{database}")
+pub fn database_lock(home: &Home, environment: &ResolvedEnvironment, database: &Name) -> String {
+    let Home { account, region } = home;
+    let known = environment.databases.get(database);
+    match known.and_then(|database| database.shared_as.as_ref()) {
+        Some(shared_as) => format!("database/{account}/{region}/{shared_as}"),
+        None => format!(
+            "database/{account}/{region}/{}/{}/{database}",
+            environment.application, environment.name
+        ),
+    }
 }
 
 impl Journal {

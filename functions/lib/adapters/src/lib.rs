@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod locks;
 pub mod logs;
 pub mod planning;
+pub mod queues;
 mod raw;
 pub mod rollouts;
 mod sdk;

@@ -1,6 +1,7 @@
 //! The decisions of Esclusa, pure: pipeline, plan, protocols, verdicts, audit chain.
 
 pub mod canonical;
+pub mod delivery;
 pub mod error;
 pub mod evidence;
 pub mod identity;

@@ -214,6 +214,12 @@ impl Key {
         Self::new(Self::OPEN_INTENTS, format!("{deployment_id}#{intent_id}"))
     }
 
+    /// How much lies in the dead-letter queue.
+    #[must_use]
+    pub fn undelivered() -> Self {
+        Self::new("UNDELIVERED", "QUEUE")
+    }
+
     /// A lock.
     #[must_use]
     pub fn lock(name: &str) -> Self {

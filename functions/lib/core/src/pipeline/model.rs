@@ -51,9 +51,13 @@ pub struct Image {
 }
 
 /// A database that migrations change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Database {}
+pub struct Database {
+    /// The name by which several applications share it: whoever migrates under this name waits for the others. Placeholders are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_as: Option<String>,
+}
 
 /// An ECS task definition: a base, and what is laid over it. What is not named here stays as it is in the base.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
-    ContainerOverride, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure, Phase,
-    Pipeline, Service, TagPolicy, Task, TaskDefinition, Trigger,
+    ContainerOverride, Database, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure,
+    Phase, Pipeline, Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -47,6 +47,8 @@ pub struct ResolvedEnvironment {
     pub cluster: String,
     /// The images of the application.
     pub images: IndexMap<Key, Image>,
+    /// The databases that tasks migrate.
+    pub databases: IndexMap<Key, Database>,
     /// The task definitions that the steps use.
     pub task_definitions: IndexMap<Key, TaskDefinition>,
     /// What happens, in this order: tasks before services, services, tasks after services.
@@ -243,6 +245,8 @@ pub(super) fn resolve_environment(
         "task_definitions",
     );
     let services: IndexMap<Key, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
+    let databases: IndexMap<Key, Database> =
+        resolver.overlaid(&pipeline.databases, &IndexMap::<Key, Database>::new(), "databases");
     let mut present = pipeline.tasks.clone();
     present.retain(|name, _| environment.tasks.get(name).is_none_or(|overlay| !overlay.skip));
     let mut overlays = environment.tasks.clone();
@@ -277,6 +281,7 @@ pub(super) fn resolve_environment(
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),
+        databases,
         task_definitions,
         steps,
     };

@@ -45,6 +45,20 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
         |name| root.key("services").key(name).key("service"),
         &mut problems,
     );
+    for (name, database) in &environment.databases {
+        if let Some(shared_as) = &database.shared_as {
+            let path = root.key("databases").key(name).key("shared_as");
+            check_ecs_name("database", shared_as, path, &mut problems);
+        }
+    }
+    check_distinct(
+        environment
+            .databases
+            .iter()
+            .filter_map(|(name, database)| Some((name, database.shared_as.as_deref()?))),
+        |name| root.key("databases").key(name).key("shared_as"),
+        &mut problems,
+    );
     for (name, definition) in &environment.task_definitions {
         check_task_definition(definition, &root.key("task_definitions").key(name), &mut problems);
     }
