@@ -36,6 +36,7 @@ const POWERS: [(&str, &[&str]); 24] = [
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
+    ("sqs:GetQueueAttributes", &["Record"]),
     ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),

@@ -180,13 +180,24 @@ impl Facts<'_> {
     }
 
     fn way_back_planned(&self) -> Option<String> {
-        let services = self.body.pointer("/services")?.as_array()?;
-        let names: Vec<&str> = services.iter().map(Value::as_str).collect::<Option<_>>()?;
-        Some(match names.as_slice() {
-            [] => "nothing is to be brought back".to_owned(),
+        let texts = |member: &str| {
+            let texts = self.body.get(member).and_then(Value::as_array)?;
+            texts.iter().map(Value::as_str).collect::<Option<Vec<&str>>>()
+        };
+        let names = texts("services")?;
+        let migrations = texts("migrations").unwrap_or_default();
+        let left = texts("left").unwrap_or_default();
+        let mut sentences = vec![match names.as_slice() {
+            [] if migrations.is_empty() => "nothing is to be brought back".to_owned(),
+            [] => "no service is to be brought back".to_owned(),
             [_] => format!("service {} is to be brought back", words::names(names)),
             _ => format!("services {} are to be brought back, in this order", words::names(names)),
-        })
+        }];
+        if !migrations.is_empty() {
+            sentences.push(format!("then {} is to be taken back", words::names(migrations)));
+        }
+        sentences.extend(left.into_iter().map(str::to_owned));
+        Some(sentences.join("; "))
     }
 
     /// An act, such as "`ecs:UpdateService` on `api`".

@@ -50,11 +50,16 @@ impl Observe {
         };
         let text = serde_json::to_string(&steps)
             .map_err(|error| Failure::defect(format!("the way back cannot be written down: {error}")))?;
-        let names: Vec<&str> = steps.iter().map(|step| step.name().as_str()).collect();
+        let names = |is_wanted: fn(&PlannedStep) -> bool| -> Vec<&str> {
+            let wanted = steps.iter().filter(|step| is_wanted(step));
+            wanted.map(|step| step.name().as_str()).collect()
+        };
+        let services = names(|step| matches!(step, PlannedStep::Service(_)));
+        let migrations = names(|step| matches!(step, PlannedStep::Task(_)));
         let draft = work.subject.draft(
             RecordKind::WayBackPlanned,
             ACTOR,
-            &json!({"steps": names, "left": left}),
+            &json!({"services": services, "migrations": migrations, "left": left}),
         )?;
         let commit = Commit::new()
             .change(Change::put(

@@ -241,6 +241,7 @@ impl Draw {
             _ => 3,
         };
         let mut at = 1;
+        let mut contracted = false;
         for number in 1..=pushes {
             let is_followed_soon = number == 1 && story.is_followed;
             let image = match number {
@@ -248,6 +249,7 @@ impl Draw {
                 _ if self.chance(30) => Image::Contracting,
                 _ => self.story_of(&Story::ALL).image,
             };
+            contracted |= number > 2 && image == Image::Contracting;
             // Now and then the tag is moved.
             let number = if number > 1 && self.chance(25) {
                 number - 1
@@ -279,6 +281,12 @@ impl Draw {
         if self.chance(10) {
             let at = self.rng.u32(300..2 * SECONDS);
             self.add(at, What::Rollback);
+        }
+        if contracted && self.chance(60) {
+            // What the schema does not take any more is asked for all the same.
+            let at = self.rng.u32(2 * SECONDS..4 * SECONDS);
+            let tag = "v1".to_owned();
+            self.add(at, What::Deploy { tag });
         }
     }
 }

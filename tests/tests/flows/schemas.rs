@@ -156,6 +156,12 @@ fn a_migration_with_an_automatic_way_down_is_taken_back_when_the_services_are_ba
         ],
     );
     account.assert_ended("ROLLED_BACK", "reverted", "rollout_failed");
+    let release = account.releases().pop().unwrap();
+    let told = account.esclusa(&["audit", "--release", &release]).out;
+    assert!(
+        told.contains("no service is to be brought back; then `migrate` is to be taken back"),
+        "{told}"
+    );
     assert_eq!(
         commands(&account),
         [

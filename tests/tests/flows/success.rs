@@ -1,6 +1,9 @@
 //! What goes well.
 
+use std::collections::BTreeSet;
+
 use lab::images::Kind;
+use serde_json::Value;
 
 use crate::path::{self, END, NEXT, SERVICE, TASK, THROUGH};
 use crate::support::Account;
@@ -23,4 +26,46 @@ fn a_push_is_in_force_in_both_environments_that_take_pushes() {
         "imagy-catalog-production:1"
     );
     account.assert_left("FREE");
+}
+
+#[test]
+fn rows_that_only_serve_a_deployment_at_work_expire_long_after_it_and_no_others_do() {
+    let account = Account::running("superbowleto", "v1");
+    let kind = |row: &Value| {
+        let word = |name: &str| row[name].as_str().unwrap().split('#').next().unwrap().to_owned();
+        format!("{} {}", word("pk"), word("sk"))
+    };
+    let now = account.lab.world().now().as_second();
+    let (expiring, kept): (Vec<Value>, Vec<Value>) = account
+        .rows("")
+        .into_iter()
+        .filter(|row| !row["pk"].as_str().unwrap().starts_with("RESOURCE#"))
+        .partition(|row| row.get("expires_at").is_some());
+    let kinds = |rows: &[Value]| rows.iter().map(kind).collect::<BTreeSet<String>>();
+    assert_eq!(
+        Vec::from_iter(kinds(&expiring)),
+        [
+            "DEPLOYMENT INTENT",
+            "DEPLOYMENT PLAN",
+            "DEPLOYMENT REVISION",
+            "DEPLOYMENT STEP",
+            "STARTEDBY STEP"
+        ]
+    );
+    for row in &expiring {
+        assert!(row["expires_at"].as_i64().unwrap() > now + 399 * 86_400, "{row}");
+    }
+    for needed in [
+        "DEPLOYMENT DEPLOYMENT",
+        "RELEASE RELEASE",
+        "SERVICE VERIFIED",
+        "ENVIRONMENT CURRENT",
+        "CHAIN HEAD",
+    ] {
+        assert!(
+            kinds(&kept).contains(needed),
+            "`{needed}` must stay: {:?}",
+            kinds(&kept)
+        );
+    }
 }

@@ -11,11 +11,15 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{self, Chain, Draft, Head, Record};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::control::{Change, ControlTable, Expected, Key, Stored, Write};
 use crate::ledger::LedgerTable;
 use crate::sdk::failure;
+
+/// How long rows are kept that serve a deployment at work: much longer than an execution runs, waits to be redriven, and has its name kept.
+const SPENT_AFTER: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// How often a commit is tried again when another writer of the same chain was faster, or when transactions collide.
 const ATTEMPTS: usize = 12;
@@ -227,7 +231,8 @@ impl Journal {
                     .build(),
             );
         }
-        let records = self.records(&commit.drafts, &mut actions, &mut items).await?;
+        let now = self.clock.now()?;
+        let records = self.records(&commit.drafts, now, &mut actions, &mut items).await?;
         let late = commit
             .late_changes
             .iter()
@@ -235,7 +240,7 @@ impl Journal {
             .collect::<Result<Vec<_>, _>>()?;
         for change in commit.changes.iter().chain(&late) {
             actions.push(Action::Row(change.key.clone()));
-            items.push(self.row(change)?);
+            items.push(self.row(change, now)?);
         }
         if items.len() > TRANSACTION_LIMIT {
             return Err(Failure::defect(format!(
@@ -262,10 +267,10 @@ impl Journal {
     async fn records(
         &self,
         drafts: &[(Chain, Draft)],
+        at: Timestamp,
         actions: &mut Vec<Action>,
         items: &mut Vec<TransactWriteItem>,
     ) -> Result<Vec<Record>, Failure> {
-        let at = self.clock.now()?;
         let mut heads: Vec<(Head, Expected)> = Vec::new();
         let mut records = Vec::new();
         for (chain, draft) in drafts {
@@ -298,12 +303,12 @@ impl Journal {
         for (head, expected) in heads {
             let change = Change::put(Key::head(head.chain.as_str()), &head, expected)?;
             actions.push(Action::Chain);
-            items.push(self.row(&change)?);
+            items.push(self.row(&change, at)?);
         }
         Ok(records)
     }
 
-    fn row(&self, change: &Change) -> Result<TransactWriteItem, Failure> {
+    fn row(&self, change: &Change, now: Timestamp) -> Result<TransactWriteItem, Failure> {
         let (condition, read) = match change.expected {
             Expected::Absent => ("attribute_not_exists(pk)", None),
             Expected::Revision(read) => {
@@ -321,7 +326,12 @@ impl Journal {
         };
         Ok(match &change.write {
             Write::Put(row) => {
-                let put = Put::builder().table_name(table).set_item(Some(row.clone()));
+                let mut row = row.clone();
+                if change.key.is_spent() {
+                    let expires_at = now.saturating_add(SPENT_AFTER).unwrap_or(Timestamp::MAX).as_second();
+                    row.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
+                }
+                let put = Put::builder().table_name(table).set_item(Some(row));
                 let put = put
                     .condition_expression(condition)
                     .set_expression_attribute_values(read);

@@ -173,7 +173,7 @@ pub struct Mover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undoes {
     /// The state that it goes back to; none where nothing was known about the schema before.
-    pub to: Option<SchemaState>,
+    pub to: Option<Box<SchemaState>>,
 }
 
 /// Whether code may run on a schema.
@@ -255,7 +255,7 @@ pub fn moved(
         let complete = outcome == StepOutcome::Done && undone.is_none();
         if let Some(undoes) = &task.undoes {
             let state = if complete {
-                undoes.to.clone()
+                undoes.to.as_deref().cloned()
             } else {
                 before.cloned().map(|before| SchemaState {
                     complete: false,

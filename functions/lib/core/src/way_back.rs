@@ -158,7 +158,7 @@ fn step_down(plan: &Plan, taken: &TakenStep<'_>, task: &PlannedTask) -> Option<P
                 to: task
                     .database
                     .as_ref()
-                    .and_then(|database| plan.schemas.get(database).cloned()),
+                    .and_then(|database| plan.schemas.get(database).cloned().map(Box::new)),
             }),
             ..task.clone()
         })

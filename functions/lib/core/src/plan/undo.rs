@@ -126,7 +126,9 @@ fn of_database(
             container: task.container.clone(),
             database: Some(database.clone()),
             down: None,
-            undoes: Some(Undoes { to: target.cloned() }),
+            undoes: Some(Undoes {
+                to: target.cloned().map(Box::new),
+            }),
             idempotent: task.idempotent,
             timeout_seconds: task.timeout_seconds,
             start_attempts: task.start_attempts,

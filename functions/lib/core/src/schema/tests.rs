@@ -243,7 +243,7 @@ fn a_rollback_that_takes_migrations_back_restores_what_was_known_before_them() {
     let before = state("0003", None);
     let undo = PlannedTask {
         undoes: Some(Undoes {
-            to: Some(before.clone()),
+            to: Some(Box::new(before.clone())),
         }),
         ..task("migrate", None)
     };

@@ -204,7 +204,7 @@ fn going_back_takes_the_migrations_back_after_the_services_where_that_is_asked_f
         task.container_overrides[0]["command"],
         json!(["migrate", "--to", "0004_before"])
     );
-    assert_eq!(task.undoes.as_ref().unwrap().to, Some(before));
+    assert_eq!(task.undoes.as_ref().unwrap().to, Some(Box::new(before)));
     assert_eq!(
         plan.databases(),
         BTreeSet::from([&key("main")]),
