@@ -12,7 +12,7 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 24] = [
+const POWERS: [(&str, &[&str]); 25] = [
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),

@@ -266,6 +266,7 @@ mod tests {
             ),
             digests: BTreeMap::new(),
             version: None,
+            stays: false,
             deployment_configuration: json!({}),
             start_count,
             timeout_seconds: 1_800,

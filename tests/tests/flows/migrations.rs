@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord};
-use simulator_ecs::{CapacityShortage, Ecs};
+use simulator_ecs::Ecs;
 
 use crate::path::{self, BACK, END, NEXT, SERVICE, STOPPED, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
 use crate::support::Account;
@@ -194,17 +194,7 @@ fn a_migration_that_starts_at_the_second_try_is_done() {
 fn a_migration_that_finds_no_room_is_tried_again_and_its_empty_answer_is_no_success() {
     let mut account = Account::with("superbowleto");
     account.push("4f2c1e9", Kind::Good);
-    let now = account.lab.world().now();
-    let shortage = CapacityShortage::fargate(now, now + SignedDuration::from_secs(15));
-    account
-        .lab
-        .world_mut()
-        .service_mut::<Ecs>()
-        .unwrap()
-        .0
-        .settings
-        .capacity_shortages
-        .push(shortage);
+    account.run_out_of_capacity(SignedDuration::from_secs(15));
     account.settle();
     let not_placed = [
         "MoreSteps?",

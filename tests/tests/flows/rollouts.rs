@@ -4,7 +4,6 @@ use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::Behaviour;
-use simulator_ecs::{CapacityShortage, Ecs};
 
 use crate::path::{self, BACK, EVIDENCE, NEXT, SERVICE, SERVICE_STOPPED, TASK, WAY_BACK_END};
 use crate::support::Account;
@@ -112,17 +111,7 @@ fn a_rollout_that_does_not_come_to_an_end_is_stopped_at_its_deadline_and_rolled_
     let good = account.release("v1.0.0", Kind::Good);
     let before = account.definition_of("nest-demo-development", "nest-demo");
     account.forget_calls();
-    let now = account.lab.world().now();
-    let shortage = CapacityShortage::fargate(now, now + SignedDuration::from_hours(4));
-    account
-        .lab
-        .world_mut()
-        .service_mut::<Ecs>()
-        .unwrap()
-        .0
-        .settings
-        .capacity_shortages
-        .push(shortage);
+    account.run_out_of_capacity(SignedDuration::from_hours(4));
     account.release("v1.1.0", Kind::Good);
     account.assert_deployment_path(
         "development",

@@ -1,5 +1,6 @@
 //! Schemas move, code goes back: what the one does not take of the other is refused, and migrations are taken back.
 
+use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
 
@@ -219,4 +220,31 @@ fn a_person_goes_back_with_the_schema_and_what_is_known_of_it_goes_back_too() {
         before["migration"]
     );
     account.assert_left("FREE");
+}
+
+#[test]
+fn a_rollout_that_hangs_over_code_that_the_schema_does_not_take_is_not_rolled_back_at_its_deadline() {
+    let mut account = Account::edited(
+        "imagy-catalog",
+        "  - name: develop\n",
+        "  - name: develop\n    accept: [incompatible_schema]\n",
+    );
+    account.release("v1.4.0", Kind::Good);
+    account.forget_calls();
+    let mut manifest: Value =
+        serde_json::from_str(&Kind::Good.manifest("v1.5.0", &account.example.commands())).unwrap();
+    manifest["annotations"][SINCE] = json!("v1.5.0");
+    account
+        .lab
+        .push("imagy-catalog", Some("v1.5.0"), &manifest.to_string())
+        .unwrap();
+    account.pass(SignedDuration::from_secs(5));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{release}-develop-1"), "UpdateService");
+    account.run_out_of_capacity(SignedDuration::from_hours(6));
+    account.settle();
+    assert_eq!(account.calls("ecs", "StopServiceDeployment").len(), 0);
+    account.assert_ended("FAILED", "partial", "rollout_failed");
+    let reasons = account.reasons();
+    assert!(reasons.contains("`imagy-catalog` is not brought back"), "{reasons}");
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use simulator::kernel::{Image, ImageStatus, Service};
 use simulator::services::Sqs;
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
-use simulator_ecs::Ecs;
+use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 use simulator_step_functions::StepFunctions;
 
@@ -152,6 +152,15 @@ impl Account {
     /// Lets time pass.
     pub(crate) fn pass(&mut self, time: SignedDuration) {
         self.lab.simulation().run_for(time);
+    }
+
+    /// Leaves Fargate without room from now on for so long.
+    pub(crate) fn run_out_of_capacity(&mut self, time: SignedDuration) {
+        let now = self.lab.world().now();
+        if let Some((ecs, _)) = self.lab.world_mut().service_mut::<Ecs>() {
+            let shortage = CapacityShortage::fargate(now, now + time);
+            ecs.settings.capacity_shortages.push(shortage);
+        }
     }
 
     /// Looks away from what was called until now.

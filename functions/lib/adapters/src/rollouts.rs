@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::Failure;
 use esclusa_core::migration::TaskFacts;
-use esclusa_core::plan::PlannedStep;
+use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{
     Candidate, Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts, ours,
 };
@@ -22,6 +22,8 @@ const LOOKED_THROUGH: usize = 20;
 /// A rollout: what is expected of it and what is observed.
 #[derive(Debug, Clone)]
 pub struct Rollout {
+    /// The step as it was planned.
+    pub planned: PlannedService,
     /// What the step put into the world.
     pub expected: Expected,
     /// What ECS shows.
@@ -85,6 +87,7 @@ pub async fn observe(
     )
     .await?;
     Ok(Rollout {
+        planned,
         expected,
         observed,
         step: row,

@@ -129,6 +129,7 @@ fn step_back(taken: &TakenStep<'_>, floor: Option<&CodeVersion>) -> Back {
         previous_task_definition_arn: None,
         digests: destination.digests,
         version: destination.version,
+        stays: false,
         ..planned.clone()
     }))
 }
@@ -211,6 +212,7 @@ mod tests {
             previous_task_definition_arn: None,
             digests: BTreeMap::new(),
             version: None,
+            stays: false,
             deployment_configuration: Value::Null,
             start_count: Some(1),
             timeout_seconds: 600,

@@ -399,7 +399,7 @@ impl Planner<'_> {
             }
         };
         let floor = self.floor();
-        let mut deployment_configuration = deployment_configuration;
+        let stays = observed.is_some_and(|live| !compatibility::is_kept(live, floor.as_ref()));
         if let Some(live) = observed {
             let environment = &self.input.environment;
             self.take(preflight::check(environment, service, live, self.observed));
@@ -409,9 +409,6 @@ impl Planner<'_> {
                 live,
                 floor.as_ref(),
             ));
-            if !compatibility::is_kept(live, floor.as_ref()) {
-                deployment_configuration = compatibility::without_rollback(deployment_configuration);
-            }
         }
         Some(PlannedService {
             name: service.name.clone(),
@@ -425,7 +422,12 @@ impl Planner<'_> {
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: self.digests(&service.task_definition),
             version: self.declared.version.clone(),
-            deployment_configuration,
+            stays,
+            deployment_configuration: if stays {
+                compatibility::without_rollback(deployment_configuration)
+            } else {
+                deployment_configuration
+            },
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
         })

@@ -311,6 +311,9 @@ pub struct PlannedService {
     /// The version of the code that it then runs, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<CodeVersion>,
+    /// Whether nobody goes back from it, ECS neither: the schema does not take the code that the service runs now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
     /// `deploymentConfiguration` of `UpdateService`: the live one with the settings of the pipeline.
     pub deployment_configuration: Value,
     /// How many tasks to start where the live count is 0 when the service is updated; any other count is left alone.

@@ -100,6 +100,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: verified.digests.clone(),
             version: verified.version.clone(),
+            stays: false,
             deployment_configuration,
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
