@@ -103,12 +103,17 @@ impl Resume {
                     .await?;
                 Ok(json!({"task": tasks.found.first().map(summary)}))
             }
+            "ecs:StopServiceDeployment" => self.shown_service(cluster_of(target)?, target).await,
             _ => {
                 let (cluster, service) = place()?;
-                let services = self.ecs.describe_services(cluster, &[service.to_owned()]).await?;
-                Ok(json!({"service": services.found.first().map(summary)}))
+                self.shown_service(cluster, service).await
             }
         }
+    }
+
+    async fn shown_service(&self, cluster: &str, service: &str) -> Result<Value, Failure> {
+        let services = self.ecs.describe_services(cluster, &[service.to_owned()]).await?;
+        Ok(json!({"service": services.found.first().map(summary)}))
     }
 }
 

@@ -9,7 +9,7 @@ use esclusa_adapters::rollouts;
 use esclusa_core::error::Failure;
 use esclusa_core::migration::{TaskFacts, redact};
 use esclusa_core::protocol::lock::{Acquire, Claimant};
-use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, truth};
+use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, is_forgotten, truth};
 use esclusa_core::service_deployment::is_over;
 
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl Resume {
             return Ok(known);
         }
         let described = match row.waiter.kind {
-            WaitKind::Task => self.task_is_over(&row.resource).await?,
+            WaitKind::Task => self.task_is_over(row).await?,
             WaitKind::Service => self.rollout_is_over(row).await?,
             WaitKind::Execution => self
                 .executions
@@ -39,13 +39,14 @@ impl Resume {
         Ok(truth(&inbox, described))
     }
 
-    async fn task_is_over(&self, task_arn: &str) -> Result<Option<bool>, Failure> {
+    async fn task_is_over(&self, row: &WaitRow) -> Result<Option<bool>, Failure> {
+        let task_arn = row.resource.as_str();
         let described = self
             .ecs
             .describe_tasks(cluster_of(task_arn)?, &[task_arn.to_owned()])
             .await?;
         let Some(task) = described.found.first() else {
-            return Ok(None);
+            return Ok(is_forgotten(&row.waiter, self.clock.now()?).then_some(true));
         };
         let is_over = TaskFacts::from_json(task)?.is_stopped();
         if is_over {

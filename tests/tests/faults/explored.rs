@@ -78,6 +78,55 @@ fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     }
 }
 
+/// Seeds 1363, 1445, 4420: the sweep could not look up what a rollout that was stopped was aimed at, because its target is an ARN.
+#[test]
+fn a_stopped_rollout_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let push = What::Push {
+        tag: "v1".to_owned(),
+        image: Image::CrashingWeb,
+    };
+    let denied = What::Call {
+        point: Point {
+            function: Some("esclusa-traffic".to_owned()),
+            service: "dynamodb".to_owned(),
+            operation: "TransactWriteItems".to_owned(),
+            asked: None,
+        },
+        nth: 2,
+        mishap: Mishap::Denied,
+    };
+    let plan = Plan {
+        seed: 1363,
+        account: Account::Large,
+        happenings: vec![at(0, denied), at(1, push)],
+    };
+    let outcome = run(&plan, false).unwrap();
+    assert_eq!(outcome.landed.len(), 1, "{plan}");
+    assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+}
+
+/// Seed 5322: a migration ended while nobody could write down that it did, and ECS had forgotten it when somebody could: its wait lasted to the limit.
+#[test]
+fn a_task_that_ecs_has_forgotten_is_not_waited_for_to_the_limit() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let push = What::Push {
+        tag: "v1".to_owned(),
+        image: Image::Good,
+    };
+    let down = What::Down {
+        service: "dynamodb".to_owned(),
+        seconds: 7836,
+    };
+    let plan = Plan {
+        seed: 5322,
+        account: Account::Small,
+        happenings: vec![at(1, push), at(51, down)],
+    };
+    let outcome = run(&plan, false).unwrap();
+    assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+}
+
 /// One of two runs that plan the same environment fails and ends the release; the other left a deployment behind that nobody concluded.
 #[test]
 fn a_plan_that_comes_behind_the_end_of_its_release_leaves_nothing() {

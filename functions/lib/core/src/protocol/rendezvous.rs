@@ -92,6 +92,15 @@ pub fn truth(inbox: &[InboxEvent], described_as_over: Option<bool>) -> Truth {
     }
 }
 
+/// How long ECS describes a task that has stopped, at least.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether a task that ECS does not describe has stopped: it shows one within seconds of its start and for an hour after its end, so that one it does not
+/// show to who has waited for longer was there, and is over. Without this, a task that stopped while nobody could listen is waited for until the limit.
+pub fn is_forgotten<T>(waiter: &Waiter<T>, now: Timestamp) -> bool {
+    now.duration_since(waiter.attempt.entered_at) > REMEMBERED
+}
+
 /// What storing a wait comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreWait<T> {
@@ -278,5 +287,23 @@ mod tests {
         };
         assert_eq!(give_up(Some(&closed), grace, after(16)), None);
         assert_eq!(give_up::<&str>(None, grace, after(16)), None);
+    }
+
+    #[test]
+    fn a_task_that_is_not_shown_has_stopped_once_the_wait_is_older_than_the_memory_of_ecs() {
+        let entered_at: Timestamp = "2026-11-02T10:00:00Z".parse().unwrap();
+        let wait = Waiter {
+            token: "token",
+            attempt: Attempt {
+                entered_at,
+                retry_count: 0,
+            },
+            status: WaitStatus::Open,
+            kind: WaitKind::Task,
+            deployment_id: "deployment".to_owned(),
+            deadline: entered_at + SignedDuration::from_hours(3),
+        };
+        assert!(!is_forgotten(&wait, entered_at + SignedDuration::from_hours(1)));
+        assert!(is_forgotten(&wait, entered_at + SignedDuration::from_mins(61)));
     }
 }
