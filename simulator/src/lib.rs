@@ -5,6 +5,7 @@
 //! [`Fault`]s are data; every call is written down as a [`CallRecord`].
 
 mod access;
+mod cbor;
 mod deploy;
 pub mod executor;
 mod fault;

@@ -1,14 +1,18 @@
-//! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the REST-JSON paths of Lambda and EventBridge
-//! Scheduler, and the query protocol of STS.
+//! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS.
 
 use serde_json::{Map, Value, json};
 use simulator_kernel::ApiError;
+
+use crate::cbor;
 
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// `X-Amz-Target` and a JSON body; the content type is answered in kind.
     Json { content_type: String },
+    /// A path that names the operation, and CBOR.
+    Cbor,
     /// Method and path; errors are named by a header too.
     Rest,
     /// Lambda's `Invoke`: the payload is the body, the rest is headers.
@@ -65,6 +69,15 @@ pub(crate) fn parse<'h>(
         // SDKs write maps in the order of their hash tables, which differs from run to run.
         input.sort_all_objects();
         return Ok(call(operation.to_owned(), input, Protocol::Json { content_type }));
+    }
+    if header("smithy-protocol") == Some("rpc-v2-cbor") {
+        let operation = uri
+            .path()
+            .rsplit_once("/operation/")
+            .map_or("", |(_, operation)| operation);
+        let input = cbor::decode(body)
+            .map_err(|error| ApiError::client("SerializationException", format!("the body is not CBOR: {error}")))?;
+        return Ok(call(operation.to_owned(), input, Protocol::Cbor));
     }
     let segments: Vec<String> = uri
         .path()
@@ -144,6 +157,7 @@ pub(crate) fn parse<'h>(
 pub(crate) fn encode(protocol: &Protocol, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
     let mut answer = match protocol {
         Protocol::Json { content_type } => json_answer(content_type, result),
+        Protocol::Cbor => cbor_answer(result),
         Protocol::Rest => rest_answer(result),
         Protocol::Invoke => match result {
             Ok(output) => invoke_answer(output),
@@ -164,6 +178,21 @@ fn json_answer(content_type: &str, result: Result<Value, ApiError>) -> HttpAnswe
         status,
         headers: vec![("content-type", content_type.to_owned())],
         body: body.to_string().into_bytes(),
+    }
+}
+
+fn cbor_answer(result: Result<Value, ApiError>) -> HttpAnswer {
+    let (status, body) = match result {
+        Ok(output) => (200, output),
+        Err(error) => (error.status, error.body()),
+    };
+    HttpAnswer {
+        status,
+        headers: vec![
+            ("content-type", "application/cbor".to_owned()),
+            ("smithy-protocol", "rpc-v2-cbor".to_owned()),
+        ],
+        body: cbor::encode(&body),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The small services.
 
+mod cloudwatch;
 mod ecr;
 mod logs;
 mod sqs;
 mod sts;
 
+pub use cloudwatch::CloudWatch;
 pub use ecr::Ecr;
 pub use logs::Logs;
 pub use sqs::Sqs;

@@ -23,7 +23,7 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{Ecr, Logs, Sqs, Sts};
+use crate::services::{CloudWatch, Ecr, Logs, Sqs, Sts};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -141,6 +141,7 @@ impl World {
         world.add_service(Scheduler::new());
         world.add_service(Ecr::default());
         world.add_service(Logs);
+        world.add_service(CloudWatch::default());
         world.add_service(Sqs::default());
         world.add_service(Sts);
         world.add_service(Lambda::default());
@@ -169,7 +170,7 @@ impl World {
         Some((service, &mut self.kernel))
     }
 
-    /// Clock, images and logs of the account.
+    /// Clock, alarms, images and logs of the account.
     #[must_use]
     pub fn kernel(&self) -> &Kernel {
         &self.kernel

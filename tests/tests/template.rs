@@ -12,7 +12,8 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 25] = [
+const POWERS: [(&str, &[&str]); 26] = [
+    ("cloudwatch:DescribeAlarms", &["Observe"]),
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
@@ -44,7 +45,8 @@ const POWERS: [(&str, &[&str]); 25] = [
 ];
 
 /// Actions for which IAM knows no resource that could be named.
-const WITHOUT_RESOURCE: [&str; 5] = [
+const WITHOUT_RESOURCE: [&str; 6] = [
+    "cloudwatch:DescribeAlarms",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
     "ecs:ListTasks",

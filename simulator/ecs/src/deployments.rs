@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use simulator_kernel::Kernel;
 
 use crate::Ecs;
@@ -15,6 +15,9 @@ use crate::input::text;
 use crate::services::{Service, ServiceKey, is_running};
 use crate::task_definitions::TaskDefinition;
 use crate::tasks::{Membership, Task};
+
+/// How often ECS asks CloudWatch for the alarms that watch a rollout. AWS does not say.
+const ALARM_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why a deployment is given up.
 enum Cause {
@@ -47,7 +50,7 @@ impl Cause {
 impl Ecs {
     /// Makes a revision of the service's configuration and begins to roll it out. A deployment that is under way is superseded.
     pub(crate) fn start_deployment(&mut self, key: &ServiceKey, kernel: &mut Kernel) {
-        let ignores_alarms = self.has_firing_alarm(key);
+        let ignores_alarms = self.has_firing_alarm(key, kernel);
         let sources = self.revisions_with_tasks(key);
         let Some(service) = self.services.get_mut(key) else {
             return;
@@ -130,7 +133,7 @@ impl Ecs {
 
     /// Gives the primary deployment up where a user, an alarm or the circuit breaker says so, and tells whether it did.
     pub(crate) fn judge_primary(&mut self, key: &ServiceKey, kernel: &mut Kernel) -> bool {
-        let Some((cause, rollback)) = self.verdict_on_primary(key) else {
+        let Some((cause, rollback)) = self.verdict_on_primary(key, kernel) else {
             return false;
         };
         self.give_up(key, &cause, rollback, kernel);
@@ -138,7 +141,7 @@ impl Ecs {
     }
 
     /// Why the primary deployment is to be given up, if it is, and whether a rollback is wanted then.
-    fn verdict_on_primary(&self, key: &ServiceKey) -> Option<(Cause, bool)> {
+    fn verdict_on_primary(&self, key: &ServiceKey, kernel: &Kernel) -> Option<(Cause, bool)> {
         let service = self.services.get(key)?;
         let (primary, current) = (service.primary()?, service.service_deployments.last()?);
         if current.status == ServiceDeploymentStatus::RollbackRequested {
@@ -149,7 +152,7 @@ impl Ecs {
         if current.status.is_final() || primary.rollout != Rollout::InProgress {
             return None;
         }
-        let alarms = self.firing_alarms(key);
+        let alarms = self.firing_alarms(key, kernel);
         if let Some(rules) = service
             .rules
             .alarms
@@ -217,7 +220,7 @@ impl Ecs {
     }
 
     fn roll_back(&mut self, key: &ServiceKey, revision: &str, cause: &Cause, kernel: &mut Kernel) {
-        let ignores_alarms = self.has_firing_alarm(key);
+        let ignores_alarms = self.has_firing_alarm(key, kernel);
         let Some(service) = self.services.get_mut(key) else {
             return;
         };
@@ -380,18 +383,27 @@ impl Ecs {
         revisions.filter(|revision| has_tasks(revision)).collect()
     }
 
-    /// The alarms of the service that are in `ALARM` now.
-    fn firing_alarms(&self, key: &ServiceKey) -> Vec<String> {
-        let rules = self.services.get(key).and_then(|service| service.rules.alarms.as_ref());
-        let names = rules.into_iter().flat_map(|rules| &rules.names);
-        names
-            .filter(|name| self.firing_alarms.contains(*name))
-            .cloned()
-            .collect()
+    /// Asks for a look at the alarms of the service, as long as they watch a rollout of it.
+    pub(crate) fn watch_alarms(&mut self, key: &ServiceKey, kernel: &mut Kernel) {
+        let watched = self.services.get(key).is_some_and(|service| {
+            let is_watched = |primary: &Deployment| primary.rollout == Rollout::InProgress && !primary.ignores_alarms;
+            service.rules.alarms.is_some() && service.primary().is_some_and(is_watched)
+        });
+        if watched {
+            let next = kernel.now().saturating_add(ALARM_INTERVAL).unwrap_or(Timestamp::MAX);
+            self.schedule_at(key, next, kernel);
+        }
     }
 
-    fn has_firing_alarm(&self, key: &ServiceKey) -> bool {
-        !self.firing_alarms(key).is_empty()
+    /// The alarms of the service that are in `ALARM` now.
+    fn firing_alarms(&self, key: &ServiceKey, kernel: &Kernel) -> Vec<String> {
+        let rules = self.services.get(key).and_then(|service| service.rules.alarms.as_ref());
+        let names = rules.into_iter().flat_map(|rules| &rules.names);
+        names.filter(|name| kernel.alarms.is_firing(name)).cloned().collect()
+    }
+
+    fn has_firing_alarm(&self, key: &ServiceKey, kernel: &Kernel) -> bool {
+        !self.firing_alarms(key, kernel).is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Amazon ECS on a laptop: task definitions, tasks on Fargate, rolling services with their deployments, and the events of all of them.
 //!
-//! [`Ecs`] is a [`Service`] of the simulated account. What its API cannot script (capacity, delays, alarms) is in [`Settings`] and in
-//! [`Ecs::set_alarm`]. What is not simulated answers with an error: launch types other than Fargate, deployment strategies other than rolling,
+//! [`Ecs`] is a [`Service`] of the simulated account. What its API cannot script (capacity, delays) is in [`Settings`]; the alarms
+//! that watch deployments are those of the kernel. What is not simulated answers with an error: launch types other than Fargate, deployment strategies other than rolling,
 //! lifecycle hooks, daemons, task sets.
 
 mod authorization;
@@ -28,7 +28,7 @@ mod tests;
 mod throttle;
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -58,7 +58,6 @@ pub struct Ecs {
     tasks: BTreeMap<String, Task>,
     client_tokens: ClientTokens,
     services: BTreeMap<ServiceKey, services::Service>,
-    firing_alarms: BTreeSet<String>,
     throttle: Throttle,
     timers: Timers,
 }
@@ -158,19 +157,6 @@ impl Ecs {
             name: service.to_owned(),
         };
         input::text(&self.services.get(&key)?.configuration, "taskDefinition")
-    }
-
-    /// Puts a CloudWatch alarm into `ALARM`, or back to `OK`. Deployments that are watched by it take notice.
-    pub fn set_alarm(&mut self, name: &str, in_alarm: bool, kernel: &mut Kernel) {
-        if in_alarm {
-            self.firing_alarms.insert(name.to_owned());
-        } else {
-            self.firing_alarms.remove(name);
-        }
-        let keys: Vec<ServiceKey> = self.services.keys().cloned().collect();
-        for key in keys {
-            self.schedule(&key, kernel);
-        }
     }
 
     fn answer(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {

@@ -109,6 +109,7 @@ impl Ecs {
                 self.scale(key, kernel);
                 self.drop_drained_deployments(key);
                 self.complete(key, kernel);
+                self.watch_alarms(key, kernel);
                 self.announce_steady_state(key, kernel);
             }
         }

@@ -5,6 +5,7 @@
 //! ([`Kernel::call`]) or to put an event on the default bus ([`Kernel::emit`]). The world that owns the kernel carries those wishes out, in an order
 //! that only the seed decides. The same seed gives the same history, byte for byte.
 
+mod alarms;
 mod api;
 mod images;
 mod logs;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+pub use alarms::{AlarmState, Alarms};
 pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
@@ -52,6 +54,8 @@ pub struct Kernel {
     next_id: u64,
     timers: BTreeMap<(Timestamp, u64), String>,
     effects: VecDeque<Effect>,
+    /// The alarms of the account: set through CloudWatch, read by the ECS scheduler while it brings a service in force.
+    pub alarms: Alarms,
     /// The images of the account's registry: written by ECR, read by the ECS scheduler when it pulls.
     pub images: Images,
     /// The log streams of the account: written by simulated containers, read through CloudWatch Logs.
@@ -70,6 +74,7 @@ impl Kernel {
             next_id: 1,
             timers: BTreeMap::new(),
             effects: VecDeque::new(),
+            alarms: Alarms::default(),
             images: Images::default(),
             logs: Logs::default(),
         }

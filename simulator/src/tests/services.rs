@@ -236,3 +236,65 @@ fn a_call_takes_time_and_nothing_else_does() {
     );
     drop(client);
 }
+
+#[test]
+fn an_alarm_is_new_without_data_and_says_what_it_is_told() {
+    use aws_sdk_cloudwatch::types::{AlarmType, ComparisonOperator, StateValue};
+    let mut simulation = simulation();
+    let client = aws_sdk_cloudwatch::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let put = |threshold: f64| {
+        let alarm = client.put_metric_alarm().alarm_name("errors").threshold(threshold);
+        alarm
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .evaluation_periods(1)
+    };
+    let set = |name: &str, state: StateValue| {
+        let wish = client.set_alarm_state().alarm_name(name).state_value(state);
+        wish.state_reason("said by hand")
+    };
+    let read = |simulation: &mut Simulation| {
+        let alarms = client.describe_alarms().alarm_names("errors").alarm_names("nobody");
+        let alarms = alarms
+            .alarm_types(AlarmType::CompositeAlarm)
+            .alarm_types(AlarmType::MetricAlarm);
+        let described = simulation.block_on(alarms.send()).unwrap();
+        assert_eq!(described.metric_alarms().len(), 1, "{described:?}");
+        described.metric_alarms()[0].clone()
+    };
+    simulation.block_on(put(5.0).send()).unwrap();
+    let new = read(&mut simulation);
+    assert_eq!(new.state_value(), Some(&StateValue::InsufficientData));
+    assert_eq!(
+        new.alarm_arn(),
+        Some("arn:aws:cloudwatch:us-east-1:123456789012:alarm:errors")
+    );
+
+    simulation.run_for(SignedDuration::from_mins(5));
+    simulation.block_on(set("errors", StateValue::Alarm).send()).unwrap();
+    simulation.block_on(put(9.0).send()).unwrap();
+    let firing = read(&mut simulation);
+    assert_eq!(
+        firing.state_value(),
+        Some(&StateValue::Alarm),
+        "a new threshold keeps the state"
+    );
+    assert_eq!(
+        (firing.threshold(), firing.state_reason()),
+        (Some(9.0), Some("said by hand"))
+    );
+    let since = |alarm: &aws_sdk_cloudwatch::types::MetricAlarm| alarm.state_updated_timestamp().unwrap().secs();
+    assert!(since(&firing) >= since(&new) + 300);
+
+    let error = simulation.block_on(set("nobody", StateValue::Ok).send()).unwrap_err();
+    assert!(
+        error.into_service_error().is_resource_not_found(),
+        "no alarm is made by its state"
+    );
+    let error = simulation.block_on(client.list_dashboards().send()).unwrap_err();
+    let error = error.into_service_error();
+    assert_eq!(
+        error.meta().code(),
+        Some("UnsupportedBySimulatorException"),
+        "{error:?}"
+    );
+}

@@ -56,6 +56,13 @@ pub(crate) const ALL: [(&str, Flow); 14] = [
 /// Two pushes, each promoted by hand into the last environment, and the way back by hand.
 fn promotion() -> Lab {
     let (mut lab, example) = steady("imagy-catalog");
+    let alarm = json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
+    lab.world_mut()
+        .administer("monitoring", "PutMetricAlarm", alarm)
+        .unwrap();
+    let watch = json!({"alarms": {"alarmNames": ["errors"], "enable": true, "rollback": true}});
+    let update = json!({"cluster": "imagy-develop", "service": "imagy-catalog", "deploymentConfiguration": watch});
+    lab.world_mut().administer("ecs", "UpdateService", update).unwrap();
     for tag in ["4f2c1e9", "8b1d0a3"] {
         push(&mut lab, &example, tag, Kind::Good);
         done(&mut lab, &["deploy", "imagy-catalog", "production", tag]);

@@ -7,6 +7,7 @@
     reason = "a test that cannot read what it checks has failed"
 )]
 
+mod alarms;
 mod by_hand;
 mod events;
 mod examples;

@@ -5,6 +5,7 @@
 //! failure named by the reaction it needs. Tests replace the HTTP client underneath.
 
 pub mod acts;
+pub mod alarms;
 pub mod clock;
 pub mod control;
 pub mod deployments;

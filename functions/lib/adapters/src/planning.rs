@@ -19,6 +19,7 @@ use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::task_definition::Home;
 use serde_json::Value;
 
+use crate::alarms::AlarmReader;
 use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
@@ -94,6 +95,7 @@ pub struct Planner {
     control: ControlTable,
     ecs: EcsReader,
     images: ImageReader,
+    alarms: AlarmReader,
     clock: Clock,
     home: Home,
     powers: Option<Powers>,
@@ -109,6 +111,7 @@ impl Planner {
             control,
             ecs: EcsReader::new(config),
             images: ImageReader::new(config),
+            alarms: AlarmReader::new(config),
             clock: Clock::new(config),
             home: Home {
                 account: read::<AccountId>(account)?,
@@ -254,6 +257,8 @@ impl Planner {
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
         }
+        let alarms = observed.services.values().flat_map(ObservedService::alarms);
+        observed.alarms = self.alarms.states(&alarms.map(str::to_owned).collect()).await?;
         observed.gone = self.gone(environment, &observed.services).await?;
         observed.schemas = schemas(&self.control, &environment.application, &environment.name)
             .await?

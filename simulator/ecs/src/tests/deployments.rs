@@ -1,3 +1,5 @@
+use simulator_kernel::AlarmState;
+
 use super::*;
 
 const IN_PROGRESS: &str = "SERVICE_DEPLOYMENT_IN_PROGRESS";
@@ -437,7 +439,11 @@ fn an_alarm_in_the_bake_time_rolls_back() {
     world.update(&definition);
     world.run_minutes(5);
     assert_eq!(world.service_deployment()["status"], "IN_PROGRESS", "the release bakes");
-    world.ecs.set_alarm("errors", true, &mut world.kernel);
+    world
+        .kernel
+        .alarms
+        .states
+        .insert("errors".to_owned(), AlarmState::Alarm);
     world.run_minutes(5);
     let released = world.service_deployment();
     assert_eq!(released["status"], "ROLLBACK_SUCCESSFUL");
@@ -449,7 +455,11 @@ fn an_alarm_that_fires_from_the_start_is_ignored() {
     let mut world = World::new();
     world.push("v1", json!([]));
     world.register("v1", false);
-    world.ecs.set_alarm("errors", true, &mut world.kernel);
+    world
+        .kernel
+        .alarms
+        .states
+        .insert("errors".to_owned(), AlarmState::Alarm);
     world.ok("CreateService", service(watched(), 1));
     world.run_minutes(5);
     assert_eq!(world.service_deployment()["status"], "SUCCESSFUL");

@@ -489,6 +489,8 @@ pub enum Hazard {
     ActiveDeployments,
     /// Code runs, or would run, on a schema that does not take it.
     IncompatibleSchema,
+    /// An alarm that watches the service fires already: ECS looks at none of them during the deployment.
+    AlarmFiring,
 }
 
 impl Hazard {
@@ -501,6 +503,7 @@ impl Hazard {
             Self::FallbackGone => "fallback_gone",
             Self::ActiveDeployments => "active_deployments",
             Self::IncompatibleSchema => "incompatible_schema",
+            Self::AlarmFiring => "alarm_firing",
         }
     }
 }

@@ -13,8 +13,8 @@ use super::{
     RevisionAction, Target, compatibility, image, preflight, service,
 };
 use crate::pipeline::{
-    AccountId, ContainerOverride, DefinitionSource, Key, Phase, ResolvedEnvironment, ResolvedService, ResolvedStep,
-    ResolvedTask, TaskDefinition,
+    AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Phase, ResolvedEnvironment, ResolvedService,
+    ResolvedStep, ResolvedTask, TaskDefinition,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
@@ -410,12 +410,13 @@ impl Planner<'_> {
                 floor.as_ref(),
             ));
         }
-        Some(PlannedService {
+        let revision = revision?;
+        let planned = PlannedService {
             name: service.name.clone(),
             service: service.service.clone(),
             cluster: cluster.clone(),
             target: Target::Revision {
-                key: revision?.key.clone(),
+                key: revision.key.clone(),
             },
             previous_task_definition_arn: observed
                 .and_then(|observed| observed.facts.primary())
@@ -430,7 +431,19 @@ impl Planner<'_> {
             },
             start_count: service.start_count,
             timeout_seconds: service.timeout_seconds,
-        })
+        };
+        if let Some(live) = observed
+            && !self.runs_already(&planned, revision)
+        {
+            let watch = preflight::watch(&service.service, live, self.observed);
+            self.notes.extend(watch.notes);
+            if let Some((message, help)) = watch.blind {
+                let mut findings = Findings::default();
+                findings.add(&self.input.environment, Hazard::AlarmFiring, message, help);
+                self.take(findings);
+            }
+        }
+        Some(planned)
     }
 
     /// The digests that the containers of a task definition then run.
@@ -459,33 +472,40 @@ impl Planner<'_> {
 
     /// Whether every service already runs what the plan would bring, and we saw it run with these digests.
     fn is_unchanged(&self, steps: &[PlannedStep], revisions: &[PlannedRevision]) -> bool {
-        let services = || {
-            steps.iter().filter_map(|step| {
+        let mut services = steps
+            .iter()
+            .filter_map(|step| {
                 if let PlannedStep::Service(service) = step {
                     Some(service)
                 } else {
                     None
                 }
             })
-        };
+            .peekable();
         let runs_already = |service: &PlannedService| {
-            let observed = self.observed.services.get(&service.service)?;
-            let primary = observed.facts.primary()?;
             let Target::Revision { key } = &service.target else {
-                return None;
+                return false;
             };
-            let revision = revisions.iter().find(|revision| revision.key == *key)?;
-            let RevisionAction::Reuse { arn } = &revision.action else {
-                return None;
-            };
-            let verified = observed.verified.first()?;
-            let is_in_force =
-                primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED");
-            let is_verified =
-                verified.task_definition_arn == *arn && is_same_digests(&verified.digests, &service.digests);
-            Some(is_in_force && is_verified && observed.facts.desired > 0)
+            let mut of_service = revisions.iter().filter(|revision| revision.key == *key);
+            of_service.any(|revision| self.runs_already(service, revision))
         };
-        services().next().is_some() && services().all(|service| runs_already(service).unwrap_or(false))
+        services.peek().is_some() && services.all(runs_already)
+    }
+
+    fn runs_already(&self, service: &PlannedService, revision: &PlannedRevision) -> bool {
+        let RevisionAction::Reuse { arn } = &revision.action else {
+            return false;
+        };
+        let observed = self.observed.services.get(&service.service);
+        observed.is_some_and(|observed| {
+            let in_force = observed.facts.primary().is_some_and(|primary| {
+                primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED")
+            });
+            let verified = observed.verified.first().is_some_and(|verified| {
+                verified.task_definition_arn == *arn && is_same_digests(&verified.digests, &service.digests)
+            });
+            in_force && verified && observed.facts.desired > 0
+        })
     }
 }
 

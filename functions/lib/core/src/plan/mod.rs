@@ -65,6 +65,8 @@ pub struct Observed {
     pub quarantined: BTreeMap<Digest, Quarantine>,
     /// The digests that services run now and that are in their repositories no longer, or archived there.
     pub gone: BTreeSet<Digest>,
+    /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not here.
+    pub alarms: BTreeMap<String, String>,
     /// The schemas of the databases that migrations of ours moved.
     pub schemas: BTreeMap<Key, SchemaState>,
     /// What the schemas were before, the most recent first; read where migrations are to be taken back.
@@ -93,6 +95,16 @@ pub struct ObservedService {
     pub deployment_configuration: Value,
     /// The revisions verified by us, the most recent first.
     pub verified: Vec<VerifiedRevision>,
+}
+
+impl ObservedService {
+    /// The CloudWatch alarms by which ECS watches its deployments.
+    pub fn alarms(&self) -> impl Iterator<Item = &str> {
+        let settings = self.deployment_configuration.get("alarms");
+        let enabled = settings.filter(|settings| settings.get("enable").and_then(Value::as_bool) == Some(true));
+        let names = enabled.and_then(|settings| settings.get("alarmNames")?.as_array());
+        names.into_iter().flatten().filter_map(Value::as_str)
+    }
 }
 
 /// A revision that ran, verified by us.

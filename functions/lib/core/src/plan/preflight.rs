@@ -132,6 +132,40 @@ pub(super) fn check(
     findings
 }
 
+/// What the alarms of a service are worth for its next deployment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Watch {
+    /// Why ECS will look at none of them, and what shows it.
+    pub(super) blind: Option<(String, String)>,
+    /// What else a reader of the plan should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Looks at the alarms by which ECS watches the deployments of a service: while one of them fires when a deployment begins, ECS ignores all of them for as long
+/// as it lasts (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html>).
+pub(super) fn watch(name: &str, live: &ObservedService, observed: &Observed) -> Watch {
+    let state = |alarm: &str| observed.alarms.get(alarm).map(String::as_str);
+    let firing: Vec<&str> = live.alarms().filter(|alarm| state(alarm) == Some("ALARM")).collect();
+    let absent = live.alarms().filter(|alarm| state(alarm).is_none());
+    Watch {
+        blind: (!firing.is_empty()).then(|| {
+            (
+                format!(
+                    "`{name}` is watched by alarms that fire now, `{}`: ECS would look at none of its alarms during the deployment",
+                    firing.join("`, `")
+                ),
+                format!(
+                    "wait until they are `OK`: `aws cloudwatch describe-alarms --alarm-names {}`",
+                    firing.join(" ")
+                ),
+            )
+        }),
+        notes: absent
+            .map(|alarm| format!("`{name}` is to be watched by the alarm `{alarm}`, which does not exist"))
+            .collect(),
+    }
+}
+
 fn listed(deployments: &[&DeploymentCounts]) -> String {
     let names: Vec<String> = deployments
         .iter()

@@ -60,6 +60,10 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             let findings = preflight::check(environment, service, live, observed);
             refusals.extend(findings.refusals);
             notes.extend(findings.notes);
+            // A fire is the usual reason to go back, so that it is no reason not to.
+            let watch = preflight::watch(&service.service, live, observed);
+            notes.extend(watch.notes);
+            notes.extend(watch.blind.map(|(message, _)| message));
         }
         let observed = observed.services.get(&service.service);
         let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref())) else {

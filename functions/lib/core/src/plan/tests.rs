@@ -157,6 +157,7 @@ fn observed() -> Observed {
         families: families.into(),
         services: services.into(),
         images: BTreeMap::from([(key("app"), observed_image())]),
+        alarms: BTreeMap::from([("a".to_owned(), "OK".to_owned())]),
         ..Observed::default()
     }
 }
@@ -551,11 +552,14 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
     shop.facts.deployments[0].rollout_state = Some("IN_PROGRESS".to_owned());
     let mut canary = observed();
     canary.services.get_mut("shop").unwrap().deployment_configuration = json!({"strategy": "CANARY"});
+    let mut firing = observed();
+    firing.alarms.insert("a".to_owned(), "ALARM".to_owned());
     for (hazard, world) in [
         (Hazard::FallbackGone, gone),
         (Hazard::ActiveDeployments, busy),
         (Hazard::NoWayBack, unsteady),
         (Hazard::BreakerOff, canary),
+        (Hazard::AlarmFiring, firing),
     ] {
         let found = refused(&input('b'), &world);
         let help = format!("`accept: [{}]`", hazard.as_str());
@@ -571,6 +575,45 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
             "{hazard:?}: {notes:?}"
         );
     }
+}
+
+#[test]
+fn an_alarm_that_fires_keeps_nobody_from_going_back_and_nothing_from_staying() {
+    let fires = |mut world: Observed| {
+        world.alarms.insert("a".to_owned(), "ALARM".to_owned());
+        world
+    };
+    let back = rollback_plan(&rollback(None), &fires(history(&[1, 2])), now()).unwrap();
+    assert!(
+        back.notes.iter().any(|note| note.contains("fire now, `a`")),
+        "{:?}",
+        back.notes
+    );
+    let same = plan(&input('a'), &fires(verified()), now()).unwrap();
+    assert!(same.unchanged);
+}
+
+#[test]
+fn alarms_are_looked_at_where_they_watch_and_one_that_does_not_exist_is_told() {
+    let mut world = observed();
+    let told = |world: &Observed| {
+        let notes = plan(&input('b'), world, now()).unwrap().notes;
+        notes
+            .iter()
+            .any(|note| note.contains("the alarm `a`, which does not exist"))
+    };
+    assert!(!told(&world));
+    world.alarms.clear();
+    assert!(told(&world));
+    world.alarms.insert("a".to_owned(), "INSUFFICIENT_DATA".to_owned());
+    assert!(!told(&world));
+    world.alarms.insert("a".to_owned(), "ALARM".to_owned());
+    let shop = world.services.get_mut("shop").unwrap();
+    shop.deployment_configuration["alarms"]["enable"] = json!(false);
+    assert!(
+        plan(&input('b'), &world, now()).is_ok(),
+        "an alarm that is off watches nothing"
+    );
 }
 
 #[test]
