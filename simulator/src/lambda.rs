@@ -1,6 +1,5 @@
 //! AWS Lambda: invocations, asynchronous retries, timeouts, reserved concurrency.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
@@ -447,14 +446,6 @@ impl Service for Lambda {
             let line = format!("an event whose attempts all failed could not be sent to its queue: {error}");
             kernel.logs.write("/simulator/lambda", "destinations", now, &line);
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

@@ -156,17 +156,17 @@ impl World {
     /// A service by its type, to look at what the API does not show.
     #[must_use]
     pub fn service<S: Any>(&self) -> Option<&S> {
-        self.services
-            .values()
-            .find_map(|service| service.as_any().downcast_ref())
+        let mut services = self.services.values().map(|service| -> &dyn Any { service.as_ref() });
+        services.find_map(|service| service.downcast_ref())
     }
 
     /// A service by its type, with the kernel, to script what the API cannot set.
     pub fn service_mut<S: Any>(&mut self) -> Option<(&mut S, &mut Kernel)> {
-        let service = self
+        let mut services = self
             .services
             .values_mut()
-            .find_map(|service| service.as_any_mut().downcast_mut())?;
+            .map(|service| -> &mut dyn Any { service.as_mut() });
+        let service = services.find_map(|service| service.downcast_mut())?;
         Some((service, &mut self.kernel))
     }
 

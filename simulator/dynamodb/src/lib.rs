@@ -12,14 +12,13 @@ mod read_lag;
 mod tokens;
 mod usage;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
+use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
 use answers::{Answers, Place};
 use keys::Schema;
@@ -258,18 +257,6 @@ impl Service for DynamoDb {
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
         Reply::Now(self.operate(request, kernel))
-    }
-
-    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

@@ -27,12 +27,11 @@ mod tasks;
 mod tests;
 mod throttle;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
+use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service, TimerId};
 
 use crate::clusters::Cluster;
 use crate::lifecycle::Step;
@@ -232,15 +231,5 @@ impl Service for Ecs {
                 }
             }
         }
-    }
-
-    fn replied(&mut self, _call: CallId, _result: Result<Value, ApiError>, _kernel: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -4,7 +4,6 @@ mod api;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -232,13 +231,5 @@ impl Service for EventBridge {
 
     fn event(&mut self, event: &Value, kernel: &mut Kernel) {
         self.arrive(event, kernel);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -6,7 +6,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -448,13 +447,5 @@ impl Service for Scheduler {
 
     fn replied(&mut self, call: CallId, result: Result<Value, ApiError>, kernel: &mut Kernel) {
         self.courier.replied(call, result, kernel);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

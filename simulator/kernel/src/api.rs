@@ -1,5 +1,6 @@
 //! The contract between the world and a simulated service.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
@@ -161,8 +162,8 @@ pub enum Reply {
     Later,
 }
 
-/// One simulated AWS service.
-pub trait Service: Debug {
+/// One simulated AWS service. What its API does not show or cannot set is reached through its type, as [`Any`].
+pub trait Service: Debug + Any {
     /// The signing name, such as `ecs`, `states`, `dynamodb`, `events`.
     fn name(&self) -> &'static str;
 
@@ -173,17 +174,11 @@ pub trait Service: Debug {
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply;
 
     /// A timer that this service set is due.
-    fn wake(&mut self, timer: TimerId, kernel: &mut Kernel);
+    fn wake(&mut self, _timer: TimerId, _kernel: &mut Kernel) {}
 
     /// The answer to a call that this service made with [`Kernel::call`].
-    fn replied(&mut self, call: CallId, result: Result<Value, ApiError>, kernel: &mut Kernel);
+    fn replied(&mut self, _call: CallId, _result: Result<Value, ApiError>, _kernel: &mut Kernel) {}
 
     /// An event has been put on the default bus. Only EventBridge listens.
     fn event(&mut self, _event: &Value, _kernel: &mut Kernel) {}
-
-    /// For tests and the world to reach what the API does not show.
-    fn as_any(&self) -> &dyn std::any::Any;
-
-    /// For tests and the world to script what the API cannot set.
-    fn as_any_mut(&mut self) -> &mut dyn std::any::Any;
 }

@@ -1,11 +1,10 @@
 //! Amazon CloudWatch: metric alarms that are put into their states by hand. No metric is kept, so no alarm changes its state by itself.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use simulator_kernel::{AlarmState, ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
+use simulator_kernel::{AlarmState, ApiError, Authorization, Kernel, Reply, Request, Service};
 
 use super::{Input, epoch_seconds, page, unknown};
 
@@ -231,17 +230,5 @@ impl Service for CloudWatch {
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
         Reply::Now(self.operate(request, kernel))
-    }
-
-    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -3,12 +3,11 @@
 mod events;
 mod images;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, CallId, Image, Kernel, Reply, Request, Service, TimerId};
+use simulator_kernel::{ApiError, Authorization, Image, Kernel, Reply, Request, Service};
 use wildmatch::WildMatch;
 
 use super::{Input, epoch_seconds, invalid, page, unknown};
@@ -229,18 +228,6 @@ impl Service for Ecr {
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
         Reply::Now(self.operate(request, kernel))
-    }
-
-    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

@@ -1,11 +1,10 @@
 //! Amazon CloudWatch Logs over the log streams of the kernel.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, CallId, Kernel, LogEvent, Reply, Request, Service, TimerId};
+use simulator_kernel::{ApiError, Authorization, Kernel, LogEvent, Reply, Request, Service};
 
 use super::{Input, invalid, page, unknown};
 
@@ -61,18 +60,6 @@ impl Service for Logs {
             "PutLogEvents" => put_events(input, kernel),
             other => Err(unknown("logs", other, &OPERATIONS)),
         })
-    }
-
-    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

@@ -1,11 +1,10 @@
 //! Amazon Simple Queue Service: standard queues.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
+use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
 
 use super::{Input, unknown};
 
@@ -311,16 +310,6 @@ impl Service for Sqs {
                 .unwrap_or_default();
             kernel.answer(poll.request, Ok(json!({"Messages": messages})));
         }
-    }
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }
 

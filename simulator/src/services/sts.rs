@@ -1,9 +1,7 @@
 //! AWS Security Token Service: who am I.
 
-use std::any::Any;
-
-use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, Service, TimerId};
+use serde_json::json;
+use simulator_kernel::{Authorization, Kernel, Reply, Request, Service};
 
 use super::unknown;
 use crate::identity;
@@ -30,17 +28,5 @@ impl Service for Sts {
             }
             other => Err(unknown("sts", other, &["GetCallerIdentity"])),
         })
-    }
-
-    fn wake(&mut self, _: TimerId, _: &mut Kernel) {}
-
-    fn replied(&mut self, _: CallId, _: Result<Value, ApiError>, _: &mut Kernel) {}
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -237,14 +237,6 @@ impl Service for StepFunctions {
             interpreter.replied(holder.branch, result);
         }
     }
-
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
-        self
-    }
 }
 
 #[cfg(test)]

@@ -192,6 +192,8 @@ environments:
     let manifest = Kind::Good.manifest("v1", &account.example.commands());
     account.lab.push("reports", Some("v1"), &manifest).unwrap();
     account.pass(SignedDuration::from_secs(10));
+    let status = account.esclusa(&["status", "reports"]).out;
+    assert!(!status.contains(&format!("on its way {first}")), "{status}");
     let locks = account.esclusa(&["locks"]).out;
     assert_eq!(
         locks.matches("database/123456789012/us-east-1/boletos-stg").count(),

@@ -98,8 +98,8 @@ fn an_older_push_is_refused_on_a_schema_that_has_dropped_what_it_needs() {
     account.assert_acts(&[]);
 }
 
-#[test]
-fn code_that_the_schema_does_not_take_is_not_brought_back_and_a_person_is_asked() {
+/// An account in which a good version runs, and whose pipeline accepts code that the schema does not take.
+fn accepting() -> Account {
     let mut account = Account::edited(
         "imagy-catalog",
         "  - name: develop\n",
@@ -107,6 +107,12 @@ fn code_that_the_schema_does_not_take_is_not_brought_back_and_a_person_is_asked(
     );
     account.release("v1.4.0", Kind::Good);
     account.forget_calls();
+    account
+}
+
+#[test]
+fn code_that_the_schema_does_not_take_is_not_brought_back_and_a_person_is_asked() {
+    let mut account = accepting();
     account.release_that_says("v1.5.0", Kind::CrashLoop, &[(SINCE, "v1.5.0")]);
     let update = account.ecs_calls("UpdateService")[0].input.clone();
     assert_eq!(
@@ -224,13 +230,7 @@ fn a_person_goes_back_with_the_schema_and_what_is_known_of_it_goes_back_too() {
 
 #[test]
 fn a_rollout_that_hangs_over_code_that_the_schema_does_not_take_is_not_rolled_back_at_its_deadline() {
-    let mut account = Account::edited(
-        "imagy-catalog",
-        "  - name: develop\n",
-        "  - name: develop\n    accept: [incompatible_schema]\n",
-    );
-    account.release("v1.4.0", Kind::Good);
-    account.forget_calls();
+    let mut account = accepting();
     let mut manifest: Value =
         serde_json::from_str(&Kind::Good.manifest("v1.5.0", &account.example.commands())).unwrap();
     manifest["annotations"][SINCE] = json!("v1.5.0");

@@ -225,7 +225,9 @@ async fn in_flight(
     let mut releases = Vec::new();
     for id in ids {
         let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&id)).await?;
-        if let Some(stored) = row.filter(|stored| stored.row.progress != Progress::Ended) {
+        // The lock of a database that is shared may be held by a release of another application.
+        let is_shown = |row: &ReleaseRow| row.progress != Progress::Ended && row.application == application;
+        if let Some(stored) = row.filter(|stored| is_shown(&stored.row)) {
             releases.push(situation::release(&session.journal, &stored.row).await?);
         }
     }
