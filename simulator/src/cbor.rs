@@ -72,7 +72,7 @@ fn has_another(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool
     Ok(!is_over)
 }
 
-/// Writes a body. JSON knows no times: a number is one where its member is called so, as all times of CloudWatch are.
+/// Writes a body. JSON knows no times: a number is one where its member is called so, and so is each of a list, as all times of CloudWatch are.
 pub(crate) fn encode(value: &Value) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     write(&mut encoder, value);
@@ -108,15 +108,26 @@ fn write(encoder: &mut Encoder, value: &Value) {
             encoder.map(members.len());
             for (name, value) in members {
                 encoder.str(name);
-                match value.as_f64().filter(|_| name.ends_with("Timestamp")) {
-                    Some(seconds) => {
-                        encoder.timestamp(&DateTime::from_secs_f64(seconds));
+                match value {
+                    Value::Number(time) if name.ends_with("Timestamp") => write_time(encoder, time),
+                    Value::Array(items) if name == "Timestamps" => {
+                        encoder.array(items.len());
+                        for item in items {
+                            match item {
+                                Value::Number(time) => write_time(encoder, time),
+                                other => write(encoder, other),
+                            }
+                        }
                     }
-                    None => write(encoder, value),
+                    value => write(encoder, value),
                 }
             }
         }
     }
+}
+
+fn write_time(encoder: &mut Encoder, seconds: &Number) {
+    encoder.timestamp(&DateTime::from_secs_f64(seconds.as_f64().unwrap_or_default()));
 }
 
 #[cfg(test)]
@@ -129,7 +140,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let value = json!({
             "AlarmNames": ["errors", "ä"], "MaxRecords": 100, "Threshold": 5.0, "Below": -7, "ActionsEnabled": true, "NextToken": null,
-            "StateUpdatedTimestamp": 1_793_610_000.125, "Dimensions": [{"Name": "QueueName", "Value": "letters"}],
+            "StateUpdatedTimestamp": 1_793_610_000.125, "Timestamps": [1_793_610_000.0, 1_793_610_060.5], "Dimensions": [{"Name": "QueueName", "Value": "letters"}],
         });
         assert_eq!(decode(&encode(&value)).unwrap(), value);
     }

@@ -1,10 +1,17 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
 //! paths of Lambda and EventBridge Scheduler, and the query protocol of STS.
 
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
 use simulator_kernel::ApiError;
 
 use crate::cbor;
+
+/// The most that a compressed body may hold: far more than any input of AWS.
+const LARGEST_PLAIN_BYTES: u64 = 16 << 20;
 
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +82,8 @@ pub(crate) fn parse<'h>(
             .path()
             .rsplit_once("/operation/")
             .map_or("", |(_, operation)| operation);
-        let input = cbor::decode(body)
+        let body = plain(header("content-encoding"), body)?;
+        let input = cbor::decode(&body)
             .map_err(|error| ApiError::client("SerializationException", format!("the body is not CBOR: {error}")))?;
         return Ok(call(operation.to_owned(), input, Protocol::Cbor));
     }
@@ -262,6 +270,24 @@ fn query_answer(action: &str, request_id: &str, result: Result<Value, ApiError>)
         status,
         headers: vec![("content-type", "text/xml".to_owned())],
         body: body.into_bytes(),
+    }
+}
+
+/// The body as it was before it was compressed: clients compress the large ones of `PutMetricData`.
+fn plain<'b>(encoding: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, ApiError> {
+    match encoding {
+        None => Ok(Cow::Borrowed(body)),
+        Some("gzip") => {
+            let mut plain = Vec::new();
+            GzDecoder::new(body)
+                .take(LARGEST_PLAIN_BYTES)
+                .read_to_end(&mut plain)
+                .map_err(|error| {
+                    ApiError::client("SerializationException", format!("the body is not gzip: {error}"))
+                })?;
+            Ok(Cow::Owned(plain))
+        }
+        Some(other) => Err(ApiError::unsupported(format_args!("the content encoding `{other}`"))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod functions;
+mod metrics;
 mod served;
 mod services;
 mod stack;

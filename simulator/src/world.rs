@@ -170,7 +170,7 @@ impl World {
         Some((service, &mut self.kernel))
     }
 
-    /// Clock, alarms, images and logs of the account.
+    /// Clock, alarms, images, logs and metrics of the account.
     #[must_use]
     pub fn kernel(&self) -> &Kernel {
         &self.kernel

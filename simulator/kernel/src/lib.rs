@@ -9,6 +9,7 @@ mod alarms;
 mod api;
 mod images;
 mod logs;
+mod metrics;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,6 +20,7 @@ pub use alarms::{AlarmState, Alarms};
 pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
+pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
 
 /// Names one timer of one service. Ids are never reused within a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +62,8 @@ pub struct Kernel {
     pub images: Images,
     /// The log streams of the account: written by simulated containers, read through CloudWatch Logs.
     pub logs: Logs,
+    /// The metrics of the account: put by simulated containers and through CloudWatch, which reads them and lets alarms watch them.
+    pub metrics: Metrics,
 }
 
 impl Kernel {
@@ -77,6 +81,7 @@ impl Kernel {
             alarms: Alarms::default(),
             images: Images::default(),
             logs: Logs::default(),
+            metrics: Metrics::default(),
         }
     }
 
