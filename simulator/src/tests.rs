@@ -3,6 +3,7 @@
 mod faults;
 mod functions;
 mod metrics;
+mod running;
 mod served;
 mod services;
 mod stack;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use simulator_kernel::{Kernel, Outcome, Program};
+use simulator_kernel::{Activity, Kernel, Outcome, Program};
 
 use crate::input::{list, number, text, texts};
 use crate::task_definition_defaults::is_essential;
@@ -107,6 +107,7 @@ pub(crate) struct Container {
     pub(crate) health: Health,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) program: Program,
+    pub(crate) activity: Activity,
     command: Vec<String>,
     dependencies: Vec<(String, String)>,
     log_group_and_stream: Option<(String, String)>,
@@ -150,6 +151,7 @@ impl Container {
             health: Health::Unknown,
             check: HealthCheck::of(definition),
             program: serving(),
+            activity: Activity::default(),
             command: command_line(definition, override_),
             dependencies: list(definition, "dependsOn").iter().filter_map(dependency).collect(),
             log_group_and_stream,
@@ -214,6 +216,7 @@ impl Container {
         if let Some(program) = found.behaviour().program(&self.name, &self.command) {
             self.program = program.clone();
         }
+        self.activity = found.activity();
         match &self.program.outcome {
             Outcome::FailToStart { reason } => Err(reason.clone()),
             _ => Ok(()),
@@ -223,10 +226,15 @@ impl Container {
     pub(crate) fn start(&mut self, task_id: &str, kernel: &mut Kernel) {
         self.status = ContainerStatus::Running;
         self.runtime_id = Some(format!("{task_id}-{:010}", kernel.rng().u32(..)));
+        for line in &self.program.log {
+            self.log(line, kernel);
+        }
+    }
+
+    /// Writes a line to its log, where it has one.
+    pub(crate) fn log(&self, line: &str, kernel: &mut Kernel) {
         if let Some((group, stream)) = &self.log_group_and_stream {
-            for line in &self.program.log {
-                kernel.logs.write(group, stream, kernel.now(), line);
-            }
+            kernel.logs.write(group, stream, kernel.now(), line);
         }
     }
 

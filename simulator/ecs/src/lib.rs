@@ -4,6 +4,7 @@
 //! that watch deployments are those of the kernel. What is not simulated answers with an error: launch types other than Fargate, deployment strategies other than rolling,
 //! lifecycle hooks, daemons, task sets.
 
+mod activity;
 mod authorization;
 mod breaker;
 mod clusters;
@@ -33,6 +34,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service, TimerId};
 
+use crate::activity::Moment;
 use crate::clusters::Cluster;
 use crate::lifecycle::Step;
 use crate::run_task::ClientTokens;
@@ -84,6 +86,7 @@ enum Timer {
     Task(String, Step),
     Schedule(ServiceKey),
     SteadyState(ServiceKey),
+    Activity(String, Moment),
 }
 
 /// The timers that are set.
@@ -211,6 +214,7 @@ impl Service for Ecs {
         };
         match due {
             Timer::Task(id, step) => self.take_step(&id, step, kernel),
+            Timer::Activity(id, moment) => self.act(&id, moment, kernel),
             // A timer that an earlier one has replaced is stale.
             Timer::Schedule(key) => {
                 if self

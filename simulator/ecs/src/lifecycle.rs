@@ -289,7 +289,9 @@ impl Ecs {
         task.moments.started = Some(kernel.now());
         task.publish(kernel);
         let healthy = task.passes_checks();
-        if let Some(membership) = task.membership.clone() {
+        let membership = task.membership.clone();
+        self.begin_activity(id, kernel);
+        if let Some(membership) = membership {
             self.task_started(&membership.service);
             if healthy {
                 self.observe(&membership, Sign::Healthy, kernel);

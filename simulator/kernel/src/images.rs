@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::Activity;
+
 /// The state of an image in the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageStatus {
@@ -40,17 +42,25 @@ impl Image {
     /// How containers of this image behave: what the manifest says, or a server that starts and stays healthy.
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
-        serde_json::from_str::<Value>(&self.manifest)
-            .ok()
-            .and_then(|manifest| {
-                let text = manifest
-                    .get("annotations")?
-                    .get(Behaviour::ANNOTATION)?
-                    .as_str()?
-                    .to_owned();
-                Behaviour::parse(&text)
-            })
+        self.annotation()
+            .and_then(|text| Behaviour::parse(&text))
             .unwrap_or_default()
+    }
+
+    /// What containers of this image do while their task runs: what the manifest says, or nothing.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.annotation()
+            .and_then(|text| Activity::parse(&text).ok())
+            .unwrap_or_default()
+    }
+
+    /// The text of the annotation [`Behaviour::ANNOTATION`].
+    #[must_use]
+    pub fn annotation(&self) -> Option<String> {
+        let manifest: Value = serde_json::from_str(&self.manifest).ok()?;
+        let text = manifest.get("annotations")?.get(Behaviour::ANNOTATION)?.as_str()?;
+        Some(text.to_owned())
     }
 }
 
@@ -159,19 +169,22 @@ pub enum Outcome {
 impl Behaviour {
     /// The manifest annotation that carries the behaviour, as JSON:
     /// `{"programs": [{"container": "api", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20, "code": 1, "log": ["…"]}]}`.
-    /// `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with `reason`), `vanish` (with `stop_code`), `hang`.
+    /// `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with `reason`), `vanish` (with `stop_code`), `hang`. Beside the programs stands
+    /// the [`Activity`].
     pub const ANNOTATION: &str = "simulator.behaviour";
 
     /// Reads the annotation. `None` when it is not of the form above.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
-        let programs = value
-            .get("programs")?
-            .as_array()?
-            .iter()
-            .map(Program::parse)
-            .collect::<Option<Vec<_>>>()?;
+        let programs = match value.as_object()?.get("programs") {
+            None => Vec::new(),
+            Some(programs) => programs
+                .as_array()?
+                .iter()
+                .map(Program::parse)
+                .collect::<Option<Vec<_>>>()?,
+        };
         Some(Self { programs })
     }
 

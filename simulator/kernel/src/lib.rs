@@ -5,6 +5,7 @@
 //! ([`Kernel::call`]) or to put an event on the default bus ([`Kernel::emit`]). The world that owns the kernel carries those wishes out, in an order
 //! that only the seed decides. The same seed gives the same history, byte for byte.
 
+mod activity;
 mod alarms;
 mod api;
 mod images;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+pub use activity::{Activity, ActivityError, HttpScript, LogScript, MetricScript};
 pub use alarms::{AlarmState, Alarms};
 pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};

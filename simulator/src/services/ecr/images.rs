@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use simulator_kernel::{ApiError, Image, ImageStatus, Kernel};
+use simulator_kernel::{Activity, ApiError, Behaviour, Image, ImageStatus, Kernel};
 
 use super::super::{Input, epoch_seconds, invalid, page};
 use super::{Mutability, events, images_of, no_repository};
@@ -68,7 +68,7 @@ fn image(input: Input<'_>, manifest: &str, kernel: &Kernel) -> Result<Image, Api
         .get("artifactType")
         .or_else(|| parsed.pointer("/config/mediaType"))
         .and_then(Value::as_str);
-    Ok(Image {
+    let image = Image {
         digest: format!("sha256:{}", hex::encode(Sha256::digest(manifest.as_bytes()))),
         tags: BTreeSet::new(),
         manifest: manifest.to_owned(),
@@ -76,7 +76,20 @@ fn image(input: Input<'_>, manifest: &str, kernel: &Kernel) -> Result<Image, Api
         artifact_media_type: artifact.map(str::to_owned),
         pushed_at: kernel.now(),
         status: ImageStatus::Active,
-    })
+    };
+    check_script(&image)?;
+    Ok(image)
+}
+
+/// A script that is not understood would be an image that does nothing of it.
+fn check_script(image: &Image) -> Result<(), ApiError> {
+    let Some(text) = image.annotation() else { return Ok(()) };
+    let refused = |why: String| ApiError::unsupported(format_args!("this `{}`: {why}", Behaviour::ANNOTATION));
+    Activity::parse(&text).map_err(|error| refused(error.to_string()))?;
+    match Behaviour::parse(&text) {
+        Some(_) => Ok(()),
+        None => Err(refused("its `programs` are not of the known form".to_owned())),
+    }
 }
 
 fn summary(image: &Image, repository: &str, tag: Option<&str>, kernel: &Kernel) -> Value {

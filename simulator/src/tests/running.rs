@@ -1,0 +1,154 @@
+//! What a running service emits.
+
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, Compatibility, ContainerDefinition, HealthCheck, LaunchType, LoadBalancer,
+    LogConfiguration, LogDriver, NetworkConfiguration, NetworkMode,
+};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use simulator_kernel::{Behaviour, Metric, Statistic, Window};
+
+use super::simulation;
+use crate::{Principal, Simulation};
+
+const TARGET_GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/api/0123456789abcdef";
+
+/// Pushes an image with this annotation as `api:{tag}`.
+fn push(simulation: &mut Simulation, tag: &str, annotation: &Value) -> Result<(), String> {
+    let ecr = aws_sdk_ecr::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [], "tag": tag,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json"},
+        "annotations": {Behaviour::ANNOTATION: annotation.to_string()},
+    });
+    let put = ecr.put_image().repository_name("api").image_tag(tag);
+    let pushed = simulation.block_on(put.image_manifest(manifest.to_string()).send());
+    pushed.map(drop).map_err(|error| format!("{error:?}"))
+}
+
+fn network() -> NetworkConfiguration {
+    let subnets = AwsVpcConfiguration::builder()
+        .subnets("subnet-1")
+        .security_groups("sg-1");
+    let subnets = subnets.assign_public_ip(AssignPublicIp::Disabled).build().unwrap();
+    NetworkConfiguration::builder().awsvpc_configuration(subnets).build()
+}
+
+/// Registers the family `api` with the image of a tag.
+fn register(simulation: &mut Simulation, tag: &str) {
+    let log = LogConfiguration::builder()
+        .log_driver(LogDriver::Awslogs)
+        .options("awslogs-group", "/ecs/api")
+        .options("awslogs-stream-prefix", "app");
+    let health = HealthCheck::builder().command("CMD").command("true").interval(10);
+    let container = ContainerDefinition::builder()
+        .name("api")
+        .image(format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/api:{tag}"))
+        .log_configuration(log.build().unwrap())
+        .health_check(health.retries(2).build().unwrap())
+        .port_mappings(aws_sdk_ecs::types::PortMapping::builder().container_port(8080).build());
+    let ecs = aws_sdk_ecs::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let family = ecs
+        .register_task_definition()
+        .family("api")
+        .network_mode(NetworkMode::Awsvpc)
+        .requires_compatibilities(Compatibility::Fargate)
+        .cpu("256")
+        .memory("512")
+        .execution_role_arn("arn:aws:iam::123456789012:role/execution")
+        .container_definitions(container.build());
+    simulation.block_on(family.send()).unwrap();
+}
+
+/// A simulation with the service `api` of cluster `prod`, which runs two tasks of an image with this annotation behind a target group.
+fn running(annotation: &Value) -> Simulation {
+    let mut simulation = simulation();
+    let config = simulation.sdk_config(&Principal::Administrator);
+    let (ecr, ecs) = (aws_sdk_ecr::Client::new(&config), aws_sdk_ecs::Client::new(&config));
+    simulation
+        .block_on(ecr.create_repository().repository_name("api").send())
+        .unwrap();
+    push(&mut simulation, "v1", annotation).unwrap();
+    simulation
+        .block_on(ecs.create_cluster().cluster_name("prod").send())
+        .unwrap();
+    register(&mut simulation, "v1");
+    let balancer = LoadBalancer::builder()
+        .target_group_arn(TARGET_GROUP)
+        .container_name("api")
+        .container_port(8080);
+    let service = ecs
+        .create_service()
+        .cluster("prod")
+        .service_name("api")
+        .task_definition("api")
+        .desired_count(2)
+        .launch_type(LaunchType::Fargate)
+        .load_balancers(balancer.build())
+        .network_configuration(network());
+    simulation.block_on(service.send()).unwrap();
+    simulation
+}
+
+fn errors(simulation: &Simulation) -> Vec<f64> {
+    let metric = Metric {
+        namespace: "shop".to_owned(),
+        name: "Errors".to_owned(),
+        dimensions: [
+            ("Cluster".to_owned(), "prod".to_owned()),
+            ("Service".to_owned(), "the api".to_owned()),
+        ]
+        .into(),
+    };
+    let window = Window {
+        start: "2026-11-02T09:00:00Z".parse().unwrap(),
+        end: simulation.now(),
+        period: SignedDuration::from_mins(60),
+    };
+    let metrics = &simulation.world().kernel().metrics;
+    metrics
+        .datapoints(&metric, Statistic::Sum, window)
+        .into_values()
+        .collect()
+}
+
+#[test]
+fn a_running_service_puts_metrics_and_writes_lines_as_its_image_says_until_it_stops() {
+    let mut simulation = running(&json!({
+        "metrics": [{
+            "container": "api", "namespace": "shop", "name": "Errors", "dimensions": {"Cluster": "${cluster}", "Service": "the ${service}"},
+            "values": [1, 10], "every_seconds": 30, "after_seconds": 10, "for_seconds": 120,
+        }, {"container": "other", "namespace": "shop", "name": "Errors", "values": [5]}],
+        "log_every": [{"text": "tick", "every_seconds": 60}],
+    }));
+    simulation.run_for(SignedDuration::from_mins(10));
+    assert_eq!(errors(&simulation), [44.0], "two tasks with 1, 10, 1 and 10 each");
+    let lines = |simulation: &Simulation| -> usize {
+        let streams = simulation.world().kernel().logs.groups["/ecs/api"].values();
+        streams.map(Vec::len).sum()
+    };
+    let ticks = lines(&simulation);
+    assert!((16..=20).contains(&ticks), "{ticks}");
+    let ecs = aws_sdk_ecs::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let stop = ecs.delete_service().cluster("prod").service("api").force(true);
+    simulation.block_on(stop.send()).unwrap();
+    simulation.run_for(SignedDuration::from_mins(2));
+    let ticks = lines(&simulation);
+    simulation.run_for(SignedDuration::from_mins(30));
+    assert_eq!(lines(&simulation), ticks);
+}
+
+#[test]
+fn an_image_whose_script_is_not_understood_is_refused() {
+    let mut simulation = running(&json!({}));
+    for (annotation, named) in [
+        (json!({"metrics": [{"namespace": "shop"}]}), "`name`"),
+        (json!({"programs": [{"outcome": "explode"}]}), "`programs`"),
+    ] {
+        let text = push(&mut simulation, "v2", &annotation).unwrap_err();
+        assert!(
+            text.contains("UnsupportedBySimulatorException") && text.contains(named),
+            "{text}"
+        );
+    }
+}
