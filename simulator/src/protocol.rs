@@ -1,5 +1,5 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS and Elastic Load Balancing.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -25,7 +25,7 @@ pub(crate) enum Protocol {
     /// Lambda's `Invoke`: the payload is the body, the rest is headers.
     Invoke,
     /// A form in, XML out.
-    Query { action: String },
+    Query { namespace: &'static str, action: String },
 }
 
 /// One request, understood as far as the protocol goes.
@@ -145,14 +145,22 @@ pub(crate) fn parse<'h>(
             }
             Ok(call(operation.to_owned(), input, Protocol::Rest))
         }
-        ("sts", "POST", []) => {
+        ("sts" | "elasticloadbalancing", "POST", []) => {
             let mut input = form(body);
             let action = input
                 .remove("Action")
                 .and_then(|action| action.as_str().map(str::to_owned))
                 .unwrap_or_default();
             input.remove("Version");
-            Ok(call(action.clone(), Value::Object(input), Protocol::Query { action }))
+            let namespace = match service {
+                "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
+                _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+            };
+            let protocol = Protocol::Query {
+                namespace,
+                action: action.clone(),
+            };
+            Ok(call(action, nested(input)?, protocol))
         }
         _ => Err(ApiError::unsupported(format_args!(
             "`{method} {}` of `{service}`",
@@ -171,7 +179,7 @@ pub(crate) fn encode(protocol: &Protocol, request_id: &str, result: Result<Value
             Ok(output) => invoke_answer(output),
             error => rest_answer(error),
         },
-        Protocol::Query { action } => query_answer(action, request_id, result),
+        Protocol::Query { namespace, action } => query_answer(namespace, action, request_id, result),
     };
     answer.headers.push(("x-amzn-requestid", request_id.to_owned()));
     answer
@@ -241,24 +249,19 @@ fn invoke_answer(output: Value) -> HttpAnswer {
     HttpAnswer { status, headers, body }
 }
 
-fn query_answer(action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
+fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
     let (status, body) = match result {
         Ok(output) => {
-            let members: String = output
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| format!("<{name}>{}</{name}>", xml_escape(value.as_str().unwrap_or_default())))
-                .collect();
+            let members = xml(&output);
             let body = format!(
-                "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>{members}</{action}Result>\
+                "<{action}Response xmlns=\"{namespace}\"><{action}Result>{members}</{action}Result>\
                  <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
             );
             (200, body)
         }
         Err(error) => {
             let body = format!(
-                "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{}</Code>\
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{}</Code>\
                  <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
                 xml_escape(&error.code),
                 xml_escape(&error.message)
@@ -271,6 +274,57 @@ fn query_answer(action: &str, request_id: &str, result: Result<Value, ApiError>)
         headers: vec![("content-type", "text/xml".to_owned())],
         body: body.into_bytes(),
     }
+}
+
+/// A value of the query protocol: the items of a list are called `member`.
+fn xml(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => xml_escape(text),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| format!("<member>{}</member>", xml(item)))
+            .collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| format!("<{name}>{}</{name}>", xml(value)))
+            .collect(),
+    }
+}
+
+/// The members of a form of the query protocol: `Targets.member.1.Id` is the `Id` of the first of the list `Targets`.
+fn nested(form: Map<String, Value>) -> Result<Value, ApiError> {
+    let mut input = Map::new();
+    // The items of a list come in the order of their numbers.
+    for (name, value) in form {
+        let refused = || ApiError::client("MalformedInput", format!("the parameter `{name}` cannot be understood"));
+        let Some((list, rest)) = name.split_once(".member.") else {
+            input.insert(name, value);
+            continue;
+        };
+        let (number, member) = rest
+            .split_once('.')
+            .map_or((rest, None), |(number, member)| (number, Some(member)));
+        let position = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let items = input.entry(list).or_insert_with(|| json!([])).as_array_mut();
+        let (Some(position), Some(items)) = (position, items) else {
+            return Err(refused());
+        };
+        if position == items.len() {
+            items.push(json!({}));
+        }
+        match (items.get_mut(position), member) {
+            (Some(item), None) => *item = value,
+            (Some(Value::Object(item)), Some(member)) if !member.contains('.') => {
+                item.insert(member.to_owned(), value);
+            }
+            _ => return Err(refused()),
+        }
+    }
+    Ok(Value::Object(input))
 }
 
 /// The body as it was before it was compressed: clients compress the large ones of `PutMetricData`.

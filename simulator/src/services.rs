@@ -2,12 +2,14 @@
 
 mod cloudwatch;
 mod ecr;
+mod elastic_load_balancing;
 mod logs;
 mod sqs;
 mod sts;
 
 pub use cloudwatch::CloudWatch;
 pub use ecr::Ecr;
+pub use elastic_load_balancing::ElasticLoadBalancing;
 pub use logs::Logs;
 pub use sqs::Sqs;
 pub use sts::Sts;

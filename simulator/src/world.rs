@@ -23,7 +23,7 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{CloudWatch, Ecr, Logs, Sqs, Sts};
+use crate::services::{CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sqs, Sts};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -140,6 +140,7 @@ impl World {
         world.add_service(EventBridge::new());
         world.add_service(Scheduler::new());
         world.add_service(Ecr::default());
+        world.add_service(ElasticLoadBalancing);
         world.add_service(Logs);
         world.add_service(CloudWatch::default());
         world.add_service(Sqs::default());

@@ -13,6 +13,7 @@ use crate::deployment_records::{
 use crate::events::DeploymentEvent;
 use crate::input::text;
 use crate::services::{Service, ServiceKey, is_running};
+use crate::targets::LoadBalanced;
 use crate::task_definitions::TaskDefinition;
 use crate::tasks::{Membership, Task};
 
@@ -56,6 +57,9 @@ impl Ecs {
             return;
         };
         let now = kernel.now();
+        for entry in LoadBalanced::of(&service.configuration) {
+            entry.name(kernel);
+        }
         supersede(service, now);
         let revision = Revision {
             id: digits(kernel),

@@ -21,6 +21,7 @@ mod service_deployments;
 mod services;
 mod settings;
 mod tags;
+mod targets;
 mod task_definition_defaults;
 mod task_definitions;
 mod tasks;

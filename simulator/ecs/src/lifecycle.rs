@@ -7,6 +7,7 @@ use simulator_kernel::{Kernel, Outcome};
 use crate::breaker::Sign;
 use crate::containers::{Asker, Container, ContainerStatus, Health, HealthCheck};
 use crate::input::{list, set, text, texts};
+use crate::targets::LoadBalanced;
 use crate::tasks::{Membership, Moments, NetworkInterface, Stop, Task, TaskStatus};
 use crate::{Ecs, Timer};
 
@@ -55,7 +56,7 @@ pub(crate) struct Launch {
     pub(crate) platform_version: Option<String>,
     pub(crate) network_configuration: Value,
     /// Containers that a load balancer sends traffic to, with the grace period before it asks for their health.
-    pub(crate) load_balanced: Vec<String>,
+    pub(crate) load_balanced: Vec<LoadBalanced>,
     pub(crate) grace_period: SignedDuration,
 }
 
@@ -77,7 +78,7 @@ impl Ecs {
                 .iter()
                 .find(|override_| text(override_, "name") == Some(name));
             let mut made = Container::defined(container, override_, &id, container_arn(kernel));
-            if launch.load_balanced.iter().any(|balanced| balanced == name) && made.check.is_none() {
+            if launch.load_balanced.iter().any(|balanced| balanced.container == name) && made.check.is_none() {
                 made.check = Some(HealthCheck::of_load_balancer(launch.grace_period));
             }
             containers.push(made);
@@ -109,6 +110,7 @@ impl Ecs {
             group: launch.group.clone(),
             started_by: launch.started_by.clone(),
             membership: launch.membership.clone(),
+            load_balanced: launch.load_balanced.clone(),
             overrides,
             tags: launch.tags.clone(),
             cpu: size("cpu").unwrap_or_else(|| json!("256")),
@@ -338,6 +340,7 @@ impl Ecs {
         container.health = health;
         let gives_up = health == Health::Unhealthy && container.essential;
         let asker = container.check.map(|check| check.asker);
+        task.tell_targets(kernel);
         let membership = task.membership.clone();
         let healthy = task.is_healthy();
         match membership {

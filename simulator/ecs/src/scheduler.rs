@@ -10,6 +10,7 @@ use crate::input::{flag, list, text};
 use crate::lifecycle::Launch;
 use crate::rules::Rules;
 use crate::services::{Service, ServiceKey, ServiceStatus};
+use crate::targets::LoadBalanced;
 use crate::tasks::{Membership, Task, TaskStatus};
 use crate::{Ecs, Timer};
 
@@ -234,9 +235,6 @@ impl Ecs {
         let service = self.services.get(key)?;
         let configuration = &service.revisions.get(revision)?.configuration;
         let definition = self.task_definitions.find(text(configuration, "taskDefinition")?)?;
-        let balanced = list(configuration, "loadBalancers")
-            .iter()
-            .filter_map(|one| text(one, "containerName"));
         let provider = list(configuration, "capacityProviderStrategy").first();
         let default = || self.clusters.get(&key.cluster)?.default_capacity_provider();
         let launched_on_fargate = text(configuration, "launchType").is_some();
@@ -259,7 +257,7 @@ impl Ecs {
             enable_execute_command: flag(&service.settings, "enableExecuteCommand"),
             platform_version: text(configuration, "platformVersion").map(str::to_owned),
             network_configuration: configuration.get("networkConfiguration").cloned().unwrap_or_default(),
-            load_balanced: balanced.map(str::to_owned).collect(),
+            load_balanced: LoadBalanced::of(configuration),
             grace_period: service.grace_period(),
         })
     }

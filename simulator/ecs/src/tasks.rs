@@ -10,6 +10,7 @@ use crate::input::{
     Answer, bounded_texts, epoch_seconds, includes_tags, invalid_parameter, only, page, required_text, short_name, text,
 };
 use crate::services::ServiceKey;
+use crate::targets::LoadBalanced;
 
 /// How long stopped tasks can still be described.
 const STOPPED_TASKS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -99,6 +100,7 @@ pub(crate) struct Task {
     pub(crate) group: String,
     pub(crate) started_by: Option<String>,
     pub(crate) membership: Option<Membership>,
+    pub(crate) load_balanced: Vec<LoadBalanced>,
     pub(crate) overrides: Value,
     pub(crate) tags: Vec<Value>,
     pub(crate) cpu: Value,

@@ -11,6 +11,7 @@ mod api;
 mod images;
 mod logs;
 mod metrics;
+mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,6 +24,7 @@ pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Reque
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
 pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
+pub use targets::{Target, TargetCondition, TargetGroup, TargetHealth, Targets};
 
 /// Names one timer of one service. Ids are never reused within a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,8 @@ pub struct Kernel {
     pub logs: Logs,
     /// The metrics of the account: put by simulated containers and through CloudWatch, which reads them and lets alarms watch them.
     pub metrics: Metrics,
+    /// The target groups that ECS services name: written by ECS, read through Elastic Load Balancing.
+    pub targets: Targets,
 }
 
 impl Kernel {
@@ -84,6 +88,7 @@ impl Kernel {
             images: Images::default(),
             logs: Logs::default(),
             metrics: Metrics::default(),
+            targets: Targets::default(),
         }
     }
 

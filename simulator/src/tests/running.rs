@@ -35,7 +35,7 @@ fn network() -> NetworkConfiguration {
 }
 
 /// Registers the family `api` with the image of a tag.
-fn register(simulation: &mut Simulation, tag: &str) {
+fn register(simulation: &mut Simulation, tag: &str, has_check: bool) {
     let log = LogConfiguration::builder()
         .log_driver(LogDriver::Awslogs)
         .options("awslogs-group", "/ecs/api")
@@ -45,7 +45,7 @@ fn register(simulation: &mut Simulation, tag: &str) {
         .name("api")
         .image(format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/api:{tag}"))
         .log_configuration(log.build().unwrap())
-        .health_check(health.retries(2).build().unwrap())
+        .set_health_check(has_check.then(|| health.retries(2).build().unwrap()))
         .port_mappings(aws_sdk_ecs::types::PortMapping::builder().container_port(8080).build());
     let ecs = aws_sdk_ecs::Client::new(&simulation.sdk_config(&Principal::Administrator));
     let family = ecs
@@ -62,6 +62,11 @@ fn register(simulation: &mut Simulation, tag: &str) {
 
 /// A simulation with the service `api` of cluster `prod`, which runs two tasks of an image with this annotation behind a target group.
 fn running(annotation: &Value) -> Simulation {
+    running_with(annotation, true)
+}
+
+/// Without a health check of its own, its load balancer asks, after five minutes of grace.
+fn running_with(annotation: &Value, has_check: bool) -> Simulation {
     let mut simulation = simulation();
     let config = simulation.sdk_config(&Principal::Administrator);
     let (ecr, ecs) = (aws_sdk_ecr::Client::new(&config), aws_sdk_ecs::Client::new(&config));
@@ -72,7 +77,7 @@ fn running(annotation: &Value) -> Simulation {
     simulation
         .block_on(ecs.create_cluster().cluster_name("prod").send())
         .unwrap();
-    register(&mut simulation, "v1");
+    register(&mut simulation, "v1", has_check);
     let balancer = LoadBalancer::builder()
         .target_group_arn(TARGET_GROUP)
         .container_name("api")
@@ -85,6 +90,7 @@ fn running(annotation: &Value) -> Simulation {
         .desired_count(2)
         .launch_type(LaunchType::Fargate)
         .load_balancers(balancer.build())
+        .health_check_grace_period_seconds(if has_check { 0 } else { 300 })
         .network_configuration(network());
     simulation.block_on(service.send()).unwrap();
     simulation
@@ -151,4 +157,83 @@ fn an_image_whose_script_is_not_understood_is_refused() {
             "{text}"
         );
     }
+}
+
+/// The state, reason and description of every target.
+fn target_health(simulation: &mut Simulation) -> Vec<(String, String)> {
+    use aws_sdk_elasticloadbalancingv2::types::TargetHealth;
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let health = elb.describe_target_health().target_group_arn(TARGET_GROUP);
+    let health = simulation.block_on(health.send()).unwrap();
+    let state = |health: &TargetHealth| {
+        let reason = health.reason().map_or("", |reason| reason.as_str());
+        (health.state().unwrap().as_str().to_owned(), reason.to_owned())
+    };
+    health
+        .target_health_descriptions()
+        .iter()
+        .map(|one| {
+            assert_eq!(one.target().unwrap().port(), Some(8080));
+            state(one.target_health().unwrap())
+        })
+        .collect()
+}
+
+fn both(state: &str, reason: &str) -> Vec<(String, String)> {
+    vec![(state.to_owned(), reason.to_owned()); 2]
+}
+
+#[test]
+fn the_targets_of_a_group_are_the_running_tasks_of_its_service() {
+    let mut simulation = running(&json!({}));
+    assert!(target_health(&mut simulation).is_empty());
+    let wait = |simulation: &mut Simulation, limit: i64, wanted: &[(String, String)]| {
+        for _ in 0..limit {
+            if target_health(simulation) == wanted {
+                return;
+            }
+            simulation.run_for(SignedDuration::from_secs(1));
+        }
+        panic!("{:?} instead of {wanted:?}", target_health(simulation));
+    };
+    wait(&mut simulation, 120, &both("initial", "Elb.InitialHealthChecking"));
+    wait(&mut simulation, 120, &both("healthy", ""));
+    let config = simulation.sdk_config(&Principal::Administrator);
+    let ecs = aws_sdk_ecs::Client::new(&config);
+    let stop = ecs.update_service().cluster("prod").service("api").desired_count(0);
+    simulation.block_on(stop.send()).unwrap();
+    wait(
+        &mut simulation,
+        60,
+        &both("draining", "Target.DeregistrationInProgress"),
+    );
+    wait(&mut simulation, 600, &[]);
+
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&config);
+    let groups = simulation
+        .block_on(elb.describe_target_groups().names("api").send())
+        .unwrap();
+    assert_eq!(groups.target_groups()[0].target_group_arn(), Some(TARGET_GROUP));
+    let other = elb.describe_target_health().target_group_arn("arn:aws:other");
+    let error = simulation.block_on(other.send()).unwrap_err().into_service_error();
+    assert!(error.is_target_group_not_found_exception(), "{error:?}");
+    let error = simulation.block_on(elb.describe_load_balancers().send()).unwrap_err();
+    let error = error.into_service_error();
+    assert_eq!(
+        error.meta().code(),
+        Some("UnsupportedBySimulatorException"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_target_that_never_passes_is_unhealthy_until_ecs_gives_it_up() {
+    let mut simulation = running_with(&json!({"programs": [{"outcome": "unhealthy"}]}), false);
+    let mut seen = Vec::new();
+    for _ in 0..500 {
+        seen.extend(target_health(&mut simulation).first().map(|(state, _)| state.clone()));
+        simulation.run_for(SignedDuration::from_secs(1));
+    }
+    seen.dedup();
+    assert_eq!(seen[..3], ["initial", "unhealthy", "draining"], "{seen:?}");
 }
