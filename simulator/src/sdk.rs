@@ -15,16 +15,19 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use futures_util::future::{Either, select};
 use jiff::SignedDuration;
+use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Principal};
 use tokio::sync::oneshot;
 
 use crate::identity::{self, AccessKey};
 use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::{self, HttpAnswer, HttpCall, Protocol};
+use crate::services::sites;
 
 /// An SDK configuration whose clients act as the owner of `access_key_id` and know no other world and no other time.
 pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) -> SdkConfig {
@@ -33,7 +36,10 @@ pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) 
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(WorldClient(Arc::clone(mailbox)))
+        .http_client(WorldClient {
+            mailbox: Arc::clone(mailbox),
+            access_key_id: access_key_id.to_owned(),
+        })
         .time_source(WorldClock {
             mailbox: Arc::clone(mailbox),
             access_key_id: access_key_id.to_owned(),
@@ -70,13 +76,27 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
+/// A connection of the owner of an access key.
+pub(crate) fn connector(mailbox: &Arc<Mailbox>, access_key_id: &str) -> SharedHttpConnector {
+    SharedHttpConnector::new(WorldConnector {
+        mailbox: Arc::clone(mailbox),
+        access_key_id: access_key_id.to_owned(),
+        read_timeout: None,
+    })
+}
+
 #[derive(Debug, Clone)]
-struct WorldClient(Arc<Mailbox>);
+struct WorldClient {
+    mailbox: Arc<Mailbox>,
+    /// Whose client it is: requests to sites do not say so themselves.
+    access_key_id: String,
+}
 
 impl HttpClient for WorldClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(WorldConnector {
-            mailbox: Arc::clone(&self.0),
+            mailbox: Arc::clone(&self.mailbox),
+            access_key_id: self.access_key_id.clone(),
             read_timeout: settings.read_timeout().map(signed),
         })
     }
@@ -85,6 +105,7 @@ impl HttpClient for WorldClient {
 #[derive(Debug, Clone)]
 struct WorldConnector {
     mailbox: Arc<Mailbox>,
+    access_key_id: String,
     read_timeout: Option<SignedDuration>,
 }
 
@@ -92,36 +113,98 @@ impl HttpConnector for WorldConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = self.clone();
         HttpConnectorFuture::new(async move {
-            let answer = connector.answer(&request).await?;
-            response(answer)
+            let uri: http::Uri = request
+                .uri()
+                .parse()
+                .map_err(|error| ConnectorError::user(Box::new(error)))?;
+            let is_signed = request.headers().get("authorization").is_some();
+            match uri.host() {
+                Some(host) if !is_signed && !is_of_aws(host) => {
+                    let visit = connector.visit(request.method(), host, uri.path());
+                    connector.within_timeout(visit).await?
+                }
+                _ => response(connector.answer(&request, &uri).await?),
+            }
         })
     }
 }
 
 impl WorldConnector {
-    async fn answer(&self, request: &HttpRequest) -> Result<HttpAnswer, ConnectorError> {
-        let uri: http::Uri = request
-            .uri()
-            .parse()
-            .map_err(|error| ConnectorError::user(Box::new(error)))?;
+    async fn answer(&self, request: &HttpRequest, uri: &http::Uri) -> Result<HttpAnswer, ConnectorError> {
         let body = request
             .body()
             .bytes()
             .ok_or_else(|| ConnectorError::user("the simulated AWS takes no streaming request body".into()))?;
-        let call = protocol::parse(request.method(), &uri, |name| request.headers().get(name), body);
+        let call = protocol::parse(request.method(), uri, |name| request.headers().get(name), body);
         let answer = submit(&self.mailbox, call, self.mailbox.running());
-        let answer = std::pin::pin!(answer);
-        let outcome = match self.read_timeout {
-            None => answer.await,
-            Some(limit) => match select(answer, std::pin::pin!(self.mailbox.sleep(limit))).await {
-                Either::Left((outcome, _)) => outcome,
-                Either::Right(_) => {
-                    return Err(ConnectorError::timeout(format!("no answer within {limit:#}").into()));
-                }
-            },
-        };
-        outcome.ok_or_else(|| ConnectorError::io("the connection was reset by the peer".into()))
+        let outcome = self.within_timeout(answer).await?;
+        outcome.ok_or_else(reset)
     }
+
+    async fn within_timeout<T>(&self, answer: impl Future<Output = T>) -> Result<T, ConnectorError> {
+        let answer = std::pin::pin!(answer);
+        match self.read_timeout {
+            None => Ok(answer.await),
+            Some(limit) => match select(answer, std::pin::pin!(self.mailbox.sleep(limit))).await {
+                Either::Left((outcome, _)) => Ok(outcome),
+                Either::Right(_) => Err(ConnectorError::timeout(format!("no answer within {limit:#}").into())),
+            },
+        }
+    }
+
+    /// A request to a host that is none of AWS.
+    async fn visit(&self, method: &str, host: &str, path: &str) -> Result<HttpResponse, ConnectorError> {
+        let (principal, owner) = self.mailbox.principal(&self.access_key_id).ok_or_else(|| {
+            ConnectorError::user(format!("nobody owns the access key `{}`", self.access_key_id).into())
+        })?;
+        let (answer, answered) = oneshot::channel();
+        self.mailbox.put(Arrival::Call(ClientCall {
+            principal,
+            service: sites::NAME.to_owned(),
+            operation: method.to_owned(),
+            input: json!({"host": host, "path": path}),
+            invocation: self.mailbox.running().or(owner),
+            answer,
+        }));
+        match answered.await.map_err(|_| reset())?.1 {
+            Ok(page) => page_response(&page),
+            Err(error) if error.code == sites::UNKNOWN_HOST => Err(ConnectorError::io(error.message.into())),
+            Err(error) => page_response(&json!({"status": error.status, "body": error.to_string()})),
+        }
+    }
+}
+
+fn reset() -> ConnectorError {
+    ConnectorError::io("the connection was reset by the peer".into())
+}
+
+/// Whether a host name is an endpoint of AWS: <https://docs.aws.amazon.com/general/latest/gr/rande.html>.
+fn is_of_aws(host: &str) -> bool {
+    let domains = ["amazonaws.com", "amazonaws.com.cn", "api.aws"];
+    domains
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+/// The answer of a site as a response.
+fn page_response(page: &Value) -> Result<HttpResponse, ConnectorError> {
+    let status = page.get("status").and_then(Value::as_u64);
+    let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(502);
+    let body = page.get("body").and_then(Value::as_str).unwrap_or_default();
+    let mut response = HttpResponse::new(status_code(status)?, SdkBody::from(body));
+    let headers = page.get("headers").and_then(Value::as_object).into_iter().flatten();
+    for (name, value) in headers {
+        let value = value.as_str().unwrap_or_default().to_owned();
+        response
+            .headers_mut()
+            .try_insert(name.clone(), value)
+            .map_err(|error| ConnectorError::user(Box::new(error)))?;
+    }
+    Ok(response)
+}
+
+fn status_code(status: u16) -> Result<StatusCode, ConnectorError> {
+    status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))
 }
 
 /// Puts one request into the world, as far as it was understood, and gives its answer. `None` when the connection is reset. The request is sent when this is
@@ -168,11 +251,7 @@ fn unknown_key(access_key_id: &str) -> ApiError {
 }
 
 fn response(answer: HttpAnswer) -> Result<HttpResponse, ConnectorError> {
-    let status = answer
-        .status
-        .try_into()
-        .map_err(|error| ConnectorError::user(Box::new(error)))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    let mut response = HttpResponse::new(status_code(answer.status)?, SdkBody::from(answer.body));
     for (name, value) in answer.headers {
         response.headers_mut().insert(name, value);
     }

@@ -4,6 +4,7 @@ mod cloudwatch;
 mod ecr;
 mod elastic_load_balancing;
 mod logs;
+pub(crate) mod sites;
 mod sqs;
 mod sts;
 
@@ -11,6 +12,7 @@ pub use cloudwatch::CloudWatch;
 pub use ecr::Ecr;
 pub use elastic_load_balancing::ElasticLoadBalancing;
 pub use logs::Logs;
+pub use sites::Sites;
 pub use sqs::Sqs;
 pub use sts::Sts;
 

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use simulator_dynamodb::DynamoDb;
@@ -23,7 +24,7 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sqs, Sts};
+use crate::services::{CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sites, Sqs, Sts};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -142,6 +143,7 @@ impl World {
         world.add_service(Ecr::default());
         world.add_service(ElasticLoadBalancing);
         world.add_service(Logs);
+        world.add_service(Sites::default());
         world.add_service(CloudWatch::default());
         world.add_service(Sqs::default());
         world.add_service(Sts);
@@ -234,6 +236,12 @@ impl World {
         let key = self.register_principal(principal.clone());
         self.reseed();
         crate::sdk::config(&self.mailbox, self.kernel.region(), &key)
+    }
+
+    /// An HTTP connection by which `principal` reaches the sites of this world, as the client of [`World::sdk_config`] does.
+    pub fn http_connector(&mut self, principal: &Principal) -> SharedHttpConnector {
+        let key = self.register_principal(principal.clone());
+        crate::sdk::connector(&self.mailbox, &key)
     }
 
     /// From now on the clock of a principal is off by this much.

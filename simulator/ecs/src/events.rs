@@ -173,6 +173,7 @@ impl Task {
         self.version += 1;
         self.updated_at = kernel.now();
         self.tell_targets(kernel);
+        self.tell_sites(kernel);
         let mut detail = self.common(&iso_8601);
         set(&mut detail, "updatedAt", iso_8601(self.updated_at));
         kernel.emit(SOURCE, "ECS Task State Change", std::slice::from_ref(&self.arn), detail);

@@ -20,6 +20,7 @@ mod scheduler;
 mod service_deployments;
 mod services;
 mod settings;
+mod sites;
 mod tags;
 mod targets;
 mod task_definition_defaults;

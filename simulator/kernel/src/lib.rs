@@ -11,6 +11,7 @@ mod api;
 mod images;
 mod logs;
 mod metrics;
+mod sites;
 mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,7 @@ pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Reque
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
 pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
+pub use sites::{Server, Site, Sites};
 pub use targets::{Target, TargetCondition, TargetGroup, TargetHealth, Targets};
 
 /// Names one timer of one service. Ids are never reused within a run.
@@ -70,6 +72,8 @@ pub struct Kernel {
     pub metrics: Metrics,
     /// The target groups that ECS services name: written by ECS, read through Elastic Load Balancing.
     pub targets: Targets,
+    /// The host names of the account's services: answered by the containers that ECS runs.
+    pub sites: Sites,
 }
 
 impl Kernel {
@@ -89,6 +93,7 @@ impl Kernel {
             logs: Logs::default(),
             metrics: Metrics::default(),
             targets: Targets::default(),
+            sites: Sites::default(),
         }
     }
 

@@ -163,7 +163,8 @@ impl Metrics {
                 break;
             };
             let next = start.saturating_add(window.period).unwrap_or(Timestamp::MAX);
-            if let Some(value) = statistic.of(self.samples(metric, start, next)) {
+            let value = statistic.of(self.samples(metric, start, next));
+            if let Some(value) = value.filter(|value| value.is_finite()) {
                 datapoints.insert(start, value);
             }
             from = next;

@@ -1,15 +1,18 @@
-//! What a running service emits.
+//! What a running service emits, how its targets do, and what it answers.
 
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, Compatibility, ContainerDefinition, HealthCheck, LaunchType, LoadBalancer,
     LogConfiguration, LogDriver, NetworkConfiguration, NetworkMode,
 };
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use simulator_kernel::{Behaviour, Metric, Statistic, Window};
+use simulator_kernel::{Behaviour, Metric, Site, Statistic, Window};
 
 use super::simulation;
-use crate::{Principal, Simulation};
+use crate::{Fault, FaultKind, Principal, Selector, Simulation};
 
 const TARGET_GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/api/0123456789abcdef";
 
@@ -236,4 +239,84 @@ fn a_target_that_never_passes_is_unhealthy_until_ecs_gives_it_up() {
     }
     seen.dedup();
     assert_eq!(seen[..3], ["initial", "unhealthy", "draining"], "{seen:?}");
+}
+
+/// Lets `shop.example.com` lead to the service.
+fn open_site(simulation: &mut Simulation) {
+    let site = Site {
+        cluster: "prod".to_owned(),
+        service: "api".to_owned(),
+        container: "api".to_owned(),
+    };
+    let sites = &mut simulation.world_mut().kernel_mut().sites;
+    sites.hosts.insert("shop.example.com".to_owned(), site);
+}
+
+/// Status and body.
+fn visit(simulation: &mut Simulation, url: &str) -> Result<(u16, String), ConnectorError> {
+    let connector = simulation
+        .world_mut()
+        .http_connector(&Principal::Role("prober".to_owned()));
+    let response = simulation.block_on(connector.call(HttpRequest::get(url).unwrap()))?;
+    let body = response.body().bytes().unwrap().to_vec();
+    Ok((response.status().as_u16(), String::from_utf8(body).unwrap()))
+}
+
+#[test]
+fn a_site_is_answered_by_the_running_tasks_as_their_image_says() {
+    let mut simulation = running(&json!({"http": [
+        {"path": "/health", "status": 503, "body": "warming up", "for_seconds": 300},
+        {"path": "/health", "status": 200, "body": "well", "headers": {"x-version": "v1"}, "after_seconds": 300, "delay_seconds": 7},
+    ]}));
+    open_site(&mut simulation);
+    let (status, body) = visit(&mut simulation, "https://shop.example.com/health").unwrap();
+    assert_eq!(status, 503);
+    assert!(body.contains("503 Service Temporarily Unavailable"), "{body}");
+    simulation.run_for(SignedDuration::from_mins(3));
+    let early = visit(&mut simulation, "https://shop.example.com/health").unwrap();
+    assert_eq!(early, (503, "warming up".to_owned()));
+    simulation.run_for(SignedDuration::from_mins(5));
+    let start = simulation.now();
+    let late = visit(&mut simulation, "https://shop.example.com/health?deep=true").unwrap();
+    assert_eq!(late, (200, "well".to_owned()));
+    let took = simulation.now().duration_since(start);
+    assert!(
+        took >= SignedDuration::from_secs(7) && took < SignedDuration::from_secs(8),
+        "{took:#}"
+    );
+    let other = visit(&mut simulation, "https://shop.example.com/other").unwrap();
+    assert_eq!(other, (404, String::new()));
+    let error = visit(&mut simulation, "https://nowhere.example.com/").unwrap_err();
+    assert!(error.is_io() && format!("{error:?}").contains("not known"), "{error:?}");
+
+    let probes =
+        simulation.world().calls().iter().filter(|call| {
+            call.service == "site" && call.input == json!({"host": "shop.example.com", "path": "/health"})
+        });
+    let principals: Vec<_> = probes.map(|call| call.principal.clone()).collect();
+    assert_eq!(principals, vec![Principal::Role("prober".to_owned()); 3]);
+}
+
+#[test]
+fn tasks_take_turns_and_a_lost_answer_is_a_connection_that_breaks() {
+    let mut simulation =
+        running(&json!({"http": [{"path": "/", "status": 200, "for_seconds": 400}, {"path": "/", "status": 500}]}));
+    open_site(&mut simulation);
+    simulation.run_for(SignedDuration::from_mins(5));
+    let ecs = aws_sdk_ecs::Client::new(&simulation.sdk_config(&Principal::Administrator));
+    let first = simulation.world().service::<simulator_ecs::Ecs>().unwrap();
+    let first = first.running_tasks("prod", "api")[0].arn.clone();
+    simulation
+        .block_on(ecs.stop_task().cluster("prod").task(first).send())
+        .unwrap();
+    simulation.run_for(SignedDuration::from_mins(4));
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(visit(&mut simulation, "http://shop.example.com/").unwrap().0);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 500, 500], "the younger task is still well");
+    let lost = Fault::new(Selector::operation("site", "GET").nth(1), FaultKind::AnswerLost);
+    simulation.world_mut().add_fault(lost);
+    assert!(visit(&mut simulation, "http://shop.example.com/").unwrap_err().is_io());
 }

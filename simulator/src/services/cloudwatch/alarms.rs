@@ -40,6 +40,9 @@ const DEFAULT_RECORDS: usize = 50;
 /// How often an alarm is evaluated.
 const EVALUATION_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 
+/// The longest time that an alarm can look at.
+const LONGEST_EVALUATION: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// An alarm without its state, which the kernel keeps.
 #[derive(Debug)]
 pub(super) struct Alarm {
@@ -109,9 +112,17 @@ impl Watch {
             Source::Metric { period, .. } => Some(*period),
             Source::Expression(_) => None,
         });
+        let period = periods.ok_or_else(|| ApiError::unsupported("an alarm without a metric in `Metrics`"))?;
+        let rule = rule(input)?;
+        let evaluated = period.saturating_mul(i32::try_from(rule.periods).unwrap_or(i32::MAX));
+        if evaluated > LONGEST_EVALUATION {
+            return Err(validation(
+                "Metrics cannot be checked across more than seven days (EvaluationPeriods * Period must be <= 604800).",
+            ));
+        }
         Ok(Some(Self {
-            period: periods.ok_or_else(|| ApiError::unsupported("an alarm without a metric in `Metrics`"))?,
-            rule: rule(input)?,
+            period,
+            rule,
             statistic: statistic.map(str::to_owned),
             queries,
             watched,

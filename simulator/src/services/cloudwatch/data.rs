@@ -98,10 +98,17 @@ fn samples(datum: Input<'_>, now: Timestamp) -> Result<Vec<Sample>, ApiError> {
         ));
     }
     let samples = values.iter().enumerate().map(|(index, value)| {
+        let count = counts.get(index).map_or(Ok(1.0), number)?;
+        if count <= 0.0 {
+            return Err(ApiError::client(
+                "InvalidParameterValue",
+                "The value for the parameter MetricData.member.1.Counts must be greater than zero.",
+            ));
+        }
         Ok(Sample {
             at,
             value: number(value)?,
-            count: counts.get(index).map_or(Ok(1.0), number)?,
+            count,
         })
     });
     samples.collect()
