@@ -117,7 +117,8 @@ impl HttpConnector for WorldConnector {
                 .uri()
                 .parse()
                 .map_err(|error| ConnectorError::user(Box::new(error)))?;
-            let is_signed = request.headers().get("authorization").is_some();
+            let authorization = request.headers().get("authorization");
+            let is_signed = authorization.is_some_and(|authorization| authorization.starts_with("AWS4-"));
             match uri.host() {
                 Some(host) if !is_signed && !is_of_aws(host) => {
                     let visit = connector.visit(request.method(), host, uri.path());
