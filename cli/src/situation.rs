@@ -9,6 +9,7 @@ use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::WaitStatus;
 use esclusa_core::verdict::{End, Mode, StepKind, StepOutcome};
+use esclusa_core::verification::{self, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,9 @@ pub(crate) struct DeploymentSituation {
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) end: Option<End>,
     pub(crate) steps: Vec<StepSituation>,
+    /// How what was deployed is found to work; none before the services have moved, or where nobody looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verification: Option<verification::State>,
     /// What it waits for now; empty while it works or is over.
     pub(crate) waits: Vec<Wait>,
 }
@@ -131,6 +135,8 @@ async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<Deployment
         Progress::Claimed | Progress::Started if row.fences.is_empty() => lock_waits(journal, row).await?,
         Progress::Claimed | Progress::Started => step_waits(journal, &row.deployment_id, &rows).await?,
     };
+    let key = Key::verification(&row.deployment_id);
+    let verification: Option<Stored<verification::State>> = journal.control().get(&key).await?;
     Ok(DeploymentSituation {
         deployment_id: row.deployment_id.clone(),
         attempt: row.attempt,
@@ -139,6 +145,7 @@ async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<Deployment
         ended_at: row.ended_at,
         end: row.end.clone(),
         steps: rows.into_iter().map(StepSituation::from).collect(),
+        verification: verification.map(|stored| stored.row),
         waits,
     })
 }
@@ -248,6 +255,9 @@ impl DeploymentSituation {
             let waits: Vec<String> = self.waits.iter().map(Wait::sentence).collect();
             return format!("{}waits {}", self.way(), waits.join("; "));
         }
+        if let Some(state) = self.verification.as_ref().filter(|_| self.way().is_empty()) {
+            return verified(state);
+        }
         match (self.progress, self.steps.last()) {
             (Progress::Claimed, _) => "planned, takes its locks".to_owned(),
             (_, None) => "plans again under its locks and registers task definitions".to_owned(),
@@ -262,6 +272,25 @@ impl DeploymentSituation {
         let is_way_back = self.steps.iter().any(|step| step.mode == Mode::WayBack);
         if is_way_back { "goes back, " } else { "" }
     }
+}
+
+/// How a verification stands, in words.
+fn verified(state: &verification::State) -> String {
+    if let Some(since) = state.healthy_since {
+        return format!("is verified: healthy since {}", words::time(since));
+    }
+    let lasts = state
+        .checks
+        .iter()
+        .filter_map(|(name, check)| Some((name, check.last.as_ref()?)));
+    let unhealthy = lasts.filter(|(_, last)| last.outcome != Outcome::Pass);
+    let shown: Vec<String> = unhealthy
+        .map(|(name, last)| format!("`{name}` {}: {}", last.outcome.as_str(), last.sentence))
+        .collect();
+    if shown.is_empty() {
+        return "is verified: not everything was measured yet".to_owned();
+    }
+    format!("is verified: {}", shown.join("; "))
 }
 
 impl StepSituation {
@@ -348,6 +377,7 @@ pub(crate) mod tests {
             ended_at: None,
             end: None,
             steps,
+            verification: None,
             waits,
         }
     }

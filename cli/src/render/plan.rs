@@ -282,6 +282,7 @@ mod tests {
             pipeline_version: 3,
             planned_at: "2026-11-21T14:05:07Z".parse().unwrap(),
             cluster: "shop".to_owned(),
+            verification: None,
             image: Some("app".parse().unwrap()),
             declared: Declared::default(),
             schemas: BTreeMap::new(),

@@ -50,6 +50,7 @@ impl Facts<'_> {
             RecordKind::Judged => Some(format!("{}{}", self.way(), self.judged()?)),
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
+            RecordKind::ChecksMeasured => self.checks_measured(),
             RecordKind::Evidence => Some(format!("`{}`: {}", self.text("/name")?, self.text("/sentence")?)),
             RecordKind::LockAwaited => Some(format!(
                 "waits for `{}`, behind deployment `{}`",
@@ -177,6 +178,24 @@ impl Facts<'_> {
             [] => format!("{plan}: no step"),
             steps => format!("{plan}: {}{registers}", steps.join(", then ")),
         })
+    }
+
+    fn checks_measured(&self) -> Option<String> {
+        let checks = self.body.pointer("/checks")?.as_object()?;
+        let shown = checks.iter().map(|(name, measurement)| {
+            let text = |member: &str| measurement.get(member).and_then(Value::as_str);
+            Some(format!("`{name}` {}: {}", text("outcome")?, text("sentence")?))
+        });
+        let mut sentences = shown.collect::<Option<Vec<String>>>()?;
+        if let Some(why) = self.text("/end/why") {
+            sentences.push(format!("the verification failed: {why}"));
+        } else if self.text("/end/end") == Some("passed") {
+            sentences.push("the verification passed".to_owned());
+        } else if let Some(since) = self.text("/healthySince") {
+            let since = since.parse().map_or_else(|_| since.to_owned(), words::time);
+            sentences.push(format!("healthy since {since}"));
+        }
+        Some(sentences.join("; "))
     }
 
     fn way_back_planned(&self) -> Option<String> {

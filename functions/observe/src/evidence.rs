@@ -21,9 +21,9 @@ const TASKS_KEPT: usize = 5;
 const EVENTS_KEPT: usize = 20;
 
 /// Tasks as ECS shows them, beside what is read from them.
-struct Shown {
+pub(crate) struct Shown {
     raw: Vec<Value>,
-    facts: Vec<TaskFacts>,
+    pub(crate) facts: Vec<TaskFacts>,
 }
 
 impl Observe {
@@ -100,7 +100,7 @@ impl Observe {
     }
 
     /// The tasks of a service that run a task definition, the newest first.
-    async fn tasks(&self, cluster: &str, filter: &TaskFilter<'_>, target: &str) -> Result<Shown, Failure> {
+    pub(crate) async fn tasks(&self, cluster: &str, filter: &TaskFilter<'_>, target: &str) -> Result<Shown, Failure> {
         let arns = self.ecs.list_tasks(cluster, filter).await?;
         let mut raw = self.ecs.describe_tasks(cluster, &arns).await?.found;
         raw.retain(|task| task.get("taskDefinitionArn").and_then(Value::as_str) == Some(target));

@@ -3,9 +3,11 @@
 mod evidence;
 mod plan;
 mod rollout;
+mod verification;
 mod way_back;
 
 use aws_config::SdkConfig;
+use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
@@ -27,6 +29,7 @@ pub struct Observe {
     planner: Planner,
     ecs: EcsReader,
     logs: LogReader,
+    alarms: AlarmReader,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +47,9 @@ enum Request {
     },
     PlanDeployment {
         deployment_id: String,
+        /// Whether the state machine that asks looks at the checks of a verification: one of an earlier definition does not.
+        #[serde(default)]
+        verifies: bool,
     },
     JudgeService {
         deployment_id: String,
@@ -53,6 +59,9 @@ enum Request {
     CaptureEvidence {
         deployment_id: String,
         step: StepReference,
+    },
+    LookAtChecks {
+        deployment_id: String,
     },
     ConfirmServices {
         deployment_id: String,
@@ -99,6 +108,7 @@ impl Function for Observe {
             planner,
             ecs: EcsReader::new(config),
             logs: LogReader::new(config),
+            alarms: AlarmReader::new(config),
         })
     }
 
@@ -109,13 +119,17 @@ impl Function for Observe {
                 environment,
                 attempt,
             } => self.plan_environment(&release_id, &environment, attempt).await,
-            Request::PlanDeployment { deployment_id } => self.plan_deployment(&deployment_id).await,
+            Request::PlanDeployment {
+                deployment_id,
+                verifies,
+            } => self.plan_deployment(&deployment_id, verifies).await,
             Request::JudgeService {
                 deployment_id,
                 stop_requested,
                 step,
             } => self.judge_service(&deployment_id, step, stop_requested).await,
             Request::CaptureEvidence { deployment_id, step } => self.capture_evidence(&deployment_id, step).await,
+            Request::LookAtChecks { deployment_id } => self.look_at_checks(&deployment_id).await,
             Request::ConfirmServices { deployment_id } => self.confirm_services(&deployment_id).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }

@@ -95,24 +95,29 @@ impl Observe {
     }
 
     /// Decides under the lock, once: to give way to a newer release, or to carry out the plan that passed the gate and no other.
-    pub(crate) async fn plan_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
+    pub(crate) async fn plan_deployment(&self, deployment_id: &str, verifies: bool) -> Result<Value, Failure> {
         let decision = match self.journal.decision(deployment_id).await? {
             Some(decision) => decision,
-            None => self.decide(deployment_id).await?,
+            None => self.decide(deployment_id, verifies).await?,
         };
         let (steps, revisions) = match &decision {
             Decision::CarryOut(plan) if !plan.unchanged => (listed(&plan.steps), plan.revisions.len()),
             Decision::CarryOut(_) | Decision::GiveWay { .. } => (json!([]), 0),
         };
-        Ok(json!({"revisions": revisions, "steps": steps}))
+        let is_verified = matches!(&decision, Decision::CarryOut(plan) if plan.verification.is_some());
+        Ok(json!({"revisions": revisions, "steps": steps, "verification": is_verified}))
     }
 
-    async fn decide(&self, deployment_id: &str) -> Result<Decision, Failure> {
+    async fn decide(&self, deployment_id: &str, verifies: bool) -> Result<Decision, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let decision = match self.superseded_by(release, &deployment.environment).await? {
             Some(to) => Decision::GiveWay { to },
-            None => Decision::CarryOut(Box::new(self.planned(release, &deployment.environment).await?)),
+            None => {
+                let mut plan = self.planned(release, &deployment.environment).await?;
+                plan.verification = plan.verification.filter(|_| verifies);
+                Decision::CarryOut(Box::new(plan))
+            }
         };
         let row = match &decision {
             Decision::GiveWay { to } => PlanRow::GiveWay { to: to.clone() },

@@ -24,8 +24,9 @@ use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    StepRecord, after, conclude,
+    StepRecord, Verified, after, conclude,
 };
+use esclusa_core::verification::{self, VerificationEnd};
 use esclusa_core::way_back::WayBack;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -175,6 +176,7 @@ impl Record {
             way_back: way_back.steps.iter().map(outline).collect(),
             left: way_back.left.clone(),
             records: steps.iter().map(|row| row.record.clone()).collect(),
+            verified: self.verified(deployment_id, plan).await?,
             cause,
             open_intents: intents
                 .into_iter()
@@ -185,6 +187,20 @@ impl Record {
                     target: row.intent.target,
                 })
                 .collect(),
+        })
+    }
+
+    /// Where the verification stands. What was in force before is not verified again.
+    async fn verified(&self, deployment_id: &str, plan: Option<&Plan>) -> Result<Verified, Failure> {
+        if plan.is_none_or(|plan| plan.verification.is_none() || plan.unchanged) {
+            return Ok(Verified::NotAsked);
+        }
+        let key = Key::verification(deployment_id);
+        let stored: Option<Stored<verification::State>> = self.journal.control().get(&key).await?;
+        Ok(match stored.and_then(|stored| stored.row.end) {
+            None => Verified::Unfinished,
+            Some(VerificationEnd::Passed { .. }) => Verified::Passed,
+            Some(VerificationEnd::Failed { why, .. }) => Verified::Failed { why },
         })
     }
 

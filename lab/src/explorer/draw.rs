@@ -191,6 +191,12 @@ impl Draw {
             let at = self.rng.u32(..SECONDS / 3);
             self.add(at, What::Shortage { seconds });
         }
+        if self.chance(6) {
+            let at = self.rng.u32(..SECONDS / 3);
+            let seconds = self.rng.u32(1..=300);
+            self.add(at, What::Alarm { fires: true });
+            self.add(at.saturating_add(seconds), What::Alarm { fires: false });
+        }
         if self.chance(8) {
             let functions = [
                 "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume",

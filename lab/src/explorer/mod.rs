@@ -346,6 +346,11 @@ impl Run {
             What::Denied { point, seconds } => {
                 self.for_a_while(*seconds, selector(point), fault(Mishap::Denied, point));
             }
+            What::Alarm { fires } => {
+                let state = if *fires { "ALARM" } else { "OK" };
+                let input = json!({"AlarmName": Shop::ALARM, "StateValue": state, "StateReason": "drawn"});
+                self.ask("monitoring", "SetAlarmState", input);
+            }
             What::Shortage { seconds } => {
                 let (from, until) = self.window(*seconds);
                 if let Some((ecs, _)) = self.shop.lab.world_mut().service_mut::<Ecs>() {
@@ -508,6 +513,7 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::PushOther { .. }
                 | What::Deploy { .. }
                 | What::Rollback
+                | What::Alarm { .. }
                 | What::Shortage { .. }
                 | What::Somebody { .. } => SignedDuration::ZERO,
             }

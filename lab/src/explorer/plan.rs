@@ -85,6 +85,11 @@ pub enum What {
         /// For how long.
         seconds: u32,
     },
+    /// The alarm by which a verification looks at the services begins or ceases to fire.
+    Alarm {
+        /// Whether it fires from now on.
+        fires: bool,
+    },
     /// Fargate has no room for new tasks.
     Shortage {
         /// For how long.
@@ -386,6 +391,8 @@ impl fmt::Display for What {
             } => write!(formatter, "event `{detail_type}` number {nth}: {delivery:?}"),
             Self::Down { service, seconds } => write!(formatter, "`{service}` is away for {seconds} s"),
             Self::Denied { point, seconds } => write!(formatter, "{point} is denied for {seconds} s"),
+            Self::Alarm { fires: true } => write!(formatter, "the alarm begins to fire"),
+            Self::Alarm { fires: false } => write!(formatter, "the alarm ceases to fire"),
             Self::Shortage { seconds } => write!(formatter, "Fargate has no room for {seconds} s"),
             Self::Skew { function, seconds } => write!(formatter, "the clock of `{function}` is off by {seconds} s"),
             Self::StaleReads { seconds } => write!(formatter, "reads without consistency are {seconds} s old"),

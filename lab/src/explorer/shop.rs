@@ -226,6 +226,8 @@ pub struct Shop {
 impl Shop {
     /// The application, and its repository.
     pub const NAME: &str = "shop";
+    /// The alarm by which a verification looks at its services.
+    pub const ALARM: &str = "shop-errors";
     /// The other application of a large account, its repository and its cluster.
     pub const OTHER: &str = "till";
     /// The environment, of a large account the last one.
@@ -370,6 +372,10 @@ fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
         let definition = task_definition(application, container, "512");
         world.administer("ecs", "RegisterTaskDefinition", definition)?;
     }
+    let alarm = json!({"AlarmName": Shop::ALARM, "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
+    world.administer("monitoring", "PutMetricAlarm", alarm)?;
+    let well = json!({"AlarmName": Shop::ALARM, "StateValue": "OK", "StateReason": "all is well"});
+    world.administer("monitoring", "SetAlarmState", well)?;
     for place in account.places() {
         for service in place.services {
             world.administer("ecs", "CreateService", created(place, service))?;

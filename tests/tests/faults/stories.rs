@@ -23,7 +23,7 @@ const ROUNDS: usize = 4;
 /// How a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
-    /// Well.
+    /// Well, and looked at for a while.
     Good,
     /// The migration ends with exit code 1.
     BadMigration,
@@ -42,6 +42,9 @@ impl Story {
     pub(crate) fn tell(self, shop: &mut Shop) -> String {
         if [Self::HangingRollout, Self::HangingMigration].contains(&self) {
             shop.apply(&impatient());
+        }
+        if self == Self::Good {
+            shop.apply(&verifying());
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
@@ -86,6 +89,14 @@ impl Story {
         };
         assert!((0..ROUNDS).any(|_| rests(shop)), "{self:?} has no end");
     }
+}
+
+/// The pipeline of the shop, which is looked at for half a minute.
+fn verifying() -> String {
+    let path = repository().join("lab/src/explorer/shop.yaml");
+    let pipeline = std::fs::read_to_string(path).unwrap();
+    let verification = "    verification: {soak_seconds: 30}\n";
+    pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{verification}"))
 }
 
 /// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.

@@ -22,7 +22,7 @@ fn watched() -> Account {
             "ComparisonOperator": "GreaterThanThreshold", "Threshold": 5.0,
         }),
     );
-    say(&mut account, "OK");
+    account.say_alarm("errors", "OK");
     let watch = json!({"alarms": {"alarmNames": ["errors"], "enable": true, "rollback": true}});
     let update = json!({"cluster": CLUSTER, "service": SERVICE_NAME, "deploymentConfiguration": watch});
     account.administer("ecs", "UpdateService", update);
@@ -30,17 +30,11 @@ fn watched() -> Account {
     account
 }
 
-/// Puts the alarm into a state.
-fn say(account: &mut Account, state: &str) {
-    let state = json!({"AlarmName": "errors", "StateValue": state, "StateReason": "said by hand"});
-    account.administer("monitoring", "SetAlarmState", state);
-}
-
 #[test]
 fn an_alarm_that_fires_already_is_told_before_anything_moves_and_keeps_nobody_from_going_back() {
     let mut account = watched();
     account.release("v1.1.0", Kind::Good);
-    say(&mut account, "ALARM");
+    account.say_alarm("errors", "ALARM");
     account.forget_calls();
     account.release("v1.2.0", Kind::Good);
     account.assert_acts(&[]);
@@ -74,7 +68,7 @@ fn an_alarm_that_goes_off_during_the_rollout_brings_it_back() {
             .simulation()
             .run_until(SignedDuration::from_mins(10), has_moved)
     );
-    say(&mut account, "ALARM");
+    account.say_alarm("errors", "ALARM");
     account.settle();
     account.assert_deployment_path(
         "development",

@@ -23,3 +23,4 @@ mod rollouts;
 mod schemas;
 mod success;
 mod support;
+mod verification;

@@ -109,5 +109,14 @@ pub(crate) const EVIDENCE: &[&str] = &["CaptureEvidence"];
 /// After the last step on the way forward.
 pub(crate) const END: &[&str] = &["MoreSteps?", "ConfirmServices", "StillInForce?", "RecordEnd", "Ended"];
 
+/// After the last step on the way forward, where what was deployed is looked at.
+pub(crate) const FIRST_LOOK: &[&str] = &["MoreSteps?", "LookAtChecks", "ChecksOutcome?"];
+
+/// Another look.
+pub(crate) const ANOTHER_LOOK: &[&str] = &["PauseBetweenLooks", "LookAtChecks", "ChecksOutcome?"];
+
+/// After the look that was the last.
+pub(crate) const VERIFIED: &[&str] = &["ConfirmServices", "StillInForce?", "RecordEnd", "Ended"];
+
 /// After the last step of the way back.
 pub(crate) const WAY_BACK_END: &[&str] = &["MoreSteps?", "RecordEnd", "Ended"];

@@ -200,6 +200,12 @@ impl Account {
         self.only_release()
     }
 
+    /// Puts a CloudWatch alarm into a state, such as `ALARM`.
+    pub(crate) fn say_alarm(&mut self, name: &str, state: &str) {
+        let state = json!({"AlarmName": name, "StateValue": state, "StateReason": "said by hand"});
+        self.administer("monitoring", "SetAlarmState", state);
+    }
+
     /// Puts an event on the bus, as it is.
     pub(crate) fn put_event(&mut self, event: &Value) {
         let (bus, kernel) = self.lab.world_mut().service_mut::<EventBridge>().unwrap();

@@ -72,6 +72,7 @@ fn write_release(text: &mut String, release: &ReleaseSituation, width: Option<u1
                     deployment.sentence()
                 )?;
                 write_steps(text, deployment, width)?;
+                write_checks(text, deployment, width)?;
             }
         }
     }
@@ -87,6 +88,26 @@ fn write_steps(text: &mut String, deployment: &DeploymentSituation, width: Optio
         let way = if step.mode == Mode::WayBack { "back: " } else { "" };
         let judged = step.judged_at.map(words::time).unwrap_or_default();
         table.row([words::time(step.begun_at), judged, format!("{way}{}", step.sentence())]);
+    }
+    if table.is_empty() {
+        Ok(())
+    } else {
+        write!(text, "{table}")
+    }
+}
+
+fn write_checks(text: &mut String, deployment: &DeploymentSituation, width: Option<u16>) -> std::fmt::Result {
+    let mut table = Columns::new(&["measured", "check", "outcome", "failures", "shows"], width);
+    let checks = deployment.verification.iter().flat_map(|state| &state.checks);
+    for (name, check) in checks {
+        let Some(last) = &check.last else { continue };
+        table.row([
+            words::time(last.at),
+            name.clone(),
+            last.outcome.as_str().to_owned(),
+            check.failures.to_string(),
+            last.sentence.clone(),
+        ]);
     }
     if table.is_empty() {
         Ok(())

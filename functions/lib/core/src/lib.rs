@@ -20,5 +20,6 @@ pub mod tags;
 pub mod task_definition;
 pub mod timestamp;
 pub mod verdict;
+pub mod verification;
 pub mod version;
 pub mod way_back;

@@ -92,7 +92,7 @@ pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
         return false;
     }
     match end.reason {
-        Reason::TaskFailed => true,
+        Reason::TaskFailed | Reason::VerificationFailed => true,
         Reason::RolloutFailed => !blames.contains(&Blame::Surroundings),
         Reason::Proven
         | Reason::NothingToDo

@@ -248,6 +248,7 @@ mod tests {
             schemas: BTreeMap::new(),
             revisions: Vec::new(),
             steps: Vec::new(),
+            verification: None,
             unchanged: false,
             notes: Vec::new(),
         }

@@ -184,6 +184,12 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "WAY_BACK")
     }
 
+    /// What is known about the verification of a deployment.
+    #[must_use]
+    pub fn verification(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "VERIFICATION")
+    }
+
     /// A task definition that a deployment registered or reused, by its place in the plan.
     #[must_use]
     pub fn revision(deployment_id: &str, name: &str) -> Self {

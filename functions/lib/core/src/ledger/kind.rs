@@ -60,6 +60,8 @@ record_kinds! {
     Judged = "judged",
     /// What a rollout that failed left behind: stopped tasks, redacted, what their containers wrote last, what ECS told; and the diagnosis.
     Evidence = "evidence",
+    /// A look at the checks of a verification: what each measured, and what that comes to.
+    ChecksMeasured = "checks_measured",
     /// The way back was planned.
     WayBackPlanned = "way_back_planned",
     /// A version of a pipeline became current.

@@ -14,6 +14,7 @@ mod schema;
 mod structure;
 mod tree;
 mod validate;
+mod verification;
 
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
@@ -29,6 +30,7 @@ pub use resolve::{
 };
 pub use rollout::{NoProgress, Percentages};
 pub use schema::schema;
+pub use verification::{Check, Measure, Pace, Reaction, Verification};
 
 #[cfg(test)]
 mod tests;

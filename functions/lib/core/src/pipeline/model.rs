@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key, Region, RepositoryName};
+use super::verification::Verification;
 
 /// The pipeline of one application: what it is made of, and the environments it goes through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -401,6 +402,9 @@ pub struct Environment {
     /// What the plan would refuse as less safe than it looks, and is accepted here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accept: Vec<Hazard>,
+    /// How it is verified that what was deployed works; nothing is looked at after the rollout unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,

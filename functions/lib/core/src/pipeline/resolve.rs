@@ -20,6 +20,7 @@ use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
 use super::problem::suggestion;
 use super::references::order;
+use super::verification::Verification;
 use crate::schema::PREVIOUS_MIGRATION;
 
 /// A pipeline in one environment. Every later decision reads this and never the file.
@@ -41,6 +42,8 @@ pub struct ResolvedEnvironment {
     pub on_failure: OnFailure,
     /// What the plan would refuse as less safe than it looks, and is accepted here.
     pub accept: Vec<Hazard>,
+    /// How it is verified that what was deployed works.
+    pub verification: Option<Verification>,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -239,6 +242,10 @@ pub(super) fn resolve_environment(
         .network
         .as_ref()
         .and_then(|network| resolver.filled(network, &root.key("network")));
+    let verification = environment
+        .verification
+        .as_ref()
+        .and_then(|verification| resolver.filled(verification, &root.key("verification")));
     let definitions = resolver.overlaid(
         &pipeline.task_definitions,
         &environment.task_definitions,
@@ -278,6 +285,7 @@ pub(super) fn resolve_environment(
         lock: environment.lock.clone(),
         on_failure: environment.on_failure,
         accept: environment.accept.clone(),
+        verification,
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

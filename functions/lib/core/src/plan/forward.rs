@@ -117,6 +117,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
             .collect(),
         revisions,
         steps,
+        verification: input.environment.verification.clone(),
         unchanged,
         notes: planner.notes,
     };

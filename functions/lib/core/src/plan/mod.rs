@@ -21,7 +21,9 @@ pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
 use crate::identity::ReleaseId;
-use crate::pipeline::{ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment};
+use crate::pipeline::{
+    ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, Verification,
+};
 use crate::quarantine::Quarantine;
 use crate::schema::{CodeVersion, Declared, SchemaState, Undoes};
 use crate::service_deployment::ServiceFacts;
@@ -191,6 +193,9 @@ pub struct Plan {
     pub revisions: Vec<PlannedRevision>,
     /// The steps in order.
     pub steps: Vec<PlannedStep>,
+    /// How it is verified that what was deployed works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// Whether every service already runs what the steps would bring, completed and verified by us: then nothing is called.
     pub unchanged: bool,
     /// What a reader of the plan should know.

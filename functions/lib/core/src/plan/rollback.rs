@@ -152,6 +152,8 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         images,
         revisions,
         steps,
+        // What is gone back to was verified when it came.
+        verification: None,
         unchanged,
         notes,
     };

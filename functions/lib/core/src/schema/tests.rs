@@ -128,6 +128,7 @@ fn plan(before: Option<SchemaState>, steps: Vec<PlannedStep>) -> Plan {
             .collect(),
         revisions: Vec::new(),
         steps,
+        verification: None,
         unchanged: false,
         notes: Vec::new(),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepRecord,
-    StepReference, Verdict,
+    StepReference, Verdict, Verified,
 };
 use crate::error::ErrorKind;
 
@@ -44,7 +44,7 @@ pub fn conclude(facts: &DeploymentFacts) -> End {
     End {
         verdict,
         effect,
-        reason: world.reason(facts.cause.as_ref()),
+        reason: world.reason(facts),
         reasons: world.sentences(facts),
     }
 }
@@ -133,7 +133,8 @@ impl World {
             .residues
             .iter()
             .all(|residue| matches!(residue, Residue::Nothing | Residue::InForce | Residue::Schema));
-        if !all_done || !clean || self.way_back_taken || self.unaccounted {
+        let is_verified = matches!(facts.verified, Verified::NotAsked | Verified::Passed);
+        if !all_done || !clean || !is_verified || self.way_back_taken || self.unaccounted {
             return None;
         }
         Some(End {
@@ -144,7 +145,7 @@ impl World {
                 Effect::None
             },
             reason: Reason::Proven,
-            reasons: vec![proven_sentence(plan)],
+            reasons: vec![proven_sentence(plan, &facts.verified)],
         })
     }
 
@@ -187,13 +188,15 @@ impl World {
     }
 
     /// The first step that did not end well says more than the error that followed from it; an explicit decision says more than both.
-    fn reason(&self, cause: Option<&Cause>) -> Reason {
+    fn reason(&self, facts: &DeploymentFacts) -> Reason {
         let of_steps = self.any_foreign.then_some(Reason::ForeignChange).or_else(|| {
             self.forward
                 .iter()
                 .find_map(|(kind, outcome)| reason_of(*kind, (*outcome)?))
         });
-        match cause {
+        let has_failed = matches!(facts.verified, Verified::Failed { .. });
+        let of_steps = of_steps.or(has_failed.then_some(Reason::VerificationFailed));
+        match &facts.cause {
             Some(Cause::Superseded { .. }) => Reason::Superseded,
             Some(Cause::Rejected { .. }) => Reason::Rejected,
             Some(Cause::Expired) => Reason::Expired,
@@ -212,6 +215,13 @@ impl World {
 
     fn sentences(&self, facts: &DeploymentFacts) -> Vec<String> {
         let mut sentences: Vec<String> = facts.cause.iter().map(cause_sentence).collect();
+        match &facts.verified {
+            Verified::Failed { why } => sentences.push(format!("the verification failed: {why}")),
+            Verified::Unfinished if self.steps_left() == 0 => {
+                sentences.push("it was not verified to the end".to_owned());
+            }
+            Verified::NotAsked | Verified::Unfinished | Verified::Passed => {}
+        }
         let mut records: Vec<_> = facts.records.iter().collect();
         records.sort();
         sentences.extend(
@@ -383,7 +393,7 @@ const fn reason_of(kind: StepKind, outcome: StepOutcome) -> Option<Reason> {
     }
 }
 
-fn proven_sentence(plan: &PlanOutline) -> String {
+fn proven_sentence(plan: &PlanOutline, verified: &Verified) -> String {
     let count = |kind: StepKind| plan.steps.iter().filter(|step| step.kind == kind).count();
     let services = match count(StepKind::Service) {
         1 => "1 service is".to_owned(),
@@ -394,7 +404,11 @@ fn proven_sentence(plan: &PlanOutline) -> String {
         1 => ", besides 1 task".to_owned(),
         several => format!(", besides {several} tasks"),
     };
-    format!("{services} proven to run the release{tasks}")
+    let verified = match verified {
+        Verified::Passed => ", and the verification passed",
+        Verified::NotAsked | Verified::Unfinished | Verified::Failed { .. } => "",
+    };
+    format!("{services} proven to run the release{tasks}{verified}")
 }
 
 fn cause_sentence(cause: &Cause) -> String {

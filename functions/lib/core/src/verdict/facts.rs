@@ -156,6 +156,24 @@ pub enum Cause {
     },
 }
 
+/// Where the verification of a deployment stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "verification", rename_all = "snake_case")]
+pub enum Verified {
+    /// The plan has none.
+    #[default]
+    NotAsked,
+    /// It is not over, or was never begun.
+    Unfinished,
+    /// What was deployed was healthy for long enough.
+    Passed,
+    /// It was not.
+    Failed {
+        /// Why, for people.
+        why: String,
+    },
+}
+
 /// Everything that the end of a deployment is concluded from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeploymentFacts {
@@ -168,6 +186,9 @@ pub struct DeploymentFacts {
     pub left: Vec<String>,
     /// The step records of both modes, in any order.
     pub records: Vec<StepRecord>,
+    /// Where the verification stands.
+    #[serde(default)]
+    pub verified: Verified,
     /// Why it left the way forward, if it did.
     pub cause: Option<Cause>,
     /// Intents without an outcome after the last look at the truth.

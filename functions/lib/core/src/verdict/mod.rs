@@ -10,7 +10,7 @@ mod release;
 pub use conclude::conclude;
 pub use facts::{
     Cause, DeploymentFacts, Mode, OpenIntent, PlanOutline, PlannedStep, StepKind, StepOutcome, StepRecord,
-    StepReference,
+    StepReference, Verified,
 };
 pub use release::{EnvironmentEnd, release_end};
 
@@ -160,6 +160,8 @@ pub enum Reason {
     UnknownEffect,
     /// A rollout did not work.
     RolloutFailed,
+    /// What was deployed ran, and its verification failed.
+    VerificationFailed,
     /// Somebody else changed a service of this deployment.
     ForeignChange,
     /// The plan under the lock is not the plan that passed the gate.
@@ -200,6 +202,7 @@ impl Reason {
             Self::TaskNeverStarted => "task_never_started",
             Self::UnknownEffect => "unknown_effect",
             Self::RolloutFailed => "rollout_failed",
+            Self::VerificationFailed => "verification_failed",
             Self::ForeignChange => "foreign_change",
             Self::PlanChanged => "plan_changed",
             Self::LockHeld => "lock_held",

@@ -84,6 +84,45 @@ fn a_deployment_whose_steps_are_all_proven_succeeded_and_says_when_the_schema_mo
 }
 
 #[test]
+fn what_runs_and_was_not_verified_is_no_success_and_is_brought_back_where_it_failed() {
+    let ran = |verified: Verified, way_back: &[PlannedStep], records: &[StepRecord]| {
+        let records = [&[ahead(0, StepOutcome::Done)], records].concat();
+        conclude(&DeploymentFacts {
+            verified,
+            way_back: way_back.to_vec(),
+            ..facts(&[service("api")], &records)
+        })
+    };
+    let why = || Verified::Failed {
+        why: "check `errors`: it failed".to_owned(),
+    };
+    let passed = ran(Verified::Passed, &[], &[]);
+    assert_eq!((passed.verdict, passed.reason), (Verdict::Succeeded, Reason::Proven));
+    assert!(
+        passed.reasons[0].contains("verification passed"),
+        "{:?}",
+        passed.reasons
+    );
+    let back = ran(why(), &[service("api")], &[back(0, StepOutcome::Done)]);
+    assert_eq!(
+        (back.verdict, back.effect, back.reason),
+        (Verdict::RolledBack, Effect::Reverted, Reason::VerificationFailed)
+    );
+    assert_eq!(back.reasons, ["the verification failed: check `errors`: it failed"]);
+    let left = ran(why(), &[], &[]);
+    assert_eq!(
+        (left.verdict, left.effect, left.reason),
+        (Verdict::Failed, Effect::Partial, Reason::VerificationFailed)
+    );
+    let cut_off = ran(Verified::Unfinished, &[], &[]);
+    assert_eq!(
+        (cut_off.verdict, cut_off.effect, cut_off.reason),
+        (Verdict::Failed, Effect::Partial, Reason::Interrupted)
+    );
+    assert_eq!(cut_off.reasons, ["it was not verified to the end"]);
+}
+
+#[test]
 fn a_missing_record_is_never_success() {
     let end = conclude(&facts(
         &[service("api"), service("worker")],
@@ -460,11 +499,21 @@ fn any_cause() -> impl Strategy<Value = Cause> {
     ]
 }
 
+fn any_verified() -> impl Strategy<Value = Verified> {
+    prop_oneof![
+        Just(Verified::NotAsked),
+        Just(Verified::Unfinished),
+        Just(Verified::Passed),
+        Just(Verified::Failed { why: String::new() }),
+    ]
+}
+
 prop_compose! {
     fn any_facts()(
         plan in proptest::option::of((any::<bool>(), proptest::collection::vec(any_step(), 0..4))),
         way_back in proptest::collection::vec(any_step(), 0..3),
         records in proptest::collection::vec((any_reference(), any_outcome(), any::<bool>()), 0..6),
+        verified in any_verified(),
         cause in proptest::option::of(any_cause()),
         intents in proptest::collection::vec(proptest::option::of(any_reference()), 0..3),
     ) -> DeploymentFacts {
@@ -473,6 +522,7 @@ prop_compose! {
             way_back,
             left: Vec::new(),
             records: records.into_iter().map(|(step, outcome, already_there)| StepRecord { step, outcome, sentence: String::new(), already_there }).collect(),
+            verified,
             cause,
             open_intents: intents.into_iter().map(|step| OpenIntent { step, action: String::new(), target: String::new() }).collect(),
         }

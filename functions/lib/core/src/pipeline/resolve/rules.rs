@@ -7,9 +7,17 @@ use crate::pipeline::model::{Container, DefinitionSource, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
+use crate::pipeline::verification::Verification;
+use crate::verification::SERVICES;
 
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
+
+/// The most checks of a verification: one look measures them one after the other.
+const CHECKS_MAX: usize = 20;
+
+/// The most looks of a verification: each is a few entries in the history of an execution, which holds 25,000.
+const LOOKS_MAX: i64 = 1_000;
 
 /// Everything that is wrong in a resolved environment, besides what is `known` from filling it in.
 pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem]) -> Vec<ResolveProblem> {
@@ -59,6 +67,9 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
         |name| root.key("databases").key(name).key("shared_as"),
         &mut problems,
     );
+    if let Some(verification) = &environment.verification {
+        check_verification(verification, &root.key("verification"), &mut problems);
+    }
     for (name, definition) in &environment.task_definitions {
         check_task_definition(definition, &root.key("task_definitions").key(name), &mut problems);
     }
@@ -73,6 +84,55 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
     // Nothing can be said about a text whose placeholders could not be filled in.
     problems.retain(|problem| known.iter().all(|known| known.path != problem.path));
     problems
+}
+
+fn check_verification(verification: &Verification, path: &Path, problems: &mut Vec<ResolveProblem>) {
+    let timeout = verification.timeout().as_secs();
+    let outlasts = |seconds: u32| i64::from(seconds) > timeout;
+    if outlasts(verification.soak_seconds) {
+        let message = format!("must leave time for the soak of {} seconds", verification.soak_seconds);
+        problems.push(problem(path.key("timeout_seconds"), &message, None));
+    }
+    if verification.looks_max() > LOOKS_MAX {
+        let message = format!(
+            "takes up to {} looks, and {LOOKS_MAX} are possible",
+            verification.looks_max()
+        );
+        let hint = "raise the smallest `interval_seconds`, or lower `timeout_seconds`";
+        problems.push(problem(path.clone(), &message, Some(hint)));
+    }
+    if verification.checks.len() > CHECKS_MAX {
+        let message = format!(
+            "has {} checks, and {CHECKS_MAX} are possible",
+            verification.checks.len()
+        );
+        problems.push(problem(path.key("checks"), &message, None));
+    }
+    let checks = verification.checks.iter().map(|(name, check)| {
+        let path = path.key("checks").key(name);
+        (&check.pace, path.key("pace"))
+    });
+    for (pace, path) in checks.chain([(&verification.services, path.key("services"))]) {
+        let first = pace.initial_delay_seconds;
+        if pace.until_seconds.is_some_and(|until| until < first || outlasts(until)) {
+            let message =
+                format!("must be between `initial_delay_seconds` and the {timeout} seconds of the verification");
+            problems.push(problem(path.key("until_seconds"), &message, None));
+        }
+        if pace.failing_seconds.is_some() && pace.failure_limit > 0 {
+            let hint = "a number of failures, or a time for which it may fail";
+            problems.push(problem(
+                path.key("failure_limit"),
+                "cannot be given together with `failing_seconds`",
+                Some(hint),
+            ));
+        }
+    }
+    if let Some((name, _)) = verification.checks.iter().find(|(name, _)| name.as_str() == SERVICES) {
+        let message = format!("`{SERVICES}` is the look at the services themselves");
+        let hint = "call the check something else; the pace of that look is `verification.services`";
+        problems.push(problem(path.key("checks").key(name), &message, Some(hint)));
+    }
 }
 
 fn check_task_definition(definition: &TaskDefinition, path: &Path, problems: &mut Vec<ResolveProblem>) {

@@ -1,0 +1,116 @@
+//! What the pipeline file says about verification: for how long a release must work before it counts as good, and what is looked at.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::Key;
+
+/// How it is verified that what was deployed works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    /// Seconds for which everything must be healthy without a break; any other look begins them again.
+    #[schemars(range(min = 0, max = 21_600))]
+    pub soak_seconds: u32,
+    /// Seconds, from the end of the rollout, in which it must have been healthy for that long; then the verification has failed. `soak_seconds` and a quarter of an
+    /// hour unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 43_200))]
+    pub timeout_seconds: Option<u32>,
+    /// How the services themselves are looked at: their tasks run, run the released image, and do not stop.
+    #[serde(default)]
+    pub services: Pace,
+    /// What else is looked at.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub checks: IndexMap<Key, Check>,
+}
+
+/// One thing that is looked at again and again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What is measured.
+    pub measure: Measure,
+    /// When it is measured, and what it may show before it decides.
+    #[serde(default)]
+    pub pace: Pace,
+    /// What happens when it has failed.
+    #[serde(default)]
+    pub reaction: Reaction,
+}
+
+/// What a check measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Measure {
+    /// The states of CloudWatch alarms: one in `ALARM` is a failure, one without data is not clear.
+    Alarms(
+        /// Their names. Placeholders are allowed.
+        #[schemars(length(min = 1, max = 50))]
+        Vec<String>,
+    ),
+}
+
+/// When a check is measured, and what it may show before it decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// Seconds between two measurements.
+    #[serde(default = "default_interval_seconds")]
+    #[schemars(range(min = 10, max = 600))]
+    pub interval_seconds: u32,
+    /// Seconds after the end of the rollout before the first measurement.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3_600))]
+    pub initial_delay_seconds: u32,
+    /// Seconds after the end of the rollout in which it is measured; as long as the verification lasts unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 21_600))]
+    pub until_seconds: Option<u32>,
+    /// Failed measurements, in all, that are tolerated.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub failure_limit: u32,
+    /// Seconds for which it may fail without a break, in place of `failure_limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 21_600))]
+    pub failing_seconds: Option<u32>,
+    /// Measurements in a row that may show nothing clear, such as a metric without data; any number, within the time of the verification, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub inconclusive_limit: Option<u32>,
+    /// Measurements in a row that may not be possible at all; any number, within the time of the verification, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub error_limit: Option<u32>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            interval_seconds: default_interval_seconds(),
+            initial_delay_seconds: 0,
+            until_seconds: None,
+            failure_limit: 0,
+            failing_seconds: None,
+            inconclusive_limit: None,
+            error_limit: None,
+        }
+    }
+}
+
+/// What happens when a check has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reaction {
+    /// The release has failed, and goes the way back that the environment has for failures.
+    #[default]
+    Rollback,
+    /// It is written down and shown, and decides nothing.
+    Report,
+}
+
+const fn default_interval_seconds() -> u32 {
+    30
+}

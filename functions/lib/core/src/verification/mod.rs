@@ -1,0 +1,339 @@
+//! Verification: whether a release that is in force works, and has worked for long enough. Measurements come in, a decision goes out.
+//!
+//! The shape follows the analyses of Argo Rollouts (<https://argo-rollouts.readthedocs.io/en/stable/features/analysis/>): four outcomes of a measurement that
+//! are never mixed, limits for each, and checks that only report. The soak is computed, not waited for: it is the time for which every
+//! look saw everything healthy.
+
+mod measure;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use self::measure::{ServiceSight, alarms, services};
+use crate::pipeline::{Pace, Reaction, Verification};
+
+/// The name of the look at the services themselves, which is always taken.
+pub const SERVICES: &str = "services";
+
+/// How much longer than the soak a verification may take, unless the pipeline says: a quarter of an hour.
+const MARGIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The shortest pause between two looks: whoever is woken a moment too early must not spin.
+const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What one measurement showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As it should be.
+    Pass,
+    /// Not as it should be.
+    Fail,
+    /// Nothing that could be judged: no data, no traffic, no tasks. Never a success.
+    Inconclusive,
+    /// It could not be measured.
+    Error,
+}
+
+impl Outcome {
+    /// The name as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One measurement of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What it showed.
+    pub outcome: Outcome,
+    /// The numbers or names behind it, in one sentence for people.
+    pub sentence: String,
+}
+
+/// What is known about one check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// The last measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Measurement>,
+    /// How many measurements failed, in all.
+    #[serde(default)]
+    pub failures: u32,
+    /// Since when every measurement failed, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// How many in a row showed nothing clear.
+    #[serde(default)]
+    pub inconclusive: u32,
+    /// How many in a row could not be taken.
+    #[serde(default)]
+    pub errors: u32,
+}
+
+/// How a verification ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum VerificationEnd {
+    /// Everything was healthy for long enough.
+    Passed {
+        /// Since when.
+        healthy_since: Timestamp,
+    },
+    /// A check decided against it, or it was not healthy in time.
+    Failed {
+        /// The check.
+        check: String,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// What is known about a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// When it began: when the last rollout was proven.
+    pub begun_at: Timestamp,
+    /// When the last look was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// Since when everything is healthy without a break.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_since: Option<Timestamp>,
+    /// The checks by their name.
+    #[serde(default)]
+    pub checks: BTreeMap<String, CheckState>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<VerificationEnd>,
+}
+
+impl State {
+    /// A verification that begins.
+    #[must_use]
+    pub const fn begun(at: Timestamp) -> Self {
+        Self {
+            begun_at: at,
+            looked_at: None,
+            healthy_since: None,
+            checks: BTreeMap::new(),
+            end: None,
+        }
+    }
+}
+
+/// What a look comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on, and the next look is taken after this pause.
+    Continue {
+        /// For how long nothing is to be looked at.
+        pause: SignedDuration,
+    },
+    /// It is over.
+    Over(VerificationEnd),
+}
+
+impl Verification {
+    /// What is looked at: the services themselves first, then the checks in the order of the file.
+    fn looks(&self) -> impl Iterator<Item = (&str, &Pace, Reaction)> {
+        let services = (SERVICES, &self.services, Reaction::Rollback);
+        let checks = self.checks.iter();
+        std::iter::once(services).chain(checks.map(|(name, check)| (name.as_str(), &check.pace, check.reaction)))
+    }
+
+    fn soak(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.soak_seconds))
+    }
+
+    /// How long it may take to be healthy for long enough.
+    #[must_use]
+    pub fn timeout(&self) -> SignedDuration {
+        match self.timeout_seconds {
+            Some(seconds) => SignedDuration::from_secs(i64::from(seconds)),
+            None => self.soak().saturating_add(MARGIN),
+        }
+    }
+
+    /// The most looks that it can take.
+    #[must_use]
+    pub fn looks_max(&self) -> i64 {
+        let shortest = self.looks().map(|(_, pace, _)| pace.interval_seconds).min();
+        let shortest = i64::from(shortest.unwrap_or(1).max(1));
+        self.timeout().as_secs().checked_div(shortest).unwrap_or(i64::MAX)
+    }
+}
+
+fn after(from: Timestamp, seconds: u32) -> Timestamp {
+    let seconds = SignedDuration::from_secs(i64::from(seconds));
+    from.saturating_add(seconds).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether it is still measured, at that moment.
+fn is_watching(pace: &Pace, state: &State, at: Timestamp) -> bool {
+    pace.until_seconds
+        .is_none_or(|seconds| at <= after(state.begun_at, seconds))
+}
+
+/// When it is measured next.
+fn next(name: &str, pace: &Pace, state: &State) -> Timestamp {
+    let first = after(state.begun_at, pace.initial_delay_seconds);
+    let last = state.checks.get(name).and_then(|check| check.last.as_ref());
+    last.map_or(first, |last| after(last.at, pace.interval_seconds))
+}
+
+/// The names of what is to be measured now.
+#[must_use]
+pub fn due<'a>(policy: &'a Verification, state: &State, now: Timestamp) -> Vec<&'a str> {
+    let looks = policy.looks();
+    let due = looks.filter(|(name, pace, _)| is_watching(pace, state, now) && next(name, pace, state) <= now);
+    due.map(|(name, ..)| name).collect()
+}
+
+/// Takes a look into account, and decides. `measured` is what [`due`] asked for; a look that measured nothing only tells how long to pause.
+///
+/// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and one that could not be taken all keep
+/// the soak from beginning, and whatever is otherwise than healthy begins it again.
+#[must_use]
+pub fn judge(
+    policy: &Verification,
+    state: &State,
+    measured: BTreeMap<String, Measurement>,
+    now: Timestamp,
+) -> (State, Decision) {
+    if let Some(end) = &state.end {
+        return (state.clone(), Decision::Over(end.clone()));
+    }
+    let mut state = state.clone();
+    let has_looked = !measured.is_empty();
+    for (name, measurement) in measured {
+        let check = state.checks.entry(name).or_default();
+        *check = seen(check, measurement);
+    }
+    if has_looked {
+        state.looked_at = Some(now);
+        let healthy = deciding(policy).all(|(name, pace)| is_healthy(name, pace, &state, now));
+        state.healthy_since = healthy.then(|| state.healthy_since.unwrap_or(now));
+    }
+    let end = deciding(policy)
+        .find_map(|(name, pace)| over_its_limit(name, pace, &state, now))
+        .or_else(|| passed(policy, &state, now))
+        .or_else(|| late(policy, &state, now));
+    if let Some(end) = end {
+        state.end = Some(end.clone());
+        return (state, Decision::Over(end));
+    }
+    let pause = pause(policy, &state, now);
+    (state, Decision::Continue { pause })
+}
+
+fn deciding(policy: &Verification) -> impl Iterator<Item = (&str, &Pace)> {
+    let looks = policy.looks().filter(|(_, _, reaction)| *reaction != Reaction::Report);
+    looks.map(|(name, pace, _)| (name, pace))
+}
+
+fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
+    let failed = measurement.outcome == Outcome::Fail;
+    let one_more = |is: bool, count: u32| if is { count.saturating_add(1) } else { 0 };
+    CheckState {
+        failures: check.failures.saturating_add(u32::from(failed)),
+        failing_since: failed.then(|| check.failing_since.unwrap_or(measurement.at)),
+        inconclusive: one_more(measurement.outcome == Outcome::Inconclusive, check.inconclusive),
+        errors: one_more(measurement.outcome == Outcome::Error, check.errors),
+        last: Some(measurement),
+    }
+}
+
+fn is_healthy(name: &str, pace: &Pace, state: &State, now: Timestamp) -> bool {
+    let last = state.checks.get(name).and_then(|check| check.last.as_ref());
+    last.is_some_and(|last| last.outcome == Outcome::Pass || !is_watching(pace, state, now))
+}
+
+fn over_its_limit(name: &str, pace: &Pace, state: &State, now: Timestamp) -> Option<VerificationEnd> {
+    let check = state.checks.get(name)?;
+    let last = check.last.as_ref()?;
+    let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
+    let how = match (last.outcome, pace.failing_seconds, check.failing_since) {
+        (Outcome::Fail, Some(seconds), Some(since)) if now >= after(since, seconds) => {
+            format!("it failed for {seconds} seconds")
+        }
+        (Outcome::Fail, None, _) if check.failures > pace.failure_limit => match check.failures {
+            1 => "it failed".to_owned(),
+            failures => format!("it failed {failures} times"),
+        },
+        (Outcome::Inconclusive, ..) if is_over(check.inconclusive, pace.inconclusive_limit) => {
+            format!("it showed nothing clear {} times in a row", check.inconclusive)
+        }
+        (Outcome::Error, ..) if is_over(check.errors, pace.error_limit) => {
+            format!("it could not be measured {} times in a row", check.errors)
+        }
+        _ => return None,
+    };
+    Some(VerificationEnd::Failed {
+        check: name.to_owned(),
+        why: format!("check `{name}`: {how}: {}", last.sentence),
+    })
+}
+
+fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
+    let (healthy_since, looked_at) = (state.healthy_since?, state.looked_at?);
+    // Up to a look, not up to now: of the time since then nobody has seen anything.
+    let is_soaked = looked_at.duration_since(healthy_since) >= policy.soak();
+    // What is to be watched for a while has been watched for that long.
+    let mut windows = deciding(policy).filter_map(|(_, pace)| pace.until_seconds);
+    let is_watched = windows.all(|seconds| now >= after(state.begun_at, seconds));
+    (is_soaked && is_watched).then_some(VerificationEnd::Passed { healthy_since })
+}
+
+fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
+    let limit = policy.timeout();
+    if now.duration_since(state.begun_at) < limit {
+        return None;
+    }
+    let unhealthy = deciding(policy).find(|(name, pace)| !is_healthy(name, pace, state, now));
+    let (check, shown) = match unhealthy {
+        Some((name, _)) => {
+            let last = state.checks.get(name).and_then(|check| check.last.as_ref());
+            let shown = last.map_or("it was never measured", |last| last.sentence.as_str());
+            (name, format!("check `{name}`: {shown}"))
+        }
+        None => (SERVICES, "it was healthy too late".to_owned()),
+    };
+    Some(VerificationEnd::Failed {
+        check: check.to_owned(),
+        why: format!(
+            "it was not healthy for {} seconds on end within {} seconds: {shown}",
+            policy.soak_seconds,
+            limit.as_secs()
+        ),
+    })
+}
+
+/// Until the next measurement, or the moment at which a window or the time is over.
+fn pause(policy: &Verification, state: &State, now: Timestamp) -> SignedDuration {
+    let measured = policy.looks().filter_map(|(name, pace, _)| {
+        let next = next(name, pace, state);
+        is_watching(pace, state, next).then_some(next)
+    });
+    let windows = deciding(policy).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
+    let late = state
+        .begun_at
+        .saturating_add(policy.timeout())
+        .unwrap_or(Timestamp::MAX);
+    let moments = measured.chain(windows).chain([late]);
+    let next = moments.filter(|moment| *moment > now).min();
+    next.map_or(PAUSE_MIN, |next| next.duration_since(now)).max(PAUSE_MIN)
+}
+
+#[cfg(test)]
+mod tests;

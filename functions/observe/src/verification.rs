@@ -1,0 +1,139 @@
+//! Verification: looking at what was deployed until it has been healthy for long enough, or a check decides against it.
+
+use std::collections::BTreeMap;
+
+use esclusa_adapters::acts::fences;
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::ecs::TaskFilter;
+use esclusa_adapters::journal::Commit;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::migration::TaskFacts;
+use esclusa_core::pipeline::{Measure, Verification};
+use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
+use esclusa_core::service_deployment::ServiceFacts;
+use esclusa_core::verification::{
+    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, VerificationEnd, alarms, due, judge, services,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Observe};
+
+impl Observe {
+    /// One look at what was deployed: measures what is due, and says whether it is over or when to look again. An end is written down once; a repeat of a look
+    /// measures nothing that was measured already.
+    pub(crate) async fn look_at_checks(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let plan = self.journal.plan(deployment_id).await?;
+        let Some(policy) = &plan.verification else {
+            return Ok(json!({"outcome": "passed", "pauseSeconds": 0}));
+        };
+        let work = self.journal.work(deployment_id).await?;
+        let key = Key::verification(deployment_id);
+        let stored: Option<Stored<State>> = self.journal.control().get(&key).await?;
+        let now = self.journal.clock().now()?;
+        let state = stored
+            .as_ref()
+            .map_or_else(|| State::begun(now), |stored| stored.row.clone());
+        let mut measured = BTreeMap::new();
+        if state.end.is_none() {
+            for name in due(policy, &state, now) {
+                let measurement = self.measure(deployment_id, &plan, policy, name, &state, now).await?;
+                measured.insert(name.to_owned(), measurement);
+            }
+        }
+        let (next, decision) = judge(policy, &state, measured.clone(), now);
+        if stored.is_none() || next != state {
+            let facts = json!({
+                "checks": measured,
+                "healthySince": next.healthy_since,
+                "soakSeconds": policy.soak_seconds,
+                "end": next.end,
+            });
+            // Under the locks of the deployment: nothing is told behind its end.
+            let commit = Commit::new()
+                .fenced(fences(&work.deployment.row))
+                .change(Change::put(key, &next, Expected::unchanged(stored.as_ref()))?)
+                .record(
+                    &work.subject.chain,
+                    work.subject.draft(RecordKind::ChecksMeasured, ACTOR, &facts)?,
+                );
+            self.journal.commit(commit).await?.or_failure()?;
+        }
+        Ok(answer(&decision))
+    }
+
+    /// One measurement. What cannot be measured is no failure of what is measured.
+    async fn measure(
+        &self,
+        deployment_id: &str,
+        plan: &Plan,
+        policy: &Verification,
+        name: &str,
+        state: &State,
+        now: Timestamp,
+    ) -> Result<Measurement, Failure> {
+        let check = policy.checks.iter().find(|(key, _)| key.as_str() == name);
+        let shown = match check.map(|(_, check)| &check.measure) {
+            Some(Measure::Alarms(names)) => {
+                let states = self.alarms.states(&names.iter().cloned().collect()).await;
+                states.map(|states| alarms(names, &states))
+            }
+            None if name == SERVICES => {
+                let since = state.looked_at.unwrap_or(state.begun_at);
+                let sights = self.sights(deployment_id, plan).await;
+                sights.map(|sights| services(&sights, since))
+            }
+            None => Err(Failure::defect(format!("there is no check `{name}`"))),
+        };
+        let (outcome, sentence) = shown.unwrap_or_else(|failure| (Outcome::Error, failure.message));
+        Ok(Measurement {
+            at: now,
+            outcome,
+            sentence,
+        })
+    }
+
+    /// The services of the plan, each with its tasks of the released revision.
+    async fn sights(&self, deployment_id: &str, plan: &Plan) -> Result<Vec<ServiceSight>, Failure> {
+        let mut sights = Vec::new();
+        for step in &plan.steps {
+            if let PlannedStep::Service(planned) = step {
+                sights.push(self.sight(deployment_id, planned).await?);
+            }
+        }
+        Ok(sights)
+    }
+
+    async fn sight(&self, deployment_id: &str, planned: &PlannedService) -> Result<ServiceSight, Failure> {
+        let (cluster, service) = (&planned.cluster, &planned.service);
+        let target = self.journal.target(deployment_id, planned).await?;
+        let described = self
+            .ecs
+            .describe_services(cluster, std::slice::from_ref(service))
+            .await?;
+        let facts = described.found.first().map(ServiceFacts::from_json).transpose()?;
+        let mut tasks: Vec<TaskFacts> = Vec::new();
+        for filter in [TaskFilter::Service(service), TaskFilter::Stopped(service)] {
+            tasks.extend(self.tasks(cluster, &filter, &target).await?.facts);
+        }
+        Ok(ServiceSight {
+            service: service.clone(),
+            desired: facts.map_or(0, |facts| facts.desired),
+            tasks,
+        })
+    }
+}
+
+fn answer(decision: &Decision) -> Value {
+    let (outcome, pause_seconds) = match decision {
+        // Rounded up: a moment too early, nothing would be due.
+        Decision::Continue { pause } => {
+            let begun = i64::from(pause.subsec_nanos() > 0);
+            ("continue", pause.as_secs().saturating_add(begun))
+        }
+        Decision::Over(VerificationEnd::Passed { .. }) => ("passed", 0),
+        Decision::Over(VerificationEnd::Failed { .. }) => ("failed", 0),
+    };
+    json!({"outcome": outcome, "pauseSeconds": pause_seconds})
+}

@@ -1,0 +1,98 @@
+//! What was deployed is looked at until it has worked for long enough, or is found not to.
+
+use jiff::SignedDuration;
+use lab::images::Kind;
+use serde_json::{Value, json};
+use simulator::kernel::Behaviour;
+
+use crate::path::{self, ANOTHER_LOOK, FIRST_LOOK, NEXT, SERVICE, VERIFIED};
+use crate::support::Account;
+
+const CLUSTER: &str = "nest-demo-development";
+
+/// An account whose environment is verified: five healthy minutes, looked at every minute, with an alarm.
+fn verified() -> Account {
+    let mut account = Account::edited(
+        "nest-demo",
+        "    trigger: push\n",
+        "    trigger: push\n    verification:\n      soak_seconds: 300\n      services: {interval_seconds: 60}\n      checks:\n        errors:\n          measure: {alarms: [errors]}\n          pace: {interval_seconds: 60, failing_seconds: 120}\n",
+    );
+    account.administer(
+        "monitoring",
+        "PutMetricAlarm",
+        json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}),
+    );
+    account.say_alarm("errors", "OK");
+    account
+}
+
+/// Pushes an image whose servers run for so long and exit.
+fn push_that_exits(account: &mut Account, tag: &str, after_seconds: u32) {
+    let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
+    let program = json!({"container": "nestapp", "outcome": "exit", "after_seconds": after_seconds, "code": 1});
+    manifest["annotations"][Behaviour::ANNOTATION] = json!(json!({"programs": [program]}).to_string());
+    let image = account.example.pipeline.images.values().next().unwrap();
+    let repository = image.repository.to_string();
+    account.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
+    account.settle();
+}
+
+#[test]
+fn a_release_that_works_for_five_minutes_is_good_and_every_look_is_in_the_ledger() {
+    let mut account = verified();
+    account.release("v1.0.0", Kind::Good);
+    let opening = path::opening(1);
+    let mut segments = vec![opening.as_slice(), SERVICE, NEXT, FIRST_LOOK];
+    segments.extend([ANOTHER_LOOK; 5]);
+    segments.push(VERIFIED);
+    account.assert_deployment_path("development", &segments);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let looks = account.records("checks_measured");
+    let shown: Vec<&Value> = looks
+        .iter()
+        .map(|look| &look["body"]["checks"]["errors"]["outcome"])
+        .collect();
+    assert_eq!(shown, ["pass"; 6]);
+    assert_eq!(looks[5]["body"]["end"]["end"], "passed");
+    account.assert_left("FREE");
+}
+
+#[test]
+fn an_alarm_during_the_soak_takes_the_release_back_and_its_image_goes_nowhere_again() {
+    let mut account = verified();
+    account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of(CLUSTER, "nest-demo");
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(4));
+    let status = account.esclusa(&["status", "nest-demo"]).out;
+    assert!(status.contains("is verified: healthy since"), "{status}");
+    account.say_alarm("errors", "ALARM");
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("check `errors`: it failed for 120 seconds: in `ALARM`: `errors`"),
+        "{reasons}"
+    );
+    assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
+    let quarantined = account.esclusa(&["quarantine"]).out;
+    assert!(quarantined.contains("v1.1.0"), "{quarantined}");
+    account.assert_left("FREE");
+}
+
+/// A container that works for a while and exits, without a health check: ECS calls the rollout complete and starts the task again and again.
+#[test]
+fn a_crash_loop_that_ecs_does_not_see_is_no_success() {
+    let mut account = verified();
+    account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of(CLUSTER, "nest-demo");
+    push_that_exits(&mut account, "v1.1.0", 100);
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("check `services`") && reasons.contains("stopped of themselves"),
+        "{reasons}"
+    );
+    assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
+    account.assert_left("FREE");
+}
