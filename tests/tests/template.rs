@@ -12,8 +12,9 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 26] = [
+const POWERS: [(&str, &[&str]); 27] = [
     ("cloudwatch:DescribeAlarms", &["Observe"]),
+    ("cloudwatch:GetMetricData", &["Observe"]),
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
@@ -45,8 +46,9 @@ const POWERS: [(&str, &[&str]); 26] = [
 ];
 
 /// Actions for which IAM knows no resource that could be named.
-const WITHOUT_RESOURCE: [&str; 6] = [
+const WITHOUT_RESOURCE: [&str; 7] = [
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
     "ecs:ListTasks",

@@ -9,8 +9,10 @@ mod way_back;
 use aws_config::SdkConfig;
 use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::http::HttpProber;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
+use esclusa_adapters::metrics::MetricReader;
 use esclusa_adapters::planning::Planner;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedStep, Powers};
@@ -30,6 +32,8 @@ pub struct Observe {
     ecs: EcsReader,
     logs: LogReader,
     alarms: AlarmReader,
+    metrics: MetricReader,
+    http: HttpProber,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +113,8 @@ impl Function for Observe {
             ecs: EcsReader::new(config),
             logs: LogReader::new(config),
             alarms: AlarmReader::new(config),
+            metrics: MetricReader::new(config),
+            http: HttpProber::new(config),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::fences;
+use esclusa_adapters::control::rows::DeploymentRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::ecs::TaskFilter;
 use esclusa_adapters::journal::Commit;
@@ -13,12 +14,23 @@ use esclusa_core::pipeline::{Measure, Verification};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::verification::{
-    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, VerificationEnd, alarms, due, judge, services,
+    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, VerificationEnd, alarms, due, http, judge, metric,
+    services,
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Observe};
+
+/// What a measurement is taken for.
+struct Look<'a> {
+    deployment: &'a DeploymentRow,
+    plan: &'a Plan,
+    policy: &'a Verification,
+    state: &'a State,
+    now: Timestamp,
+}
 
 impl Observe {
     /// One look at what was deployed: measures what is due, and says whether it is over or when to look again. An end is written down once; a repeat of a look
@@ -35,13 +47,20 @@ impl Observe {
         let state = stored
             .as_ref()
             .map_or_else(|| State::begun(now), |stored| stored.row.clone());
-        let mut measured = BTreeMap::new();
-        if state.end.is_none() {
-            for name in due(policy, &state, now) {
-                let measurement = self.measure(deployment_id, &plan, policy, name, &state, now).await?;
-                measured.insert(name.to_owned(), measurement);
-            }
-        }
+        let due = match state.end {
+            None => due(policy, &state, now),
+            Some(_) => Vec::new(),
+        };
+        let look = Look {
+            deployment: &work.deployment.row,
+            plan: &plan,
+            policy,
+            state: &state,
+            now,
+        };
+        // At the same time: one that is slow to answer takes no time from the others.
+        let measured = join_all(due.into_iter().map(|name| self.measure(&look, name))).await;
+        let measured: BTreeMap<String, Measurement> = measured.into_iter().collect();
         let (next, decision) = judge(policy, &state, measured.clone(), now);
         if stored.is_none() || next != state {
             let facts = json!({
@@ -64,34 +83,33 @@ impl Observe {
     }
 
     /// One measurement. What cannot be measured is no failure of what is measured.
-    async fn measure(
-        &self,
-        deployment_id: &str,
-        plan: &Plan,
-        policy: &Verification,
-        name: &str,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<Measurement, Failure> {
-        let check = policy.checks.iter().find(|(key, _)| key.as_str() == name);
+    async fn measure(&self, look: &Look<'_>, name: &str) -> (String, Measurement) {
+        let (now, began_at) = (look.now, look.deployment.created_at);
+        let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
         let shown = match check.map(|(_, check)| &check.measure) {
+            Some(Measure::Metric(measure)) => {
+                let sight = self.metrics.sight(measure, began_at, now).await;
+                sight.map(|sight| metric(measure, sight))
+            }
+            Some(Measure::Http(measure)) => self.http.ask(measure).await.map(|sight| http(measure, &sight)),
             Some(Measure::Alarms(names)) => {
                 let states = self.alarms.states(&names.iter().cloned().collect()).await;
                 states.map(|states| alarms(names, &states))
             }
             None if name == SERVICES => {
-                let since = state.looked_at.unwrap_or(state.begun_at);
-                let sights = self.sights(deployment_id, plan).await;
+                let since = look.state.looked_at.unwrap_or(look.state.begun_at);
+                let sights = self.sights(&look.deployment.deployment_id, look.plan).await;
                 sights.map(|sights| services(&sights, since))
             }
             None => Err(Failure::defect(format!("there is no check `{name}`"))),
         };
         let (outcome, sentence) = shown.unwrap_or_else(|failure| (Outcome::Error, failure.message));
-        Ok(Measurement {
+        let measurement = Measurement {
             at: now,
             outcome,
             sentence,
-        })
+        };
+        (name.to_owned(), measurement)
     }
 
     /// The services of the plan, each with its tasks of the released revision.

@@ -30,7 +30,9 @@ pub use resolve::{
 };
 pub use rollout::{NoProgress, Percentages};
 pub use schema::schema;
-pub use verification::{Check, Measure, Pace, Reaction, Verification};
+pub use verification::{
+    Check, HttpMeasure, Limit, Measure, Metric, MetricMeasure, NoData, Pace, Reaction, Samples, Verification,
+};
 
 #[cfg(test)]
 mod tests;

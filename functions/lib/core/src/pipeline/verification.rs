@@ -50,6 +50,109 @@ pub enum Measure {
         #[schemars(length(min = 1, max = 50))]
         Vec<String>,
     ),
+    /// A number from CloudWatch metrics, against a limit.
+    Metric(MetricMeasure),
+    /// The answer of an HTTP endpoint.
+    Http(HttpMeasure),
+}
+
+/// A number from CloudWatch metrics, against a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricMeasure {
+    /// The metrics, by the names that `expression` uses.
+    #[schemars(extend("minProperties" = 1))]
+    pub metrics: IndexMap<Key, Metric>,
+    /// Metric math of CloudWatch over those names, such as `100 * errors / requests`. It may be left out where there is one metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// Seconds of one datapoint. The last whole one is judged.
+    #[serde(default = "default_period_seconds")]
+    #[schemars(range(min = 60, max = 3_600))]
+    pub period_seconds: u32,
+    /// What it must keep to.
+    pub limit: Limit,
+    /// How many samples a metric must have in the period; with fewer nothing is clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Samples>,
+    /// Seconds before the deployment over which the baseline is the mean.
+    #[serde(default = "default_baseline_seconds")]
+    #[schemars(range(min = 300, max = 86_400))]
+    pub baseline_seconds: u32,
+    /// What it means that there is no datapoint.
+    #[serde(default)]
+    pub no_data: NoData,
+}
+
+/// One metric of CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Its namespace, such as `AWS/ApplicationELB`.
+    pub namespace: String,
+    /// Its name, such as `HTTPCode_Target_5XX_Count`.
+    pub name: String,
+    /// Its dimensions. Placeholders are allowed.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub dimensions: IndexMap<String, String>,
+    /// The statistic, such as `Sum`, `Average` or `p99`.
+    pub statistic: String,
+}
+
+/// What a number must keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Limit {
+    /// It is no more than this.
+    AtMost(f64),
+    /// It is no less than this.
+    AtLeast(f64),
+    /// It is no more than so many times what it was before the deployment.
+    AtMostTimesBaseline(f64),
+    /// It is no more than so much above what it was before the deployment.
+    AtMostAboveBaseline(f64),
+}
+
+/// How many samples a metric must have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Samples {
+    /// The metric whose value counts them, such as the number of requests.
+    pub of: Key,
+    /// How many there must be.
+    pub at_least: f64,
+}
+
+/// What it means that there is no datapoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoData {
+    /// Nothing is clear.
+    #[default]
+    Inconclusive,
+    /// All is well: the metric is only written when something is wrong.
+    Pass,
+    /// Something is wrong: the metric is always written.
+    Fail,
+}
+
+/// The answer of an HTTP endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpMeasure {
+    /// Where it is asked for, with `http` or `https`. Placeholders are allowed. Redirects are not followed.
+    pub url: String,
+    /// The status that is expected.
+    #[serde(default = "default_status")]
+    #[schemars(range(min = 100, max = 599))]
+    pub status: u16,
+    /// What `status` of the JSON body must say, such as `Healthy`; the checks in its `checks` must say the same, each by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<String>,
+    /// Seconds in which the whole answer must be there.
+    #[serde(default = "default_http_seconds")]
+    #[schemars(range(min = 1, max = 30))]
+    pub timeout_seconds: u32,
 }
 
 /// When a check is measured, and what it may show before it decides.
@@ -113,4 +216,20 @@ pub enum Reaction {
 
 const fn default_interval_seconds() -> u32 {
     30
+}
+
+const fn default_period_seconds() -> u32 {
+    60
+}
+
+const fn default_baseline_seconds() -> u32 {
+    3_600
+}
+
+const fn default_status() -> u16 {
+    200
+}
+
+const fn default_http_seconds() -> u32 {
+    5
 }

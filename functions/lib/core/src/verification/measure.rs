@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use serde_json::Value;
+
 use super::Outcome;
 use crate::migration::{StopCode, TaskFacts};
+use crate::pipeline::{HttpMeasure, Limit, MetricMeasure, NoData};
 
 /// A service as one look at it shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,4 +104,115 @@ pub fn alarms(names: &[String], states: &BTreeMap<String, String>) -> (Outcome, 
         return (Outcome::Inconclusive, format!("without data: {unclear}"));
     }
     (Outcome::Pass, format!("{} alarms are `OK`", names.len()))
+}
+
+/// What CloudWatch shows of a metric measure.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MetricSight {
+    /// The value of the last whole period.
+    pub value: Option<f64>,
+    /// How many samples there were in it, where that is asked for.
+    pub samples: Option<f64>,
+    /// The mean of the values before the deployment, where that is asked for.
+    pub baseline: Option<f64>,
+}
+
+/// What a number shows against its limit. Too few samples show nothing, whatever the number is: five errors of ten requests are no error rate.
+#[must_use]
+pub fn metric(measure: &MetricMeasure, sight: MetricSight) -> (Outcome, String) {
+    if let Some(wanted) = &measure.samples {
+        let samples = sight.samples.unwrap_or_default();
+        if samples < wanted.at_least {
+            let said = format!(
+                "{samples} samples of `{}`, too few to tell: {} are needed",
+                wanted.of, wanted.at_least
+            );
+            return (Outcome::Inconclusive, said);
+        }
+    }
+    let Some(value) = sight.value else {
+        let outcome = match measure.no_data {
+            NoData::Inconclusive => Outcome::Inconclusive,
+            NoData::Pass => Outcome::Pass,
+            NoData::Fail => Outcome::Fail,
+        };
+        return (outcome, "there is no datapoint".to_owned());
+    };
+    let (is_kept, limit) = match (measure.limit, sight.baseline) {
+        (Limit::AtMost(limit), _) => (value <= limit, format!("at most {}", shown(limit))),
+        (Limit::AtLeast(limit), _) => (value >= limit, format!("at least {}", shown(limit))),
+        (Limit::AtMostTimesBaseline(times), Some(baseline)) => (
+            value <= baseline * times,
+            format!("at most {} times the baseline of {}", shown(times), shown(baseline)),
+        ),
+        (Limit::AtMostAboveBaseline(above), Some(baseline)) => (
+            value <= baseline + above,
+            format!("at most {} above the baseline of {}", shown(above), shown(baseline)),
+        ),
+        (Limit::AtMostTimesBaseline(_) | Limit::AtMostAboveBaseline(_), None) => {
+            let said = format!("{}, and there is no baseline from before the deployment", shown(value));
+            return (Outcome::Inconclusive, said);
+        }
+    };
+    let outcome = if is_kept { Outcome::Pass } else { Outcome::Fail };
+    (outcome, format!("{}, {limit} is allowed", shown(value)))
+}
+
+/// A number for people: three places are enough.
+fn shown(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What an HTTP endpoint answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpSight {
+    /// An answer.
+    Answer {
+        /// Its status.
+        status: u16,
+        /// The beginning of its body.
+        body: String,
+    },
+    /// None: no connection, or not in time. Why, for people.
+    Silent(String),
+}
+
+/// What an HTTP endpoint shows: the status that is expected and, where the body is to be read, the word in its `status` and in that of each of its `checks`, which
+/// may be a list of objects with `name` and `status`, or an object of these by name.
+#[must_use]
+pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
+    let (status, body) = match sight {
+        HttpSight::Silent(why) => return (Outcome::Fail, why.clone()),
+        HttpSight::Answer { status, body } => (*status, body),
+    };
+    let Some(healthy) = &measure.healthy else {
+        return match status == measure.status {
+            true => (Outcome::Pass, format!("status {status}")),
+            false => (Outcome::Fail, format!("status {status}, not {}", measure.status)),
+        };
+    };
+    let Ok(report) = serde_json::from_str::<Value>(body) else {
+        return (Outcome::Fail, format!("status {status}, and the body is no JSON"));
+    };
+    let said = |value: &Value| value.get("status").unwrap_or(value).as_str().map(str::to_owned);
+    let named: Vec<(String, Option<String>)> = match report.get("checks").or_else(|| report.get("entries")) {
+        Some(Value::Array(checks)) => checks
+            .iter()
+            .map(|check| {
+                let name = check.get("name").and_then(Value::as_str).unwrap_or("without a name");
+                (name.to_owned(), said(check))
+            })
+            .collect(),
+        Some(Value::Object(checks)) => checks.iter().map(|(name, check)| (name.clone(), said(check))).collect(),
+        _ => Vec::new(),
+    };
+    let word = |said: &Option<String>| said.clone().unwrap_or_else(|| "says nothing".to_owned());
+    let mut sentence = format!("status {status}, {}", word(&said(&report)));
+    for (name, said) in &named {
+        sentence.push_str(&format!(", `{name}` {}", word(said)));
+    }
+    let is_healthy = |said: &Option<String>| said.as_ref() == Some(healthy);
+    let all = status == measure.status && is_healthy(&said(&report)) && named.iter().all(|(_, said)| is_healthy(said));
+    (if all { Outcome::Pass } else { Outcome::Fail }, sentence)
 }

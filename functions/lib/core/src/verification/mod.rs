@@ -4,6 +4,7 @@
 //! are never mixed, limits for each, and checks that only report. The soak is computed, not waited for: it is the time for which every
 //! look saw everything healthy.
 
+mod address;
 mod measure;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::measure::{ServiceSight, alarms, services};
+pub use self::address::{is_forbidden, is_forbidden_host};
+pub use self::measure::{HttpSight, MetricSight, ServiceSight, alarms, http, metric, services};
 use crate::pipeline::{Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.

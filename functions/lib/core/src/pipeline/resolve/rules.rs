@@ -7,8 +7,8 @@ use crate::pipeline::model::{Container, DefinitionSource, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
-use crate::pipeline::verification::Verification;
-use crate::verification::SERVICES;
+use crate::pipeline::verification::{Measure, Verification};
+use crate::verification::{SERVICES, is_forbidden_host};
 
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
@@ -128,10 +128,78 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
             ));
         }
     }
+    for (name, check) in &verification.checks {
+        check_measure(&check.measure, &path.key("checks").key(name).key("measure"), problems);
+    }
     if let Some((name, _)) = verification.checks.iter().find(|(name, _)| name.as_str() == SERVICES) {
         let message = format!("`{SERVICES}` is the look at the services themselves");
         let hint = "call the check something else; the pace of that look is `verification.services`";
         problems.push(problem(path.key("checks").key(name), &message, Some(hint)));
+    }
+}
+
+fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProblem>) {
+    match measure {
+        Measure::Alarms(_) => {}
+        Measure::Metric(metric) => {
+            let path = path.key("metric");
+            if metric.expression.is_none() && metric.metrics.len() > 1 {
+                let hint = "metric math of CloudWatch over the names of the metrics, such as `100 * errors / requests`";
+                problems.push(problem(
+                    path.clone(),
+                    "needs an `expression`: it has more than one metric",
+                    Some(hint),
+                ));
+            }
+            // CloudWatch names the values of its metric math so.
+            for (name, _) in metric.metrics.iter().filter(|(name, _)| name.as_str().contains('-')) {
+                problems.push(problem(
+                    path.key("metrics").key(name),
+                    "must have no hyphen: it is a name in metric math",
+                    None,
+                ));
+            }
+            if !metric.period_seconds.is_multiple_of(60) {
+                problems.push(problem(path.key("period_seconds"), "must be whole minutes", None));
+            }
+            let counted = metric.samples.as_ref().map(|samples| &samples.of);
+            if counted.is_some_and(|of| !metric.metrics.contains_key(of)) {
+                problems.push(problem(path.key("samples").key("of"), "is none of the metrics", None));
+            }
+        }
+        Measure::Http(http) => {
+            let path = path.key("http").key("url");
+            let rest = ["http://", "https://"]
+                .iter()
+                .find_map(|scheme| http.url.strip_prefix(scheme));
+            let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+            match host.filter(|host| !host.is_empty() && !host.contains('@')) {
+                None => {
+                    let hint = "such as `https://api.example.com/health/ready`";
+                    problems.push(problem(
+                        path,
+                        "must be an address of http or https, without credentials",
+                        Some(hint),
+                    ));
+                }
+                Some(host) if is_forbidden_host(without_port(host)) => {
+                    let hint = "name the load balancer of the service";
+                    problems.push(problem(
+                        path,
+                        "is where a function finds itself, and no service",
+                        Some(hint),
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 

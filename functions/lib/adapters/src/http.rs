@@ -1,0 +1,165 @@
+//! Asking an HTTP endpoint, as a client of the service would. Nothing is sent but the question, and redirects are not followed.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::timeout::TimeoutConfig;
+use esclusa_core::error::Failure;
+use esclusa_core::pipeline::HttpMeasure;
+use esclusa_core::verification::{HttpSight, is_forbidden};
+
+/// How much of a body is read for what it says.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// Asks HTTP endpoints.
+#[derive(Debug, Clone)]
+pub struct HttpProber {
+    config: SdkConfig,
+    client: SharedHttpClient,
+}
+
+impl HttpProber {
+    /// A prober over the client of the configuration, if it has one of its own.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        let client = config.http_client().unwrap_or_else(|| {
+            Builder::new()
+                .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+                .build_with_resolver(Guarded)
+        });
+        Self {
+            config: config.clone(),
+            client,
+        }
+    }
+
+    /// What the endpoint answers.
+    ///
+    /// # Errors
+    /// `Defect` for an address that is none; an endpoint that does not answer is no failure of the question.
+    pub async fn ask(&self, measure: &HttpMeasure) -> Result<HttpSight, Failure> {
+        let seconds = Duration::from_secs(u64::from(measure.timeout_seconds));
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(seconds)
+            .operation_timeout(seconds)
+            .build();
+        let (origin, path) = split(&measure.url)
+            .ok_or_else(|| Failure::defect(format!("`{}` is no address of http or https", measure.url)))?;
+        let mut operation = Operation::builder()
+            .service_name("http")
+            .operation_name("Get")
+            .http_client(self.client.clone())
+            .endpoint_url(origin)
+            .no_auth()
+            .no_retry()
+            .timeout_config(timeouts);
+        if let Some(sleep) = self.config.sleep_impl() {
+            operation = operation.sleep_impl(sleep);
+        }
+        if let Some(time) = self.config.time_source() {
+            operation = operation.time_source(time);
+        }
+        let operation = operation
+            .serializer(move |path: String| {
+                let mut request = HttpRequest::empty();
+                request.set_uri(path)?;
+                request.headers_mut().insert("user-agent", "esclusa");
+                request.headers_mut().insert("accept", "application/json, */*;q=0.5");
+                Ok(request)
+            })
+            // Whatever its status is, an answer is one.
+            .deserializer(|response: &HttpResponse| Ok::<_, OrchestratorError<Infallible>>(answer(response)))
+            .build();
+        Ok(match operation.invoke(path.to_owned()).await {
+            Ok(sight) => sight,
+            Err(error) => HttpSight::Silent(why(&error, measure.timeout_seconds)),
+        })
+    }
+}
+
+/// Origin and path of an address.
+fn split(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let origin_ends = scheme.len().checked_add("://".len())?.checked_add(host_ends)?;
+    let (origin, path) = url.split_at_checked(origin_ends)?;
+    Some((origin, if path.is_empty() { "/" } else { path }))
+}
+
+fn answer(response: &HttpResponse) -> HttpSight {
+    let bytes = response.body().bytes().unwrap_or_default();
+    let beginning = bytes.get(..BODY_BYTES).unwrap_or(bytes);
+    HttpSight::Answer {
+        status: response.status().as_u16(),
+        body: String::from_utf8_lossy(beginning).into_owned(),
+    }
+}
+
+/// Why there is no answer, by its last cause: that is the one that somebody can do something about.
+fn why(error: &SdkError<Infallible, HttpResponse>, seconds: u32) -> String {
+    if let SdkError::TimeoutError(_) = error {
+        return format!("no answer within {seconds} seconds");
+    }
+    let mut last: &dyn Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    format!("no answer: {last}")
+}
+
+/// Looks names up, and leaves out the addresses at which a function finds its own surroundings.
+#[derive(Debug, Clone)]
+struct Guarded;
+
+impl ResolveDns for Guarded {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move {
+            let found = tokio::net::lookup_host((name, 0)).await;
+            let found = found.map_err(|error| ResolveDnsError::new(format!("`{name}`: {error}")))?;
+            let addresses: Vec<IpAddr> = found
+                .map(|address| address.ip())
+                .filter(|address| !is_forbidden(*address))
+                .collect();
+            if addresses.is_empty() {
+                return Err(ResolveDnsError::new(format!(
+                    "`{name}` has no address that may be asked"
+                )));
+            }
+            Ok(addresses)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_asked_at_its_origin_for_its_path() {
+        assert_eq!(
+            split("https://api.example.com:8443/v1/health?full=1"),
+            Some(("https://api.example.com:8443", "/v1/health?full=1"))
+        );
+        assert_eq!(split("http://api"), Some(("http://api", "/")));
+        assert_eq!(split("api.example.com"), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_the_function_itself_is_not_looked_up() {
+        let error = Guarded.resolve_dns("localhost").await.unwrap_err();
+        assert!(
+            format!("{error:?}").contains("no address that may be asked"),
+            "{error:?}"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Reading the metrics of CloudWatch.
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
+use aws_sdk_cloudwatch::types::{Dimension, Metric as ShownMetric, MetricDataQuery, MetricStat, ScanBy};
+use aws_smithy_types::DateTime;
+use esclusa_core::error::Failure;
+use esclusa_core::pipeline::{Limit, Metric, MetricMeasure};
+use esclusa_core::verification::MetricSight;
+use jiff::Timestamp;
+
+use crate::sdk::failure;
+
+/// The name of the value of an expression. No key of a pipeline has an underscore.
+const VALUE: &str = "the_value";
+
+/// How many periods back a datapoint is looked for: CloudWatch shows some only after minutes.
+const PERIODS: i64 = 3;
+
+/// Reads metrics. Changes nothing.
+#[derive(Debug, Clone)]
+pub struct MetricReader {
+    client: Client,
+}
+
+impl MetricReader {
+    /// A reader of the metrics of this account and Region.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// What CloudWatch shows of a measure now: the newest datapoint of whole periods, the samples in the same period, and the mean before the deployment
+    /// began where the limit asks for it.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
+    pub async fn sight(
+        &self,
+        measure: &MetricMeasure,
+        deployment_began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<MetricSight, Failure> {
+        let period = i64::from(measure.period_seconds);
+        let whole = |at: Timestamp| at.as_second() - at.as_second().rem_euclid(period);
+        let answer = self.data(measure, whole(now) - PERIODS * period, whole(now)).await?;
+        let values = series(&answer, value_of(measure));
+        let newest = values.first().copied();
+        let samples = measure.samples.as_ref().and_then(|samples| {
+            let (at, _) = newest?;
+            let counted = series(&answer, samples.of.as_str());
+            counted
+                .iter()
+                .find(|(counted, _)| *counted == at)
+                .map(|(_, count)| *count)
+        });
+        let baseline = match measure.limit {
+            Limit::AtMost(_) | Limit::AtLeast(_) => None,
+            Limit::AtMostTimesBaseline(_) | Limit::AtMostAboveBaseline(_) => {
+                let end = whole(deployment_began_at);
+                let answer = self
+                    .data(measure, end - i64::from(measure.baseline_seconds), end)
+                    .await?;
+                mean(&series(&answer, value_of(measure)))
+            }
+        };
+        Ok(MetricSight {
+            value: newest.map(|(_, value)| value),
+            samples,
+            baseline,
+        })
+    }
+
+    /// The datapoints of the measure between two moments in seconds, the newest first.
+    async fn data(&self, measure: &MetricMeasure, from: i64, to: i64) -> Result<GetMetricDataOutput, Failure> {
+        const ACTION: &str = "cloudwatch:GetMetricData";
+        let answer = self
+            .client
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries(measure)))
+            .start_time(DateTime::from_secs(from))
+            .end_time(DateTime::from_secs(to))
+            .scan_by(ScanBy::TimestampDescending)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| failure(ACTION, &error))?;
+        let told = answer
+            .messages()
+            .iter()
+            .chain(answer.metric_data_results().iter().flat_map(|result| result.messages()));
+        let told: Vec<&str> = told.filter_map(|message| message.value()).collect();
+        if told.is_empty() {
+            Ok(answer)
+        } else {
+            Err(Failure::refused(format!("`{ACTION}` says: {}", told.join("; "))))
+        }
+    }
+}
+
+/// The name of what is judged.
+fn value_of(measure: &MetricMeasure) -> &str {
+    let only = measure.metrics.keys().next().filter(|_| measure.expression.is_none());
+    only.map_or(VALUE, |only| only.as_str())
+}
+
+fn queries(measure: &MetricMeasure) -> Vec<MetricDataQuery> {
+    let counted = measure.samples.as_ref().map(|samples| samples.of.as_str());
+    let metrics = measure.metrics.iter().map(|(name, metric)| {
+        let name = name.as_str();
+        MetricDataQuery::builder()
+            .id(name)
+            .metric_stat(stat(metric, measure.period_seconds))
+            .return_data(name == value_of(measure) || Some(name) == counted)
+            .build()
+    });
+    let expression = measure.expression.as_ref().map(|expression| {
+        MetricDataQuery::builder()
+            .id(VALUE)
+            .expression(expression)
+            .return_data(true)
+            .build()
+    });
+    metrics.chain(expression).collect()
+}
+
+fn stat(metric: &Metric, period_seconds: u32) -> MetricStat {
+    let dimensions = metric
+        .dimensions
+        .iter()
+        .map(|(name, value)| Dimension::builder().name(name).value(value).build());
+    let shown = ShownMetric::builder()
+        .namespace(&metric.namespace)
+        .metric_name(&metric.name)
+        .set_dimensions(Some(dimensions.collect()))
+        .build();
+    MetricStat::builder()
+        .metric(shown)
+        .period(i32::try_from(period_seconds).unwrap_or(i32::MAX))
+        .stat(&metric.statistic)
+        .build()
+}
+
+/// The datapoints of one query, in the order of the answer.
+fn series(answer: &GetMetricDataOutput, name: &str) -> Vec<(i64, f64)> {
+    let results = answer.metric_data_results().iter();
+    let of_name = results.filter(|result| result.id() == Some(name));
+    of_name
+        .flat_map(|result| result.timestamps().iter().zip(result.values()))
+        .map(|(at, value)| (at.secs(), *value))
+        .collect()
+}
+
+fn mean(values: &[(i64, f64)]) -> Option<f64> {
+    let count = f64::from(u32::try_from(values.len()).ok()?);
+    (count > 0.0).then(|| values.iter().map(|(_, value)| value).sum::<f64>() / count)
+}
