@@ -34,8 +34,9 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 14] = [
+pub(crate) const ALL: [(&str, Flow); 15] = [
     ("promotion", promotion),
+    ("release that is looked at", looked_at),
     ("way back", several_services),
     ("task that hangs", || one(Kind::HangingMigration, None)),
     ("task that cannot start", || one(Kind::UnstartableMigration, None)),
@@ -71,6 +72,26 @@ fn promotion() -> Lab {
         &mut lab,
         &["rollback", "imagy-catalog", "production", "--reason", "errors"],
     );
+    lab
+}
+
+/// A release whose metrics are looked at.
+fn looked_at() -> Lab {
+    const VERIFICATION: &str = "    verification:
+      soak_seconds: 60
+      checks:
+        errors:
+          measure:
+            metric:
+              metrics: {errors: {namespace: Imagy, name: Errors, statistic: Sum}}
+              limit: {at_most_above_baseline: 0}
+              no_data: pass
+";
+    let (mut lab, example) = steady("imagy-catalog");
+    let develop = "  - name: develop\n    trigger: push\n";
+    let file = altered_pipeline(&example, develop, &format!("{develop}{VERIFICATION}"));
+    done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);
+    push(&mut lab, &example, "4f2c1e9", Kind::Good);
     lab
 }
 

@@ -9,6 +9,7 @@
 
 mod alarms;
 mod by_hand;
+mod criteria;
 mod events;
 mod examples;
 mod locks;

@@ -3,7 +3,9 @@
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
-use aws_sdk_cloudwatch::types::{Dimension, Metric as ShownMetric, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric as ShownMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
+};
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{Limit, Metric, MetricMeasure};
@@ -87,10 +89,11 @@ impl MetricReader {
             .send()
             .await;
         let answer = answer.map_err(|error| failure(ACTION, &error))?;
+        let results = answer.metric_data_results().iter();
         let told = answer
             .messages()
             .iter()
-            .chain(answer.metric_data_results().iter().flat_map(|result| result.messages()));
+            .chain(results.flat_map(MetricDataResult::messages));
         let told: Vec<&str> = told.filter_map(|message| message.value()).collect();
         if told.is_empty() {
             Ok(answer)

@@ -53,11 +53,51 @@ impl<'a> Walk<'a> {
             return plain(node);
         };
         match &node.value {
-            Content::Mapping(members) => self.mapping(first, node, members, path),
+            Content::Mapping(members) => {
+                let knows = |schema: &&&Value| {
+                    members
+                        .iter()
+                        .any(|(name, _)| properties(schema).contains(&name.value.as_str()))
+                };
+                match fitting.iter().find(knows) {
+                    Some(schema) => self.mapping(schema, node, members, path),
+                    None if fitting.len() == 1 => self.mapping(first, node, members, path),
+                    None => {
+                        self.no_alternative(&fitting, node, members, path);
+                        plain(node)
+                    }
+                }
+            }
             Content::Sequence(elements) => self.sequence(first, node, elements, path),
             Content::Scalar(value) => {
                 self.scalar(&fitting, node, value, path);
                 value.clone()
+            }
+        }
+    }
+
+    /// A mapping that may be one of several, and is none of them.
+    fn no_alternative(
+        &mut self,
+        alternatives: &[&Value],
+        node: &Node,
+        members: &[(serde_saphyr::Spanned<String>, Node)],
+        path: &Path,
+    ) {
+        let known: Vec<&str> = alternatives.iter().flat_map(|schema| properties(schema)).collect();
+        match members.first() {
+            Some((name, _)) => {
+                let message = format!("unknown field `{}`", name.value.escape_debug());
+                self.report(
+                    &name.referenced,
+                    path,
+                    message,
+                    suggestion(&name.value, known.iter().copied()),
+                );
+            }
+            None => {
+                let message = format!("must have one of `{}`", known.join("`, `"));
+                self.report(&node.referenced, path, message, None);
             }
         }
     }
@@ -96,7 +136,7 @@ impl<'a> Walk<'a> {
         members: &[(serde_saphyr::Spanned<String>, Node)],
         path: &Path,
     ) -> Value {
-        let properties = schema.get("properties").and_then(Value::as_object);
+        let fields = schema.get("properties").and_then(Value::as_object);
         let named = schema
             .get("patternProperties")
             .and_then(Value::as_object)
@@ -105,15 +145,12 @@ impl<'a> Walk<'a> {
         let mut value = Map::new();
         for (name, member) in members {
             let member_path = path.key(&name.value);
-            let member_schema = properties
-                .and_then(|properties| properties.get(&name.value))
+            let member_schema = fields
+                .and_then(|fields| fields.get(&name.value))
                 .or_else(|| named.map(|(_, member_schema)| member_schema))
                 .or(others);
             let Some(member_schema) = member_schema else {
-                let known: Vec<&str> = properties
-                    .into_iter()
-                    .flat_map(|known| known.keys().map(String::as_str))
-                    .collect();
+                let known = properties(schema);
                 let free = known
                     .iter()
                     .copied()
@@ -275,6 +312,15 @@ impl<'a> Walk<'a> {
 }
 
 /// The kinds of value a schema without alternatives allows.
+/// The fields that a mapping of this schema may have.
+fn properties(schema: &Value) -> Vec<&str> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties
+        .into_iter()
+        .flat_map(|known| known.keys().map(String::as_str))
+        .collect()
+}
+
 fn kinds(schema: &Value) -> impl Iterator<Item = Kind> {
     let types = schema.get("type");
     let names = types
@@ -287,7 +333,8 @@ fn kinds(schema: &Value) -> impl Iterator<Item = Kind> {
 }
 
 fn accepts(schema: &Value, kind: Kind) -> bool {
-    kinds(schema).any(|accepted| accepted == kind)
+    // Every whole number is a number.
+    kinds(schema).any(|accepted| accepted == kind || (accepted == Kind::Number && kind == Kind::Integer))
 }
 
 /// The texts a schema without alternatives allows, where it lists them.

@@ -79,7 +79,7 @@ pub struct MetricMeasure {
     #[serde(default = "default_baseline_seconds")]
     #[schemars(range(min = 300, max = 86_400))]
     pub baseline_seconds: u32,
-    /// What it means that there is no datapoint.
+    /// What it means that there is no datapoint, or none from before the deployment where the limit needs one.
     #[serde(default)]
     pub no_data: NoData,
 }

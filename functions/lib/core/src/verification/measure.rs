@@ -130,13 +130,13 @@ pub fn metric(measure: &MetricMeasure, sight: MetricSight) -> (Outcome, String) 
             return (Outcome::Inconclusive, said);
         }
     }
+    let without_data = match measure.no_data {
+        NoData::Inconclusive => Outcome::Inconclusive,
+        NoData::Pass => Outcome::Pass,
+        NoData::Fail => Outcome::Fail,
+    };
     let Some(value) = sight.value else {
-        let outcome = match measure.no_data {
-            NoData::Inconclusive => Outcome::Inconclusive,
-            NoData::Pass => Outcome::Pass,
-            NoData::Fail => Outcome::Fail,
-        };
-        return (outcome, "there is no datapoint".to_owned());
+        return (without_data, "there is no datapoint".to_owned());
     };
     let (is_kept, limit) = match (measure.limit, sight.baseline) {
         (Limit::AtMost(limit), _) => (value <= limit, format!("at most {}", shown(limit))),
@@ -151,7 +151,7 @@ pub fn metric(measure: &MetricMeasure, sight: MetricSight) -> (Outcome, String) 
         ),
         (Limit::AtMostTimesBaseline(_) | Limit::AtMostAboveBaseline(_), None) => {
             let said = format!("{}, and there is no baseline from before the deployment", shown(value));
-            return (Outcome::Inconclusive, said);
+            return (without_data, said);
         }
     };
     let outcome = if is_kept { Outcome::Pass } else { Outcome::Fail };
@@ -187,9 +187,10 @@ pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
         HttpSight::Answer { status, body } => (*status, body),
     };
     let Some(healthy) = &measure.healthy else {
-        return match status == measure.status {
-            true => (Outcome::Pass, format!("status {status}")),
-            false => (Outcome::Fail, format!("status {status}, not {}", measure.status)),
+        return if status == measure.status {
+            (Outcome::Pass, format!("status {status}"))
+        } else {
+            (Outcome::Fail, format!("status {status}, not {}", measure.status))
         };
     };
     let Ok(report) = serde_json::from_str::<Value>(body) else {

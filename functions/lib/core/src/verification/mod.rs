@@ -205,7 +205,7 @@ pub fn due<'a>(policy: &'a Verification, state: &State, now: Timestamp) -> Vec<&
 /// Takes a look into account, and decides. `measured` is what [`due`] asked for; a look that measured nothing only tells how long to pause.
 ///
 /// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and one that could not be taken all keep
-/// the soak from beginning, and whatever is otherwise than healthy begins it again.
+/// the soak from beginning, and whatever is otherwise than healthy begins it again. A check that is watched for a while only counts afterwards as it was last seen.
 #[must_use]
 pub fn judge(
     policy: &Verification,
@@ -224,7 +224,7 @@ pub fn judge(
     }
     if has_looked {
         state.looked_at = Some(now);
-        let healthy = deciding(policy).all(|(name, pace)| is_healthy(name, pace, &state, now));
+        let healthy = deciding(policy).all(|(name, _)| is_healthy(name, &state));
         state.healthy_since = healthy.then(|| state.healthy_since.unwrap_or(now));
     }
     let end = deciding(policy)
@@ -256,9 +256,9 @@ fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
     }
 }
 
-fn is_healthy(name: &str, pace: &Pace, state: &State, now: Timestamp) -> bool {
+fn is_healthy(name: &str, state: &State) -> bool {
     let last = state.checks.get(name).and_then(|check| check.last.as_ref());
-    last.is_some_and(|last| last.outcome == Outcome::Pass || !is_watching(pace, state, now))
+    last.is_some_and(|last| last.outcome == Outcome::Pass)
 }
 
 fn over_its_limit(name: &str, pace: &Pace, state: &State, now: Timestamp) -> Option<VerificationEnd> {
@@ -302,7 +302,7 @@ fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifica
     if now.duration_since(state.begun_at) < limit {
         return None;
     }
-    let unhealthy = deciding(policy).find(|(name, pace)| !is_healthy(name, pace, state, now));
+    let unhealthy = deciding(policy).find(|(name, _)| !is_healthy(name, state));
     let (check, shown) = match unhealthy {
         Some((name, _)) => {
             let last = state.checks.get(name).and_then(|check| check.last.as_ref());
