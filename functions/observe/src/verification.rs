@@ -1,12 +1,13 @@
 //! Verification: looking at what was deployed until it has been healthy for long enough, or a check decides against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::acts::fences;
 use esclusa_adapters::control::rows::DeploymentRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::ecs::TaskFilter;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::metrics::MetricWindow;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::TaskFacts;
@@ -17,7 +18,7 @@ use esclusa_core::verification::{
     Decision, Measurement, Outcome, SERVICES, ServiceSight, State, VerificationEnd, alarms, due, http, judge, metric,
     services,
 };
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -84,11 +85,17 @@ impl Observe {
 
     /// One measurement. What cannot be measured is no failure of what is measured.
     async fn measure(&self, look: &Look<'_>, name: &str) -> (String, Measurement) {
-        let (now, began_at) = (look.now, look.deployment.created_at);
+        let now = look.now;
         let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
+        let mut counted = BTreeSet::new();
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
-                let sight = self.metrics.sight(measure, began_at, now).await;
+                let window = MetricWindow {
+                    deployment_began_at: look.deployment.created_at,
+                    verification_began_at: look.state.begun_at,
+                    now,
+                };
+                let sight = self.metrics.sight(measure, window).await;
                 sight.map(|sight| metric(measure, sight))
             }
             Some(Measure::Http(measure)) => self.http.ask(measure).await.map(|sight| http(measure, &sight)),
@@ -97,9 +104,13 @@ impl Observe {
                 states.map(|states| alarms(names, &states))
             }
             None if name == SERVICES => {
-                let since = look.state.looked_at.unwrap_or(look.state.begun_at);
+                let before = look.state.checks.get(SERVICES).and_then(|check| check.seen.as_deref());
                 let sights = self.sights(&look.deployment.deployment_id, look.plan).await;
-                sights.map(|sights| services(&sights, since))
+                sights.map(|sights| {
+                    let (outcome, sentence, of_tasks) = services(&sights, look.state.begun_at, before);
+                    counted = of_tasks;
+                    (outcome, sentence)
+                })
             }
             None => Err(Failure::defect(format!("there is no check `{name}`"))),
         };
@@ -108,19 +119,18 @@ impl Observe {
             at: now,
             outcome,
             sentence,
+            counted,
         };
         (name.to_owned(), measurement)
     }
 
     /// The services of the plan, each with its tasks of the released revision.
     async fn sights(&self, deployment_id: &str, plan: &Plan) -> Result<Vec<ServiceSight>, Failure> {
-        let mut sights = Vec::new();
-        for step in &plan.steps {
-            if let PlannedStep::Service(planned) = step {
-                sights.push(self.sight(deployment_id, planned).await?);
-            }
-        }
-        Ok(sights)
+        let services = plan.steps.iter().filter_map(|step| match step {
+            PlannedStep::Service(planned) => Some(self.sight(deployment_id, planned)),
+            PlannedStep::Task(_) => None,
+        });
+        try_join_all(services).await
     }
 
     async fn sight(&self, deployment_id: &str, planned: &PlannedService) -> Result<ServiceSight, Failure> {

@@ -26,7 +26,7 @@ use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
     StepRecord, Verified, after, conclude,
 };
-use esclusa_core::verification::{self, VerificationEnd};
+use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -200,7 +200,10 @@ impl Record {
         Ok(match stored.and_then(|stored| stored.row.end) {
             None => Verified::Unfinished,
             Some(VerificationEnd::Passed { .. }) => Verified::Passed,
-            Some(VerificationEnd::Failed { why, .. }) => Verified::Failed { why },
+            Some(VerificationEnd::Failed { why, outcome, .. }) => Verified::Failed {
+                is_shown: outcome == Outcome::Fail,
+                why,
+            },
         })
     }
 

@@ -40,6 +40,7 @@ const CRITERIA: &str = r#"    trigger: push
             metric:
               metrics: {letters: {namespace: Nest, name: Letters, dimensions: {Service: nest-demo}, statistic: Maximum}}
               limit: {at_most_above_baseline: 0}
+              no_data: pass
           pace: {interval_seconds: 60, initial_delay_seconds: 60}
 "#;
 

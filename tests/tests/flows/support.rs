@@ -1,8 +1,8 @@
 //! One simulated account with one application: what a test does to it, and what it can ask about it afterwards.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use esclusa_core::canonical::sha256_hex;
 use jiff::SignedDuration;
 use lab::example::Example;
 use lab::images::Kind;
@@ -109,7 +109,10 @@ impl Account {
 
     /// A pipeline file beside the task definitions of the example.
     pub(crate) fn written(&self, text: &str) -> PathBuf {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(sha256_hex(text.as_bytes()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("flows-{}-{number}", std::process::id());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
         let definitions = folder.join("task-definitions");
         std::fs::create_dir_all(&definitions).unwrap();
         let originals = std::fs::read_dir(self.example.file.with_file_name("task-definitions"));

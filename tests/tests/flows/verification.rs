@@ -96,3 +96,61 @@ fn a_crash_loop_that_ecs_does_not_see_is_no_success() {
     assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
     account.assert_left("FREE");
 }
+
+/// A service that scales has fewer tasks than it wants for a while: that says nothing about the release.
+#[test]
+fn a_service_that_scales_during_the_soak_begins_it_again_and_is_not_taken_back() {
+    let mut account = verified();
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(4));
+    account.run_out_of_capacity(SignedDuration::from_mins(3));
+    let scale = json!({"cluster": CLUSTER, "service": "nest-demo", "desiredCount": 2});
+    account.administer("ecs", "UpdateService", scale);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let looks = account.records("checks_measured");
+    let shown = |look: &Value| look["body"]["checks"]["services"]["outcome"].clone();
+    assert!(looks.iter().any(|look| shown(look) == "inconclusive"), "{looks:#?}");
+}
+
+/// Somebody else brings the service to another revision while it soaks: that is not fought, and is no failure of the image.
+#[test]
+fn a_service_that_somebody_moves_during_the_soak_stays_where_it_was_brought() {
+    let mut account = verified();
+    account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of(CLUSTER, "nest-demo");
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(5));
+    let moved = json!({"cluster": CLUSTER, "service": "nest-demo", "taskDefinition": before});
+    account.administer("ecs", "UpdateService", moved);
+    account.settle();
+    account.assert_ended("FAILED", "none", "foreign_change");
+    assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_check_whose_alarm_does_not_exist_is_refused_before_anything_moves() {
+    let mut account = verified();
+    account.administer("monitoring", "DeleteAlarms", json!({"AlarmNames": ["errors"]}));
+    account.release("v1.0.0", Kind::Good);
+    account.assert_ended("FAILED", "none", "refused");
+    account.assert_acts(&[]);
+    let reasons = account.reasons();
+    assert!(reasons.contains("`errors`, which does not exist"), "{reasons}");
+}
+
+/// Nobody can tell whether it works: it is taken back, and nothing is said against the image.
+#[test]
+fn a_release_that_cannot_be_seen_to_work_is_taken_back_and_its_image_may_come_again() {
+    let mut account = verified();
+    account.release("v1.0.0", Kind::Good);
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(4));
+    account.say_alarm("errors", "INSUFFICIENT_DATA");
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "reverted", "not_verified");
+    let quarantined = account.esclusa(&["quarantine"]).out;
+    assert!(!quarantined.contains("v1.1.0"), "{quarantined}");
+    account.assert_left("FREE");
+}

@@ -80,7 +80,7 @@ impl HttpProber {
             // Whatever its status is, an answer is one.
             .deserializer(|response: &HttpResponse| Ok::<_, OrchestratorError<Infallible>>(answer(response)))
             .build();
-        Ok(match operation.invoke(path.to_owned()).await {
+        Ok(match operation.invoke(path).await {
             Ok(sight) => sight,
             Err(error) => HttpSight::Silent(why(&error, measure.timeout_seconds)),
         })
@@ -88,12 +88,17 @@ impl HttpProber {
 }
 
 /// Origin and path of an address.
-fn split(url: &str) -> Option<(&str, &str)> {
+fn split(url: &str) -> Option<(&str, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let host_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let origin_ends = scheme.len().checked_add("://".len())?.checked_add(host_ends)?;
     let (origin, path) = url.split_at_checked(origin_ends)?;
-    Some((origin, if path.is_empty() { "/" } else { path }))
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    Some((origin, path))
 }
 
 fn answer(response: &HttpResponse) -> HttpSight {
@@ -148,9 +153,10 @@ mod tests {
     fn an_address_is_asked_at_its_origin_for_its_path() {
         assert_eq!(
             split("https://api.example.com:8443/v1/health?full=1"),
-            Some(("https://api.example.com:8443", "/v1/health?full=1"))
+            Some(("https://api.example.com:8443", "/v1/health?full=1".to_owned()))
         );
-        assert_eq!(split("http://api"), Some(("http://api", "/")));
+        assert_eq!(split("http://api"), Some(("http://api", "/".to_owned())));
+        assert_eq!(split("http://api?full=1"), Some(("http://api", "/?full=1".to_owned())));
         assert_eq!(split("api.example.com"), None);
     }
 

@@ -20,6 +20,17 @@ const VALUE: &str = "the_value";
 /// How many periods back a datapoint is looked for: CloudWatch shows some only after minutes.
 const PERIODS: i64 = 3;
 
+/// Between which moments a measure is read.
+#[derive(Debug, Clone, Copy)]
+pub struct MetricWindow {
+    /// When the deployment began: the baseline lies before.
+    pub deployment_began_at: Timestamp,
+    /// When the verification began: what is judged lies after.
+    pub verification_began_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
 /// Reads metrics. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct MetricReader {
@@ -35,45 +46,49 @@ impl MetricReader {
         }
     }
 
-    /// What CloudWatch shows of a measure now: the newest datapoint of whole periods, the samples in the same period, and the mean before the deployment
-    /// began where the limit asks for it.
+    /// What CloudWatch shows of a measure: the newest datapoint of whole periods since the verification began, the samples in the same period, and what it was
+    /// before the deployment began where the limit asks for it.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
-    pub async fn sight(
-        &self,
-        measure: &MetricMeasure,
-        deployment_began_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<MetricSight, Failure> {
+    pub async fn sight(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<MetricSight, Failure> {
         let period = i64::from(measure.period_seconds);
         let whole = |at: Timestamp| at.as_second() - at.as_second().rem_euclid(period);
-        let answer = self.data(measure, whole(now) - PERIODS * period, whole(now)).await?;
-        let values = series(&answer, value_of(measure));
-        let newest = values.first().copied();
-        let samples = measure.samples.as_ref().and_then(|samples| {
-            let (at, _) = newest?;
-            let counted = series(&answer, samples.of.as_str());
-            counted
-                .iter()
-                .find(|(counted, _)| *counted == at)
-                .map(|(_, count)| *count)
-        });
-        let baseline = match measure.limit {
-            Limit::AtMost(_) | Limit::AtLeast(_) => None,
-            Limit::AtMostTimesBaseline(_) | Limit::AtMostAboveBaseline(_) => {
-                let end = whole(deployment_began_at);
-                let answer = self
-                    .data(measure, end - i64::from(measure.baseline_seconds), end)
-                    .await?;
-                mean(&series(&answer, value_of(measure)))
-            }
-        };
+        let end = whole(window.now);
+        // What was measured while the release before was at work says nothing about this one.
+        let first = whole(window.verification_began_at) + period;
+        let from = first.max(end - PERIODS * period);
+        let (mut newest, mut samples) = (None, None);
+        if from < end {
+            let answer = self.data(measure, from, end).await?;
+            newest = series(&answer, value_of(measure)).first().copied();
+            samples = measure.samples.as_ref().and_then(|samples| {
+                let (at, _) = newest?;
+                let counted = series(&answer, samples.of.as_str());
+                counted
+                    .iter()
+                    .find(|(counted, _)| *counted == at)
+                    .map(|(_, count)| *count)
+            });
+        }
         Ok(MetricSight {
             value: newest.map(|(_, value)| value),
             samples,
-            baseline,
+            baseline: self.baseline(measure, whole(window.deployment_began_at)).await?,
+            is_early: end - first < PERIODS * period,
         })
+    }
+
+    async fn baseline(&self, measure: &MetricMeasure, end: i64) -> Result<Option<f64>, Failure> {
+        let of: fn(&[(i64, f64)]) -> Option<f64> = match measure.limit {
+            Limit::AtMost(_) | Limit::AtLeast(_) => return Ok(None),
+            Limit::AtMostTimesBaseline(_) => mean,
+            // A level, such as the depth of a queue: what it was last.
+            Limit::AtMostAboveBaseline(_) => |values| values.first().map(|(_, value)| *value),
+        };
+        let from = end - i64::from(measure.baseline_seconds);
+        let answer = self.data(measure, from, end).await?;
+        Ok(of(&series(&answer, value_of(measure))))
     }
 
     /// The datapoints of the measure between two moments in seconds, the newest first.
@@ -95,7 +110,14 @@ impl MetricReader {
             .iter()
             .chain(results.flat_map(MetricDataResult::messages));
         let told: Vec<&str> = told.filter_map(|message| message.value()).collect();
-        if told.is_empty() {
+        // It also tells of datapoints that it left out, such as those of a division by zero, beside those that there are.
+        if told.is_empty() || !series(&answer, value_of(measure)).is_empty() {
+            return Ok(answer);
+        }
+        let is_left_out = told
+            .iter()
+            .all(|message| message.contains("data-points have been dropped"));
+        if is_left_out {
             Ok(answer)
         } else {
             Err(Failure::refused(format!("`{ACTION}` says: {}", told.join("; "))))

@@ -7,7 +7,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{
     AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep,
-    parse, resolve,
+    Verification, parse, resolve,
 };
 use esclusa_core::plan::{
     Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Powers, Refusals,
@@ -257,8 +257,15 @@ impl Planner {
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
         }
-        let alarms = observed.services.values().flat_map(ObservedService::alarms);
-        observed.alarms = self.alarms.states(&alarms.map(str::to_owned).collect()).await?;
+        let mut alarms: BTreeSet<String> = environment
+            .verification
+            .iter()
+            .flat_map(Verification::alarms)
+            .cloned()
+            .collect();
+        let watching = observed.services.values().flat_map(ObservedService::alarms);
+        alarms.extend(watching.map(str::to_owned));
+        observed.alarms = self.alarms.states(&alarms).await?;
         observed.gone = self.gone(environment, &observed.services).await?;
         observed.schemas = schemas(&self.control, &environment.application, &environment.name)
             .await?

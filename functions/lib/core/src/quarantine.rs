@@ -95,6 +95,7 @@ pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
         Reason::TaskFailed | Reason::VerificationFailed => true,
         Reason::RolloutFailed => !blames.contains(&Blame::Surroundings),
         Reason::Proven
+        | Reason::NotVerified
         | Reason::NothingToDo
         | Reason::TaskNeverStarted
         | Reason::UnknownEffect

@@ -259,6 +259,32 @@ fn a_name_that_ecs_does_not_take_is_refused_even_when_it_is_empty_or_looks_like_
 }
 
 #[test]
+fn a_verification_that_could_never_pass_or_asks_where_nobody_answers_is_refused() {
+    let verification = "cluster: ${cluster}
+    verification:
+      soak_seconds: 600
+      timeout_seconds: 900
+      services: {interval_seconds: 10, initial_delay_seconds: 400}
+      checks:
+        services: {measure: {alarms: [a]}}
+        late: {measure: {alarms: [a]}, pace: {initial_delay_seconds: 60, until_seconds: 30}}
+        quick: {measure: {alarms: [a]}, pace: {interval_seconds: 60, failing_seconds: 30}}
+        both: {measure: {alarms: [a]}, pace: {failing_seconds: 60, failure_limit: 1}}
+        rate: {measure: {metric: {metrics: {a-b: {namespace: N, name: A, statistic: Sum}, c: {namespace: N, name: C, statistic: Sum}}, period_seconds: 90, limit: {at_most: 5}, samples: {of: d, at_least: 1}}}}
+        inside: {measure: {http: {url: \"http://169.254.170.2/v2/credentials\"}}}
+        nowhere: {measure: {http: {url: \"ftp://example.com\"}}}";
+    assert_snapshot!(errors_after(&[("cluster: ${cluster}", verification)]));
+    let unknown = |measure: &str| {
+        let checks = format!(
+            "cluster: ${{cluster}}\n    verification: {{soak_seconds: 60, checks: {{a: {{measure: {measure}}}}}}}"
+        );
+        errors_after(&[("cluster: ${cluster}", &checks)])
+    };
+    assert_snapshot!(unknown("{htpp: {url: a}}"), @"34:61: environments[0].verification.checks.a.measure: unknown field `htpp` (did you mean `http`?)");
+    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`");
+}
+
+#[test]
 fn an_error_stays_on_its_line_whatever_keys_the_file_has() {
     assert_snapshot!(errors_after(&[("      web: {command: [migrate]}", "      \"a\\nb\": {comand: [migrate]}")]), @r"22:16: tasks.migrate.containers.a\nb: unknown field `comand` (did you mean `command`?)");
 }

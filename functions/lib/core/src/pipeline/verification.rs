@@ -151,7 +151,7 @@ pub struct HttpMeasure {
     pub healthy: Option<String>,
     /// Seconds in which the whole answer must be there.
     #[serde(default = "default_http_seconds")]
-    #[schemars(range(min = 1, max = 30))]
+    #[schemars(range(min = 1, max = 15))]
     pub timeout_seconds: u32,
 }
 

@@ -13,8 +13,8 @@ use super::{
     RevisionAction, Target, compatibility, image, preflight, service,
 };
 use crate::pipeline::{
-    AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Phase, ResolvedEnvironment, ResolvedService,
-    ResolvedStep, ResolvedTask, TaskDefinition,
+    AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment,
+    ResolvedService, ResolvedStep, ResolvedTask, TaskDefinition,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
@@ -95,11 +95,15 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         .filter_map(|(key, definition)| planner.revision(key, definition, &references))
         .collect();
     let steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
+    let unchanged = planner.is_unchanged(&steps, &revisions);
+    if !unchanged {
+        planner.check_verification();
+    }
     if !planner.refusals.is_empty() {
         planner.refusals.dedup();
         return Err(Refusals(planner.refusals));
     }
-    let unchanged = planner.is_unchanged(&steps, &revisions);
+    let moves_services = steps.iter().any(|step| matches!(step, PlannedStep::Service(_)));
     let plan = Plan {
         plan_hash: String::new(),
         application: input.environment.application.clone(),
@@ -117,7 +121,8 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
             .collect(),
         revisions,
         steps,
-        verification: input.environment.verification.clone(),
+        // Where no service moves nothing was deployed that could be looked at.
+        verification: input.environment.verification.clone().filter(|_| moves_services),
         unchanged,
         notes: planner.notes,
     };
@@ -188,6 +193,39 @@ impl Planner<'_> {
     fn take(&mut self, findings: Findings) {
         self.refusals.extend(findings.refusals);
         self.notes.extend(findings.notes);
+    }
+
+    /// What can be known beforehand about the alarms of the verification: one that fires already would take the release back.
+    fn check_verification(&mut self) {
+        let environment = &self.input.environment;
+        let checks = environment
+            .verification
+            .iter()
+            .flat_map(|verification| &verification.checks);
+        let alarms = checks.filter_map(|(name, check)| match &check.measure {
+            Measure::Alarms(alarms) if check.reaction != Reaction::Report => Some((name, alarms)),
+            _ => None,
+        });
+        let mut findings = Findings::default();
+        for (check, alarms) in alarms {
+            for alarm in alarms {
+                match self.observed.alarms.get(alarm).map(String::as_str) {
+                    None => findings.refusals.push(Refusal::new(
+                        RefusalKind::Verification,
+                        format!("the check `{check}` of the verification names the alarm `{alarm}`, which does not exist"),
+                        format!("create it, or correct `verification.checks.{check}` of the environment `{}`", environment.name),
+                    )),
+                    Some("ALARM") => findings.add(
+                        environment,
+                        Hazard::AlarmFiring,
+                        format!("the alarm `{alarm}` fires now, by which the check `{check}` of the verification would take the release back"),
+                        format!("wait until it is `OK`: `aws cloudwatch describe-alarms --alarm-names {alarm}`"),
+                    ),
+                    Some(_) => {}
+                }
+            }
+        }
+        self.take(findings);
     }
 
     fn check_coming(&mut self) {

@@ -40,6 +40,8 @@ pub enum RefusalKind {
     NoVerifiedRevision,
     /// The migrations cannot be taken back.
     NoWayDown,
+    /// A check of the verification names what does not exist.
+    Verification,
     /// The deployment would be less safe than it looks.
     Hazard(Hazard),
     /// The installation may not do what the deployment needs.

@@ -194,8 +194,11 @@ impl World {
                 .iter()
                 .find_map(|(kind, outcome)| reason_of(*kind, (*outcome)?))
         });
-        let has_failed = matches!(facts.verified, Verified::Failed { .. });
-        let of_steps = of_steps.or(has_failed.then_some(Reason::VerificationFailed));
+        let of_steps = of_steps.or(match facts.verified {
+            Verified::Failed { is_shown: true, .. } => Some(Reason::VerificationFailed),
+            Verified::Failed { is_shown: false, .. } => Some(Reason::NotVerified),
+            Verified::NotAsked | Verified::Unfinished | Verified::Passed => None,
+        });
         match &facts.cause {
             Some(Cause::Superseded { .. }) => Reason::Superseded,
             Some(Cause::Rejected { .. }) => Reason::Rejected,
@@ -216,7 +219,7 @@ impl World {
     fn sentences(&self, facts: &DeploymentFacts) -> Vec<String> {
         let mut sentences: Vec<String> = facts.cause.iter().map(cause_sentence).collect();
         match &facts.verified {
-            Verified::Failed { why } => sentences.push(format!("the verification failed: {why}")),
+            Verified::Failed { why, .. } => sentences.push(format!("the verification failed: {why}")),
             Verified::Unfinished if self.steps_left() == 0 => {
                 sentences.push("it was not verified to the end".to_owned());
             }

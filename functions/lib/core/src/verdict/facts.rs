@@ -169,6 +169,8 @@ pub enum Verified {
     Passed,
     /// It was not.
     Failed {
+        /// Whether something was seen to fail: otherwise it only could not be seen to work.
+        is_shown: bool,
         /// Why, for people.
         why: String,
     },

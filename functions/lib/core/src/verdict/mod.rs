@@ -160,8 +160,10 @@ pub enum Reason {
     UnknownEffect,
     /// A rollout did not work.
     RolloutFailed,
-    /// What was deployed ran, and its verification failed.
+    /// What was deployed ran, and its verification saw it fail.
     VerificationFailed,
+    /// What was deployed ran, and could not be seen to work in time.
+    NotVerified,
     /// Somebody else changed a service of this deployment.
     ForeignChange,
     /// The plan under the lock is not the plan that passed the gate.
@@ -203,6 +205,7 @@ impl Reason {
             Self::UnknownEffect => "unknown_effect",
             Self::RolloutFailed => "rollout_failed",
             Self::VerificationFailed => "verification_failed",
+            Self::NotVerified => "not_verified",
             Self::ForeignChange => "foreign_change",
             Self::PlanChanged => "plan_changed",
             Self::LockHeld => "lock_held",

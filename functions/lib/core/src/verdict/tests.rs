@@ -94,6 +94,7 @@ fn what_runs_and_was_not_verified_is_no_success_and_is_brought_back_where_it_fai
         })
     };
     let why = || Verified::Failed {
+        is_shown: true,
         why: "check `errors`: it failed".to_owned(),
     };
     let passed = ran(Verified::Passed, &[], &[]);
@@ -504,7 +505,14 @@ fn any_verified() -> impl Strategy<Value = Verified> {
         Just(Verified::NotAsked),
         Just(Verified::Unfinished),
         Just(Verified::Passed),
-        Just(Verified::Failed { why: String::new() }),
+        Just(Verified::Failed {
+            is_shown: true,
+            why: String::new()
+        }),
+        Just(Verified::Failed {
+            is_shown: false,
+            why: String::new()
+        }),
     ]
 }
 

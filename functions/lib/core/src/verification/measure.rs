@@ -1,12 +1,12 @@
 //! From what AWS shows to a measurement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use serde_json::Value;
 
-use super::Outcome;
+use super::{Measurement, Outcome};
 use crate::migration::{StopCode, TaskFacts};
 use crate::pipeline::{HttpMeasure, Limit, MetricMeasure, NoData};
 
@@ -32,10 +32,11 @@ impl ServiceSight {
     }
 }
 
-/// Whether a task stopped of itself: neither its service nor a person wanted that, nor was its host taken away.
+/// Whether a task stopped of itself: neither its service nor a person wanted that, nor was its host taken away or there was no room for it.
 fn failed(task: &TaskFacts) -> bool {
     match &task.stop_code {
-        Some(StopCode::EssentialContainerExited | StopCode::TaskFailedToStart) => true,
+        Some(StopCode::EssentialContainerExited) => true,
+        Some(StopCode::TaskFailedToStart) => !reason(task).to_lowercase().contains("capacity"),
         // The scheduler stops tasks that fail a health check, and those that it needs no longer.
         Some(StopCode::ServiceSchedulerInitiated) | None => reason(task).contains("health check"),
         Some(_) => false,
@@ -46,24 +47,49 @@ fn reason(task: &TaskFacts) -> &str {
     task.stopped_reason.as_deref().unwrap_or("ECS gives no reason")
 }
 
-/// What the services show: each runs as many tasks of the release as it is to run, more than none, and none of them stopped of itself since `since`. ECS starts a
-/// task that exits again and again without ever calling the deployment failed, where no health check says so.
+/// How much earlier than the measurement before a stopped task may have stopped and still be new: ECS shows it a little later, and its clock is another.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
+
+/// What the services show: each runs as many tasks of the release as it is to run, more than none, and none of them stopped of itself since the measurement
+/// `before`, or since the verification began. ECS starts a task that exits again and again without ever calling the deployment failed, where no health check says so.
+///
+/// A service that runs too few tasks, none of which stopped of itself, shows nothing about the release: it is scaling, or waits for room. Answers also the ARNs of
+/// the stopped tasks it has counted.
 #[must_use]
-pub fn services(sights: &[ServiceSight], since: Timestamp) -> (Outcome, String) {
+pub fn services(
+    sights: &[ServiceSight],
+    begun_at: Timestamp,
+    before: Option<&Measurement>,
+) -> (Outcome, String, BTreeSet<String>) {
+    let since = before.map_or(begun_at, |before| {
+        let since = before.at.saturating_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+        since.max(begun_at)
+    });
+    let is_recent = |task: &&TaskFacts| task.stopped_at.is_none_or(|at| at >= since);
+    let is_new = |task: &&TaskFacts| before.is_none_or(|before| !before.counted.contains(&task.task_arn));
+    let mut counted = BTreeSet::new();
+    let mut fallen = None;
     for sight in sights {
         let stopped = sight.tasks.iter().filter(|task| task.is_stopped() && failed(task));
-        let new: Vec<&TaskFacts> = stopped
-            .filter(|task| task.stopped_at.is_none_or(|at| at >= since))
-            .collect();
+        let recent: Vec<&TaskFacts> = stopped.filter(is_recent).collect();
+        counted.extend(recent.iter().map(|task| task.task_arn.clone()));
+        let new: Vec<&TaskFacts> = recent.into_iter().filter(is_new).collect();
         if let Some(last) = new.iter().max_by_key(|task| task.stopped_at) {
             let (name, count) = (&sight.service, new.len());
-            let said = format!(
+            fallen.get_or_insert(format!(
                 "tasks of `{name}` that stopped of themselves: {count}, the last one: {}",
                 reason(last)
-            );
-            return (Outcome::Fail, said);
+            ));
         }
     }
+    let (outcome, sentence) = match fallen {
+        Some(said) => (Outcome::Fail, said),
+        None => running(sights),
+    };
+    (outcome, sentence, counted)
+}
+
+fn running(sights: &[ServiceSight]) -> (Outcome, String) {
     for sight in sights {
         let name = &sight.service;
         if sight.desired == 0 {
@@ -71,7 +97,7 @@ pub fn services(sights: &[ServiceSight], since: Timestamp) -> (Outcome, String) 
         }
         if sight.is_short() {
             let said = format!("`{name}` runs {} of {} tasks", sight.running(), sight.desired);
-            return (Outcome::Fail, said);
+            return (Outcome::Inconclusive, said);
         }
     }
     if sights.is_empty() {
@@ -113,13 +139,21 @@ pub struct MetricSight {
     pub value: Option<f64>,
     /// How many samples there were in it, where that is asked for.
     pub samples: Option<f64>,
-    /// The mean of the values before the deployment, where that is asked for.
+    /// What it was before the deployment, where that is asked for: the mean, or for a level the last value.
     pub baseline: Option<f64>,
+    /// Whether too little time has passed since the verification began to expect a datapoint.
+    pub is_early: bool,
 }
 
 /// What a number shows against its limit. Too few samples show nothing, whatever the number is: five errors of ten requests are no error rate.
 #[must_use]
 pub fn metric(measure: &MetricMeasure, sight: MetricSight) -> (Outcome, String) {
+    if sight.value.is_none() && sight.is_early {
+        return (
+            Outcome::Inconclusive,
+            "there is no datapoint of the release yet".to_owned(),
+        );
+    }
     if let Some(wanted) = &measure.samples {
         let samples = sight.samples.unwrap_or_default();
         if samples < wanted.at_least {
@@ -138,7 +172,10 @@ pub fn metric(measure: &MetricMeasure, sight: MetricSight) -> (Outcome, String) 
     let Some(value) = sight.value else {
         return (without_data, "there is no datapoint".to_owned());
     };
-    let (is_kept, limit) = match (measure.limit, sight.baseline) {
+    // What is only written when something is wrong was nothing while nothing was written.
+    let nothing =
+        (measure.no_data == NoData::Pass && matches!(measure.limit, Limit::AtMostAboveBaseline(_))).then_some(0.0);
+    let (is_kept, limit) = match (measure.limit, sight.baseline.or(nothing)) {
         (Limit::AtMost(limit), _) => (value <= limit, format!("at most {}", shown(limit))),
         (Limit::AtLeast(limit), _) => (value >= limit, format!("at least {}", shown(limit))),
         (Limit::AtMostTimesBaseline(times), Some(baseline)) => (

@@ -7,20 +7,23 @@
 mod address;
 mod measure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
 pub use self::measure::{HttpSight, MetricSight, ServiceSight, alarms, http, metric, services};
-use crate::pipeline::{Pace, Reaction, Verification};
+use crate::pipeline::{Measure, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
 pub const SERVICES: &str = "services";
 
 /// How much longer than the soak a verification may take, unless the pipeline says: a quarter of an hour.
 const MARGIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The most looks, whatever the file says: each is a few entries in the history of an execution, which holds 25,000.
+const LOOKS_MAX: u32 = 1_200;
 
 /// The shortest pause between two looks: whoever is woken a moment too early must not spin.
 const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(5);
@@ -61,6 +64,9 @@ pub struct Measurement {
     pub outcome: Outcome,
     /// The numbers or names behind it, in one sentence for people.
     pub sentence: String,
+    /// The ARNs of the stopped tasks that were taken into account, which the next measurement does not count again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub counted: BTreeSet<String>,
 }
 
 /// What is known about one check.
@@ -69,6 +75,9 @@ pub struct CheckState {
     /// The last measurement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Measurement>,
+    /// The last one that was possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<Measurement>>,
     /// How many measurements failed, in all.
     #[serde(default)]
     pub failures: u32,
@@ -96,6 +105,8 @@ pub enum VerificationEnd {
     Failed {
         /// The check.
         check: String,
+        /// What it showed: a failure, or nothing that speaks against the release.
+        outcome: Outcome,
         /// Why, for people.
         why: String,
     },
@@ -109,6 +120,9 @@ pub struct State {
     /// When the last look was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
+    /// How many looks measured something.
+    #[serde(default)]
+    pub looks: u32,
     /// Since when everything is healthy without a break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
@@ -127,6 +141,7 @@ impl State {
         Self {
             begun_at: at,
             looked_at: None,
+            looks: 0,
             healthy_since: None,
             checks: BTreeMap::new(),
             end: None,
@@ -154,6 +169,15 @@ impl Verification {
         std::iter::once(services).chain(checks.map(|(name, check)| (name.as_str(), &check.pace, check.reaction)))
     }
 
+    /// The alarms that its checks look at.
+    pub fn alarms(&self) -> impl Iterator<Item = &String> {
+        let measures = self.checks.values().map(|check| &check.measure);
+        measures.flat_map(|measure| match measure {
+            Measure::Alarms(alarms) => alarms.as_slice(),
+            Measure::Metric(_) | Measure::Http(_) => &[],
+        })
+    }
+
     fn soak(&self) -> SignedDuration {
         SignedDuration::from_secs(i64::from(self.soak_seconds))
     }
@@ -167,12 +191,12 @@ impl Verification {
         }
     }
 
-    /// The most looks that it can take.
+    /// The most looks that it can take: each check may be measured at moments of its own.
     #[must_use]
     pub fn looks_max(&self) -> i64 {
-        let shortest = self.looks().map(|(_, pace, _)| pace.interval_seconds).min();
-        let shortest = i64::from(shortest.unwrap_or(1).max(1));
-        self.timeout().as_secs().checked_div(shortest).unwrap_or(i64::MAX)
+        let intervals = self.looks().map(|(_, pace, _)| i64::from(pace.interval_seconds.max(1)));
+        let looks = intervals.map(|seconds| self.timeout().as_secs().checked_div(seconds).unwrap_or(i64::MAX));
+        looks.fold(0, i64::saturating_add)
     }
 }
 
@@ -181,24 +205,20 @@ fn after(from: Timestamp, seconds: u32) -> Timestamp {
     from.saturating_add(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// Whether it is still measured, at that moment.
-fn is_watching(pace: &Pace, state: &State, at: Timestamp) -> bool {
-    pace.until_seconds
-        .is_none_or(|seconds| at <= after(state.begun_at, seconds))
-}
-
-/// When it is measured next.
-fn next(name: &str, pace: &Pace, state: &State) -> Timestamp {
+/// When it is measured next, if it is: after its window only until it was seen well once, so that what was missed or not clear at the end of it does not decide.
+fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let first = after(state.begun_at, pace.initial_delay_seconds);
     let last = state.checks.get(name).and_then(|check| check.last.as_ref());
-    last.map_or(first, |last| after(last.at, pace.interval_seconds))
+    let next = last.map_or(first, |last| after(last.at, pace.interval_seconds));
+    let is_within = |seconds| next <= after(state.begun_at, seconds);
+    (pace.until_seconds.is_none_or(is_within) || !is_healthy(name, state)).then_some(next)
 }
 
 /// The names of what is to be measured now.
 #[must_use]
 pub fn due<'a>(policy: &'a Verification, state: &State, now: Timestamp) -> Vec<&'a str> {
     let looks = policy.looks();
-    let due = looks.filter(|(name, pace, _)| is_watching(pace, state, now) && next(name, pace, state) <= now);
+    let due = looks.filter(|(name, pace, _)| next(name, pace, state).is_some_and(|next| next <= now));
     due.map(|(name, ..)| name).collect()
 }
 
@@ -224,11 +244,12 @@ pub fn judge(
     }
     if has_looked {
         state.looked_at = Some(now);
+        state.looks = state.looks.saturating_add(1);
         let healthy = deciding(policy).all(|(name, _)| is_healthy(name, &state));
         state.healthy_since = healthy.then(|| state.healthy_since.unwrap_or(now));
     }
     let end = deciding(policy)
-        .find_map(|(name, pace)| over_its_limit(name, pace, &state, now))
+        .find_map(|(name, pace)| over_its_limit(name, pace, &state))
         .or_else(|| passed(policy, &state, now))
         .or_else(|| late(policy, &state, now));
     if let Some(end) = end {
@@ -252,6 +273,10 @@ fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
         failing_since: failed.then(|| check.failing_since.unwrap_or(measurement.at)),
         inconclusive: one_more(measurement.outcome == Outcome::Inconclusive, check.inconclusive),
         errors: one_more(measurement.outcome == Outcome::Error, check.errors),
+        seen: match measurement.outcome {
+            Outcome::Error => check.seen.clone(),
+            _ => Some(Box::new(measurement.clone())),
+        },
         last: Some(measurement),
     }
 }
@@ -261,12 +286,13 @@ fn is_healthy(name: &str, state: &State) -> bool {
     last.is_some_and(|last| last.outcome == Outcome::Pass)
 }
 
-fn over_its_limit(name: &str, pace: &Pace, state: &State, now: Timestamp) -> Option<VerificationEnd> {
+fn over_its_limit(name: &str, pace: &Pace, state: &State) -> Option<VerificationEnd> {
     let check = state.checks.get(name)?;
     let last = check.last.as_ref()?;
     let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
     let how = match (last.outcome, pace.failing_seconds, check.failing_since) {
-        (Outcome::Fail, Some(seconds), Some(since)) if now >= after(since, seconds) => {
+        // Up to the measurement, not up to now: what was seen once has not failed for any time.
+        (Outcome::Fail, Some(seconds), Some(since)) if last.at >= after(since, seconds) => {
             format!("it failed for {seconds} seconds")
         }
         (Outcome::Fail, None, _) if check.failures > pace.failure_limit => match check.failures {
@@ -283,6 +309,7 @@ fn over_its_limit(name: &str, pace: &Pace, state: &State, now: Timestamp) -> Opt
     };
     Some(VerificationEnd::Failed {
         check: name.to_owned(),
+        outcome: last.outcome,
         why: format!("check `{name}`: {how}: {}", last.sentence),
     })
 }
@@ -299,20 +326,21 @@ fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifi
 
 fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
     let limit = policy.timeout();
-    if now.duration_since(state.begun_at) < limit {
+    let is_over = now.duration_since(state.begun_at) >= limit || state.looks >= LOOKS_MAX;
+    if !is_over {
         return None;
     }
     let unhealthy = deciding(policy).find(|(name, _)| !is_healthy(name, state));
-    let (check, shown) = match unhealthy {
-        Some((name, _)) => {
-            let last = state.checks.get(name).and_then(|check| check.last.as_ref());
-            let shown = last.map_or("it was never measured", |last| last.sentence.as_str());
-            (name, format!("check `{name}`: {shown}"))
-        }
-        None => (SERVICES, "it was healthy too late".to_owned()),
+    let (check, outcome, shown) = match unhealthy {
+        Some((name, _)) => match state.checks.get(name).and_then(|check| check.last.as_ref()) {
+            Some(last) => (name, last.outcome, format!("check `{name}`: {}", last.sentence)),
+            None => (name, Outcome::Error, format!("check `{name}` was never measured")),
+        },
+        None => (SERVICES, Outcome::Inconclusive, "it was healthy too late".to_owned()),
     };
     Some(VerificationEnd::Failed {
         check: check.to_owned(),
+        outcome,
         why: format!(
             "it was not healthy for {} seconds on end within {} seconds: {shown}",
             policy.soak_seconds,
@@ -323,10 +351,7 @@ fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifica
 
 /// Until the next measurement, or the moment at which a window or the time is over.
 fn pause(policy: &Verification, state: &State, now: Timestamp) -> SignedDuration {
-    let measured = policy.looks().filter_map(|(name, pace, _)| {
-        let next = next(name, pace, state);
-        is_watching(pace, state, next).then_some(next)
-    });
+    let measured = policy.looks().filter_map(|(name, pace, _)| next(name, pace, state));
     let windows = deciding(policy).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
     let late = state
         .begun_at

@@ -7,6 +7,15 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_793_620_800 + seconds).unwrap()
 }
 
+fn measurement(second: i64, outcome: Outcome, sentence: &str) -> Measurement {
+    Measurement {
+        at: at(second),
+        outcome,
+        sentence: sentence.to_owned(),
+        counted: BTreeSet::new(),
+    }
+}
+
 /// A verification of so many seconds with one check of alarms, besides the look at the services, both every 30 seconds.
 fn policy(soak_seconds: u32, pace: Pace, reaction: Reaction) -> Verification {
     let check = Check {
@@ -31,14 +40,7 @@ fn run(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> (VerificationEn
         let measured = due(policy, &state, now).into_iter().map(|name| {
             let outcome = if name == SERVICES { Outcome::Pass } else { shows(second) };
             let sentence = format!("{name} at {second}");
-            (
-                name.to_owned(),
-                Measurement {
-                    at: now,
-                    outcome,
-                    sentence,
-                },
-            )
+            (name.to_owned(), measurement(second, outcome, &sentence))
         });
         let (next, decision) = judge(policy, &state, measured.collect(), now);
         state = next;
@@ -169,24 +171,61 @@ fn a_check_for_the_first_minutes_is_watched_for_as_long_and_not_after_them() {
     };
     let policy = policy(60, pace, Reaction::Rollback);
     assert_eq!(passes(&policy, |_| Outcome::Pass), Some(300));
-    assert_eq!(
-        fails(&policy, |second| if second >= 270 {
-            Outcome::Fail
-        } else {
-            Outcome::Pass
-        })
-        .unwrap()
-        .0,
-        270
-    );
-    let late = Verification {
+    let failing = |from: i64| move |second: i64| if second >= from { Outcome::Fail } else { Outcome::Pass };
+    assert_eq!(fails(&policy, failing(270)).unwrap().0, 270);
+    let longer = Verification {
         soak_seconds: 600,
         ..policy
     };
-    assert_eq!(
-        passes(&late, |second| if second > 300 { Outcome::Fail } else { Outcome::Pass }),
-        Some(600)
+    assert_eq!(passes(&longer, failing(301)), Some(600));
+    // What is not clear at the end of the window is looked at until it is.
+    let unclear = |second: i64| {
+        if (270..400).contains(&second) {
+            Outcome::Error
+        } else {
+            Outcome::Pass
+        }
+    };
+    assert_eq!(passes(&longer, unclear), Some(420 + 600));
+}
+
+#[test]
+fn a_window_that_nobody_looked_into_is_made_up_for() {
+    let pace = Pace {
+        until_seconds: Some(10),
+        ..Pace::default()
+    };
+    let policy = policy(0, pace, Reaction::Rollback);
+    let late = due(&policy, &State::begun(at(0)), at(240));
+    assert_eq!(late, [SERVICES, "errors"]);
+}
+
+#[test]
+fn what_is_measured_seldom_has_not_failed_for_longer_than_was_seen() {
+    let pace = Pace {
+        interval_seconds: 600,
+        failing_seconds: Some(120),
+        ..Pace::default()
+    };
+    let once = |second: i64| if second == 0 { Outcome::Fail } else { Outcome::Pass };
+    assert_eq!(passes(&policy(300, pace, Reaction::Rollback), once), Some(600 + 300));
+}
+
+#[test]
+fn a_verification_that_is_looked_at_too_often_fails_without_blaming_the_release() {
+    let mut state = State::begun(at(0));
+    state.looks = LOOKS_MAX - 1;
+    let measured = BTreeMap::from([(SERVICES.to_owned(), measurement(0, Outcome::Pass, ""))]);
+    let (_, decision) = judge(
+        &policy(300, Pace::default(), Reaction::Rollback),
+        &state,
+        measured,
+        at(0),
     );
+    let Decision::Over(VerificationEnd::Failed { outcome, .. }) = decision else {
+        panic!("{decision:?}");
+    };
+    assert_ne!(outcome, Outcome::Fail);
 }
 
 #[test]
@@ -207,14 +246,7 @@ fn a_look_that_is_taken_twice_measures_once_and_changes_nothing() {
     let now = at(0);
     let measured: BTreeMap<String, Measurement> = due(&policy, &State::begun(now), now)
         .into_iter()
-        .map(|name| {
-            let measurement = Measurement {
-                at: now,
-                outcome: Outcome::Pass,
-                sentence: String::new(),
-            };
-            (name.to_owned(), measurement)
-        })
+        .map(|name| (name.to_owned(), measurement(0, Outcome::Pass, "")))
         .collect();
     assert_eq!(measured.len(), 2);
     let (state, first) = judge(&policy, &State::begun(now), measured, now);
@@ -239,20 +271,20 @@ fn services_are_healthy_when_as_many_tasks_run_as_are_wanted_and_none_stopped_of
     use serde_json::json;
     let running = json!({"taskArn": "a", "lastStatus": "RUNNING"});
     let stopped = |code: &str, reason: &str, at: &str| json!({"taskArn": "b", "lastStatus": "STOPPED", "stopCode": code, "stoppedReason": reason, "stoppedAt": at});
-    let since = "2026-11-02T10:00:00Z".parse().unwrap();
-    let shows = |desired, tasks: &[serde_json::Value]| services(&[service_sight(desired, tasks)], since).0;
+    let begun_at = "2026-11-02T10:00:00Z".parse().unwrap();
+    let shows = |desired, tasks: &[serde_json::Value]| services(&[service_sight(desired, tasks)], begun_at, None).0;
     assert_eq!(shows(1, std::slice::from_ref(&running)), Outcome::Pass);
     assert_eq!(
         shows(2, std::slice::from_ref(&running)),
-        Outcome::Fail,
-        "one is missing"
+        Outcome::Inconclusive,
+        "it may be scaling"
     );
     assert_eq!(
         shows(0, std::slice::from_ref(&running)),
         Outcome::Inconclusive,
         "nothing is wanted"
     );
-    assert_eq!(services(&[], since).0, Outcome::Inconclusive);
+    assert_eq!(services(&[], begun_at, None).0, Outcome::Inconclusive);
     let (now, before) = ("2026-11-02T10:00:30Z", "2026-11-02T09:59:59Z");
     for (task, outcome) in [
         (
@@ -266,6 +298,10 @@ fn services_are_healthy_when_as_many_tasks_run_as_are_wanted_and_none_stopped_of
         (
             stopped("TaskFailedToStart", "CannotPullContainerError", now),
             Outcome::Fail,
+        ),
+        (
+            stopped("TaskFailedToStart", "Capacity is unavailable at this time.", now),
+            Outcome::Pass,
         ),
         (
             stopped("ServiceSchedulerInitiated", "Task failed container health checks", now),
@@ -287,6 +323,88 @@ fn services_are_healthy_when_as_many_tasks_run_as_are_wanted_and_none_stopped_of
     ] {
         assert_eq!(shows(1, &[running.clone(), task.clone()]), outcome, "{task}");
     }
+}
+
+/// ECS shows a stopped task late, and by another clock: the same one is seen by several measurements, and counts once.
+#[test]
+fn a_task_that_stopped_of_itself_counts_once_however_often_it_is_seen() {
+    use serde_json::json;
+    let tasks = [
+        json!({"taskArn": "a", "lastStatus": "RUNNING"}),
+        json!({"taskArn": "b", "lastStatus": "STOPPED", "stopCode": "EssentialContainerExited", "stoppedAt": at(30).to_string()}),
+    ];
+    let sights = [service_sight(1, &tasks)];
+    let nothing = measurement(60, Outcome::Pass, "");
+    let (outcome, _, counted) = services(&sights, at(0), Some(&nothing));
+    assert_eq!(
+        outcome,
+        Outcome::Fail,
+        "it is shown after the measurement that should have seen it"
+    );
+    let saw = Measurement {
+        at: at(90),
+        counted,
+        ..nothing
+    };
+    assert_eq!(services(&sights, at(0), Some(&saw)).0, Outcome::Pass);
+}
+
+fn metric_measure(limit: crate::pipeline::Limit, no_data: crate::pipeline::NoData) -> crate::pipeline::MetricMeasure {
+    let yaml = serde_json::json!({
+        "metrics": {"letters": {"namespace": "AWS/SQS", "name": "Letters", "statistic": "Maximum"}}, "limit": {"at_most": 1},
+    });
+    let mut measure: crate::pipeline::MetricMeasure = serde_json::from_value(yaml).unwrap();
+    (measure.limit, measure.no_data) = (limit, no_data);
+    measure
+}
+
+#[test]
+fn a_number_is_held_against_its_limit_and_what_is_missing_is_judged_by_the_policy() {
+    use crate::pipeline::{Limit, NoData};
+    let sight = |value: Option<f64>, baseline: Option<f64>| MetricSight {
+        value,
+        baseline,
+        ..MetricSight::default()
+    };
+    let shows = |limit, no_data, sight| metric(&metric_measure(limit, no_data), sight).0;
+    for (limit, value, baseline, outcome) in [
+        (Limit::AtMost(5.0), 5.0, None, Outcome::Pass),
+        (Limit::AtMost(5.0), 5.1, None, Outcome::Fail),
+        (Limit::AtLeast(1.0), 1.0, None, Outcome::Pass),
+        (Limit::AtLeast(1.0), 0.0, None, Outcome::Fail),
+        (Limit::AtMostTimesBaseline(3.0), 6.0, Some(2.0), Outcome::Pass),
+        (Limit::AtMostTimesBaseline(3.0), 6.1, Some(2.0), Outcome::Fail),
+        (Limit::AtMostAboveBaseline(1.0), 4.0, Some(3.0), Outcome::Pass),
+        (Limit::AtMostAboveBaseline(1.0), 4.1, Some(3.0), Outcome::Fail),
+    ] {
+        assert_eq!(
+            shows(limit, NoData::Inconclusive, sight(Some(value), baseline)),
+            outcome,
+            "{limit:?} {value}"
+        );
+    }
+    for (no_data, outcome) in [
+        (NoData::Inconclusive, Outcome::Inconclusive),
+        (NoData::Pass, Outcome::Pass),
+        (NoData::Fail, Outcome::Fail),
+    ] {
+        assert_eq!(shows(Limit::AtMost(1.0), no_data, sight(None, None)), outcome);
+        assert_eq!(
+            shows(Limit::AtMostTimesBaseline(3.0), no_data, sight(Some(1.0), None)),
+            outcome
+        );
+        let early = MetricSight {
+            is_early: true,
+            ..MetricSight::default()
+        };
+        assert_eq!(shows(Limit::AtMost(1.0), no_data, early), Outcome::Inconclusive);
+    }
+    // What is only written when something is wrong was nothing before.
+    let letters = |no_data| shows(Limit::AtMostAboveBaseline(0.0), no_data, sight(Some(1.0), None));
+    assert_eq!(
+        (letters(NoData::Pass), letters(NoData::Inconclusive)),
+        (Outcome::Fail, Outcome::Inconclusive)
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::verification::{SERVICES, is_forbidden_host};
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
 
-/// The most checks of a verification: one look measures them one after the other.
+/// The most checks of a verification: one look may have to measure all of them.
 const CHECKS_MAX: usize = 20;
 
 /// The most looks of a verification: each is a few entries in the history of an execution, which holds 25,000.
@@ -114,6 +114,21 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
     });
     for (pace, path) in checks.chain([(&verification.services, path.key("services"))]) {
         let first = pace.initial_delay_seconds;
+        if outlasts(first.saturating_add(verification.soak_seconds)) {
+            let message = format!("leaves no time for the soak within the {timeout} seconds of the verification");
+            problems.push(problem(path.key("initial_delay_seconds"), &message, None));
+        }
+        if pace
+            .failing_seconds
+            .is_some_and(|failing| failing < pace.interval_seconds)
+        {
+            let hint = "it takes two measurements to see how long something fails";
+            problems.push(problem(
+                path.key("failing_seconds"),
+                "is less than `interval_seconds`",
+                Some(hint),
+            ));
+        }
         if pace.until_seconds.is_some_and(|until| until < first || outlasts(until)) {
             let message =
                 format!("must be between `initial_delay_seconds` and the {timeout} seconds of the verification");
