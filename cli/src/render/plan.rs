@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use esclusa_core::pipeline::Phase;
+use esclusa_core::pipeline::{Key, Phase};
 use esclusa_core::plan::{
     Plan, PlannedRevision, PlannedService, PlannedStep, PlannedTask, Refusals, RevisionAction, Target,
 };
 use esclusa_core::task_definition::{Change, ChangeKind};
+use esclusa_core::verification::SERVICES;
 
 use super::{palette, words};
 
@@ -43,6 +44,15 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
         writeln!(text, "\n{}", palette::heading("steps"))?;
         for (position, step) in plan.steps.iter().enumerate() {
             writeln!(text, "  {}. {}", position.saturating_add(1), step_sentence(step))?;
+        }
+        if let Some(verification) = &plan.verification {
+            let checks = verification.checks.keys().map(Key::as_str);
+            let looked_at = words::names(std::iter::once(SERVICES).chain(checks).collect::<Vec<_>>());
+            let (soak, limit) = (verification.soak_seconds, verification.timeout().as_secs());
+            writeln!(
+                text,
+                "  then {looked_at} must be healthy for {soak} s without a break (within {limit} s)"
+            )?;
         }
     }
     for note in &plan.notes {
@@ -342,6 +352,10 @@ mod tests {
             ),
         ];
         let mut sample = sample(revisions, steps, false);
+        sample.verification = serde_json::from_value(json!({
+            "soak_seconds": 300, "checks": {"errors": {"measure": {"alarms": ["api-errors"]}}},
+        }))
+        .unwrap();
         sample
             .notes
             .push("the image `web` was never released into `production`: it stays as it is in the base".to_owned());

@@ -136,6 +136,14 @@ mod tests {
             step(StepKind::Task, "migrate", StepOutcome::Done, "exit code 0"),
             step(StepKind::Service, "api", StepOutcome::Begun, ""),
         ];
+        let verification = serde_json::from_value(serde_json::json!({
+            "begun_at": "2026-11-21T14:07:00Z",
+            "checks": {
+                "errors": {"failures": 1, "last": {"at": "2026-11-21T14:08:00Z", "outcome": "fail", "sentence": "6, at most 5 is allowed"}},
+                "services": {"last": {"at": "2026-11-21T14:08:00Z", "outcome": "pass", "sentence": "`api` runs 2"}},
+            },
+        }))
+        .unwrap();
         let release = ReleaseSituation {
             release_id: "shop-0f0f0f0f0f0f0f0f0f0f".to_owned(),
             application: "shop".to_owned(),
@@ -152,6 +160,16 @@ mod tests {
                 EnvironmentSituation {
                     environment: "develop".to_owned(),
                     deployment: Some(deployment(steps, vec![wait])),
+                },
+                EnvironmentSituation {
+                    environment: "staging".to_owned(),
+                    deployment: Some(DeploymentSituation {
+                        verification: Some(verification),
+                        ..deployment(
+                            vec![step(StepKind::Service, "api", StepOutcome::Done, "it is proven")],
+                            vec![],
+                        )
+                    }),
                 },
                 EnvironmentSituation {
                     environment: "production".to_owned(),

@@ -51,6 +51,13 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         "revisions": [{"name": "api", "action": {"kind": "register"}}, {"name": "worker", "action": {"kind": "reuse", "arn": "arn:…"}}],
         "steps": [{"task": "migrate"}, {"service": "api", "name": "shop-api"}],
     });
+    let measured = json!({
+        "checks": {
+            "errors": {"at": "2026-11-21T14:06:00Z", "outcome": "fail", "sentence": "6, at most 5 is allowed"},
+            "services": {"at": "2026-11-21T14:06:00Z", "outcome": "pass", "sentence": "`api` runs 2"},
+        },
+        "healthySince": null, "soakSeconds": 300, "end": null,
+    });
     let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
     let anchored =
         json!({"end": end, "head": {"chain": format!("release/{RELEASE}"), "sequence": 20, "hash": "cd".repeat(32)}});
@@ -87,6 +94,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             "esclusa/observe",
             json!({"name": "api", "sentence": "container `api` ends with exit code 1 (3 of 3 stopped tasks)"}),
         ),
+        (RecordKind::ChecksMeasured, "esclusa/observe", measured),
         (
             RecordKind::WayBackPlanned,
             "esclusa/observe",
