@@ -12,7 +12,7 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 27] = [
+const POWERS: [(&str, &[&str]); 29] = [
     ("cloudwatch:DescribeAlarms", &["Observe"]),
     ("cloudwatch:GetMetricData", &["Observe"]),
     ("ecr:BatchGetImage", &["Observe"]),
@@ -35,8 +35,10 @@ const POWERS: [(&str, &[&str]); 27] = [
     ("ecs:StopTask", &["Migrate"]),
     ("ecs:TagResource", &["Migrate", "Register"]),
     ("ecs:UpdateService", &["Update"]),
+    ("elasticloadbalancing:DescribeTargetHealth", &["Observe"]),
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
+    ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
     ("sqs:GetQueueAttributes", &["Record"]),
     ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
@@ -46,12 +48,13 @@ const POWERS: [(&str, &[&str]); 27] = [
 ];
 
 /// Actions for which IAM knows no resource that could be named.
-const WITHOUT_RESOURCE: [&str; 7] = [
+const WITHOUT_RESOURCE: [&str; 8] = [
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
     "ecs:ListTasks",
+    "elasticloadbalancing:DescribeTargetHealth",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 ];

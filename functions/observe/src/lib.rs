@@ -14,6 +14,7 @@ use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
 use esclusa_adapters::metrics::MetricReader;
 use esclusa_adapters::planning::Planner;
+use esclusa_adapters::targets::TargetReader;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedStep, Powers};
 use esclusa_core::verdict::StepReference;
@@ -34,6 +35,7 @@ pub struct Observe {
     alarms: AlarmReader,
     metrics: MetricReader,
     http: HttpProber,
+    targets: TargetReader,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +117,7 @@ impl Function for Observe {
             alarms: AlarmReader::new(config),
             metrics: MetricReader::new(config),
             http: HttpProber::new(config),
+            targets: TargetReader::new(config),
         })
     }
 

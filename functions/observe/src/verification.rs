@@ -11,12 +11,12 @@ use esclusa_adapters::metrics::MetricWindow;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::TaskFacts;
-use esclusa_core::pipeline::{Measure, Verification};
+use esclusa_core::pipeline::{Measure, TargetsMeasure, Verification};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::verification::{
-    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, VerificationEnd, alarms, due, http, judge, metric,
-    services,
+    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, TargetGroupSight, TargetsSight, VerificationEnd,
+    alarms, due, http, judge, log, metric, services, targets,
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -103,6 +103,15 @@ impl Observe {
                 let states = self.alarms.states(&names.iter().cloned().collect()).await;
                 states.map(|states| alarms(names, &states))
             }
+            Some(Measure::Targets(TargetsMeasure::All)) => {
+                let sights = self.targets_sights(look.plan).await;
+                sights.map(|sights| targets(&sights))
+            }
+            Some(Measure::Log(measure)) => {
+                // All of it in every look: a line may arrive late, and none is counted twice.
+                let sight = self.logs.sight(measure, look.state.begun_at).await;
+                sight.map(|sight| log(measure, &sight))
+            }
             None if name == SERVICES => {
                 let before = look.state.checks.get(SERVICES).and_then(|check| check.seen.as_deref());
                 let sights = self.sights(&look.deployment.deployment_id, look.plan).await;
@@ -136,11 +145,7 @@ impl Observe {
     async fn sight(&self, deployment_id: &str, planned: &PlannedService) -> Result<ServiceSight, Failure> {
         let (cluster, service) = (&planned.cluster, &planned.service);
         let target = self.journal.target(deployment_id, planned).await?;
-        let described = self
-            .ecs
-            .describe_services(cluster, std::slice::from_ref(service))
-            .await?;
-        let facts = described.found.first().map(ServiceFacts::from_json).transpose()?;
+        let facts = self.service_facts(planned).await?;
         let mut tasks: Vec<TaskFacts> = Vec::new();
         for filter in [TaskFilter::Service(service), TaskFilter::Stopped(service)] {
             tasks.extend(self.tasks(cluster, &filter, &target).await?.facts);
@@ -150,6 +155,34 @@ impl Observe {
             desired: facts.map_or(0, |facts| facts.desired),
             tasks,
         })
+    }
+
+    /// The services of the plan, each with the targets in its target groups.
+    async fn targets_sights(&self, plan: &Plan) -> Result<Vec<TargetsSight>, Failure> {
+        let mut sights = Vec::new();
+        for step in &plan.steps {
+            let PlannedStep::Service(planned) = step else { continue };
+            let facts = self.service_facts(planned).await?;
+            let (desired, arns) = facts.map_or((0, Vec::new()), |facts| (facts.desired, facts.target_groups));
+            let mut groups = Vec::new();
+            for arn in arns {
+                let targets = self.targets.targets(&arn).await?;
+                groups.push(TargetGroupSight { arn, targets });
+            }
+            sights.push(TargetsSight {
+                service: planned.service.clone(),
+                desired,
+                groups,
+            });
+        }
+        Ok(sights)
+    }
+
+    /// What ECS says of a service, where there is one.
+    async fn service_facts(&self, planned: &PlannedService) -> Result<Option<ServiceFacts>, Failure> {
+        let services = std::slice::from_ref(&planned.service);
+        let described = self.ecs.describe_services(&planned.cluster, services).await?;
+        described.found.first().map(ServiceFacts::from_json).transpose()
     }
 }
 

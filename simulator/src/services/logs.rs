@@ -1,11 +1,14 @@
 //! Amazon CloudWatch Logs over the log streams of the kernel.
 
+mod pattern;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, LogEvent, Reply, Request, Service};
 
+use self::pattern::FilterPattern;
 use super::{Input, invalid, page, unknown};
 
 const OPERATIONS: [&str; 7] = [
@@ -216,25 +219,9 @@ fn output(event: &LogEvent, stream: Option<&str>) -> Value {
     }
 }
 
-/// Filter patterns of plain or quoted terms, all of which must be in the line. Other patterns are refused.
+/// The matching lines of all streams of a group, the oldest first.
 fn filter_events(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
-    let pattern = input.text("filterPattern").unwrap_or_default();
-    if pattern.contains(['{', '[', '?', '-', '%']) {
-        return Err(ApiError::unsupported(format_args!(
-            "the filter pattern `{pattern}` of `FilterLogEvents`; plain terms only"
-        )));
-    }
-    let terms: Vec<&str> = pattern
-        .split('"')
-        .enumerate()
-        .flat_map(|(part, text)| {
-            if part % 2 == 1 {
-                vec![text]
-            } else {
-                text.split_whitespace().collect()
-            }
-        })
-        .collect();
+    let pattern = FilterPattern::parse(input.text("filterPattern").unwrap_or_default())?;
     let named: Vec<&str> = input.list("logStreamNames").iter().filter_map(Value::as_str).collect();
     let prefix = input.text("logStreamNamePrefix").unwrap_or_default();
     let mut found: Vec<(Timestamp, Value)> = Vec::new();
@@ -242,7 +229,7 @@ fn filter_events(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
         if stream.starts_with(prefix) && (named.is_empty() || named.contains(&stream.as_str())) {
             let matching = events
                 .iter()
-                .filter(|event| in_time(input, event) && terms.iter().all(|term| event.message.contains(term)));
+                .filter(|event| in_time(input, event) && pattern.matches(&event.message));
             found.extend(matching.map(|event| (event.at, output(event, Some(stream)))));
         }
     }

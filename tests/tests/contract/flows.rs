@@ -75,7 +75,7 @@ fn promotion() -> Lab {
     lab
 }
 
-/// A release whose metrics are looked at.
+/// A release whose metrics, targets and log are looked at.
 fn looked_at() -> Lab {
     const VERIFICATION: &str = "    verification:
       soak_seconds: 60
@@ -86,8 +86,20 @@ fn looked_at() -> Lab {
               metrics: {errors: {namespace: Imagy, name: Errors, statistic: Sum}}
               limit: {at_most_above_baseline: 0}
               no_data: pass
+        targets: {measure: {targets: all}}
+        lines: {measure: {log: {group: /ecs/imagy-catalog-develop, pattern: ERROR}}}
 ";
     let (mut lab, example) = steady("imagy-catalog");
+    let load_balancer = json!({
+        "targetGroupArn": lab.world().kernel().arn("elasticloadbalancing", "targetgroup/imagy/0d0000000000006f"),
+        "containerName": "api",
+        "containerPort": 8080,
+    });
+    let update = json!({"cluster": "imagy-develop", "service": "imagy-catalog", "loadBalancers": [load_balancer]});
+    lab.world_mut().administer("ecs", "UpdateService", update).unwrap();
+    let logs = &mut lab.world_mut().kernel_mut().logs;
+    logs.groups.entry("/ecs/imagy-catalog-develop".to_owned()).or_default();
+    lab.simulation().run_for(SignedDuration::from_mins(10));
     let develop = "  - name: develop\n    trigger: push\n";
     let file = altered_pipeline(&example, develop, &format!("{develop}{VERIFICATION}"));
     done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);

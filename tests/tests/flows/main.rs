@@ -13,6 +13,7 @@ mod criteria;
 mod events;
 mod examples;
 mod locks;
+mod measures;
 mod migrations;
 mod mixed_versions;
 mod path;

@@ -24,6 +24,7 @@ mod raw;
 pub mod rollouts;
 mod sdk;
 pub mod step_functions;
+pub mod targets;
 mod task_token;
 #[cfg(test)]
 mod testing;

@@ -1,10 +1,13 @@
-//! The last words of a container.
+//! The last words of a container, and the lines of a log group that match a pattern.
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::operation::get_log_events::GetLogEventsError;
 use esclusa_core::error::Failure;
+use esclusa_core::pipeline::LogMeasure;
 use esclusa_core::task_definition::masked_text;
+use esclusa_core::verification::LogSight;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -16,6 +19,9 @@ const BYTES_KEPT: usize = 16_000;
 
 /// The most lines that one call hands out (`GetLogEvents`).
 const LINES_PER_CALL: u16 = 10_000;
+
+/// The most pages of matching lines that are read in one look. A page may be empty although there are more: a call ends after a while of searching.
+const PAGES: usize = 20;
 
 /// One line of a log stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +157,52 @@ impl LogReader {
         tail.reverse();
         Ok(tail)
     }
+
+    /// The lines of a log group that match a pattern, by the time at which they were written: `FilterLogEvents`
+    /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when the group does not exist or the pattern is none.
+    pub async fn sight(&self, measure: &LogMeasure, since: Timestamp) -> Result<LogSight, Failure> {
+        let mut sight = LogSight {
+            matches: 0,
+            last: None,
+            is_whole: false,
+        };
+        let mut last_at = None;
+        let mut token = None;
+        for _ in 0..PAGES {
+            let request = self.client.filter_log_events().log_group_name(&measure.group);
+            let request = request
+                .filter_pattern(&measure.pattern)
+                .start_time(since.as_millisecond())
+                .set_next_token(token);
+            let answer = request.send().await.map_err(|error| {
+                let is_absent = error
+                    .as_service_error()
+                    .is_some_and(FilterLogEventsError::is_resource_not_found_exception);
+                if is_absent {
+                    Failure::refused(format!("there is no log group `{}`", measure.group))
+                } else {
+                    failure("logs:FilterLogEvents", &error)
+                }
+            })?;
+            for event in answer.events.unwrap_or_default() {
+                sight.matches = sight.matches.saturating_add(1);
+                // The streams of a group are not sorted into each other.
+                if event.timestamp >= last_at {
+                    last_at = event.timestamp;
+                    sight.last = event.message;
+                }
+            }
+            token = answer.next_token;
+            if token.is_none() {
+                sight.is_whole = true;
+                break;
+            }
+        }
+        Ok(sight)
+    }
 }
 
 #[cfg(test)]
@@ -202,5 +254,62 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    fn matching(lines: &[(i64, &str)], next_token: Option<&str>) -> Answer {
+        let events: Value = lines
+            .iter()
+            .map(|(at, text)| json!({"timestamp": at, "message": text, "logStreamName": "api/1"}))
+            .collect();
+        Answer::json(200, &json!({"events": events, "nextToken": next_token}))
+    }
+
+    fn measure() -> LogMeasure {
+        LogMeasure {
+            group: "/ecs/api".to_owned(),
+            pattern: "?ERROR ?FATAL".to_owned(),
+            at_most: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_that_match_are_counted_over_all_pages_and_the_newest_is_the_last() {
+        let recorded = Recorded::new([
+            matching(&[(10, "ERROR one"), (30, "ERROR three")], Some("a")),
+            matching(&[], Some("b")),
+            matching(&[(20, "FATAL two")], None),
+        ]);
+        let since = Timestamp::from_second(1_793_620_800).unwrap();
+        let sight = LogReader::new(&recorded.config())
+            .sight(&measure(), since)
+            .await
+            .unwrap();
+        let expected = LogSight {
+            matches: 3,
+            last: Some("ERROR three".to_owned()),
+            is_whole: true,
+        };
+        assert_eq!(sight, expected);
+        let requests = recorded.requests();
+        let asked =
+            json!({"logGroupName": "/ecs/api", "filterPattern": "?ERROR ?FATAL", "startTime": 1_793_620_800_000_i64});
+        assert_eq!(requests[0].body, asked);
+        let tokens: Vec<&Value> = requests.iter().map(|request| &request.body["nextToken"]).collect();
+        assert_eq!(tokens, [&Value::Null, &json!("a"), &json!("b")]);
+    }
+
+    #[tokio::test]
+    async fn a_log_without_an_end_is_told_and_a_group_that_does_not_exist_is_named() {
+        let endless = Recorded::new((0..PAGES).map(|_| matching(&[(10, "ERROR")], Some("more"))));
+        let since = Timestamp::UNIX_EPOCH;
+        let reader = LogReader::new(&endless.config());
+        let sight = reader.sight(&measure(), since).await.unwrap();
+        assert_eq!((sight.matches, sight.is_whole), (20, false));
+        let absent =
+            json!({"__type": "ResourceNotFoundException", "message": "The specified log group does not exist."});
+        let recorded = Recorded::new([Answer::json(400, &absent)]);
+        let reader = LogReader::new(&recorded.config());
+        let failure = reader.sight(&measure(), since).await.unwrap_err();
+        assert_eq!(failure.message, "there is no log group `/ecs/api`");
     }
 }

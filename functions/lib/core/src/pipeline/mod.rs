@@ -31,7 +31,8 @@ pub use resolve::{
 pub use rollout::{NoProgress, Percentages};
 pub use schema::schema;
 pub use verification::{
-    Check, HttpMeasure, Limit, Measure, Metric, MetricMeasure, NoData, Pace, Reaction, Samples, Verification,
+    Check, HttpMeasure, Limit, LogMeasure, Measure, Metric, MetricMeasure, NoData, Pace, Reaction, Samples,
+    TargetsMeasure, Verification,
 };
 
 #[cfg(test)]

@@ -54,6 +54,10 @@ pub enum Measure {
     Metric(MetricMeasure),
     /// The answer of an HTTP endpoint.
     Http(HttpMeasure),
+    /// The health of the targets that load balancers send requests to.
+    Targets(TargetsMeasure),
+    /// The lines of a log group of CloudWatch Logs that match a pattern.
+    Log(LogMeasure),
 }
 
 /// A number from CloudWatch metrics, against a limit.
@@ -153,6 +157,29 @@ pub struct HttpMeasure {
     #[serde(default = "default_http_seconds")]
     #[schemars(range(min = 1, max = 15))]
     pub timeout_seconds: u32,
+}
+
+/// Which targets of load balancers are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetsMeasure {
+    /// All of those in the target groups of the services that are deployed.
+    All,
+}
+
+/// The lines of a log group of CloudWatch Logs that match a pattern, counted since the verification began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogMeasure {
+    /// The name of the log group, such as `/ecs/shop`. Placeholders are allowed.
+    pub group: String,
+    /// A filter pattern of CloudWatch Logs, such as `?ERROR ?FATAL`. Placeholders are allowed.
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
+    pub pattern: String,
+    /// How many lines may match.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub at_most: u32,
 }
 
 /// When a check is measured, and what it may show before it decides.

@@ -124,6 +124,7 @@ fn observed_service(name: &str, arn: &str, desired: u64) -> ObservedService {
         current_service_deployment: None,
         current_service_revisions: Vec::new(),
         deployments: vec![primary],
+        target_groups: Vec::new(),
     };
     let deployment_configuration =
         json!({"maximumPercent": 200, "minimumHealthyPercent": 100, "alarms": {"alarmNames": ["a"], "enable": true}});

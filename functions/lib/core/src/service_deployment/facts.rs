@@ -59,6 +59,8 @@ pub struct ServiceFacts {
     pub current_service_revisions: Vec<String>,
     /// Its deployments, the primary one among them.
     pub deployments: Vec<DeploymentCounts>,
+    /// The ARNs of the target groups that its tasks are targets of.
+    pub target_groups: Vec<String>,
 }
 
 impl ServiceFacts {
@@ -74,6 +76,11 @@ impl ServiceFacts {
             .unwrap_or_default();
         let revisions = service
             .get("currentServiceRevisions")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let load_balancers = service
+            .get("loadBalancers")
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
@@ -102,6 +109,11 @@ impl ServiceFacts {
                     rollout_state: text(deployment, "rolloutState"),
                     rollout_reason: text(deployment, "rolloutStateReason"),
                 })
+                .collect(),
+            // A Classic Load Balancer has no target group.
+            target_groups: load_balancers
+                .iter()
+                .filter_map(|load_balancer| text(load_balancer, "targetGroupArn"))
                 .collect(),
         })
     }

@@ -8,7 +8,11 @@ use serde_json::Value;
 
 use super::{Measurement, Outcome};
 use crate::migration::{StopCode, TaskFacts};
-use crate::pipeline::{HttpMeasure, Limit, MetricMeasure, NoData};
+use crate::pipeline::{HttpMeasure, Limit, LogMeasure, MetricMeasure, NoData};
+use crate::task_definition::{masked_text, masked_value};
+
+/// How much of a line of a log is shown.
+const LINE_CHARACTERS: usize = 200;
 
 /// A service as one look at it shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,4 +257,148 @@ pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
     let is_healthy = |said: &Option<String>| said.as_ref() == Some(healthy);
     let all = status == measure.status && is_healthy(&said(&report)) && named.iter().all(|(_, said)| is_healthy(said));
     (if all { Outcome::Pass } else { Outcome::Fail }, sentence)
+}
+
+/// The target groups of a service as one look at them shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetsSight {
+    /// The name of the service in ECS.
+    pub service: String,
+    /// How many tasks it is to run.
+    pub desired: u64,
+    /// Its target groups; none without a load balancer.
+    pub groups: Vec<TargetGroupSight>,
+}
+
+/// The targets of one target group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetGroupSight {
+    /// The ARN of the group, `arn:…:targetgroup/{name}/{id}`.
+    pub arn: String,
+    /// Its targets.
+    pub targets: Vec<TargetFacts>,
+}
+
+/// How a load balancer sees one target: `TargetHealth`
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// `State`, such as `healthy`.
+    pub state: String,
+    /// `Reason`, such as `Target.FailedHealthChecks`, which a healthy target does not have.
+    pub reason: Option<String>,
+}
+
+impl TargetFacts {
+    /// Whether it is on its way out of the group: the requests of the service no longer depend on it.
+    fn is_leaving(&self) -> bool {
+        matches!(self.state.as_str(), "draining" | "unhealthy.draining")
+    }
+}
+
+/// What the targets of the load balancers show: in every target group of every service as many are healthy as the service wants tasks, and none is unhealthy. A
+/// target that is not checked yet is not clear. A service without a load balancer, such as a worker, shows nothing; where no service has one, nothing is clear.
+#[must_use]
+pub fn targets(sights: &[TargetsSight]) -> (Outcome, String) {
+    if sights.is_empty() {
+        return (Outcome::Inconclusive, "there is no service to look at".to_owned());
+    }
+    if let Some(sight) = sights.iter().find(|sight| sight.desired == 0) {
+        let said = format!("`{}` is to run no task at all", sight.service);
+        return (Outcome::Inconclusive, said);
+    }
+    let groups = sights
+        .iter()
+        .flat_map(|sight| sight.groups.iter().map(move |group| target_group(sight, group)));
+    let judged: Vec<(Outcome, String)> = groups.collect();
+    if judged.is_empty() {
+        let names: Vec<String> = sights.iter().map(|sight| format!("`{}`", sight.service)).collect();
+        let said = format!("without the target group of a load balancer: {}", names.join(", "));
+        return (Outcome::Inconclusive, said);
+    }
+    let is_shown = |wanted: Outcome| judged.iter().any(|(outcome, _)| *outcome == wanted);
+    let worst = [Outcome::Fail, Outcome::Inconclusive]
+        .into_iter()
+        .find(|outcome| is_shown(*outcome));
+    let worst = worst.unwrap_or(Outcome::Pass);
+    let said = judged.iter().filter(|(outcome, _)| *outcome == worst);
+    let said: Vec<&str> = said.map(|(_, said)| said.as_str()).collect();
+    (worst, said.join("; "))
+}
+
+/// What one target group shows. The sentence counts the states and names the reasons of those that are not healthy.
+fn target_group(sight: &TargetsSight, group: &TargetGroupSight) -> (Outcome, String) {
+    let staying = group.targets.iter().filter(|target| !target.is_leaving());
+    let mut by_state: BTreeMap<&str, (u64, BTreeSet<&str>)> = BTreeMap::new();
+    for target in staying {
+        let (count, reasons) = by_state.entry(&target.state).or_default();
+        *count = count.saturating_add(1);
+        reasons.extend(target.reason.as_deref());
+    }
+    let (healthy, _) = by_state.remove("healthy").unwrap_or_default();
+    let unclear = by_state.iter().filter(|(state, _)| **state != "unhealthy");
+    let unclear: u64 = unclear.map(|(_, (count, _))| *count).sum();
+    let outcome = if by_state.contains_key("unhealthy") || healthy.saturating_add(unclear) < sight.desired {
+        Outcome::Fail
+    } else if unclear > 0 {
+        Outcome::Inconclusive
+    } else {
+        Outcome::Pass
+    };
+    let name = group.arn.split('/').nth(1).unwrap_or(&group.arn);
+    let mut said = format!(
+        "targets of `{}` in `{name}`: {healthy} `healthy` of {}",
+        sight.service, sight.desired
+    );
+    for (state, (count, reasons)) in by_state {
+        said.push_str(&format!(", {count} `{state}`"));
+        if !reasons.is_empty() {
+            let reasons: Vec<String> = reasons.into_iter().map(|reason| format!("`{reason}`")).collect();
+            said.push_str(&format!(" ({})", reasons.join(", ")));
+        }
+    }
+    (outcome, said)
+}
+
+/// What a log group shows of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSight {
+    /// How many lines match, of those that were read.
+    pub matches: u64,
+    /// The last of them, as it was written.
+    pub last: Option<String>,
+    /// Whether the log was read to its end.
+    pub is_whole: bool,
+}
+
+/// What the lines of a log show: no more of them match than may. A log that is too long to be read in one look is never a success.
+#[must_use]
+pub fn log(measure: &LogMeasure, sight: &LogSight) -> (Outcome, String) {
+    let (matches, at_most) = (sight.matches, measure.at_most);
+    let said = format!("lines that match: {matches}, at most {at_most} allowed");
+    if matches > u64::from(at_most) {
+        let last = sight.last.as_deref().map(shown_line).unwrap_or_default();
+        return (Outcome::Fail, format!("{said}, the last one: {last}"));
+    }
+    if sight.is_whole {
+        (Outcome::Pass, said)
+    } else {
+        let said = format!("{said}, and the log is too long to be read to its end in one look");
+        (Outcome::Inconclusive, said)
+    }
+}
+
+/// A line of a log as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.
+fn shown_line(line: &str) -> String {
+    let masked = match serde_json::from_str(line) {
+        Ok(value @ Value::Object(_)) => masked_value(&value).to_string(),
+        _ => masked_text(line),
+    };
+    let words: Vec<&str> = masked.split_whitespace().collect();
+    let text = words.join(" ");
+    let mut shown: String = text.chars().take(LINE_CHARACTERS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }

@@ -13,7 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
-pub use self::measure::{HttpSight, MetricSight, ServiceSight, alarms, http, metric, services};
+pub use self::measure::{
+    HttpSight, LogSight, MetricSight, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms, http, log,
+    metric, services, targets,
+};
 use crate::pipeline::{Measure, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
@@ -174,7 +177,7 @@ impl Verification {
         let measures = self.checks.values().map(|check| &check.measure);
         measures.flat_map(|measure| match measure {
             Measure::Alarms(alarms) => alarms.as_slice(),
-            Measure::Metric(_) | Measure::Http(_) => &[],
+            Measure::Metric(_) | Measure::Http(_) | Measure::Targets(_) | Measure::Log(_) => &[],
         })
     }
 

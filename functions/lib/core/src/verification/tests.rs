@@ -445,3 +445,186 @@ proptest! {
         }
     }
 }
+
+fn target(state: &str, reason: Option<&str>) -> TargetFacts {
+    TargetFacts {
+        state: state.to_owned(),
+        reason: reason.map(str::to_owned),
+    }
+}
+
+fn targets_sight(service: &str, desired: u64, groups: &[(&str, &[TargetFacts])]) -> TargetsSight {
+    let groups = groups.iter().map(|(name, targets)| TargetGroupSight {
+        arn: format!("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0d0000000000006f"),
+        targets: targets.to_vec(),
+    });
+    TargetsSight {
+        service: service.to_owned(),
+        desired,
+        groups: groups.collect(),
+    }
+}
+
+#[test]
+fn targets_are_healthy_when_as_many_are_as_tasks_are_wanted_and_none_is_unhealthy() {
+    let healthy = || target("healthy", None);
+    let initial = || target("initial", Some("Elb.InitialHealthChecking"));
+    let draining = || target("draining", Some("Target.DeregistrationInProgress"));
+    let ill = |reason: &str| target("unhealthy", Some(reason));
+    for (desired, shown, outcome, sentence) in [
+        (2, vec![healthy(), healthy()], Outcome::Pass, "2 `healthy` of 2"),
+        (
+            2,
+            vec![healthy(), healthy(), draining()],
+            Outcome::Pass,
+            "2 `healthy` of 2",
+        ),
+        (
+            1,
+            vec![healthy(), target("unhealthy.draining", None)],
+            Outcome::Pass,
+            "1 `healthy` of 1",
+        ),
+        (1, vec![healthy(), healthy()], Outcome::Pass, "2 `healthy` of 1"),
+        (
+            2,
+            vec![healthy(), initial()],
+            Outcome::Inconclusive,
+            "1 `healthy` of 2, 1 `initial` (`Elb.InitialHealthChecking`)",
+        ),
+        (
+            1,
+            vec![target("unused", Some("Target.NotInUse"))],
+            Outcome::Inconclusive,
+            "0 `healthy` of 1, 1 `unused` (`Target.NotInUse`)",
+        ),
+        (2, vec![healthy()], Outcome::Fail, "1 `healthy` of 2"),
+        (
+            3,
+            vec![healthy(), initial()],
+            Outcome::Fail,
+            "1 `healthy` of 3, 1 `initial`",
+        ),
+        (1, vec![draining()], Outcome::Fail, "0 `healthy` of 1"),
+        (1, Vec::new(), Outcome::Fail, "0 `healthy` of 1"),
+        (
+            2,
+            vec![
+                healthy(),
+                healthy(),
+                ill("Target.Timeout"),
+                ill("Target.ResponseCodeMismatch"),
+                ill("Target.Timeout"),
+            ],
+            Outcome::Fail,
+            "2 `healthy` of 2, 3 `unhealthy` (`Target.ResponseCodeMismatch`, `Target.Timeout`)",
+        ),
+    ] {
+        let (found, said) = targets(&[targets_sight("api", desired, &[("web", shown.as_slice())])]);
+        assert_eq!(found, outcome, "{said}");
+        assert!(
+            said.starts_with(&format!("targets of `api` in `web`: {sentence}")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_worst_target_group_decides_and_a_service_without_one_shows_nothing() {
+    let well = [target("healthy", None)];
+    let ill = [target("unhealthy", Some("Target.Timeout"))];
+    let new = [target("initial", None)];
+    let worker = || targets_sight("worker", 1, &[]);
+    let shows = |groups: &[(&str, &[TargetFacts])]| targets(&[worker(), targets_sight("api", 1, groups)]);
+    assert_eq!(shows(&[("a", &well)]).0, Outcome::Pass);
+    assert_eq!(
+        shows(&[("a", &well), ("b", &new)]),
+        (
+            Outcome::Inconclusive,
+            "targets of `api` in `b`: 0 `healthy` of 1, 1 `initial`".to_owned()
+        )
+    );
+    assert_eq!(
+        shows(&[("a", &well), ("b", &new), ("c", &ill)]),
+        (
+            Outcome::Fail,
+            "targets of `api` in `c`: 0 `healthy` of 1, 1 `unhealthy` (`Target.Timeout`)".to_owned()
+        )
+    );
+    let (outcome, said) = targets(&[worker()]);
+    assert_eq!(outcome, Outcome::Inconclusive);
+    assert_eq!(said, "without the target group of a load balancer: `worker`");
+    assert_eq!(
+        targets(&[targets_sight("api", 0, &[("a", &well)])]).0,
+        Outcome::Inconclusive,
+        "nothing is wanted"
+    );
+    assert_eq!(targets(&[]).0, Outcome::Inconclusive);
+}
+
+fn log_measure(at_most: u32) -> crate::pipeline::LogMeasure {
+    crate::pipeline::LogMeasure {
+        group: "/ecs/api".to_owned(),
+        pattern: "ERROR".to_owned(),
+        at_most,
+    }
+}
+
+#[test]
+fn a_log_fails_with_more_lines_than_may_match_and_passes_only_when_it_was_read_to_its_end() {
+    for (at_most, matches, is_whole, outcome) in [
+        (0, 0, true, Outcome::Pass),
+        (0, 1, true, Outcome::Fail),
+        (5, 5, true, Outcome::Pass),
+        (5, 6, true, Outcome::Fail),
+        (5, 6, false, Outcome::Fail),
+        (5, 5, false, Outcome::Inconclusive),
+        (0, 0, false, Outcome::Inconclusive),
+    ] {
+        let sight = LogSight {
+            matches,
+            last: (matches > 0).then(|| "ERROR: no connection".to_owned()),
+            is_whole,
+        };
+        let (found, said) = log(&log_measure(at_most), &sight);
+        assert_eq!(found, outcome, "{said}");
+        assert!(
+            said.starts_with(&format!("lines that match: {matches}, at most {at_most} allowed")),
+            "{said}"
+        );
+        assert_eq!(
+            said.ends_with(", the last one: ERROR: no connection"),
+            outcome == Outcome::Fail,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_last_line_of_a_log_is_shown_without_its_secrets_and_not_at_its_whole_length() {
+    let said = |line: &str| {
+        let sight = LogSight {
+            matches: 1,
+            last: Some(line.to_owned()),
+            is_whole: true,
+        };
+        log(&log_measure(0), &sight).1
+    };
+    let long = "x".repeat(190);
+    for line in [
+        "ERROR cannot connect with DB_PASSWORD=hunter2secret".to_owned(),
+        "ERROR cannot connect to postgresql://shop:hunter2secret@db/shop".to_owned(),
+        r#"{"level":"ERROR","password":"hunter2secret","message":"no"}"#.to_owned(),
+        r#"{"level": "ERROR", "context": {"token": "hunter2secret"}, "message": "no"}"#.to_owned(),
+        r#"{"level":"ERROR","message":"cannot connect with DB_PASSWORD=hunter2secret"}"#.to_owned(),
+        format!("{long} DB_PASSWORD=hunter2secret"),
+        format!("{long} --token hunter2secret"),
+    ] {
+        let said = said(&line);
+        assert!(!said.contains("hunter2"), "{said}");
+        assert!(said.contains("ERROR") || said.contains("xxx"), "{said}");
+    }
+    let cut = said(&"é\n ".repeat(300));
+    assert_eq!(cut.chars().filter(|each| *each == 'é').count(), 100, "{cut}");
+    assert!(cut.ends_with('…') && !cut.contains('\n'), "{cut}");
+}

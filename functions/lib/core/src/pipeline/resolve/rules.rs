@@ -19,6 +19,11 @@ const CHECKS_MAX: usize = 20;
 /// The most looks of a verification: each is a few entries in the history of an execution, which holds 25,000.
 const LOOKS_MAX: i64 = 1_000;
 
+/// The longest name of a log group, and the longest filter pattern
+/// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
+const LOG_GROUP_CHARACTERS_MAX: usize = 512;
+const LOG_PATTERN_CHARACTERS_MAX: usize = 1_024;
+
 /// Everything that is wrong in a resolved environment, besides what is `known` from filling it in.
 pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem]) -> Vec<ResolveProblem> {
     let mut problems = Vec::new();
@@ -155,7 +160,7 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
 
 fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProblem>) {
     match measure {
-        Measure::Alarms(_) => {}
+        Measure::Alarms(_) | Measure::Targets(_) => {}
         Measure::Metric(metric) => {
             let path = path.key("metric");
             if metric.expression.is_none() && metric.metrics.len() > 1 {
@@ -206,6 +211,26 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
                     ));
                 }
                 Some(_) => {}
+            }
+        }
+        Measure::Log(log) => {
+            let path = path.key("log");
+            let is_named = |each: char| each.is_ascii_alphanumeric() || "_-/.#".contains(each);
+            let length = log.group.chars().count();
+            if !(1..=LOG_GROUP_CHARACTERS_MAX).contains(&length) || !log.group.chars().all(is_named) {
+                let hint = "such as `/ecs/shop`, and no ARN";
+                problems.push(problem(
+                    path.key("group"),
+                    "must be the name of a log group",
+                    Some(hint),
+                ));
+            }
+            // An empty pattern matches every line.
+            let length = log.pattern.trim().chars().count();
+            if !(1..=LOG_PATTERN_CHARACTERS_MAX).contains(&length) {
+                let message = format!("must have 1 to {LOG_PATTERN_CHARACTERS_MAX} characters");
+                let hint = "a filter pattern of CloudWatch Logs, such as `?ERROR ?FATAL`";
+                problems.push(problem(path.key("pattern"), &message, Some(hint)));
             }
         }
     }
