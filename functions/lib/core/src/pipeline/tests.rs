@@ -243,6 +243,46 @@ fn what_is_wrong_in_an_environment_is_shown_where_it_is_written() {
 }
 
 #[test]
+fn a_check_over_a_log_names_a_group_and_a_pattern_and_one_over_targets_takes_all_of_them() {
+    let errors_of = |measure: &str| {
+        let check = format!("checks: {{watch: {{measure: {measure}}}}}");
+        let verification = format!("    trigger: push\n    verification: {{soak_seconds: 60, {check}}}\n");
+        errors_after(&[("    trigger: push\n", &verification)])
+    };
+    for sound in [
+        "{targets: all}",
+        "{log: {group: \"/ecs/shop-${environment}\", pattern: \"?ERROR ?FATAL\", at_most: 3}}",
+        "{log: {group: /ecs/shop, pattern: '{ $.level = \"ERROR\" }'}}",
+    ] {
+        assert_eq!(errors_of(sound), "nothing is wrong", "{sound}");
+    }
+    for (wrong, named) in [
+        ("{targets: some}", "unknown value `some`"),
+        ("{targets: [web]}", "expected `all`"),
+        ("{log: {group: /ecs/shop}}", "missing field `pattern`"),
+        (
+            "{log: {group: /ecs/shop, pattern: ERROR, at_most: 10001}}",
+            "must be from 0 to 10000",
+        ),
+        (
+            "{log: {group: \"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop\", pattern: ERROR}}",
+            "measure.log.group: must be the name of a log group (such as `/ecs/shop`, and no ARN)",
+        ),
+        (
+            "{log: {group: '', pattern: ERROR}}",
+            "measure.log.group: must be the name",
+        ),
+        (
+            "{log: {group: /ecs/shop, pattern: ' '}}",
+            "measure.log.pattern: must have 1 to 1024 characters",
+        ),
+    ] {
+        let errors = errors_of(wrong);
+        assert!(errors.contains(named), "{wrong}: {errors}");
+    }
+}
+
+#[test]
 fn percentages_that_never_let_a_task_start_or_stop_are_refused_by_count() {
     let percentages = "{start_count: 2, deployment: {minimum_healthy_percent: 75, maximum_percent: 100}}";
     assert_snapshot!(errors_after(&[(

@@ -34,6 +34,9 @@ const SECRET_PREFIXES: [&str; 9] = [
     "-----BEGIN",
 ];
 
+/// What stands between the name of a header and its secret.
+const SCHEMES: [&str; 2] = ["Basic", "Bearer"];
+
 /// From this length on, a word of letters in both cases and digits is taken for a key.
 const KEY_CHARACTERS_MIN: usize = 32;
 
@@ -141,6 +144,7 @@ fn masked_word(word: &str, hide: &mut Hide) -> String {
             }
             return fingerprint(word);
         }
+        Hide::Next if SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) => return word.to_owned(),
         Hide::Next if !word.starts_with("--") => {
             *hide = opened(word).map_or(Hide::Nothing, Hide::Until);
             return fingerprint(word);

@@ -617,6 +617,8 @@ fn the_last_line_of_a_log_is_shown_without_its_secrets_and_not_at_its_whole_leng
         r#"{"level":"ERROR","password":"hunter2secret","message":"no"}"#.to_owned(),
         r#"{"level": "ERROR", "context": {"token": "hunter2secret"}, "message": "no"}"#.to_owned(),
         r#"{"level":"ERROR","message":"cannot connect with DB_PASSWORD=hunter2secret"}"#.to_owned(),
+        "ERROR refused, sent Authorization: Bearer hunter2secret".to_owned(),
+        "ERROR refused, sent authorization: basic hunter2secret".to_owned(),
         format!("{long} DB_PASSWORD=hunter2secret"),
         format!("{long} --token hunter2secret"),
     ] {
