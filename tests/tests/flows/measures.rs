@@ -87,7 +87,7 @@ fn a_target_that_becomes_unhealthy_takes_the_release_back_with_the_reason_of_the
         target.condition = TargetCondition::Failing;
     }
     account.settle();
-    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    account.assert_ended("ROLLED_BACK", "reverted", "not_verified");
     let reasons = account.reasons();
     let why = "check `targets`: it failed: targets of `nest-demo` in `nest`: 0 `healthy` of 1, 1 `unhealthy` (`Target.FailedHealthChecks`)";
     assert!(reasons.contains(why), "{reasons}");
@@ -99,7 +99,7 @@ fn a_target_that_becomes_unhealthy_takes_the_release_back_with_the_reason_of_the
 fn a_service_without_a_load_balancer_has_no_targets_that_could_be_called_healthy() {
     let mut account = edited(&[(PUSH, &verified_by(TARGETS))]);
     account.release("v1.0.0", Kind::Good);
-    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    account.assert_ended("ROLLED_BACK", "reverted", "not_verified");
     let reasons = account.reasons();
     assert!(
         reasons.contains("check `targets`: without the target group of a load balancer: `nest-demo`"),

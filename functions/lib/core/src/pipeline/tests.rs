@@ -321,7 +321,7 @@ fn a_verification_that_could_never_pass_or_asks_where_nobody_answers_is_refused(
         errors_after(&[("cluster: ${cluster}", &checks)])
     };
     assert_snapshot!(unknown("{htpp: {url: a}}"), @"34:61: environments[0].verification.checks.a.measure: unknown field `htpp` (did you mean `http`?)");
-    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`");
+    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`, `targets`, `log`");
 }
 
 #[test]

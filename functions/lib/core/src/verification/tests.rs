@@ -498,15 +498,15 @@ fn targets_are_healthy_when_as_many_are_as_tasks_are_wanted_and_none_is_unhealth
             Outcome::Inconclusive,
             "0 `healthy` of 1, 1 `unused` (`Target.NotInUse`)",
         ),
-        (2, vec![healthy()], Outcome::Fail, "1 `healthy` of 2"),
+        (2, vec![healthy()], Outcome::Inconclusive, "1 `healthy` of 2"),
         (
             3,
             vec![healthy(), initial()],
-            Outcome::Fail,
+            Outcome::Inconclusive,
             "1 `healthy` of 3, 1 `initial`",
         ),
-        (1, vec![draining()], Outcome::Fail, "0 `healthy` of 1"),
-        (1, Vec::new(), Outcome::Fail, "0 `healthy` of 1"),
+        (1, vec![draining()], Outcome::Inconclusive, "0 `healthy` of 1"),
+        (1, Vec::new(), Outcome::Inconclusive, "0 `healthy` of 1"),
         (
             2,
             vec![
