@@ -87,7 +87,7 @@ fn a_target_that_becomes_unhealthy_takes_the_release_back_with_the_reason_of_the
         target.condition = TargetCondition::Failing;
     }
     account.settle();
-    account.assert_ended("ROLLED_BACK", "reverted", "not_verified");
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
     let reasons = account.reasons();
     let why = "check `targets`: it failed: targets of `nest-demo` in `nest`: 0 `healthy` of 1, 1 `unhealthy` (`Target.FailedHealthChecks`)";
     assert!(reasons.contains(why), "{reasons}");
