@@ -145,8 +145,10 @@ impl Intake {
                     tag: push.tag.clone(),
                     generation: tag.generation,
                     at: match origin {
-                        // Of a tag that was never seen before, the registry knows when its image came.
-                        Origin::Registry if seen.is_none() => pushed_at,
+                        // Of a tag that was never seen before, or that was moved to an image which came later, the registry knows when that came.
+                        Origin::Registry if seen.as_ref().is_none_or(|seen| pushed_at > seen.row.tag.event_time) => {
+                            pushed_at
+                        }
                         Origin::Registry | Origin::Event(_) => tag.event_time,
                     },
                 },

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use lab::explorer::invariants::check;
 use lab::explorer::{
-    Account, Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls, run,
+    Account, Delivery, Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls,
+    run,
 };
 use serde_json::{Value, json};
 
@@ -122,6 +123,46 @@ fn a_task_that_ecs_has_forgotten_is_not_waited_for_to_the_limit() {
         seed: 5322,
         account: Account::Small,
         happenings: vec![at(1, push), at(51, down)],
+    };
+    let outcome = run(&plan, false).unwrap();
+    assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+}
+
+/// Seed 854: a tag was moved to a new image and its event was lost; found in the registry, it counted as pushed when it was found, and took the place of a newer one.
+#[test]
+fn a_moved_tag_whose_push_was_lost_stands_where_its_image_was_pushed() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let push = |tag: &str, image| What::Push {
+        tag: tag.to_owned(),
+        image,
+    };
+    let mut asked = known().calls.iter().filter_map(|call| call.point.asked.clone());
+    // What is told last of the third deployment comes late, so that the registry is read when nobody waits.
+    let dies = What::Call {
+        point: Point {
+            function: Some("esclusa-resume".to_owned()),
+            service: "dynamodb".to_owned(),
+            operation: "GetItem".to_owned(),
+            asked: asked.find(|asked| asked.to_string().contains("ECS Task State Change")),
+        },
+        nth: 56,
+        mishap: Mishap::DieBefore,
+    };
+    let lost = What::Event {
+        detail_type: "ECR Image Action".to_owned(),
+        nth: 2,
+        delivery: Delivery::Drop,
+    };
+    let plan = Plan {
+        seed: 854,
+        account: Account::Small,
+        happenings: vec![
+            at(0, dies),
+            at(0, lost),
+            at(1, push("v1", Image::Good)),
+            at(26, push("v1", Image::Contracting)),
+            at(58, push("v3", Image::Good)),
+        ],
     };
     let outcome = run(&plan, false).unwrap();
     assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
