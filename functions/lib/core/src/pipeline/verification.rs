@@ -79,7 +79,7 @@ pub struct MetricMeasure {
     /// How many samples a metric must have in the period; with fewer nothing is clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
-    /// Seconds before the deployment over which the baseline is the mean.
+    /// Seconds before the deployment in which the baseline is looked for: their mean, or for a level the last datapoint in them.
     #[serde(default = "default_baseline_seconds")]
     #[schemars(range(min = 300, max = 86_400))]
     pub baseline_seconds: u32,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-
 use serde_json::Value;
 
 use super::{Measurement, Outcome};
@@ -11,7 +10,7 @@ use crate::migration::{StopCode, TaskFacts};
 use crate::pipeline::{HttpMeasure, Limit, LogMeasure, MetricMeasure, NoData};
 use crate::task_definition::{masked_text, masked_value};
 
-/// How much of a line of a log is shown.
+/// How much is shown of a line of a log, and of a word of an endpoint.
 const LINE_CHARACTERS: usize = 200;
 
 /// A service as one look at it shows it.
@@ -249,10 +248,11 @@ pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
         Some(Value::Object(checks)) => checks.iter().map(|(name, check)| (name.clone(), said(check))).collect(),
         _ => Vec::new(),
     };
-    let word = |said: &Option<String>| said.clone().unwrap_or_else(|| "says nothing".to_owned());
+    // The endpoint may say anything, and the ledger keeps it for ever.
+    let word = |said: &Option<String>| said.as_deref().map_or_else(|| "says nothing".to_owned(), shown_line);
     let mut sentence = format!("status {status}, {}", word(&said(&report)));
     for (name, said) in &named {
-        sentence.push_str(&format!(", `{name}` {}", word(said)));
+        sentence.push_str(&format!(", `{}` {}", shown_line(name), word(said)));
     }
     let is_healthy = |said: &Option<String>| said.as_ref() == Some(healthy);
     let all = status == measure.status && is_healthy(&said(&report)) && named.iter().all(|(_, said)| is_healthy(said));
@@ -389,7 +389,7 @@ pub fn log(measure: &LogMeasure, sight: &LogSight) -> (Outcome, String) {
     }
 }
 
-/// A line of a log as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.
+/// A line of a log, or a word of an endpoint, as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.
 fn shown_line(line: &str) -> String {
     let masked = match serde_json::from_str(line) {
         Ok(value @ Value::Object(_)) => masked_value(&value).to_string(),

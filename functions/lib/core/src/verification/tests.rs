@@ -408,6 +408,24 @@ fn a_number_is_held_against_its_limit_and_what_is_missing_is_judged_by_the_polic
 }
 
 #[test]
+fn what_an_endpoint_says_is_kept_without_its_secrets_and_not_at_any_length() {
+    let measure: crate::pipeline::HttpMeasure =
+        serde_json::from_value(serde_json::json!({"url": "https://a", "healthy": "Healthy"})).unwrap();
+    let body = serde_json::json!({
+        "status": "Unhealthy",
+        "checks": {"npgsql": {"status": "password=hunter2hunter2 refused"}, "redis": "x".repeat(10_000)},
+    });
+    let sight = HttpSight::Answer {
+        status: 200,
+        body: body.to_string(),
+    };
+    let (outcome, said) = http(&measure, &sight);
+    assert_eq!(outcome, Outcome::Fail);
+    assert!(said.contains("`npgsql`") && !said.contains("hunter2"), "{said}");
+    assert!(said.chars().count() < 400, "{said}");
+}
+
+#[test]
 fn alarms_pass_only_when_all_of_them_are_ok() {
     let names = ["a".to_owned(), "b".to_owned()];
     let shows = |states: &[(&str, &str)]| {
