@@ -7,7 +7,6 @@ use esclusa_adapters::control::rows::DeploymentRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::ecs::TaskFilter;
 use esclusa_adapters::journal::Commit;
-use esclusa_adapters::metrics::MetricWindow;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::TaskFacts;
@@ -90,12 +89,8 @@ impl Observe {
         let mut counted = BTreeSet::new();
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
-                let window = MetricWindow {
-                    deployment_began_at: look.deployment.created_at,
-                    verification_began_at: look.state.begun_at,
-                    now,
-                };
-                let sight = self.metrics.sight(measure, window).await;
+                let (deployment_began_at, began_at) = (look.deployment.created_at, look.state.begun_at);
+                let sight = self.metrics.sight(measure, deployment_began_at, began_at, now).await;
                 sight.map(|sight| metric(measure, sight))
             }
             Some(Measure::Http(measure)) => self.http.ask(measure).await.map(|sight| http(measure, &sight)),

@@ -8,28 +8,14 @@ use aws_sdk_cloudwatch::types::{
 };
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{Limit, Metric, MetricMeasure};
-use esclusa_core::verification::MetricSight;
+use esclusa_core::pipeline::{Metric, MetricMeasure};
+use esclusa_core::verification::{MetricSight, MetricWindow, baseline, is_early};
 use jiff::Timestamp;
 
 use crate::sdk::failure;
 
 /// The name of the value of an expression. No key of a pipeline has an underscore.
 const VALUE: &str = "the_value";
-
-/// How many periods back a datapoint is looked for: CloudWatch shows some only after minutes.
-const PERIODS: i64 = 3;
-
-/// Between which moments a measure is read.
-#[derive(Debug, Clone, Copy)]
-pub struct MetricWindow {
-    /// When the deployment began: the baseline lies before.
-    pub deployment_began_at: Timestamp,
-    /// When the verification began: what is judged lies after.
-    pub verification_began_at: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-}
 
 /// Reads metrics. Changes nothing.
 #[derive(Debug, Clone)]
@@ -46,21 +32,22 @@ impl MetricReader {
         }
     }
 
-    /// What CloudWatch shows of a measure: the newest datapoint of whole periods since the verification began, the samples in the same period, and what it was
-    /// before the deployment began where the limit asks for it.
+    /// What CloudWatch shows of a measure: the newest datapoint since the verification began, the samples in the same period, and what it was before the deployment
+    /// began where the limit asks for it.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
-    pub async fn sight(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<MetricSight, Failure> {
-        let period = i64::from(measure.period_seconds);
-        let whole = |at: Timestamp| at.as_second() - at.as_second().rem_euclid(period);
-        let end = whole(window.now);
-        // What was measured while the release before was at work says nothing about this one.
-        let first = whole(window.verification_began_at) + period;
-        let from = first.max(end - PERIODS * period);
+    pub async fn sight(
+        &self,
+        measure: &MetricMeasure,
+        deployment_began_at: Timestamp,
+        verification_began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<MetricSight, Failure> {
+        let window = MetricWindow::of_value(measure, verification_began_at, now);
         let (mut newest, mut samples) = (None, None);
-        if from < end {
-            let answer = self.data(measure, from, end).await?;
+        if window.from < window.to {
+            let answer = self.data(measure, window).await?;
             newest = series(&answer, value_of(measure)).first().copied();
             samples = measure.samples.as_ref().and_then(|samples| {
                 let (at, _) = newest?;
@@ -71,35 +58,28 @@ impl MetricReader {
                     .map(|(_, count)| *count)
             });
         }
+        let before = match MetricWindow::of_baseline(measure, deployment_began_at) {
+            Some(window) => series(&self.data(measure, window).await?, value_of(measure)),
+            None => Vec::new(),
+        };
+        let before: Vec<f64> = before.into_iter().map(|(_, value)| value).collect();
         Ok(MetricSight {
             value: newest.map(|(_, value)| value),
             samples,
-            baseline: self.baseline(measure, whole(window.deployment_began_at)).await?,
-            is_early: end - first < PERIODS * period,
+            baseline: baseline(measure, &before),
+            is_early: is_early(measure, verification_began_at, now),
         })
     }
 
-    async fn baseline(&self, measure: &MetricMeasure, end: i64) -> Result<Option<f64>, Failure> {
-        let of: fn(&[(i64, f64)]) -> Option<f64> = match measure.limit {
-            Limit::AtMost(_) | Limit::AtLeast(_) => return Ok(None),
-            Limit::AtMostTimesBaseline(_) => mean,
-            // A level, such as the depth of a queue: what it was last.
-            Limit::AtMostAboveBaseline(_) => |values| values.first().map(|(_, value)| *value),
-        };
-        let from = end - i64::from(measure.baseline_seconds);
-        let answer = self.data(measure, from, end).await?;
-        Ok(of(&series(&answer, value_of(measure))))
-    }
-
-    /// The datapoints of the measure between two moments in seconds, the newest first.
-    async fn data(&self, measure: &MetricMeasure, from: i64, to: i64) -> Result<GetMetricDataOutput, Failure> {
+    /// The datapoints of the measure, the newest first.
+    async fn data(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<GetMetricDataOutput, Failure> {
         const ACTION: &str = "cloudwatch:GetMetricData";
         let answer = self
             .client
             .get_metric_data()
             .set_metric_data_queries(Some(queries(measure)))
-            .start_time(DateTime::from_secs(from))
-            .end_time(DateTime::from_secs(to))
+            .start_time(DateTime::from_secs(window.from))
+            .end_time(DateTime::from_secs(window.to))
             .scan_by(ScanBy::TimestampDescending)
             .send()
             .await;
@@ -176,9 +156,4 @@ fn series(answer: &GetMetricDataOutput, name: &str) -> Vec<(i64, f64)> {
         .flat_map(|result| result.timestamps().iter().zip(result.values()))
         .map(|(at, value)| (at.secs(), *value))
         .collect()
-}
-
-fn mean(values: &[(i64, f64)]) -> Option<f64> {
-    let count = f64::from(u32::try_from(values.len()).ok()?);
-    (count > 0.0).then(|| values.iter().map(|(_, value)| value).sum::<f64>() / count)
 }

@@ -135,6 +135,76 @@ pub fn alarms(names: &[String], states: &BTreeMap<String, String>) -> (Outcome, 
     (Outcome::Pass, format!("{} alarms are `OK`", names.len()))
 }
 
+/// How many periods back a datapoint is looked for: CloudWatch shows some only after minutes.
+const PERIODS: i64 = 3;
+
+/// Between which moments, in seconds since 1970, the datapoints of a measure are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricWindow {
+    /// From then on.
+    pub from: i64,
+    /// Before then.
+    pub to: i64,
+}
+
+impl MetricWindow {
+    /// Where the newest datapoint is looked for: whole periods since the verification began, because what was measured while the release before was at work says
+    /// nothing about this one. Empty while there is none.
+    #[must_use]
+    pub fn of_value(measure: &MetricMeasure, began_at: Timestamp, now: Timestamp) -> Self {
+        let to = whole(measure, now);
+        Self {
+            from: first(measure, began_at).max(to - PERIODS * period(measure)).min(to),
+            to,
+        }
+    }
+
+    /// Where the baseline is looked for, where the limit asks for one.
+    #[must_use]
+    pub fn of_baseline(measure: &MetricMeasure, deployment_began_at: Timestamp) -> Option<Self> {
+        match measure.limit {
+            Limit::AtMost(_) | Limit::AtLeast(_) => None,
+            Limit::AtMostTimesBaseline(_) | Limit::AtMostAboveBaseline(_) => {
+                let to = whole(measure, deployment_began_at);
+                let from = to - i64::from(measure.baseline_seconds);
+                Some(Self { from, to })
+            }
+        }
+    }
+}
+
+fn period(measure: &MetricMeasure) -> i64 {
+    i64::from(measure.period_seconds.max(1))
+}
+
+/// The begin of the period of a moment.
+fn whole(measure: &MetricMeasure, at: Timestamp) -> i64 {
+    at.as_second() - at.as_second().rem_euclid(period(measure))
+}
+
+/// The begin of the first whole period of the verification.
+fn first(measure: &MetricMeasure, began_at: Timestamp) -> i64 {
+    whole(measure, began_at) + period(measure)
+}
+
+/// Whether too little time has passed since the verification began to expect a datapoint.
+#[must_use]
+pub fn is_early(measure: &MetricMeasure, began_at: Timestamp, now: Timestamp) -> bool {
+    whole(measure, now) - first(measure, began_at) < PERIODS * period(measure)
+}
+
+/// The baseline of values before the deployment, the newest first: their mean, or for a level, such as the depth of a queue, what it was last.
+#[must_use]
+pub fn baseline(measure: &MetricMeasure, values: &[f64]) -> Option<f64> {
+    match measure.limit {
+        Limit::AtMostAboveBaseline(_) => values.first().copied(),
+        Limit::AtMost(_) | Limit::AtLeast(_) | Limit::AtMostTimesBaseline(_) => {
+            let count = f64::from(u32::try_from(values.len()).ok()?);
+            (count > 0.0).then(|| values.iter().sum::<f64>() / count)
+        }
+    }
+}
+
 /// What CloudWatch shows of a metric measure.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MetricSight {

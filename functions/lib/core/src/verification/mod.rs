@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
 pub use self::measure::{
-    HttpSight, LogSight, MetricSight, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms, http, log,
-    metric, services, targets,
+    HttpSight, LogSight, MetricSight, MetricWindow, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms,
+    baseline, http, is_early, log, metric, services, targets,
 };
 use crate::pipeline::{Measure, Pace, Reaction, Verification};
 

@@ -408,6 +408,35 @@ fn a_number_is_held_against_its_limit_and_what_is_missing_is_judged_by_the_polic
 }
 
 #[test]
+fn a_number_is_read_from_whole_periods_since_the_verification_began() {
+    use crate::pipeline::{Limit, NoData};
+    let measure = metric_measure(Limit::AtMostAboveBaseline(0.0), NoData::Inconclusive);
+    let begin = at(0).as_second();
+    let value = |began: i64, now: i64| {
+        let window = MetricWindow::of_value(&measure, at(began), at(now));
+        (window.from - begin, window.to - begin)
+    };
+    assert_eq!(value(10, 70), (60, 60), "no whole period of the release is over");
+    assert_eq!(value(10, 130), (60, 120));
+    assert_eq!(value(10, 3_601), (3_420, 3_600), "three periods back at most");
+    assert!(is_early(&measure, at(10), at(239)) && !is_early(&measure, at(10), at(240)));
+    let before = MetricWindow::of_baseline(&measure, at(70)).unwrap();
+    assert_eq!((before.from - begin, before.to - begin), (60 - 3_600, 60));
+    assert_eq!(
+        baseline(&measure, &[3.0, 1.0]),
+        Some(3.0),
+        "a level is what it was last"
+    );
+    let times = metric_measure(Limit::AtMostTimesBaseline(3.0), NoData::Inconclusive);
+    assert_eq!(
+        (baseline(&times, &[3.0, 1.0]), baseline(&times, &[])),
+        (Some(2.0), None)
+    );
+    let fixed = metric_measure(Limit::AtMost(3.0), NoData::Inconclusive);
+    assert_eq!(MetricWindow::of_baseline(&fixed, at(70)), None);
+}
+
+#[test]
 fn what_an_endpoint_says_is_kept_without_its_secrets_and_not_at_any_length() {
     let measure: crate::pipeline::HttpMeasure =
         serde_json::from_value(serde_json::json!({"url": "https://a", "healthy": "Healthy"})).unwrap();
