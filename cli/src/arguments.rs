@@ -73,6 +73,16 @@ pub(crate) struct Options {
         value_name = "NAME"
     )]
     pub(crate) intake_function: String,
+    /// The function that checks once more
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_OBSERVE_FUNCTION",
+        hide_env_values = true,
+        default_value = "esclusa-observe",
+        value_name = "NAME"
+    )]
+    pub(crate) observe_function: String,
     /// The Region of the installation
     #[arg(long, global = true)]
     pub(crate) region: Option<String>,
@@ -118,6 +128,15 @@ pub(crate) enum Command {
     ///
     /// An image whose migration or rollout failed in one environment is refused in every environment. Without a subcommand those are listed.
     Quarantine(Quarantine),
+    /// Decide about a check that failed and asks: keep the release, or take it back
+    ///
+    /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
+    Answer(Answer),
+    /// Look once more whether what was verified works
+    ///
+    /// A check that fails revokes the verification: the release goes into no further environment, and nothing goes back to it. One that is well again
+    /// restores it. The exit code is 1 when the verification does not hold.
+    Recheck(Recheck),
     /// Free a lock that was left in quarantine, or that a deployment does not give back
     ///
     /// Look at the environment first: whatever made the lock stay may have left services or a schema half-way. A deployment that loses its lock acts no
@@ -305,6 +324,33 @@ pub(crate) enum QuarantineCommand {
         #[arg(long)]
         reason: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("choice").required(true))]
+pub(crate) struct Answer {
+    /// The release
+    pub(crate) release: String,
+    /// The check by its name in the pipeline file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) check: String,
+    /// The release stays, and the check decides nothing any more
+    #[arg(long, group = "choice")]
+    pub(crate) keep: bool,
+    /// The release goes back
+    #[arg(long, group = "choice")]
+    pub(crate) roll_back: bool,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recheck {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
 }
 
 #[derive(Debug, Args)]

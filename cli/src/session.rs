@@ -23,6 +23,7 @@ pub(crate) struct Session {
     config: SdkConfig,
     tables: [String; 2],
     intake_function: String,
+    observe_function: String,
     pub(crate) journal: Journal,
 }
 
@@ -40,6 +41,7 @@ impl Session {
             journal: Journal::new(&config, &options.control_table, &options.ledger_table),
             tables: [options.control_table.clone(), options.ledger_table.clone()],
             intake_function: options.intake_function.clone(),
+            observe_function: options.observe_function.clone(),
             config,
         }
     }
@@ -99,6 +101,11 @@ impl Session {
     /// Sends a request to the `intake` function.
     pub(crate) async fn request(&self, payload: &Value) -> Result<Value, Failure> {
         aws::invoke(&self.config, &self.intake_function, payload).await
+    }
+
+    /// Has the `observe` function look.
+    pub(crate) async fn observe(&self, payload: &Value) -> Result<Value, Failure> {
+        aws::invoke(&self.config, &self.observe_function, payload).await
     }
 
     /// Lets time pass, by the clock of the configuration.

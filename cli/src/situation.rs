@@ -5,6 +5,7 @@ use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::locks::StandingLock;
 use esclusa_core::error::Failure;
+use esclusa_core::pipeline::Choice;
 use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::WaitStatus;
@@ -276,6 +277,19 @@ impl DeploymentSituation {
 
 /// How a verification stands, in words.
 fn verified(state: &verification::State) -> String {
+    let mut checks = state.checks.iter();
+    if let Some((name, check, question)) = checks.find_map(|(name, check)| Some((name, check, check.question?))) {
+        let seen = check.last.as_ref().map(|last| format!(": {}", last.sentence));
+        let otherwise = match question.unanswered {
+            Choice::Rollback => "goes back",
+            Choice::Keep => "stays",
+        };
+        return format!(
+            "asks about `{name}`{}; `esclusa answer` decides until {}, then it {otherwise}",
+            seen.unwrap_or_default(),
+            words::time(question.until)
+        );
+    }
     if let Some(since) = state.healthy_since {
         return format!("is verified: healthy since {}", words::time(since));
     }

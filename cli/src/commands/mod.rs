@@ -1,11 +1,13 @@
 //! One file for each verb.
 
+mod answer;
 mod audit;
 mod deploy;
 mod locks;
 mod pipelines;
 mod plan;
 mod quarantine;
+mod recheck;
 mod request;
 mod rollback;
 mod status;
@@ -42,6 +44,8 @@ pub(crate) async fn execute(
         Command::Audit(command) => audit::execute(command, &session, output).await,
         Command::Locks => locks::execute(&session, output).await,
         Command::Quarantine(command) => quarantine::execute(command, &session, output).await,
+        Command::Answer(command) => answer::execute(command, &session, output).await,
+        Command::Recheck(command) => recheck::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,
     };
     exit.map_err(|error| session.explained(error))

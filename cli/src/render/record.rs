@@ -51,6 +51,7 @@ impl Facts<'_> {
             RecordKind::WayBackPlanned => self.way_back_planned(),
             RecordKind::PipelineApplied => self.pipeline_applied(),
             RecordKind::ChecksMeasured => self.checks_measured(),
+            RecordKind::Rechecked => self.rechecked(),
             RecordKind::Evidence => Some(format!("`{}`: {}", self.text("/name")?, self.text("/sentence")?)),
             RecordKind::LockAwaited => Some(format!(
                 "waits for `{}`, behind deployment `{}`",
@@ -180,17 +181,51 @@ impl Facts<'_> {
         })
     }
 
-    fn checks_measured(&self) -> Option<String> {
+    /// What each check measured.
+    fn measurements(&self) -> Option<Vec<String>> {
         let checks = self.body.pointer("/checks")?.as_object()?;
         let shown = checks.iter().map(|(name, measurement)| {
             let text = |member: &str| measurement.get(member).and_then(Value::as_str);
             Some(format!("`{name}` {}: {}", text("outcome")?, text("sentence")?))
         });
-        let mut sentences = shown.collect::<Option<Vec<String>>>()?;
+        shown.collect()
+    }
+
+    fn rechecked(&self) -> Option<String> {
+        let mut sentences = self.measurements()?;
+        sentences.push(match (self.text("/revoked/why"), self.truth("/changed")?) {
+            (Some(_), true) => "the verification does not hold any more".to_owned(),
+            (Some(_), false) => "the verification still does not hold".to_owned(),
+            (None, true) => "the verification holds again".to_owned(),
+            (None, false) => "the verification holds".to_owned(),
+        });
+        Some(sentences.join("; "))
+    }
+
+    fn checks_measured(&self) -> Option<String> {
+        let mut sentences = self.measurements()?;
+        for question in self
+            .body
+            .get("questions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let text = |member: &str| question.get(member).and_then(Value::as_str);
+            let until = text("until")?;
+            let until = until.parse().map_or_else(|_| until.to_owned(), words::time);
+            sentences.push(format!(
+                "`{}` asks until {until}, then it is `{}`",
+                text("check")?,
+                text("unanswered")?
+            ));
+        }
         if let Some(why) = self.text("/end/why") {
             sentences.push(format!("the verification failed: {why}"));
         } else if self.text("/end/end") == Some("passed") {
             sentences.push("the verification passed".to_owned());
+        } else if let Some(to) = self.text("/end/to") {
+            sentences.push(format!("gave way to `{to}`"));
         } else if let Some(since) = self.text("/healthySince") {
             let since = since.parse().map_or_else(|_| since.to_owned(), words::time);
             sentences.push(format!("healthy since {since}"));
@@ -375,6 +410,13 @@ impl Facts<'_> {
         Some(match self.text("/decision")? {
             "release_quarantine" => format!("let `{}` out of quarantine{reason}", words::hash(self.text("/digest")?)),
             "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
+            "answer" => {
+                let what = match self.text("/choice")? {
+                    "keep" => "keeps the release in spite of",
+                    _ => "takes the release back for",
+                };
+                format!("{what} check `{}`{reason}", self.text("/check")?)
+            }
             other => format!("{}{reason}", other.replace('_', " ")),
         })
     }
@@ -418,6 +460,10 @@ impl Facts<'_> {
 
     fn text(&self, pointer: &str) -> Option<&str> {
         self.body.pointer(pointer)?.as_str()
+    }
+
+    fn truth(&self, pointer: &str) -> Option<bool> {
+        self.body.pointer(pointer)?.as_bool()
     }
 
     fn number(&self, pointer: &str) -> Option<u64> {

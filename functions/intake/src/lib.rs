@@ -119,6 +119,7 @@ impl Function for Intake {
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)
             | Event::StepFunctionsExecutionStatusChange(_)
+            | Event::CloudWatchAlarmStateChange(_)
             | Event::Scheduled(_)
             | Event::Unknown(_) => Ok(json!({"ignored": "events of this kind start no release"})),
         }

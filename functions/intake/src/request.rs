@@ -1,14 +1,18 @@
 //! From the wish of a person to a release: a version into one environment, or the way back in one.
 
-use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::deployments::environment_lock;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_adapters::version;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{ResolvedEnvironment, resolve};
+use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::supersession::Asked;
+use esclusa_core::verdict::{Reason, StepKind, StepOutcome};
+use esclusa_core::verification::Revoked;
 use esclusa_core::version::Version;
 use serde::Deserialize;
 use serde_json::Value;
@@ -152,20 +156,28 @@ impl Intake {
         };
         let release = match (&request.target_release, current) {
             (Some(target), _) => {
-                let known = history.iter().any(|row| row.release_id == *target);
-                if !known {
+                let Some(known) = history.iter().find(|row| row.release_id == *target) else {
                     return Err(Failure::refused(format!(
-                        "release `{target}` was never verified in `{environment}`: choose one of `esclusa audit --application {application} --environment {environment}`"
+                        "release `{target}` was never verified in `{environment}`: choose one of `esclusa status {application} {environment}`"
+                    )));
+                };
+                if let Some(Revoked { at, why }) = &known.revoked {
+                    return Err(Failure::refused(format!(
+                        "release `{target}` was verified in `{environment}` and does not work since {at}: {why}; choose another one of `esclusa status {application} {environment}`"
                     )));
                 }
                 self.journal.release(target).await?.row
             }
             (None, None) => return Err(nothing()),
             (None, Some(current)) => {
-                let image = self.journal.release(&current.row.release_id).await?.row.image;
-                self.release_before(&history, &current.row, &image)
-                    .await?
-                    .ok_or_else(nothing)?
+                let verified = self.journal.release(&current.row.release_id).await?.row;
+                if current.row.revoked.is_none() && self.is_covered(&verified, environment).await? {
+                    verified
+                } else {
+                    self.release_before(&history, &current.row, &verified.image)
+                        .await?
+                        .ok_or_else(nothing)?
+                }
             }
         };
         Ok(Chosen {
@@ -177,6 +189,37 @@ impl Intake {
             tag: release.tag,
             target_release: Some(release.release_id),
         })
+    }
+
+    /// Whether something that was not verified runs over what was verified last: then that is what somebody goes back to.
+    async fn is_covered(&self, verified: &ReleaseRow, environment: &str) -> Result<bool, Failure> {
+        let application = &verified.application;
+        let lock: Option<Stored<Lock>> = self
+            .control()
+            .get(&Key::lock(&environment_lock(application, environment)))
+            .await?;
+        let at_work = lock.and_then(|stored| {
+            stored
+                .row
+                .deployment_id
+                .filter(|_| stored.row.status == LockStatus::Held)
+        });
+        if let Some(deployment_id) = at_work {
+            let release = self.journal.work(&deployment_id).await?.release.row;
+            if release.image != verified.image || release.kind == ReleaseKind::Rollback {
+                return Ok(false);
+            }
+            // Before it has moved a service, whoever goes back means what runs now.
+            let steps = self.journal.steps(&deployment_id).await?;
+            let mut steps = steps.iter().map(|stored| &stored.row);
+            return Ok(steps.any(|step| step.kind == StepKind::Service && step.record.outcome == StepOutcome::Done));
+        }
+        let deployments = Key::deployments_into(application, environment, &verified.image);
+        let in_force: Option<Stored<DeploymentPointerRow>> =
+            self.control().get(&Key::deployment_in_force(&deployments)).await?;
+        let Some(in_force) = in_force else { return Ok(false) };
+        let end = self.journal.work(&in_force.row.deployment_id).await?.deployment.row.end;
+        Ok(end.is_some_and(|end| end.reason == Reason::GaveWay))
     }
 
     /// The release that brought the digest of `image` which ran before the one that runs now.
@@ -205,7 +248,7 @@ fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow, image: &s
     let earlier = history
         .iter()
         .skip(first.saturating_add(1))
-        .skip_while(|row| digest(row).is_none());
+        .skip_while(|row| digest(row).is_none() || row.revoked.is_some());
     let target = earlier.clone().next().and_then(digest);
     earlier.take_while(|row| digest(row) == target).collect()
 }
@@ -224,6 +267,7 @@ mod tests {
                 .collect(),
             tag: String::new(),
             since: jiff::Timestamp::UNIX_EPOCH,
+            revoked: None,
         }
     }
 
@@ -245,6 +289,20 @@ mod tests {
         assert_eq!(targets(&after_one[1..], "app"), ["b"]);
         assert_eq!(targets(&after_one, "app"), ["a"]);
         assert!(targets(&after_one[3..], "app").is_empty());
+    }
+
+    #[test]
+    fn what_was_found_not_to_work_afterwards_is_passed_by() {
+        let mut history = [
+            row("c", &[("app", "c")]),
+            row("b", &[("app", "b")]),
+            row("a", &[("app", "a")]),
+        ];
+        history[1].revoked = Some(Revoked {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            why: "check `errors`: in `ALARM`".to_owned(),
+        });
+        assert_eq!(targets(&history, "app"), ["a"]);
     }
 
     #[test]

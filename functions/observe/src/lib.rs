@@ -2,6 +2,7 @@
 
 mod evidence;
 mod plan;
+mod recheck;
 mod rollout;
 mod verification;
 mod way_back;
@@ -9,6 +10,7 @@ mod way_back;
 use aws_config::SdkConfig;
 use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::functions::FunctionTester;
 use esclusa_adapters::http::HttpProber;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
@@ -18,6 +20,7 @@ use esclusa_adapters::targets::TargetReader;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedStep, Powers};
 use esclusa_core::verdict::StepReference;
+use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,6 +38,7 @@ pub struct Observe {
     alarms: AlarmReader,
     metrics: MetricReader,
     http: HttpProber,
+    functions: FunctionTester,
     targets: TargetReader,
 }
 
@@ -67,6 +71,12 @@ enum Request {
         step: StepReference,
     },
     LookAtChecks {
+        deployment_id: String,
+        /// Whether the state machine that asks knows that a soak may give way: one of an earlier definition does not.
+        #[serde(default)]
+        gives_way: bool,
+    },
+    Recheck {
         deployment_id: String,
     },
     ConfirmServices {
@@ -117,11 +127,21 @@ impl Function for Observe {
             alarms: AlarmReader::new(config),
             metrics: MetricReader::new(config),
             http: HttpProber::new(config),
+            functions: FunctionTester::new(config),
             targets: TargetReader::new(config),
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+        let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        let payload = match event {
+            Event::Request(request) => request.payload,
+            Event::CloudWatchAlarmStateChange(envelope) => {
+                let change = envelope.detail;
+                return self.alarm_changed(&change.alarm_name, &change.state.value).await;
+            }
+            _ => return Ok(json!({"ignored": "nothing is observed by events of this kind"})),
+        };
         match parse_request(payload)? {
             Request::PlanEnvironment {
                 release_id,
@@ -138,7 +158,11 @@ impl Function for Observe {
                 step,
             } => self.judge_service(&deployment_id, step, stop_requested).await,
             Request::CaptureEvidence { deployment_id, step } => self.capture_evidence(&deployment_id, step).await,
-            Request::LookAtChecks { deployment_id } => self.look_at_checks(&deployment_id).await,
+            Request::LookAtChecks {
+                deployment_id,
+                gives_way,
+            } => self.look_at_checks(&deployment_id, gives_way).await,
+            Request::Recheck { deployment_id } => self.recheck(&deployment_id).await,
             Request::ConfirmServices { deployment_id } => self.confirm_services(&deployment_id).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }

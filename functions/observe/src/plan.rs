@@ -1,7 +1,9 @@
 //! The plan comes first, twice: before the gate, and again under the lock.
 
 use esclusa_adapters::acts::Subject;
-use esclusa_adapters::control::rows::{DeploymentPointerRow, DeploymentRow, PlanRow, Progress, ReleaseRow};
+use esclusa_adapters::control::rows::{
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, PlanRow, Progress, ReleaseRow,
+};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, database_lock, environment_lock};
 use esclusa_adapters::journal::{Commit, Committed};
@@ -12,8 +14,10 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{EnvironmentName, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedStep, Target};
 use esclusa_core::supersession::{Rival, superseded_by};
+use esclusa_core::verification::Revoked;
 use serde_json::{Value, json};
 
+use crate::recheck::HISTORY;
 use crate::{ACTOR, Observe, listed};
 
 /// How many of the latest deployments of an image into an environment are looked through for those that wait or have left something behind. What is in force
@@ -44,6 +48,7 @@ impl Observe {
             return Err(Failure::refused(format!("release `{release_id}` has ended")));
         }
         let plan = self.planned(&release.row, environment).await?;
+        self.upstream(&release.row, environment).await?;
         let policy = self
             .planner
             .environment(&PlanRequest::of(&release.row, environment)?)
@@ -114,6 +119,7 @@ impl Observe {
         let decision = match self.superseded_by(release, &deployment.environment).await? {
             Some(to) => Decision::GiveWay { to },
             None => {
+                self.upstream(release, &deployment.environment).await?;
                 let mut plan = self.planned(release, &deployment.environment).await?;
                 plan.verification = plan.verification.filter(|_| verifies);
                 Decision::CarryOut(Box::new(plan))
@@ -166,6 +172,32 @@ impl Observe {
         let request = PlanRequest::of(release, environment)?;
         let policy = self.planner.environment(&request).await?;
         Ok(superseded_by(policy.newest, policy.lock.waiting, &release.asked, &rivals).map(str::to_owned))
+    }
+
+    /// That the release still holds in the environments that it came through: one that was found not to work there goes no further.
+    ///
+    /// # Errors
+    /// `Refused` when it does not hold any more.
+    async fn upstream(&self, release: &ReleaseRow, environment: &str) -> Result<(), Failure> {
+        let before = release.environments.iter().take_while(|name| *name != environment);
+        for upstream in before {
+            let rows = Key::environment_rows(&release.application, upstream);
+            let history: Vec<(String, Stored<EnvironmentRow>)> = self
+                .journal
+                .control()
+                .latest(&rows, Key::VERIFIED_PREFIX, HISTORY)
+                .await?;
+            let mut history = history.into_iter().map(|(_, stored)| stored.row);
+            // By the digest: where it was in force already it came with an earlier release.
+            let proven = history.find(|row| row.digests.get(&release.image) == Some(&release.digest));
+            if let Some(Revoked { at, why }) = proven.and_then(|row| row.revoked) {
+                return Err(Failure::refused(format!(
+                    "`{}` does not work in `{upstream}` since {at}: {why}; mend it and push again, or look once more with `esclusa recheck {} {upstream}` and deploy it by hand",
+                    release.tag, release.application
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {

@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::acts::fences;
-use esclusa_adapters::control::rows::DeploymentRow;
+use esclusa_adapters::control::rows::{AlarmWatchRow, ReleaseKind};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::{Work, environment_lock, look_resource};
 use esclusa_adapters::ecs::TaskFilter;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::locks::StandingLock;
+use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::TaskFacts;
-use esclusa_core::pipeline::{Measure, TargetsMeasure, Verification};
+use esclusa_core::pipeline::{FunctionMeasure, Measure, SmokeMeasure, TargetsMeasure, Verification};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
+use esclusa_core::supersession::{InQueue, soak_gives_way};
 use esclusa_core::verification::{
-    Decision, Measurement, Outcome, SERVICES, ServiceSight, State, TargetGroupSight, TargetsSight, VerificationEnd,
-    alarms, due, http, judge, log, metric, services, targets,
+    Answer, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State, TargetGroupSight, TargetsSight,
+    VerificationEnd, alarms, due, function, http, judge, log, metric, services, smoke, targets,
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -24,21 +28,24 @@ use serde_json::{Value, json};
 use crate::{ACTOR, Observe};
 
 /// What a measurement is taken for.
-struct Look<'a> {
-    deployment: &'a DeploymentRow,
-    plan: &'a Plan,
-    policy: &'a Verification,
-    state: &'a State,
-    now: Timestamp,
+pub(crate) struct Look<'a> {
+    pub(crate) work: &'a Work,
+    pub(crate) plan: &'a Plan,
+    pub(crate) policy: &'a Verification,
+    /// Since when what is counted is counted.
+    pub(crate) since: Timestamp,
+    /// What the services showed before.
+    pub(crate) before: Option<&'a Measurement>,
+    pub(crate) now: Timestamp,
 }
 
 impl Observe {
     /// One look at what was deployed: measures what is due, and says whether it is over or when to look again. An end is written down once; a repeat of a look
-    /// measures nothing that was measured already.
-    pub(crate) async fn look_at_checks(&self, deployment_id: &str) -> Result<Value, Failure> {
+    /// measures nothing that was measured already. It gives way to who waits only where the state machine that asks knows how.
+    pub(crate) async fn look_at_checks(&self, deployment_id: &str, gives_way: bool) -> Result<Value, Failure> {
         let plan = self.journal.plan(deployment_id).await?;
         let Some(policy) = &plan.verification else {
-            return Ok(json!({"outcome": "passed", "pauseSeconds": 0}));
+            return Ok(json!({"outcome": "passed", "pauseSeconds": 0, "watchesAlarms": false}));
         };
         let work = self.journal.work(deployment_id).await?;
         let key = Key::verification(deployment_id);
@@ -47,39 +54,115 @@ impl Observe {
         let state = stored
             .as_ref()
             .map_or_else(|| State::begun(now), |stored| stored.row.clone());
-        let due = match state.end {
-            None => due(policy, &state, now),
-            Some(_) => Vec::new(),
-        };
+        if let Some(end) = state.end {
+            return Ok(answer(policy, &Decision::Over(end)));
+        }
+        let told = self.journal.inbox(&look_resource(deployment_id)).await?.len();
         let look = Look {
-            deployment: &work.deployment.row,
+            work: &work,
             plan: &plan,
             policy,
-            state: &state,
+            since: state.begun_at,
+            before: state.checks.get(SERVICES).and_then(|check| check.seen.as_deref()),
             now,
         };
-        // At the same time: one that is slow to answer takes no time from the others.
-        let measured = join_all(due.into_iter().map(|name| self.measure(&look, name))).await;
-        let measured: BTreeMap<String, Measurement> = measured.into_iter().collect();
-        let (next, decision) = judge(policy, &state, measured.clone(), now);
+        let sight = Sight {
+            measured: self.measured(&look, due(policy, &state, told, now)).await,
+            answers: self.answers(deployment_id, &state).await?,
+            told,
+            gives_way_to: match gives_way {
+                true => self.who_may_go_first(&work).await?,
+                false => None,
+            },
+        };
+        let measured = sight.measured.clone();
+        let (next, decision) = judge(policy, &state, sight, now);
         if stored.is_none() || next != state {
+            let questions = next.checks.iter().filter_map(|(name, check)| {
+                let question = check.question?;
+                Some(json!({"check": name, "until": question.until, "unanswered": question.unanswered}))
+            });
             let facts = json!({
                 "checks": measured,
                 "healthySince": next.healthy_since,
                 "soakSeconds": policy.soak_seconds,
+                "questions": questions.collect::<Vec<_>>(),
                 "end": next.end,
             });
             // Under the locks of the deployment: nothing is told behind its end.
-            let commit = Commit::new()
+            let mut commit = Commit::new()
                 .fenced(fences(&work.deployment.row))
                 .change(Change::put(key, &next, Expected::unchanged(stored.as_ref()))?)
                 .record(
                     &work.subject.chain,
                     work.subject.draft(RecordKind::ChecksMeasured, ACTOR, &facts)?,
                 );
+            if stored.is_none() {
+                commit = commit.changes(self.watches(&work, policy).await?);
+            }
             self.journal.commit(commit).await?.or_failure()?;
         }
-        Ok(answer(&decision))
+        Ok(answer(policy, &decision))
+    }
+
+    /// The pointers by which the events of its alarms find the deployment.
+    async fn watches(&self, work: &Work, policy: &Verification) -> Result<Vec<Change>, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let deployments = Key::deployments_into(&release.application, &deployment.environment, &release.image);
+        let alarms: BTreeSet<&String> = policy.alarms().collect();
+        let mut changes = Vec::new();
+        for alarm in alarms {
+            let key = Key::alarm_watch(alarm, &deployments);
+            let stored: Option<Stored<AlarmWatchRow>> = self.journal.control().get(&key).await?;
+            let row = AlarmWatchRow {
+                deployment_id: deployment.deployment_id.clone(),
+            };
+            changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
+        }
+        Ok(changes)
+    }
+
+    /// What people answered to the open questions.
+    async fn answers(&self, deployment_id: &str, state: &State) -> Result<BTreeMap<String, Answer>, Failure> {
+        let mut answers = BTreeMap::new();
+        for (name, check) in &state.checks {
+            let Some(question) = check.question else { continue };
+            let key = Key::answer(deployment_id, name, &question.asked_at.to_string());
+            if let Some(stored) = self.journal.control().get::<Answer>(&key).await? {
+                answers.insert(name.clone(), stored.row);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The release that waits for the lock of the environment and that one which only soaks gives way to.
+    async fn who_may_go_first(&self, work: &Work) -> Result<Option<String>, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let lock = environment_lock(&deployment.application, &deployment.environment);
+        let standing = StandingLock::read(self.journal.control(), &lock).await?;
+        let mut queue = Vec::new();
+        for waits in standing.queue {
+            let waits = self.journal.work(&waits.deployment_id).await?;
+            if waits.release.row.image == release.image {
+                queue.push(InQueue {
+                    release_id: waits.release.row.release_id.clone(),
+                    asked: waits.release.row.asked,
+                    is_rollback: waits.release.row.kind == ReleaseKind::Rollback,
+                });
+            }
+        }
+        if queue.is_empty() {
+            return Ok(None);
+        }
+        let request = PlanRequest::of(release, &deployment.environment)?;
+        let policy = self.planner.environment(&request).await?;
+        Ok(soak_gives_way(policy.newest, policy.lock.soaking, &release.asked, &queue).map(str::to_owned))
+    }
+
+    /// Measurements at the same time: one that is slow to answer takes no time from the others.
+    pub(crate) async fn measured(&self, look: &Look<'_>, names: Vec<&str>) -> BTreeMap<String, Measurement> {
+        let measured = join_all(names.into_iter().map(|name| self.measure(look, name))).await;
+        measured.into_iter().collect()
     }
 
     /// One measurement. What cannot be measured is no failure of what is measured.
@@ -89,11 +172,13 @@ impl Observe {
         let mut counted = BTreeSet::new();
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
-                let (deployment_began_at, began_at) = (look.deployment.created_at, look.state.begun_at);
-                let sight = self.metrics.sight(measure, deployment_began_at, began_at, now).await;
+                let deployment_began_at = look.work.deployment.row.created_at;
+                let sight = self.metrics.sight(measure, deployment_began_at, look.since, now).await;
                 sight.map(|sight| metric(measure, sight))
             }
             Some(Measure::Http(measure)) => self.http.ask(measure).await.map(|sight| http(measure, &sight)),
+            Some(Measure::Smoke(measure)) => self.smoke(measure).await,
+            Some(Measure::Function(measure)) => self.function(look, measure).await,
             Some(Measure::Alarms(names)) => {
                 let states = self.alarms.states(&names.iter().cloned().collect()).await;
                 states.map(|states| alarms(names, &states))
@@ -104,14 +189,14 @@ impl Observe {
             }
             Some(Measure::Log(measure)) => {
                 // All of it in every look: a line may arrive late, and none is counted twice.
-                let sight = self.logs.sight(measure, look.state.begun_at).await;
+                let sight = self.logs.sight(measure, look.since).await;
                 sight.map(|sight| log(measure, &sight))
             }
             None if name == SERVICES => {
-                let before = look.state.checks.get(SERVICES).and_then(|check| check.seen.as_deref());
-                let sights = self.sights(&look.deployment.deployment_id, look.plan).await;
+                let deployment_id = &look.work.deployment.row.deployment_id;
+                let sights = self.sights(deployment_id, look.plan).await;
                 sights.map(|sights| {
-                    let (outcome, sentence, of_tasks) = services(&sights, look.state.begun_at, before);
+                    let (outcome, sentence, of_tasks) = services(&sights, look.since, look.before);
                     counted = of_tasks;
                     (outcome, sentence)
                 })
@@ -126,6 +211,33 @@ impl Observe {
             counted,
         };
         (name.to_owned(), measurement)
+    }
+
+    /// The requests of a smoke test, up to the first that is not answered as expected.
+    async fn smoke(&self, measure: &SmokeMeasure) -> Result<(Outcome, String), Failure> {
+        let mut sights = Vec::new();
+        for step in &measure.steps {
+            let sight = self.http.ask(step).await?;
+            let is_wrong = step.wrong(&sight).is_some();
+            sights.push(sight);
+            if is_wrong {
+                break;
+            }
+        }
+        Ok(smoke(measure, &sights))
+    }
+
+    async fn function(&self, look: &Look<'_>, measure: &FunctionMeasure) -> Result<(Outcome, String), Failure> {
+        let plan = look.plan;
+        let payload = json!({
+            "application": plan.application,
+            "environment": plan.environment,
+            "releaseId": plan.release_id,
+            "images": plan.images,
+            "payload": measure.payload,
+        });
+        let sight = self.functions.test(&measure.name, &payload).await?;
+        Ok(function(&sight))
     }
 
     /// The services of the plan, each with its tasks of the released revision.
@@ -181,7 +293,7 @@ impl Observe {
     }
 }
 
-fn answer(decision: &Decision) -> Value {
+fn answer(policy: &Verification, decision: &Decision) -> Value {
     let (outcome, pause_seconds) = match decision {
         // Rounded up: a moment too early, nothing would be due.
         Decision::Continue { pause } => {
@@ -189,7 +301,8 @@ fn answer(decision: &Decision) -> Value {
             ("continue", pause.as_secs().saturating_add(begun))
         }
         Decision::Over(VerificationEnd::Passed { .. }) => ("passed", 0),
+        Decision::Over(VerificationEnd::GaveWay { .. }) => ("gave_way", 0),
         Decision::Over(VerificationEnd::Failed { .. }) => ("failed", 0),
     };
-    json!({"outcome": outcome, "pauseSeconds": pause_seconds})
+    json!({"outcome": outcome, "pauseSeconds": pause_seconds, "watchesAlarms": policy.alarms().next().is_some()})
 }

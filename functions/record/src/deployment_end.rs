@@ -103,7 +103,7 @@ impl Record {
                 },
             );
         }
-        if end.verdict.is_in_force() {
+        if end.is_in_force() {
             commit = commit.change(self.in_force(&work).await?);
         }
         if let Some(plan) = plan
@@ -200,6 +200,7 @@ impl Record {
         Ok(match stored.and_then(|stored| stored.row.end) {
             None => Verified::Unfinished,
             Some(VerificationEnd::Passed { .. }) => Verified::Passed,
+            Some(VerificationEnd::GaveWay { to }) => Verified::GaveWay { to },
             Some(VerificationEnd::Failed { why, outcome, .. }) => Verified::Failed {
                 is_shown: outcome == Outcome::Fail,
                 why,
@@ -347,6 +348,7 @@ impl Record {
                     release_id: release_id.clone(),
                     verified_at: now,
                     version: service.version.clone(),
+                    revoked: None,
                 },
                 service_revision_arn: proof.service_revision_arn,
                 tag: release.tag.clone(),
@@ -374,6 +376,7 @@ impl Record {
             digests,
             tag: release.tag.clone(),
             since: now,
+            revoked: None,
         };
         changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
         changes.push(Change::put(

@@ -140,6 +140,7 @@ impl Function for Record {
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)
             | Event::EcrImageAction(_)
+            | Event::CloudWatchAlarmStateChange(_)
             | Event::Scheduled(_)
             | Event::Unknown(_) => return Ok(json!({"ignored": "nothing is concluded from events of this kind"})),
         };

@@ -1,8 +1,9 @@
 //! The event's side: first the inbox, then the waiters.
 
 use esclusa_adapters::acts::fences;
-use esclusa_adapters::control::rows::{DeploymentRow, InboxRow, Progress, StartedByRow};
+use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentRow, InboxRow, Progress, StartedByRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::look_resource;
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
@@ -10,7 +11,7 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{TaskFacts, intent_of, redact};
 use esclusa_core::protocol::rendezvous::{InboxEvent, on_event};
 use esclusa_events::ecs::{EcsDeploymentStateChange, Task};
-use esclusa_events::{Envelope, StepFunctionsExecutionStatusChange};
+use esclusa_events::{AlarmState, CloudWatchAlarmStateChange, Envelope, StepFunctionsExecutionStatusChange};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -100,6 +101,28 @@ impl Resume {
             self.locks_may_be_free(&change.execution_arn).await?;
         }
         Ok(received)
+    }
+
+    /// An alarm that fires ends the pause between two looks at a deployment that is verified with it.
+    pub(crate) async fn alarm_changed(
+        &self,
+        envelope: &Envelope<CloudWatchAlarmStateChange>,
+    ) -> Result<Value, Failure> {
+        let change = &envelope.detail;
+        if change.state.value != AlarmState::Alarm {
+            return Ok(json!({"ignored": "only an alarm that fires is a reason to look"}));
+        }
+        let name = sha256_hex(envelope.id.as_bytes());
+        let detail = json!({"alarm": change.alarm_name, "state": change.state.value});
+        let watches: Vec<(String, Stored<AlarmWatchRow>)> =
+            self.control().list(&Key::alarm_rows(&change.alarm_name), "").await?;
+        for (_, watch) in &watches {
+            // Whether it is over is for the look to say.
+            let event = self.event(envelope.time, None, false, &detail)?;
+            let resource = look_resource(&watch.row.deployment_id);
+            self.receive(&resource, &name, event, Commit::new()).await?;
+        }
+        Ok(json!({"verifications": watches.len()}))
     }
 
     /// Looks at those that wait for a lock of the deployment whose execution is over. An execution has the name of its deployment.

@@ -12,6 +12,7 @@ use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
 use esclusa_adapters::control::{ControlTable, Key, Stored};
+use esclusa_adapters::deployments::look_resource;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
@@ -68,6 +69,10 @@ enum Request {
         lock: String,
         wait: WaitRequest,
     },
+    AwaitAlarm {
+        deployment_id: String,
+        wait: WaitRequest,
+    },
     Sweep {},
 }
 
@@ -106,7 +111,7 @@ pub struct WaitRow {
     pub execution_arn: String,
     /// The state that waits.
     pub state: String,
-    /// The step that waits; none for an execution or a lock.
+    /// The step that waits; none for an execution, a lock or a look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepReference>,
     /// When DynamoDB may remove the row, in seconds since the epoch; none while it is open.
@@ -234,11 +239,17 @@ impl Function for Resume {
                     self.store_and_look(wait.row(WaitKind::Lock, deployment_id, lock_resource(&lock), None))
                         .await
                 }
+                Request::AwaitAlarm { deployment_id, wait } => {
+                    let resource = look_resource(&deployment_id);
+                    self.store_and_look(wait.row(WaitKind::Look, deployment_id, resource, None))
+                        .await
+                }
                 Request::Sweep {} => self.sweep().await,
             },
             Event::EcsTaskStateChange(envelope) => self.task_changed(&envelope, &detail).await,
             Event::EcsDeploymentStateChange(envelope) => self.deployment_changed(&envelope, &detail).await,
             Event::StepFunctionsExecutionStatusChange(envelope) => self.execution_changed(&envelope).await,
+            Event::CloudWatchAlarmStateChange(envelope) => self.alarm_changed(&envelope).await,
             Event::EcsServiceAction(_) | Event::EcrImageAction(_) | Event::Scheduled(_) | Event::Unknown(_) => {
                 Ok(json!({"ignored": "nobody waits for events of this kind"}))
             }

@@ -11,6 +11,7 @@ use esclusa_core::migration::{TaskFacts, redact};
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, is_forgotten, truth};
 use esclusa_core::service_deployment::is_over;
+use esclusa_core::verification::State;
 
 use serde_json::Value;
 
@@ -35,6 +36,7 @@ impl Resume {
                 .await?
                 .map(|execution| execution.status.is_closed()),
             WaitKind::Lock => Some(self.turn_has_come(row).await?),
+            WaitKind::Look => Some(self.is_told(row, inbox.len()).await?),
         };
         Ok(truth(&inbox, described))
     }
@@ -74,6 +76,13 @@ impl Resume {
             }
         }
         Ok(true)
+    }
+
+    /// Whether there were events of its alarms that the verification has not taken into account, or it is over: then nobody pauses any more.
+    async fn is_told(&self, row: &WaitRow, told: usize) -> Result<bool, Failure> {
+        let key = Key::verification(&row.waiter.deployment_id);
+        let stored: Option<Stored<State>> = self.control().get(&key).await?;
+        Ok(stored.is_some_and(|stored| told > stored.row.told || stored.row.end.is_some()))
     }
 
     async fn rollout_is_over(&self, row: &WaitRow) -> Result<Option<bool>, Failure> {

@@ -15,7 +15,7 @@ pub(crate) const NAME: &str = "site";
 pub(crate) const UNKNOWN_HOST: &str = "UnknownHost";
 
 /// HTTP methods: operations of this service.
-const METHODS: [&str; 2] = ["GET", "HEAD"];
+const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 
 /// What an Application Load Balancer answers when a target group has no target:
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html>.

@@ -52,6 +52,11 @@ fn recognised(payload: &Value, event: &Event) {
             detail.has("image-digest", envelope.detail.image_digest.as_deref());
             detail.has("image-tag", envelope.detail.image_tag.as_deref());
         }
+        Event::CloudWatchAlarmStateChange(envelope) => {
+            stored(payload, event, envelope);
+            let detail = Detail(payload);
+            detail.has("alarmName", Some(&envelope.detail.alarm_name));
+        }
         Event::EcsTaskStateChange(envelope) => {
             stored(payload, event, envelope);
             task(payload, event, &envelope.detail);

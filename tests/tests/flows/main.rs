@@ -23,6 +23,7 @@ mod quarantine;
 mod refusals;
 mod rollouts;
 mod schemas;
+mod soak;
 mod success;
 mod support;
 mod verification;

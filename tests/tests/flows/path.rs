@@ -112,8 +112,8 @@ pub(crate) const END: &[&str] = &["MoreSteps?", "ConfirmServices", "StillInForce
 /// After the last step on the way forward, where what was deployed is looked at.
 pub(crate) const FIRST_LOOK: &[&str] = &["MoreSteps?", "LookAtChecks", "ChecksOutcome?"];
 
-/// Another look.
-pub(crate) const ANOTHER_LOOK: &[&str] = &["PauseBetweenLooks", "LookAtChecks", "ChecksOutcome?"];
+/// Another look, where an alarm could have ended the pause.
+pub(crate) const ANOTHER_LOOK: &[&str] = &["AwaitAlarm", "LookAtChecks", "ChecksOutcome?"];
 
 /// After the look that was the last.
 pub(crate) const VERIFIED: &[&str] = &["ConfirmServices", "StillInForce?", "RecordEnd", "Ended"];

@@ -331,7 +331,7 @@ fn environment_cells(application: &str, status: &EnvironmentStatus, locks: &[Nam
             current.release_id.clone(),
             current.tag.clone(),
             images(current),
-            words::time(current.since),
+            since(current),
             lock,
         ],
     }
@@ -345,6 +345,19 @@ fn images(row: &EnvironmentRow) -> String {
         if is_one { digest } else { format!("{name} {digest}") }
     };
     row.digests.iter().map(image).collect::<Vec<_>>().join(", ")
+}
+
+/// Since when it runs, or ran, and that it does not work any more.
+fn since(row: &EnvironmentRow) -> String {
+    let since = words::time(row.since);
+    match &row.revoked {
+        Some(revoked) => format!(
+            "{since}; does not work since {}: {}",
+            words::time(revoked.at),
+            revoked.why
+        ),
+        None => since,
+    }
 }
 
 fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u16>) -> std::fmt::Result {
@@ -370,12 +383,7 @@ fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u1
     if !status.earlier.is_empty() {
         let mut table = Columns::new(&["earlier release", "tag", "image", "since"], width);
         for row in &status.earlier {
-            table.row([
-                row.release_id.clone(),
-                row.tag.clone(),
-                images(row),
-                words::time(row.since),
-            ]);
+            table.row([row.release_id.clone(), row.tag.clone(), images(row), since(row)]);
         }
         write!(text, "\n{table}")?;
     }
@@ -404,6 +412,7 @@ fn schema_cells(database: &Name, state: &SchemaState) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use esclusa_core::protocol::lock::Lock;
+    use esclusa_core::verification::Revoked;
     use jiff::Timestamp;
 
     use super::*;
@@ -422,6 +431,7 @@ mod tests {
             digests: digests.collect::<BTreeMap<_, _>>(),
             tag: tag.to_owned(),
             since,
+            revoked: None,
         }
     }
 
@@ -470,6 +480,10 @@ mod tests {
                 schema(false, Some("0005_rating"), Some("v1.3.0")),
             ),
         ]);
+        staging.earlier[0].revoked = Some(Revoked {
+            at: at("12T10:30:00"),
+            why: "check `errors`: in `ALARM`: `shop-errors`".to_owned(),
+        });
         let shop = ApplicationStatus {
             application: "shop".to_owned(),
             pipeline_version: 3,

@@ -57,7 +57,16 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             "services": {"at": "2026-11-21T14:06:00Z", "outcome": "pass", "sentence": "`api` runs 2"},
         },
         "healthySince": null, "soakSeconds": 300, "end": null,
+        "questions": [{"check": "errors", "until": "2026-11-21T14:16:00Z", "unanswered": "rollback"}],
     });
+    let gave_way = json!({
+        "checks": {}, "healthySince": null, "soakSeconds": 300, "questions": [], "end": {"end": "gave_way", "to": RELEASE},
+    });
+    let rechecked = json!({
+        "deploymentId": "d", "checks": {"errors": {"outcome": "fail", "sentence": "in `ALARM`: `shop-errors`"}},
+        "holds": false, "changed": true, "revoked": {"at": "2026-11-21T14:06:00Z", "why": "check `errors`: in `ALARM`: `shop-errors`"},
+    });
+    let answered = json!({"decision": "answer", "check": "errors", "choice": "keep", "reason": "it is the load test"});
     let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
     let anchored =
         json!({"end": end, "head": {"chain": format!("release/{RELEASE}"), "sequence": 20, "hash": "cd".repeat(32)}});
@@ -95,6 +104,9 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
             json!({"name": "api", "sentence": "container `api` ends with exit code 1 (3 of 3 stopped tasks)"}),
         ),
         (RecordKind::ChecksMeasured, "esclusa/observe", measured),
+        (RecordKind::ChecksMeasured, "esclusa/observe", gave_way),
+        (RecordKind::Rechecked, "esclusa/observe", rechecked),
+        (RecordKind::PersonDecided, ana, answered),
         (
             RecordKind::WayBackPlanned,
             "esclusa/observe",

@@ -48,6 +48,12 @@ pub fn environment_lock(application: &str, environment: &str) -> String {
     format!("environment/{application}/{environment}")
 }
 
+/// What a verification is called by whoever waits for a reason to look at it, and by the events of its alarms.
+#[must_use]
+pub fn look_resource(deployment_id: &str) -> String {
+    format!("verification/{deployment_id}")
+}
+
 /// The lock that a deployment holds which migrates a database: one for each application and environment, unless the pipeline says under which name others
 /// share it.
 #[must_use]

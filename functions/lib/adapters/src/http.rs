@@ -1,4 +1,4 @@
-//! Asking an HTTP endpoint, as a client of the service would. Nothing is sent but the question, and redirects are not followed.
+//! Asking an HTTP endpoint, as a client of the service would. Nothing is sent but what the pipeline says, and redirects are not followed.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -13,13 +13,45 @@ use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::HttpMeasure;
+use esclusa_core::pipeline::{HttpMeasure, Method, SmokeStep};
 use esclusa_core::verification::{HttpSight, is_forbidden};
 
 /// How much of a body is read for what it says.
 const BODY_BYTES: usize = 64 * 1024;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    method: Method,
+    url: &'a str,
+    body: Option<String>,
+    timeout_seconds: u32,
+}
+
+impl<'a> From<&'a HttpMeasure> for Question<'a> {
+    fn from(measure: &'a HttpMeasure) -> Self {
+        Self {
+            method: Method::Get,
+            url: &measure.url,
+            body: None,
+            timeout_seconds: measure.timeout_seconds,
+        }
+    }
+}
+
+impl<'a> From<&'a SmokeStep> for Question<'a> {
+    fn from(step: &'a SmokeStep) -> Self {
+        Self {
+            method: step.method,
+            url: &step.url,
+            body: step.body.as_ref().map(ToString::to_string),
+            timeout_seconds: step.timeout_seconds,
+        }
+    }
+}
 
 /// Asks HTTP endpoints.
 #[derive(Debug, Clone)]
@@ -47,17 +79,23 @@ impl HttpProber {
     ///
     /// # Errors
     /// `Defect` for an address that is none; an endpoint that does not answer is no failure of the question.
-    pub async fn ask(&self, measure: &HttpMeasure) -> Result<HttpSight, Failure> {
-        let seconds = Duration::from_secs(u64::from(measure.timeout_seconds));
+    pub async fn ask(&self, question: impl Into<Question<'_>>) -> Result<HttpSight, Failure> {
+        let Question {
+            method,
+            url,
+            body,
+            timeout_seconds,
+        } = question.into();
+        let seconds = Duration::from_secs(u64::from(timeout_seconds));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(seconds)
             .operation_timeout(seconds)
             .build();
-        let (origin, path) = split(&measure.url)
-            .ok_or_else(|| Failure::defect(format!("`{}` is no address of http or https", measure.url)))?;
+        let (origin, path) =
+            split(url).ok_or_else(|| Failure::defect(format!("`{url}` is no address of http or https")))?;
         let mut operation = Operation::builder()
             .service_name("http")
-            .operation_name("Get")
+            .operation_name(method.as_str())
             .http_client(self.client.clone())
             .endpoint_url(origin)
             .no_auth()
@@ -71,8 +109,15 @@ impl HttpProber {
         }
         let operation = operation
             .serializer(move |path: String| {
-                let mut request = HttpRequest::empty();
+                let mut request = match &body {
+                    Some(body) => HttpRequest::new(SdkBody::from(body.as_str())),
+                    None => HttpRequest::empty(),
+                };
+                request.set_method(method.as_str())?;
                 request.set_uri(path)?;
+                if body.is_some() {
+                    request.headers_mut().insert("content-type", "application/json");
+                }
                 request.headers_mut().insert("user-agent", "esclusa");
                 request.headers_mut().insert("accept", "application/json, */*;q=0.5");
                 Ok(request)
@@ -82,7 +127,7 @@ impl HttpProber {
             .build();
         Ok(match operation.invoke(path).await {
             Ok(sight) => sight,
-            Err(error) => HttpSight::Silent(why(&error, measure.timeout_seconds)),
+            Err(error) => HttpSight::Silent(why(&error, timeout_seconds)),
         })
     }
 }

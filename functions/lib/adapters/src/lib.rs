@@ -12,6 +12,7 @@ pub mod deployments;
 pub mod ecr;
 pub mod ecs;
 pub mod event_bridge;
+pub mod functions;
 pub mod http;
 pub mod journal;
 pub mod ledger;

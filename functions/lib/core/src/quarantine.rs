@@ -110,6 +110,7 @@ pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
         | Reason::Defect
         | Reason::Interrupted
         | Reason::Superseded
+        | Reason::GaveWay
         | Reason::Rejected
         | Reason::Expired
         | Reason::Stopped => false,

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::{Newest, Tag, Waiting};
+use crate::pipeline::{Newest, Soaking, Tag, Waiting};
 use crate::tags::{Candidate, compare_age};
 use crate::verdict::{Effect, End};
 
@@ -102,7 +102,8 @@ impl Rival {
     fn counts(&self, waiting: Waiting) -> bool {
         let leaves_something = |end: &End| {
             let is_clean = matches!(end.effect, Effect::None | Effect::Reverted);
-            end.verdict.is_in_force() || !is_clean
+            // One that gave way while it soaked is what the next one replaces, and what stays if that one is brought back.
+            end.is_in_force() || !is_clean
         };
         self.end
             .as_ref()
@@ -129,6 +130,35 @@ pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals:
         }
     }
     first.map(|rival| rival.release_id.as_str())
+}
+
+/// A release that waits for the lock of one that is in force and only soaks, of the same image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InQueue {
+    /// The release.
+    pub release_id: String,
+    /// How it was asked for.
+    pub asked: Asked,
+    /// Whether it goes back to an earlier release.
+    pub is_rollback: bool,
+}
+
+/// The release that one which is in force and only soaks gives way to: a rollback by hand that was asked for after it, always, because whoever goes back has seen enough;
+/// where the policy says so, the newest that stands above it.
+#[must_use]
+pub fn soak_gives_way<'a>(newest: Newest, soaking: Soaking, ours: &Asked, queue: &'a [InQueue]) -> Option<&'a str> {
+    let rollback = |waits: &&InQueue| waits.is_rollback && waits.asked.moment() > ours.moment();
+    let above = |waits: &&InQueue| soaking == Soaking::GiveWay && waits.asked.is_newer_than(ours, newest);
+    let first = queue.iter().find(rollback).or_else(|| {
+        queue.iter().filter(above).reduce(|first, waits| {
+            if waits.asked.is_newer_than(&first.asked, newest) {
+                waits
+            } else {
+                first
+            }
+        })
+    });
+    first.map(|waits| waits.release_id.as_str())
 }
 
 #[cfg(test)]
@@ -179,6 +209,51 @@ mod tests {
             asked,
             end,
         }
+    }
+
+    #[test]
+    fn a_soak_gives_way_to_a_rollback_always_and_to_newer_ones_where_it_may() {
+        let ours = push("v2", 1, 20);
+        let waits = |release_id: &str, asked: Asked, is_rollback| InQueue {
+            release_id: release_id.to_owned(),
+            asked,
+            is_rollback,
+        };
+        let queue = [
+            waits("older", push("v1", 1, 10), false),
+            waits("newer", push("v3", 1, 30), false),
+            waits("newest", push("v4", 1, 40), false),
+        ];
+        let gives_way =
+            |soaking, queue: &[InQueue]| soak_gives_way(Newest::Push, soaking, &ours, queue).map(str::to_owned);
+        assert_eq!(gives_way(Soaking::Hold, &queue), None);
+        assert_eq!(gives_way(Soaking::GiveWay, &queue).as_deref(), Some("newest"));
+        assert_eq!(gives_way(Soaking::GiveWay, &queue[..1]), None);
+        let back = [queue[2].clone(), waits("back", person(25), true)];
+        assert_eq!(gives_way(Soaking::Hold, &back).as_deref(), Some("back"));
+        assert_eq!(gives_way(Soaking::GiveWay, &back).as_deref(), Some("back"));
+        let old_wish = [waits("back", person(15), true)];
+        assert_eq!(
+            gives_way(Soaking::GiveWay, &old_wish),
+            None,
+            "it was asked for before ours came"
+        );
+    }
+
+    #[test]
+    fn what_gave_way_while_it_soaked_keeps_older_ones_out() {
+        let gave_way = Some(End {
+            verdict: Verdict::Stopped,
+            effect: Effect::None,
+            reason: Reason::GaveWay,
+            reasons: Vec::new(),
+        });
+        let rivals = [rival("gave way", push("v3", 1, 30), gave_way)];
+        let ours = push("v2", 1, 20);
+        assert_eq!(
+            superseded_by(Newest::Push, Waiting::Queue, &ours, &rivals),
+            Some("gave way")
+        );
     }
 
     #[test]

@@ -181,11 +181,16 @@ fn destination(taken: &TakenStep<'_>) -> Option<Destination> {
         version: revision.version.clone(),
     };
     let previous = taken.previous_task_definition_arn?;
-    let mut verified = taken.verified.iter();
+    let holds = |revision: &&VerifiedRevision| revision.revoked.is_none();
+    let mut verified = taken.verified.iter().filter(holds);
     if let Some(previous) = verified.find(|revision| revision.task_definition_arn == previous) {
         return Some(known(previous));
     }
-    let fallback = taken.verified.first().filter(|_| !taken.was_completed).map(known);
+    // What ran before and was found not to work is no better than what never worked.
+    let is_revoked =
+        |revision: &VerifiedRevision| revision.task_definition_arn == previous && revision.revoked.is_some();
+    let is_no_place = !taken.was_completed || taken.verified.iter().any(is_revoked);
+    let fallback = taken.verified.iter().find(holds).filter(|_| is_no_place).map(known);
     Some(fallback.unwrap_or_else(|| Destination {
         arn: previous.to_owned(),
         digests: BTreeMap::new(),
@@ -200,6 +205,7 @@ mod tests {
     use super::*;
     use crate::schema::Declared;
     use crate::verdict::StepReference;
+    use crate::verification::Revoked;
 
     fn service(name: &str) -> PlannedStep {
         PlannedStep::Service(PlannedService {
@@ -345,6 +351,7 @@ mod tests {
             release_id: "shop-0f0f0f0f0f0f0f0f0f0f".parse().unwrap(),
             verified_at: jiff::Timestamp::UNIX_EPOCH,
             version: None,
+            revoked: None,
         };
         let verified = [revision("backend:5", "a"), revision("backend:4", "b")];
         let goes_to = |previous: &str, was_completed: bool, verified: &[VerifiedRevision]| {
@@ -371,6 +378,18 @@ mod tests {
         assert_eq!(goes_to("backend:7", true, &verified), to("backend:7", 0));
         assert_eq!(goes_to("backend:7", false, &verified), to("backend:5", 1));
         assert_eq!(goes_to("backend:7", false, &[]), to("backend:7", 0));
+        let mut revoked = verified.clone();
+        revoked[0].revoked = Some(Revoked {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            why: "check `errors`: in `ALARM`".to_owned(),
+        });
+        assert_eq!(goes_to("backend:5", true, &revoked), to("backend:4", 1));
+        assert_eq!(goes_to("backend:7", false, &revoked), to("backend:4", 1));
+        assert_eq!(
+            goes_to("backend:5", true, &revoked[..1]),
+            to("backend:5", 0),
+            "there is nothing better"
+        );
     }
 
     /// A release of v1.5.0 that migrated, and whose web server failed; the server ran this version before.
@@ -407,6 +426,7 @@ mod tests {
             release_id: "shop-0f0f0f0f0f0f0f0f0f0f".parse().unwrap(),
             verified_at: jiff::Timestamp::UNIX_EPOCH,
             version: ran.map(|ran| ran.parse().unwrap()),
+            revoked: None,
         }];
         let planned: Vec<PlannedStep> = ["gunicorn", "worker"].map(service).to_vec();
         let records: Vec<Vec<StepRecord>> = services.iter().map(|outcome| records(*outcome)).collect();

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cloudwatch::CloudWatchAlarmStateChange;
 use crate::decode::{DecodeError, decode};
 use crate::ecr::EcrImageAction;
 use crate::ecs::{EcsDeploymentStateChange, EcsServiceAction, Task};
@@ -22,6 +23,8 @@ pub enum Event {
     EcsServiceAction(Envelope<EcsServiceAction>),
     /// An execution started or came to its end.
     StepFunctionsExecutionStatusChange(Envelope<StepFunctionsExecutionStatusChange>),
+    /// An alarm went into another state.
+    CloudWatchAlarmStateChange(Envelope<CloudWatchAlarmStateChange>),
     /// A rule's schedule is due.
     Scheduled(Envelope<Value>),
     /// Asked for by a state machine, a schedule with its own input or a person.
@@ -88,6 +91,7 @@ pub fn parse(payload: Value) -> Result<Event, EventError> {
         ("aws.states", "Step Functions Execution Status Change") => {
             envelope(payload).map(Event::StepFunctionsExecutionStatusChange)
         }
+        ("aws.cloudwatch", "CloudWatch Alarm State Change") => envelope(payload).map(Event::CloudWatchAlarmStateChange),
         ("aws.events" | "aws.scheduler", "Scheduled Event") => envelope(payload).map(Event::Scheduled),
         _ => envelope(payload).map(Event::Unknown),
     };

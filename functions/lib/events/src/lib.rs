@@ -4,6 +4,7 @@
 //! unknown members, nulls and unknown values, keeps only what a decision can need, and never carries what must not be logged (the
 //! environment of container overrides, inputs and outputs of executions).
 
+mod cloudwatch;
 mod decode;
 mod ecr;
 pub mod ecs;
@@ -13,6 +14,7 @@ mod lenient;
 mod open_enum;
 mod step_functions;
 
+pub use cloudwatch::{AlarmState, AlarmStateFacts, CloudWatchAlarmStateChange};
 pub use decode::{DecodeError, decode};
 pub use ecr::{EcrAction, EcrImageAction, EcrResult};
 pub use envelope::Envelope;

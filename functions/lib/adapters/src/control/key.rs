@@ -190,6 +190,27 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "VERIFICATION")
     }
 
+    /// The answer of a person to the question about a check, by the moment of the question.
+    #[must_use]
+    pub fn answer(deployment_id: &str, check: &str, asked_at: &str) -> Self {
+        Self::new(
+            Self::deployment_rows(deployment_id),
+            format!("ANSWER#{check}#{asked_at}"),
+        )
+    }
+
+    /// The deployment of an image into an environment whose verification looks at an alarm.
+    #[must_use]
+    pub fn alarm_watch(alarm: &str, deployments: &str) -> Self {
+        Self::new(Self::alarm_rows(alarm), deployments)
+    }
+
+    /// The partition of [`Key::alarm_watch`].
+    #[must_use]
+    pub fn alarm_rows(alarm: &str) -> String {
+        format!("ALARM#{alarm}")
+    }
+
     /// A task definition that a deployment registered or reused, by its place in the plan.
     #[must_use]
     pub fn revision(deployment_id: &str, name: &str) -> Self {

@@ -12,6 +12,7 @@ use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
+use esclusa_core::verification::Revoked;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -241,6 +242,13 @@ pub struct DeploymentPointerRow {
     pub asked: Asked,
 }
 
+/// A deployment whose verification looks at an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmWatchRow {
+    /// The deployment.
+    pub deployment_id: String,
+}
+
 /// What is known about one attempt at one step of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRow {
@@ -377,6 +385,9 @@ pub struct EnvironmentRow {
     pub tag: String,
     /// Since when.
     pub since: Timestamp,
+    /// That it was found not to work afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
 }
 
 /// What a deployment waits that was planned before pipelines could say it.

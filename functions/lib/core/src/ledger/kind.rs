@@ -62,6 +62,8 @@ record_kinds! {
     Evidence = "evidence",
     /// A look at the checks of a verification: what each measured, and what that comes to.
     ChecksMeasured = "checks_measured",
+    /// A verification that had passed was checked again: what each check measured, and whether it holds.
+    Rechecked = "rechecked",
     /// The way back was planned.
     WayBackPlanned = "way_back_planned",
     /// A version of a pipeline became current.

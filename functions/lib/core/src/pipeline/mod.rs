@@ -19,7 +19,7 @@ mod verification;
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
     DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest,
-    OnFailure, Phase, Pipeline, Port, Protocol, Service, ServiceOverlay, TagPolicy, Task, TaskDefinition,
+    OnFailure, Phase, Pipeline, Port, Protocol, Service, ServiceOverlay, Soaking, TagPolicy, Task, TaskDefinition,
     TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
 };
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
@@ -31,8 +31,8 @@ pub use resolve::{
 pub use rollout::{NoProgress, Percentages};
 pub use schema::schema;
 pub use verification::{
-    Check, HttpMeasure, Limit, LogMeasure, Measure, Metric, MetricMeasure, NoData, Pace, Reaction, Samples,
-    TargetsMeasure, Verification,
+    Ask, Check, Choice, FunctionMeasure, HttpMeasure, Limit, LogMeasure, Measure, Method, Metric, MetricMeasure,
+    NoData, Pace, Reaction, Samples, SmokeMeasure, SmokeStep, TargetsMeasure, Verification,
 };
 
 #[cfg(test)]

@@ -530,6 +530,9 @@ pub struct LockPolicy {
     /// What becomes of a release that waits when a newer one comes to wait as well.
     #[serde(default)]
     pub waiting: Waiting,
+    /// What becomes of a release that is in force and only soaks when a newer one of the same image comes to wait. A rollback by hand never waits for a soak.
+    #[serde(default)]
+    pub soaking: Soaking,
     /// Seconds that a deployment waits for its turn; then it ends without having moved anything.
     #[serde(default = "default_wait_seconds")]
     #[schemars(range(min = 60, max = 345_600))]
@@ -540,6 +543,7 @@ impl Default for LockPolicy {
     fn default() -> Self {
         Self {
             waiting: Waiting::default(),
+            soaking: Soaking::default(),
             wait_seconds: default_wait_seconds(),
         }
     }
@@ -554,6 +558,17 @@ pub enum Waiting {
     Supersede,
     /// It keeps its place: all are deployed, first in, first out.
     Queue,
+}
+
+/// What becomes of a release that soaks when a newer one comes to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Soaking {
+    /// It soaks to its end.
+    #[default]
+    Hold,
+    /// It ends without having been verified, stays in force, and the newer one is deployed over it.
+    GiveWay,
 }
 
 /// The network of a one-off task (`awsvpc`).

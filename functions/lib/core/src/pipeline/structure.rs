@@ -41,6 +41,9 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn node(&mut self, schema: &'a Value, node: &Node, path: &Path) -> Value {
+        if takes_anything(schema) {
+            return plain(node);
+        }
         let alternatives = self.alternatives(schema);
         let kind = node.value.kind();
         let fitting: Vec<&Value> = alternatives
@@ -311,7 +314,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The kinds of value a schema without alternatives allows.
+/// Whether a schema says nothing about the value, as that of a JSON document which is passed on.
+fn takes_anything(schema: &Value) -> bool {
+    let keywords = ["$ref", "oneOf", "anyOf", "type", "const", "enum"];
+    keywords.iter().all(|keyword| schema.get(*keyword).is_none())
+}
+
 /// The fields that a mapping of this schema may have.
 fn properties(schema: &Value) -> Vec<&str> {
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -321,6 +329,7 @@ fn properties(schema: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// The kinds of value a schema without alternatives allows.
 fn kinds(schema: &Value) -> impl Iterator<Item = Kind> {
     let types = schema.get("type");
     let names = types

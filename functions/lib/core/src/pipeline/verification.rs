@@ -38,6 +38,42 @@ pub struct Check {
     /// What happens when it has failed.
     #[serde(default)]
     pub reaction: Reaction,
+    /// How a person is asked, where `reaction` is `ask`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
+}
+
+/// How a person is asked what becomes of a release whose check has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Seconds in which somebody may answer. The check is measured on meanwhile; one that recovers is no question any more.
+    #[serde(default = "default_answer_seconds")]
+    #[schemars(range(min = 60, max = 21_600))]
+    pub answer_seconds: u32,
+    /// What happens when nobody does.
+    #[serde(default)]
+    pub unanswered: Choice,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            answer_seconds: default_answer_seconds(),
+            unanswered: Choice::default(),
+        }
+    }
+}
+
+/// What becomes of a release whose check has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// It has failed, and goes the way back that the environment has for failures.
+    #[default]
+    Rollback,
+    /// It is kept: from then on the check is written down and decides nothing.
+    Keep,
 }
 
 /// What a check measures.
@@ -54,6 +90,10 @@ pub enum Measure {
     Metric(MetricMeasure),
     /// The answer of an HTTP endpoint.
     Http(HttpMeasure),
+    /// Requests one after another, each with what is expected of its answer: a smoke test.
+    Smoke(SmokeMeasure),
+    /// A Lambda function that tests the release and fails when it does not work.
+    Function(FunctionMeasure),
     /// The health of the targets that load balancers send requests to.
     Targets(TargetsMeasure),
     /// The lines of a log group of CloudWatch Logs that match a pattern.
@@ -159,6 +199,84 @@ pub struct HttpMeasure {
     pub timeout_seconds: u32,
 }
 
+/// Requests one after another; the first that is not answered as expected is the failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmokeMeasure {
+    /// The requests, in order.
+    #[schemars(length(min = 1, max = 10))]
+    pub steps: Vec<SmokeStep>,
+}
+
+/// One request of a smoke test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmokeStep {
+    /// What it does, for people, such as `search answers`.
+    pub name: String,
+    /// Its method.
+    #[serde(default)]
+    pub method: Method,
+    /// Where it is sent, with `http` or `https`. Placeholders are allowed. Redirects are not followed.
+    pub url: String,
+    /// What is sent with it, as JSON. It is visible in the pipeline: no secrets here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<serde_json::Value>,
+    /// The status that is expected.
+    #[serde(default = "default_status")]
+    #[schemars(range(min = 100, max = 599))]
+    pub status: u16,
+    /// A text that the body must hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// Seconds in which the whole answer must be there.
+    #[serde(default = "default_http_seconds")]
+    #[schemars(range(min = 1, max = 15))]
+    pub timeout_seconds: u32,
+}
+
+/// The method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    #[default]
+    Get,
+    /// Reads, without the body.
+    Head,
+    /// Sends `body`.
+    Post,
+    /// Sends `body` to replace what is there.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The name in a request.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A Lambda function that tests the release: it is invoked and waited for, and what it throws is the failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionMeasure {
+    /// The name of the function. Placeholders are allowed.
+    pub name: String,
+    /// What it is told besides the application, the environment, the release and its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Value>,
+}
+
 /// Which targets of load balancers are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -198,6 +316,10 @@ pub struct Pace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 21_600))]
     pub until_seconds: Option<u32>,
+    /// Good measurements that are enough; then it is measured no more. `1` makes it a test that is passed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub count: Option<u32>,
     /// Failed measurements, in all, that are tolerated.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000))]
@@ -222,6 +344,7 @@ impl Default for Pace {
             interval_seconds: default_interval_seconds(),
             initial_delay_seconds: 0,
             until_seconds: None,
+            count: None,
             failure_limit: 0,
             failing_seconds: None,
             inconclusive_limit: None,
@@ -237,12 +360,18 @@ pub enum Reaction {
     /// The release has failed, and goes the way back that the environment has for failures.
     #[default]
     Rollback,
+    /// A person is asked, within the time and with the default of `ask`.
+    Ask,
     /// It is written down and shown, and decides nothing.
     Report,
 }
 
 const fn default_interval_seconds() -> u32 {
     30
+}
+
+const fn default_answer_seconds() -> u32 {
+    600
 }
 
 const fn default_period_seconds() -> u32 {

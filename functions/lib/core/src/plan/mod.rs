@@ -28,6 +28,7 @@ use crate::quarantine::Quarantine;
 use crate::schema::{CodeVersion, Declared, SchemaState, Undoes};
 use crate::service_deployment::ServiceFacts;
 use crate::task_definition::{Change, Home};
+use crate::verification::Revoked;
 
 /// What a plan is made from: what somebody wants.
 #[derive(Debug, Clone)]
@@ -123,6 +124,9 @@ pub struct VerifiedRevision {
     /// The version of its code, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<CodeVersion>,
+    /// That it was found not to work afterwards: nothing goes back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revoked>,
 }
 
 /// The digest of an image, and the ones it may show under when it runs.

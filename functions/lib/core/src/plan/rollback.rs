@@ -174,11 +174,10 @@ fn services(input: &RollbackInput) -> impl Iterator<Item = &ResolvedService> {
 }
 
 fn target<'a>(observed: &'a ObservedService, release_id: Option<&ReleaseId>) -> Option<&'a VerifiedRevision> {
+    let holds = |verified: &&VerifiedRevision| verified.revoked.is_none();
     if let Some(release_id) = release_id {
-        return observed
-            .verified
-            .iter()
-            .find(|verified| verified.release_id == *release_id);
+        let mut verified = observed.verified.iter().filter(holds);
+        return verified.find(|verified| verified.release_id == *release_id);
     }
     let current = observed
         .facts
@@ -188,9 +187,8 @@ fn target<'a>(observed: &'a ObservedService, release_id: Option<&ReleaseId>) -> 
         .verified
         .iter()
         .rposition(|verified| Some(verified.task_definition_arn.as_str()) == current);
-    observed
-        .verified
-        .get(first_verified.map_or(0, |position| position.saturating_add(1)))
+    let earlier = first_verified.map_or(0, |position| position.saturating_add(1));
+    observed.verified.iter().skip(earlier).find(holds)
 }
 
 fn is_in_force(step: &PlannedStep, observed: &Observed) -> bool {

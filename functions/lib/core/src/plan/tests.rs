@@ -194,6 +194,7 @@ fn after(plan: &Plan, mut observed: Observed) -> Observed {
                 release_id: plan.release_id.clone(),
                 verified_at: now(),
                 version: service.version.clone(),
+                revoked: None,
             },
         );
     }
@@ -443,6 +444,7 @@ fn history(revisions: &[u32]) -> Observed {
             release_id: release(char::from_digit(*revision, 10).unwrap()),
             verified_at: now(),
             version: format!("v1.{revision}.0").parse().ok(),
+            revoked: None,
         };
         shop.verified.insert(0, verified);
         shop.facts.deployments[0].task_definition_arn = format!("shop:{revision}");

@@ -22,6 +22,8 @@ pub enum WaitKind {
     Execution,
     /// The turn at a lock has come.
     Lock,
+    /// There is a reason to look at a verification before it is due.
+    Look,
 }
 
 /// Where a wait stands.

@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// The end of a deployment that did what was asked, if it did.
+    /// The end of a deployment whose steps did what was asked, if they did.
     fn good_end(&self, facts: &DeploymentFacts) -> Option<End> {
         let plan = facts.plan.as_ref()?;
         if !self.touched && (plan.unchanged || plan.steps.is_empty()) {
@@ -133,20 +133,31 @@ impl World {
             .residues
             .iter()
             .all(|residue| matches!(residue, Residue::Nothing | Residue::InForce | Residue::Schema));
-        let is_verified = matches!(facts.verified, Verified::NotAsked | Verified::Passed);
-        if !all_done || !clean || !is_verified || self.way_back_taken || self.unaccounted {
+        if !all_done || !clean || self.way_back_taken || self.unaccounted {
             return None;
         }
-        Some(End {
-            verdict: Verdict::Succeeded,
-            effect: if self.residues.contains(&Residue::Schema) {
-                Effect::SchemaMoved
-            } else {
-                Effect::None
-            },
-            reason: Reason::Proven,
-            reasons: vec![proven_sentence(plan, &facts.verified)],
-        })
+        let effect = if self.residues.contains(&Residue::Schema) {
+            Effect::SchemaMoved
+        } else {
+            Effect::None
+        };
+        match &facts.verified {
+            Verified::NotAsked | Verified::Passed => Some(End {
+                verdict: Verdict::Succeeded,
+                effect,
+                reason: Reason::Proven,
+                reasons: vec![proven_sentence(plan, &facts.verified)],
+            }),
+            Verified::GaveWay { to } => Some(End {
+                verdict: Verdict::Stopped,
+                effect,
+                reason: Reason::GaveWay,
+                reasons: vec![format!(
+                    "it is in force and was not verified: it gave way to `{to}` while it soaked"
+                )],
+            }),
+            Verified::Unfinished | Verified::Failed { .. } => None,
+        }
     }
 
     fn steps_left(&self) -> usize {
@@ -197,7 +208,7 @@ impl World {
         let of_steps = of_steps.or(match facts.verified {
             Verified::Failed { is_shown: true, .. } => Some(Reason::VerificationFailed),
             Verified::Failed { is_shown: false, .. } => Some(Reason::NotVerified),
-            Verified::NotAsked | Verified::Unfinished | Verified::Passed => None,
+            Verified::NotAsked | Verified::Unfinished | Verified::Passed | Verified::GaveWay { .. } => None,
         });
         match &facts.cause {
             Some(Cause::Superseded { .. }) => Reason::Superseded,
@@ -223,7 +234,7 @@ impl World {
             Verified::Unfinished if self.steps_left() == 0 => {
                 sentences.push("it was not verified to the end".to_owned());
             }
-            Verified::NotAsked | Verified::Unfinished | Verified::Passed => {}
+            Verified::NotAsked | Verified::Unfinished | Verified::Passed | Verified::GaveWay { .. } => {}
         }
         let mut records: Vec<_> = facts.records.iter().collect();
         records.sort();
@@ -409,7 +420,7 @@ fn proven_sentence(plan: &PlanOutline, verified: &Verified) -> String {
     };
     let verified = match verified {
         Verified::Passed => ", and the verification passed",
-        Verified::NotAsked | Verified::Unfinished | Verified::Failed { .. } => "",
+        Verified::NotAsked | Verified::Unfinished | Verified::GaveWay { .. } | Verified::Failed { .. } => "",
     };
     format!("{services} proven to run the release{tasks}{verified}")
 }

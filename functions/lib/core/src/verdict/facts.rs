@@ -167,6 +167,11 @@ pub enum Verified {
     Unfinished,
     /// What was deployed was healthy for long enough.
     Passed,
+    /// It gave way to a release that waits, before that was seen.
+    GaveWay {
+        /// That release.
+        to: String,
+    },
     /// It was not.
     Failed {
         /// Whether something was seen to fail: otherwise it only could not be seen to work.

@@ -128,7 +128,7 @@ impl Effect {
 /// | `ROLLED_BACK` | `reverted`, `schema_moved` | the services are back; a schema does not go back by itself |
 /// | `FAILED` | `none`, `schema_moved`, `partial`, `unknown` | `reverted` would be `ROLLED_BACK`; with the last two it is *dirty* |
 /// | `SUPERSEDED`, `REJECTED`, `EXPIRED` | `none` | decided before the first move, or it is `STOPPED` |
-/// | `STOPPED` | every effect | a person may stop at any point, and the way back may fail as anywhere else |
+/// | `STOPPED` | every effect | a person may stop at any point, and the way back may fail as anywhere else; one that gave way while it soaked is in force until it is replaced, which is no effect besides |
 pub const fn legal(verdict: Verdict, effect: Effect) -> bool {
     match verdict {
         Verdict::Succeeded => matches!(effect, Effect::None | Effect::SchemaMoved),
@@ -186,6 +186,8 @@ pub enum Reason {
     Interrupted,
     /// A newer release took its place.
     Superseded,
+    /// It was in force and only soaked when it gave way to a release that waited.
+    GaveWay,
     /// A gate or a person said no.
     Rejected,
     /// Nobody answered in time.
@@ -217,6 +219,7 @@ impl Reason {
             Self::Defect => "defect",
             Self::Interrupted => "interrupted",
             Self::Superseded => "superseded",
+            Self::GaveWay => "gave_way",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::Stopped => "stopped",
@@ -251,6 +254,14 @@ pub struct End {
     pub reason: Reason,
     /// Sentences for people, the most important first.
     pub reasons: Vec<String>,
+}
+
+impl End {
+    /// Whether the services run the release: it ended well, or gave way while it soaked.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        self.verdict.is_in_force() || self.reason == Reason::GaveWay
+    }
 }
 
 /// What becomes of the locks of a deployment.

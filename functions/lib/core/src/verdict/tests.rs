@@ -110,6 +110,20 @@ fn what_runs_and_was_not_verified_is_no_success_and_is_brought_back_where_it_fai
         (Verdict::RolledBack, Effect::Reverted, Reason::VerificationFailed)
     );
     assert_eq!(back.reasons, ["the verification failed: check `errors`: it failed"]);
+    let gave_way = || Verified::GaveWay { to: "newer".to_owned() };
+    let soaked = ran(gave_way(), &[], &[]);
+    assert_eq!(
+        (soaked.verdict, soaked.effect, soaked.reason),
+        (Verdict::Stopped, Effect::None, Reason::GaveWay)
+    );
+    assert!(soaked.is_in_force() && after(&soaked) == LocksAfter::Free);
+    assert!(
+        soaked.reasons[0].contains("gave way to `newer`"),
+        "{:?}",
+        soaked.reasons
+    );
+    let moved = ran(gave_way(), &[], &[ahead(0, StepOutcome::Foreign)]);
+    assert!(!moved.is_in_force(), "somebody took it out of force: {moved:?}");
     let left = ran(why(), &[], &[]);
     assert_eq!(
         (left.verdict, left.effect, left.reason),
@@ -505,6 +519,7 @@ fn any_verified() -> impl Strategy<Value = Verified> {
         Just(Verified::NotAsked),
         Just(Verified::Unfinished),
         Just(Verified::Passed),
+        Just(Verified::GaveWay { to: "newer".to_owned() }),
         Just(Verified::Failed {
             is_shown: true,
             why: String::new()

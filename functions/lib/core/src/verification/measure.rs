@@ -460,7 +460,7 @@ pub fn log(measure: &LogMeasure, sight: &LogSight) -> (Outcome, String) {
 }
 
 /// A line of a log, or a word of an endpoint, as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.
-fn shown_line(line: &str) -> String {
+pub(super) fn shown_line(line: &str) -> String {
     let masked = match serde_json::from_str(line) {
         Ok(value @ Value::Object(_)) => masked_value(&value).to_string(),
         _ => masked_text(line),

@@ -6,6 +6,8 @@
 
 mod address;
 mod measure;
+mod question;
+mod smoke;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,8 @@ pub use self::measure::{
     HttpSight, LogSight, MetricSight, MetricWindow, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms,
     baseline, http, is_early, log, metric, services, targets,
 };
+pub use self::question::{Answer, Question};
+pub use self::smoke::{FunctionSight, function, smoke};
 use crate::pipeline::{Measure, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
@@ -81,7 +85,10 @@ pub struct CheckState {
     /// The last one that was possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Box<Measurement>>,
-    /// How many measurements failed, in all.
+    /// How many measurements were good, in all.
+    #[serde(default)]
+    pub passes: u32,
+    /// How many measurements failed, in all, or since a question about it was dropped.
     #[serde(default)]
     pub failures: u32,
     /// Since when every measurement failed, while that is so.
@@ -93,6 +100,12 @@ pub struct CheckState {
     /// How many in a row could not be taken.
     #[serde(default)]
     pub errors: u32,
+    /// What a person is asked about it, while that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    /// Why it decides nothing any more: somebody, or the default of its question, keeps the release in spite of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// How a verification ended.
@@ -103,6 +116,11 @@ pub enum VerificationEnd {
     Passed {
         /// Since when.
         healthy_since: Timestamp,
+    },
+    /// It gave way, unverified, to a release that waits for its lock.
+    GaveWay {
+        /// That release.
+        to: String,
     },
     /// A check decided against it, or it was not healthy in time.
     Failed {
@@ -126,6 +144,9 @@ pub struct State {
     /// How many looks measured something.
     #[serde(default)]
     pub looks: u32,
+    /// How many events of its alarms were taken into account. A number, and not a time: whoever receives them has another clock.
+    #[serde(default)]
+    pub told: usize,
     /// Since when everything is healthy without a break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
@@ -145,11 +166,34 @@ impl State {
             begun_at: at,
             looked_at: None,
             looks: 0,
+            told: 0,
             healthy_since: None,
             checks: BTreeMap::new(),
             end: None,
         }
     }
+}
+
+/// That a verification which had passed does not hold any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// Since when.
+    pub at: Timestamp,
+    /// What the check showed that failed, for people.
+    pub why: String,
+}
+
+/// What a look brings to light.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// What [`due`] asked for, by the names of the checks; a look that measured nothing only tells how long to pause.
+    pub measured: BTreeMap<String, Measurement>,
+    /// The answers to the open questions, by the names of the checks.
+    pub answers: BTreeMap<String, Answer>,
+    /// How many events of its alarms there were.
+    pub told: usize,
+    /// The release that waits for the lock and may have it before the soak is over.
+    pub gives_way_to: Option<String>,
 }
 
 /// What a look comes to.
@@ -177,7 +221,12 @@ impl Verification {
         let measures = self.checks.values().map(|check| &check.measure);
         measures.flat_map(|measure| match measure {
             Measure::Alarms(alarms) => alarms.as_slice(),
-            Measure::Metric(_) | Measure::Http(_) | Measure::Targets(_) | Measure::Log(_) => &[],
+            Measure::Metric(_)
+            | Measure::Http(_)
+            | Measure::Smoke(_)
+            | Measure::Function(_)
+            | Measure::Targets(_)
+            | Measure::Log(_) => &[],
         })
     }
 
@@ -208,52 +257,86 @@ fn after(from: Timestamp, seconds: u32) -> Timestamp {
     from.saturating_add(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// When it is measured next, if it is: after its window only until it was seen well once, so that what was missed or not clear at the end of it does not decide.
+/// When it is measured next, if it is: after its window, or as often as is enough, only until it was seen well, so that what was missed or not clear at the end of it
+/// does not decide.
 fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let first = after(state.begun_at, pace.initial_delay_seconds);
-    let last = state.checks.get(name).and_then(|check| check.last.as_ref());
+    let check = state.checks.get(name);
+    let last = check.and_then(|check| check.last.as_ref());
     let next = last.map_or(first, |last| after(last.at, pace.interval_seconds));
     let is_within = |seconds| next <= after(state.begun_at, seconds);
-    (pace.until_seconds.is_none_or(is_within) || !is_healthy(name, state)).then_some(next)
+    let is_wanted = |count| check.map_or(0, |check| check.passes) < count;
+    let goes_on = pace.until_seconds.is_none_or(is_within) && pace.count.is_none_or(is_wanted);
+    (goes_on || !is_healthy(name, state)).then_some(next)
 }
 
-/// The names of what is to be measured now.
+/// The names of what is to be measured now: what its pace says and, where there were `told` events of alarms in all and not all of them are taken into account, the
+/// alarms.
 #[must_use]
-pub fn due<'a>(policy: &'a Verification, state: &State, now: Timestamp) -> Vec<&'a str> {
+pub fn due<'a>(policy: &'a Verification, state: &State, told: usize, now: Timestamp) -> Vec<&'a str> {
+    let of_alarms = |name: &str| {
+        let mut checks = policy.checks.iter();
+        checks.any(|(key, check)| key.as_str() == name && matches!(check.measure, Measure::Alarms(_)))
+    };
     let looks = policy.looks();
-    let due = looks.filter(|(name, pace, _)| next(name, pace, state).is_some_and(|next| next <= now));
+    let due = looks.filter(|(name, pace, _)| {
+        next(name, pace, state).is_some_and(|next| next <= now || told > state.told && of_alarms(name))
+    });
     due.map(|(name, ..)| name).collect()
 }
 
-/// Takes a look into account, and decides. `measured` is what [`due`] asked for; a look that measured nothing only tells how long to pause.
+/// What is measured again of a verification that has passed: what was not to be watched for a while only, and does not decide in spite of somebody.
+#[must_use]
+pub fn still_watched<'a>(policy: &'a Verification, state: &'a State) -> Vec<&'a str> {
+    let looks = deciding(policy, state).filter(|(_, pace)| pace.until_seconds.is_none());
+    looks.map(|(name, _)| name).collect()
+}
+
+/// What a re-check comes to: that it holds, that it does not and why, or nothing where not all of it was clear. Nothing passes that was not seen.
+#[must_use]
+pub fn rejudge(measured: &BTreeMap<String, Measurement>, now: Timestamp) -> Option<Result<(), Revoked>> {
+    let failed = measured
+        .iter()
+        .find(|(_, measurement)| measurement.outcome == Outcome::Fail);
+    if let Some((name, measurement)) = failed {
+        let why = format!("check `{name}`: {}", measurement.sentence);
+        return Some(Err(Revoked { at: now, why }));
+    }
+    let is_clear = measured
+        .values()
+        .all(|measurement| measurement.outcome == Outcome::Pass);
+    (is_clear && !measured.is_empty()).then_some(Ok(()))
+}
+
+/// Takes a look into account, and decides.
 ///
 /// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and one that could not be taken all keep
 /// the soak from beginning, and whatever is otherwise than healthy begins it again. A check that is watched for a while only counts afterwards as it was last seen.
 #[must_use]
-pub fn judge(
-    policy: &Verification,
-    state: &State,
-    measured: BTreeMap<String, Measurement>,
-    now: Timestamp,
-) -> (State, Decision) {
+pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp) -> (State, Decision) {
     if let Some(end) = &state.end {
         return (state.clone(), Decision::Over(end.clone()));
     }
     let mut state = state.clone();
-    let has_looked = !measured.is_empty();
-    for (name, measurement) in measured {
+    state.told = sight.told;
+    let has_looked = !sight.measured.is_empty();
+    for (name, measurement) in sight.measured {
         let check = state.checks.entry(name).or_default();
         *check = seen(check, measurement);
     }
+    let answered = question::ask(policy, &mut state, &sight.answers, now);
     if has_looked {
         state.looked_at = Some(now);
         state.looks = state.looks.saturating_add(1);
-        let healthy = deciding(policy).all(|(name, _)| is_healthy(name, &state));
+    }
+    if has_looked || answered.is_some() {
+        let healthy = deciding(policy, &state).all(|(name, _)| is_healthy(name, &state));
         state.healthy_since = healthy.then(|| state.healthy_since.unwrap_or(now));
     }
-    let end = deciding(policy)
-        .find_map(|(name, pace)| over_its_limit(name, pace, &state))
+    let end = failed(policy, &state)
+        .or(answered.flatten())
         .or_else(|| passed(policy, &state, now))
+        .or_else(|| sight.gives_way_to.map(|to| VerificationEnd::GaveWay { to }))
         .or_else(|| late(policy, &state, now));
     if let Some(end) = end {
         state.end = Some(end.clone());
@@ -263,15 +346,45 @@ pub fn judge(
     (state, Decision::Continue { pause })
 }
 
-fn deciding(policy: &Verification) -> impl Iterator<Item = (&str, &Pace)> {
-    let looks = policy.looks().filter(|(_, _, reaction)| *reaction != Reaction::Report);
+/// The checks that decide: all but those that only report, and those in spite of which the release is kept.
+fn deciding<'a>(policy: &'a Verification, state: &'a State) -> impl Iterator<Item = (&'a str, &'a Pace)> {
+    let looks = policy.looks().filter(|(name, _, reaction)| {
+        let is_kept = state.checks.get(*name).is_some_and(|check| check.kept.is_some());
+        *reaction != Reaction::Report && !is_kept
+    });
     looks.map(|(name, pace, _)| (name, pace))
+}
+
+/// The first check over its limit that has the release fail by itself.
+fn failed(policy: &Verification, state: &State) -> Option<VerificationEnd> {
+    let mut looks = policy
+        .looks()
+        .filter(|(_, _, reaction)| *reaction == Reaction::Rollback);
+    looks.find_map(|(name, pace, _)| Some(against(name, state, &over_its_limit(name, pace, state)?)))
+}
+
+/// The end by a check, for what it showed last.
+fn against(name: &str, state: &State, how: &str) -> VerificationEnd {
+    let last = state.checks.get(name).and_then(|check| check.last.as_ref());
+    VerificationEnd::Failed {
+        check: name.to_owned(),
+        outcome: last.map_or(Outcome::Error, |last| last.outcome),
+        why: match last {
+            Some(last) => format!("check `{name}`: {how}: {}", last.sentence),
+            None => format!("check `{name}`: {how}"),
+        },
+    }
 }
 
 fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
     let failed = measurement.outcome == Outcome::Fail;
     let one_more = |is: bool, count: u32| if is { count.saturating_add(1) } else { 0 };
     CheckState {
+        passes: check
+            .passes
+            .saturating_add(u32::from(measurement.outcome == Outcome::Pass)),
+        question: check.question,
+        kept: check.kept.clone(),
         failures: check.failures.saturating_add(u32::from(failed)),
         failing_since: failed.then(|| check.failing_since.unwrap_or(measurement.at)),
         inconclusive: one_more(measurement.outcome == Outcome::Inconclusive, check.inconclusive),
@@ -289,32 +402,28 @@ fn is_healthy(name: &str, state: &State) -> bool {
     last.is_some_and(|last| last.outcome == Outcome::Pass)
 }
 
-fn over_its_limit(name: &str, pace: &Pace, state: &State) -> Option<VerificationEnd> {
+/// How a check is over its limit, if it is.
+fn over_its_limit(name: &str, pace: &Pace, state: &State) -> Option<String> {
     let check = state.checks.get(name)?;
     let last = check.last.as_ref()?;
     let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
-    let how = match (last.outcome, pace.failing_seconds, check.failing_since) {
+    match (last.outcome, pace.failing_seconds, check.failing_since) {
         // Up to the measurement, not up to now: what was seen once has not failed for any time.
         (Outcome::Fail, Some(seconds), Some(since)) if last.at >= after(since, seconds) => {
-            format!("it failed for {seconds} seconds")
+            Some(format!("it failed for {seconds} seconds"))
         }
-        (Outcome::Fail, None, _) if check.failures > pace.failure_limit => match check.failures {
+        (Outcome::Fail, None, _) if check.failures > pace.failure_limit => Some(match check.failures {
             1 => "it failed".to_owned(),
             failures => format!("it failed {failures} times"),
-        },
+        }),
         (Outcome::Inconclusive, ..) if is_over(check.inconclusive, pace.inconclusive_limit) => {
-            format!("it showed nothing clear {} times in a row", check.inconclusive)
+            Some(format!("it showed nothing clear {} times in a row", check.inconclusive))
         }
         (Outcome::Error, ..) if is_over(check.errors, pace.error_limit) => {
-            format!("it could not be measured {} times in a row", check.errors)
+            Some(format!("it could not be measured {} times in a row", check.errors))
         }
-        _ => return None,
-    };
-    Some(VerificationEnd::Failed {
-        check: name.to_owned(),
-        outcome: last.outcome,
-        why: format!("check `{name}`: {how}: {}", last.sentence),
-    })
+        _ => None,
+    }
 }
 
 fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
@@ -322,18 +431,20 @@ fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifi
     // Up to a look, not up to now: of the time since then nobody has seen anything.
     let is_soaked = looked_at.duration_since(healthy_since) >= policy.soak();
     // What is to be watched for a while has been watched for that long.
-    let mut windows = deciding(policy).filter_map(|(_, pace)| pace.until_seconds);
+    let mut windows = deciding(policy, state).filter_map(|(_, pace)| pace.until_seconds);
     let is_watched = windows.all(|seconds| now >= after(state.begun_at, seconds));
     (is_soaked && is_watched).then_some(VerificationEnd::Passed { healthy_since })
 }
 
 fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
     let limit = policy.timeout();
-    let is_over = now.duration_since(state.begun_at) >= limit || state.looks >= LOOKS_MAX;
-    if !is_over {
+    let is_over = now.duration_since(state.begun_at) >= limit;
+    // Whoever is asked has the time that was promised.
+    let is_asking = state.checks.values().any(|check| check.question.is_some());
+    if !(is_over && !is_asking || state.looks >= LOOKS_MAX) {
         return None;
     }
-    let unhealthy = deciding(policy).find(|(name, _)| !is_healthy(name, state));
+    let unhealthy = deciding(policy, state).find(|(name, _)| !is_healthy(name, state));
     let (check, outcome, shown) = match unhealthy {
         Some((name, _)) => match state.checks.get(name).and_then(|check| check.last.as_ref()) {
             Some(last) => (name, last.outcome, format!("check `{name}`: {}", last.sentence)),
@@ -355,12 +466,13 @@ fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifica
 /// Until the next measurement, or the moment at which a window or the time is over.
 fn pause(policy: &Verification, state: &State, now: Timestamp) -> SignedDuration {
     let measured = policy.looks().filter_map(|(name, pace, _)| next(name, pace, state));
-    let windows = deciding(policy).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
+    let windows = deciding(policy, state).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
+    let questions = state.checks.values().filter_map(|check| Some(check.question?.until));
     let late = state
         .begun_at
         .saturating_add(policy.timeout())
         .unwrap_or(Timestamp::MAX);
-    let moments = measured.chain(windows).chain([late]);
+    let moments = measured.chain(windows).chain(questions).chain([late]);
     let next = moments.filter(|moment| *moment > now).min();
     next.map_or(PAUSE_MIN, |next| next.duration_since(now)).max(PAUSE_MIN)
 }

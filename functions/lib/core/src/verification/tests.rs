@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::{Check, Measure};
+use crate::pipeline::{Ask, Check, Choice, Measure, Method, SmokeMeasure, SmokeStep};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_793_620_800 + seconds).unwrap()
@@ -22,6 +22,7 @@ fn policy(soak_seconds: u32, pace: Pace, reaction: Reaction) -> Verification {
         measure: Measure::Alarms(vec!["errors".to_owned()]),
         pace,
         reaction,
+        ask: None,
     };
     Verification {
         soak_seconds,
@@ -31,18 +32,25 @@ fn policy(soak_seconds: u32, pace: Pace, reaction: Reaction) -> Verification {
     }
 }
 
+fn measures(measured: BTreeMap<String, Measurement>) -> Sight {
+    Sight {
+        measured,
+        ..Sight::default()
+    }
+}
+
 /// Looks whenever the decision says so; `shows` is what the check `errors` shows at a second, the services are always well. The end, and its second.
 fn run(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> (VerificationEnd, i64) {
     let mut state = State::begun(at(0));
     let mut second = 0;
     loop {
         let now = at(second);
-        let measured = due(policy, &state, now).into_iter().map(|name| {
+        let measured = due(policy, &state, 0, now).into_iter().map(|name| {
             let outcome = if name == SERVICES { Outcome::Pass } else { shows(second) };
             let sentence = format!("{name} at {second}");
             (name.to_owned(), measurement(second, outcome, &sentence))
         });
-        let (next, decision) = judge(policy, &state, measured.collect(), now);
+        let (next, decision) = judge(policy, &state, measures(measured.collect()), now);
         state = next;
         match decision {
             Decision::Over(end) => return (end, second),
@@ -59,7 +67,7 @@ fn passes(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> Option<i64> 
 fn fails(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> Option<(i64, String)> {
     match run(policy, shows) {
         (VerificationEnd::Failed { why, .. }, second) => Some((second, why)),
-        (VerificationEnd::Passed { .. }, _) => None,
+        (VerificationEnd::Passed { .. } | VerificationEnd::GaveWay { .. }, _) => None,
     }
 }
 
@@ -196,7 +204,7 @@ fn a_window_that_nobody_looked_into_is_made_up_for() {
         ..Pace::default()
     };
     let policy = policy(0, pace, Reaction::Rollback);
-    let late = due(&policy, &State::begun(at(0)), at(240));
+    let late = due(&policy, &State::begun(at(0)), 0, at(240));
     assert_eq!(late, [SERVICES, "errors"]);
 }
 
@@ -219,7 +227,7 @@ fn a_verification_that_is_looked_at_too_often_fails_without_blaming_the_release(
     let (_, decision) = judge(
         &policy(300, Pace::default(), Reaction::Rollback),
         &state,
-        measured,
+        measures(measured),
         at(0),
     );
     let Decision::Over(VerificationEnd::Failed { outcome, .. }) = decision else {
@@ -244,14 +252,14 @@ fn what_was_not_measured_yet_keeps_the_soak_from_beginning() {
 fn a_look_that_is_taken_twice_measures_once_and_changes_nothing() {
     let policy = policy(300, Pace::default(), Reaction::Rollback);
     let now = at(0);
-    let measured: BTreeMap<String, Measurement> = due(&policy, &State::begun(now), now)
+    let measured: BTreeMap<String, Measurement> = due(&policy, &State::begun(now), 0, now)
         .into_iter()
         .map(|name| (name.to_owned(), measurement(0, Outcome::Pass, "")))
         .collect();
     assert_eq!(measured.len(), 2);
-    let (state, first) = judge(&policy, &State::begun(now), measured, now);
-    assert_eq!(due(&policy, &state, now), Vec::<&str>::new());
-    let (again, second) = judge(&policy, &state, BTreeMap::new(), now);
+    let (state, first) = judge(&policy, &State::begun(now), measures(measured), now);
+    assert_eq!(due(&policy, &state, 0, now), Vec::<&str>::new());
+    let (again, second) = judge(&policy, &state, Sight::default(), now);
     assert_eq!((again, second), (state, first));
 }
 
@@ -676,4 +684,317 @@ fn the_last_line_of_a_log_is_shown_without_its_secrets_and_not_at_its_whole_leng
     let cut = said(&"é\n ".repeat(300));
     assert_eq!(cut.chars().filter(|each| *each == 'é').count(), 100, "{cut}");
     assert!(cut.ends_with('…') && !cut.contains('\n'), "{cut}");
+}
+
+/// A check that asks a person, for ten minutes, what becomes of the release once it failed for two.
+fn asking(unanswered: Choice) -> Verification {
+    let mut policy = policy(300, tolerant(), Reaction::Ask);
+    let ask = Ask {
+        answer_seconds: 600,
+        unanswered,
+    };
+    policy.checks["errors"].ask = Some(ask);
+    policy
+}
+
+/// As [`run`], and somebody answers `choice` at the second `answered` if there is a question then. Answers also the state that it ended in.
+fn run_asking(
+    policy: &Verification,
+    shows: impl Fn(i64) -> Outcome,
+    answered: Option<(i64, Choice)>,
+) -> (VerificationEnd, i64, State) {
+    let mut state = State::begun(at(0));
+    let mut answers = BTreeMap::new();
+    let mut second = 0;
+    loop {
+        let now = at(second);
+        let measured = due(policy, &state, 0, now).into_iter().map(|name| {
+            let outcome = if name == SERVICES { Outcome::Pass } else { shows(second) };
+            (name.to_owned(), measurement(second, outcome, name))
+        });
+        if let Some((_, choice)) = answered.filter(|(when, _)| *when <= second)
+            && let Some(question) = state.checks.get("errors").and_then(|check| check.question)
+        {
+            answers.entry("errors".to_owned()).or_insert(Answer {
+                asked_at: question.asked_at,
+                choice,
+                by: "ana".to_owned(),
+                reason: "it is the load test".to_owned(),
+                at: now,
+            });
+        }
+        let sight = Sight {
+            measured: measured.collect(),
+            answers: answers.clone(),
+            ..Sight::default()
+        };
+        let (next, decision) = judge(policy, &state, sight, now);
+        state = next;
+        match decision {
+            Decision::Over(end) => return (end, second, state),
+            Decision::Continue { pause } => second += pause.as_secs(),
+        }
+    }
+}
+
+fn failing_from(from: i64) -> impl Fn(i64) -> Outcome {
+    move |second| if second >= from { Outcome::Fail } else { Outcome::Pass }
+}
+
+#[test]
+fn a_question_that_nobody_answers_ends_as_its_default_says_and_not_before() {
+    let (end, second, _) = run_asking(&asking(Choice::Rollback), failing_from(60), None);
+    // It fails since 60, is over its limit at 180, and is asked about until 780.
+    assert_eq!(second, 780);
+    let VerificationEnd::Failed { outcome, why, .. } = end else {
+        panic!("it failed: {end:?}")
+    };
+    assert_eq!(outcome, Outcome::Fail);
+    assert!(
+        why.contains("it failed for 120 seconds, and nobody answered in time"),
+        "{why}"
+    );
+    let (end, second, state) = run_asking(&asking(Choice::Keep), failing_from(60), None);
+    assert!(matches!(end, VerificationEnd::Passed { .. }), "{end:?}");
+    assert_eq!(
+        second,
+        780 + 300,
+        "the soak begins when the check decides nothing any more"
+    );
+    assert_eq!(state.checks["errors"].kept.as_deref(), Some("nobody answered in time"));
+}
+
+#[test]
+fn whoever_is_asked_decides_within_one_look() {
+    let answer = |choice| run_asking(&asking(Choice::Rollback), failing_from(60), Some((300, choice)));
+    let (end, second, _) = answer(Choice::Rollback);
+    assert_eq!(second, 300);
+    let VerificationEnd::Failed { why, .. } = end else {
+        panic!("it failed: {end:?}")
+    };
+    assert!(why.contains("`ana` decided: it is the load test"), "{why}");
+    let (end, second, state) = answer(Choice::Keep);
+    assert!(matches!(end, VerificationEnd::Passed { .. }), "{end:?}");
+    assert_eq!(second, 600);
+    assert_eq!(
+        state.checks["errors"].kept.as_deref(),
+        Some("`ana` decided: it is the load test")
+    );
+}
+
+#[test]
+fn what_recovers_is_no_question_any_more_and_an_answer_to_it_none_to_the_next() {
+    let policy = asking(Choice::Rollback);
+    let recovers = |second: i64| {
+        if (60..400).contains(&second) {
+            Outcome::Fail
+        } else {
+            Outcome::Pass
+        }
+    };
+    let (end, second, state) = run_asking(&policy, recovers, None);
+    assert!(matches!(end, VerificationEnd::Passed { .. }), "{end:?}");
+    assert_eq!((second, state.checks["errors"].question), (420 + 300, None));
+    // Asked about from 180 to 420, when it recovered, and again from 660 on.
+    let mut state = State::begun(at(0));
+    let mut look = |second: i64, outcome, answers: &BTreeMap<String, Answer>| {
+        let measured = [SERVICES, "errors"].map(|name| {
+            let outcome = if name == SERVICES { Outcome::Pass } else { outcome };
+            (name.to_owned(), measurement(second, outcome, name))
+        });
+        let sight = Sight {
+            measured: measured.into(),
+            answers: answers.clone(),
+            ..Sight::default()
+        };
+        let (next, decision) = judge(&policy, &state, sight, at(second));
+        state = next;
+        (
+            state.checks["errors"].question.map(|question| question.asked_at),
+            decision,
+        )
+    };
+    let none = BTreeMap::new();
+    assert_eq!(look(0, Outcome::Fail, &none).0, None);
+    assert_eq!(look(120, Outcome::Fail, &none).0, Some(at(120)));
+    assert_eq!(
+        look(150, Outcome::Inconclusive, &none).0,
+        Some(at(120)),
+        "nothing clear is not well"
+    );
+    assert_eq!(look(180, Outcome::Pass, &none).0, None);
+    let late = Answer {
+        asked_at: at(120),
+        choice: Choice::Rollback,
+        by: "ana".to_owned(),
+        reason: "too many errors".to_owned(),
+        at: at(181),
+    };
+    let late = [("errors".to_owned(), late)].into();
+    assert_eq!(look(210, Outcome::Fail, &late).0, None);
+    let (asked_at, decision) = look(330, Outcome::Fail, &late);
+    assert_eq!(asked_at, Some(at(330)));
+    assert!(matches!(decision, Decision::Continue { .. }), "{decision:?}");
+}
+
+#[test]
+fn a_question_outlasts_the_time_of_the_verification() {
+    let mut policy = asking(Choice::Rollback);
+    policy.timeout_seconds = Some(400);
+    let (end, second, _) = run_asking(&policy, failing_from(60), None);
+    assert_eq!(second, 780);
+    assert!(matches!(end, VerificationEnd::Failed { check, .. } if check == "errors"));
+}
+
+#[test]
+fn what_was_good_often_enough_is_not_measured_again() {
+    let pace = Pace {
+        count: Some(1),
+        ..Pace::default()
+    };
+    // It would fail later, and is not asked: a smoke test is passed once.
+    let fails_later = |second: i64| if second < 30 { Outcome::Pass } else { Outcome::Fail };
+    assert_eq!(
+        passes(&policy(300, pace.clone(), Reaction::Rollback), fails_later),
+        Some(300)
+    );
+    let unclear_first = |second: i64| {
+        if second < 60 {
+            Outcome::Inconclusive
+        } else {
+            Outcome::Pass
+        }
+    };
+    assert_eq!(passes(&policy(300, pace, Reaction::Rollback), unclear_first), Some(360));
+}
+
+#[test]
+fn a_soak_gives_way_only_while_nothing_is_decided() {
+    let policy = policy(300, Pace::default(), Reaction::Rollback);
+    let look = |second: i64, outcome| {
+        let state = State {
+            healthy_since: Some(at(0)),
+            looked_at: Some(at(0)),
+            ..State::begun(at(0))
+        };
+        let measured = [SERVICES, "errors"].map(|name| (name.to_owned(), measurement(second, outcome, name)));
+        let sight = Sight {
+            measured: measured.into(),
+            gives_way_to: Some("newer".to_owned()),
+            ..Sight::default()
+        };
+        match judge(&policy, &state, sight, at(second)).1 {
+            Decision::Over(end) => end,
+            Decision::Continue { .. } => panic!("it is over either way"),
+        }
+    };
+    assert_eq!(
+        look(30, Outcome::Pass),
+        VerificationEnd::GaveWay { to: "newer".to_owned() }
+    );
+    assert!(matches!(look(300, Outcome::Pass), VerificationEnd::Passed { .. }));
+    assert!(matches!(look(30, Outcome::Fail), VerificationEnd::Failed { .. }));
+}
+
+#[test]
+fn a_smoke_test_ends_at_the_first_answer_that_is_not_as_expected() {
+    let step = |name: &str, contains: Option<&str>| SmokeStep {
+        name: name.to_owned(),
+        method: Method::Get,
+        url: "https://shop.example.com/".to_owned(),
+        body: None,
+        status: 200,
+        contains: contains.map(str::to_owned),
+        timeout_seconds: 5,
+    };
+    let measure = SmokeMeasure {
+        steps: vec![step("the page", None), step("the search", Some("3 results"))],
+    };
+    let answer = |status, body: &str| HttpSight::Answer {
+        status,
+        body: body.to_owned(),
+    };
+    let good = [answer(200, ""), answer(200, "3 results for `lamp`")];
+    assert_eq!(smoke(&measure, &good).0, Outcome::Pass);
+    let shown = |sights: &[HttpSight]| smoke(&measure, sights);
+    assert_eq!(
+        shown(&[answer(503, "")]),
+        (Outcome::Fail, "`the page`: status 503 in place of 200".to_owned())
+    );
+    assert_eq!(
+        shown(&[answer(200, ""), answer(200, "0 results")]),
+        (
+            Outcome::Fail,
+            "`the search`: the body does not hold `3 results`".to_owned()
+        )
+    );
+    assert_eq!(
+        shown(&[HttpSight::Silent("no answer within 5 seconds".to_owned())]),
+        (Outcome::Fail, "`the page`: no answer within 5 seconds".to_owned())
+    );
+    assert_eq!(
+        shown(&good[..1]).0,
+        Outcome::Inconclusive,
+        "what was not asked has not passed"
+    );
+}
+
+#[test]
+fn the_event_of_an_alarm_makes_the_alarms_due_once() {
+    let policy = policy(300, Pace::default(), Reaction::Rollback);
+    let look = |state: &State, told: usize, second: i64| {
+        let due = due(&policy, state, told, at(second));
+        let measured = due
+            .iter()
+            .map(|name| ((*name).to_owned(), measurement(second, Outcome::Pass, name)));
+        let sight = Sight {
+            measured: measured.collect(),
+            told,
+            ..Sight::default()
+        };
+        let names: Vec<String> = due.into_iter().map(str::to_owned).collect();
+        (names, judge(&policy, state, sight, at(second)).0)
+    };
+    let (all, state) = look(&State::begun(at(0)), 0, 0);
+    assert_eq!(all, [SERVICES, "errors"]);
+    assert!(look(&state, 0, 10).0.is_empty());
+    let (told, state) = look(&state, 1, 10);
+    assert_eq!(told, ["errors"]);
+    assert!(look(&state, 1, 11).0.is_empty(), "it is taken into account");
+}
+
+#[test]
+fn a_recheck_fails_by_what_fails_and_holds_only_where_all_is_seen_well() {
+    let shown = |outcomes: &[Outcome]| {
+        let measured = outcomes.iter().enumerate();
+        let measured = measured.map(|(index, outcome)| (format!("check {index}"), measurement(0, *outcome, "seen")));
+        rejudge(&measured.collect(), at(0))
+    };
+    use Outcome::{Error, Fail, Inconclusive, Pass};
+    assert_eq!(shown(&[Pass, Pass]), Some(Ok(())));
+    let why = "check `check 1`: seen".to_owned();
+    assert_eq!(shown(&[Error, Fail]), Some(Err(Revoked { at: at(0), why })));
+    assert_eq!(
+        [shown(&[Pass, Inconclusive]), shown(&[Pass, Error]), shown(&[])],
+        [None, None, None]
+    );
+}
+
+#[test]
+fn what_was_only_watched_for_a_while_is_not_checked_again() {
+    let pace = Pace {
+        until_seconds: Some(300),
+        ..Pace::default()
+    };
+    let state = State::begun(at(0));
+    assert_eq!(
+        still_watched(&policy(300, pace, Reaction::Rollback), &state),
+        [SERVICES]
+    );
+    assert_eq!(
+        still_watched(&policy(300, Pace::default(), Reaction::Report), &state),
+        [SERVICES]
+    );
+    let asking = policy(300, Pace::default(), Reaction::Ask);
+    assert_eq!(still_watched(&asking, &state), [SERVICES, "errors"]);
 }

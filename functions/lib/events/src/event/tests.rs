@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::*;
+use crate::cloudwatch::AlarmState;
 use crate::ecr::{EcrAction, EcrResult};
 use crate::ecs::{ServiceActionName, ServiceDeploymentName, TaskStatus};
 use crate::step_functions::ExecutionStatus;
@@ -41,9 +42,21 @@ fn with_unknown_members(value: &mut Value) {
 }
 
 #[test]
+fn an_alarm_says_its_name_and_its_state() {
+    let Ok(Event::CloudWatchAlarmStateChange(event)) = parse(fixture("cloudwatch-alarm-state-change")) else {
+        panic!("it is the event of an alarm")
+    };
+    let CloudWatchAlarmStateChange { alarm_name, state } = event.detail;
+    assert_eq!(
+        (alarm_name.as_str(), state.value),
+        ("imagy-catalog-errors", AlarmState::Alarm)
+    );
+}
+
+#[test]
 fn every_sample_is_read_and_members_that_aws_adds_change_nothing() {
     let fixtures = fixtures();
-    assert!(fixtures.len() >= 18, "only {} samples were found", fixtures.len());
+    assert!(fixtures.len() >= 19, "only {} samples were found", fixtures.len());
     for (name, sample) in fixtures {
         let event = parse(sample.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut extended = sample.clone();

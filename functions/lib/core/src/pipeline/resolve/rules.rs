@@ -7,7 +7,7 @@ use crate::pipeline::model::{Container, DefinitionSource, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
-use crate::pipeline::verification::{Measure, Verification};
+use crate::pipeline::verification::{Measure, Method, Reaction, Verification};
 use crate::verification::{SERVICES, is_forbidden_host};
 
 /// The most characters of JSON that ECS takes as the overrides of one task.
@@ -18,6 +18,12 @@ const CHECKS_MAX: usize = 20;
 
 /// The most looks of a verification: each is a few entries in the history of an execution, which holds 25,000.
 const LOOKS_MAX: i64 = 1_000;
+
+/// The longest that the requests of a smoke test may take: they are made in one look.
+const SMOKE_SECONDS_MAX: u64 = 30;
+
+/// The longest name of a Lambda function.
+const FUNCTION_CHARACTERS_MAX: usize = 64;
 
 /// The longest name of a log group, and the longest filter pattern
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
@@ -149,12 +155,47 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
         }
     }
     for (name, check) in &verification.checks {
-        check_measure(&check.measure, &path.key("checks").key(name).key("measure"), problems);
+        let path = path.key("checks").key(name);
+        check_measure(&check.measure, &path.key("measure"), problems);
+        if check.ask.is_some() && check.reaction != Reaction::Ask {
+            let hint = "write `reaction: ask`, or leave it out";
+            problems.push(problem(
+                path.key("ask"),
+                "is only for checks whose reaction is `ask`",
+                Some(hint),
+            ));
+        }
     }
     if let Some((name, _)) = verification.checks.iter().find(|(name, _)| name.as_str() == SERVICES) {
         let message = format!("`{SERVICES}` is the look at the services themselves");
         let hint = "call the check something else; the pace of that look is `verification.services`";
         problems.push(problem(path.key("checks").key(name), &message, Some(hint)));
+    }
+}
+
+fn check_url(url: &str, path: Path, problems: &mut Vec<ResolveProblem>) {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    match host.filter(|host| !host.is_empty() && !host.contains('@')) {
+        None => {
+            let hint = "such as `https://api.example.com/health/ready`";
+            problems.push(problem(
+                path,
+                "must be an address of http or https, without credentials",
+                Some(hint),
+            ));
+        }
+        Some(host) if is_forbidden_host(without_port(host)) => {
+            let hint = "name the load balancer of the service";
+            problems.push(problem(
+                path,
+                "is where a function finds itself, and no service",
+                Some(hint),
+            ));
+        }
+        Some(_) => {}
     }
 }
 
@@ -187,30 +228,35 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
                 problems.push(problem(path.key("samples").key("of"), "is none of the metrics", None));
             }
         }
-        Measure::Http(http) => {
-            let path = path.key("http").key("url");
-            let rest = ["http://", "https://"]
+        Measure::Http(http) => check_url(&http.url, path.key("http").key("url"), problems),
+        Measure::Smoke(smoke) => {
+            let path = path.key("smoke").key("steps");
+            for (index, step) in smoke.steps.iter().enumerate() {
+                check_url(&step.url, path.index(index).key("url"), problems);
+                if step.body.is_some() && matches!(step.method, Method::Get | Method::Head) {
+                    let hint = "such as `method: POST`";
+                    let message = format!("cannot be sent with `{}`", step.method.as_str());
+                    problems.push(problem(path.index(index).key("body"), &message, Some(hint)));
+                }
+            }
+            let seconds = smoke
+                .steps
                 .iter()
-                .find_map(|scheme| http.url.strip_prefix(scheme));
-            let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-            match host.filter(|host| !host.is_empty() && !host.contains('@')) {
-                None => {
-                    let hint = "such as `https://api.example.com/health/ready`";
-                    problems.push(problem(
-                        path,
-                        "must be an address of http or https, without credentials",
-                        Some(hint),
-                    ));
-                }
-                Some(host) if is_forbidden_host(without_port(host)) => {
-                    let hint = "name the load balancer of the service";
-                    problems.push(problem(
-                        path,
-                        "is where a function finds itself, and no service",
-                        Some(hint),
-                    ));
-                }
-                Some(_) => {}
+                .map(|step| u64::from(step.timeout_seconds))
+                .sum::<u64>();
+            if seconds > SMOKE_SECONDS_MAX {
+                let message = format!("may take {seconds} seconds in all, and {SMOKE_SECONDS_MAX} are possible");
+                let hint = "lower `timeout_seconds` of the steps, or make two checks of them";
+                problems.push(problem(path, &message, Some(hint)));
+            }
+        }
+        Measure::Function(function) => {
+            let path = path.key("function").key("name");
+            let is_named = |each: char| each.is_ascii_alphanumeric() || "-_".contains(each);
+            let length = function.name.chars().count();
+            if !(1..=FUNCTION_CHARACTERS_MAX).contains(&length) || !function.name.chars().all(is_named) {
+                let hint = "such as `shop-smoke-test`, without ARN or version";
+                problems.push(problem(path, "is not the name of a Lambda function", Some(hint)));
             }
         }
         Measure::Log(log) => {

@@ -1,0 +1,54 @@
+//! From the answers of a smoke test, and of a function that tests, to a measurement.
+
+use super::Outcome;
+use super::measure::{HttpSight, shown_line};
+use crate::pipeline::{SmokeMeasure, SmokeStep};
+
+/// What the requests of a smoke test show: `sights` are the answers in their order, up to the first that was not as expected.
+#[must_use]
+pub fn smoke(measure: &SmokeMeasure, sights: &[HttpSight]) -> (Outcome, String) {
+    for (step, sight) in measure.steps.iter().zip(sights) {
+        if let Some(wrong) = step.wrong(sight) {
+            return (Outcome::Fail, format!("`{}`: {wrong}", step.name));
+        }
+    }
+    let (done, all) = (sights.len(), measure.steps.len());
+    if done < all {
+        return (Outcome::Inconclusive, format!("{done} of {all} steps were taken"));
+    }
+    (Outcome::Pass, format!("{all} steps are as expected"))
+}
+
+impl SmokeStep {
+    /// What is wrong with an answer, for people; nothing where it is as expected.
+    #[must_use]
+    pub fn wrong(&self, sight: &HttpSight) -> Option<String> {
+        let (status, body) = match sight {
+            HttpSight::Silent(why) => return Some(why.clone()),
+            HttpSight::Answer { status, body } => (*status, body),
+        };
+        if status != self.status {
+            return Some(format!("status {status} in place of {}", self.status));
+        }
+        let text = self.contains.as_ref().filter(|text| !body.contains(text.as_str()))?;
+        Some(format!("the body does not hold `{text}`"))
+    }
+}
+
+/// How a function that tests ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FunctionSight {
+    /// It returned.
+    Returned,
+    /// It threw, timed out or died: what Lambda tells of it.
+    Threw(String),
+}
+
+/// What a function that tests shows.
+#[must_use]
+pub fn function(sight: &FunctionSight) -> (Outcome, String) {
+    match sight {
+        FunctionSight::Returned => (Outcome::Pass, "the function returned".to_owned()),
+        FunctionSight::Threw(error) => (Outcome::Fail, format!("the function failed: {}", shown_line(error))),
+    }
+}

@@ -1,0 +1,143 @@
+//! Checking once more what was verified: a release that does not work any more is no source of a promotion or of a way back.
+
+use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentPointerRow, EnvironmentRow, VerifiedRow};
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::Work;
+use esclusa_adapters::journal::Commit;
+use esclusa_adapters::planning::service_name;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Chain, RecordKind};
+use esclusa_core::plan::{Plan, PlannedStep};
+use esclusa_core::verification::{Revoked, State, VerificationEnd, rejudge, still_watched};
+use esclusa_events::AlarmState;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::verification::Look;
+use crate::{ACTOR, Observe};
+
+/// How far back a re-check looks, unless the soak is shorter: what was long ago says nothing about now.
+const LOOKS_BACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// How many earlier states of an environment are looked back upon.
+pub(crate) const HISTORY: usize = 50;
+
+impl Observe {
+    /// An alarm went into another state: whatever was verified with it is checked once more.
+    pub(crate) async fn alarm_changed(&self, alarm: &str, state: &AlarmState) -> Result<Value, Failure> {
+        if *state != AlarmState::Alarm && *state != AlarmState::Ok {
+            return Ok(json!({"ignored": "without data nothing is known"}));
+        }
+        let watches: Vec<(String, Stored<AlarmWatchRow>)> =
+            self.journal.control().list(&Key::alarm_rows(alarm), "").await?;
+        let mut answers = Vec::new();
+        for (_, watch) in watches {
+            answers.push(self.recheck(&watch.row.deployment_id).await?);
+        }
+        Ok(json!({"rechecked": answers}))
+    }
+
+    /// One look at a deployment that was verified and is in force. What fails revokes the verification, what is well again restores it, and what is not clear
+    /// changes nothing.
+    pub(crate) async fn recheck(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let nothing = |why: &str| Ok(json!({"deploymentId": deployment_id, "checked": false, "why": why}));
+        let work = self.journal.work(deployment_id).await?;
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let deployments = Key::deployments_into(&release.application, &deployment.environment, &release.image);
+        let in_force: Option<Stored<DeploymentPointerRow>> = self
+            .journal
+            .control()
+            .get(&Key::deployment_in_force(&deployments))
+            .await?;
+        if in_force.is_none_or(|stored| stored.row.deployment_id != deployment_id) {
+            return nothing("it is not in force");
+        }
+        let plan = self.journal.plan(deployment_id).await?;
+        let verified: Option<Stored<State>> = self.journal.control().get(&Key::verification(deployment_id)).await?;
+        let Some((policy, state)) = plan.verification.as_ref().zip(verified.map(|stored| stored.row)) else {
+            return nothing("it was not verified by checks");
+        };
+        if !matches!(state.end, Some(VerificationEnd::Passed { .. })) {
+            return nothing("its verification did not pass");
+        }
+        let now = self.journal.clock().now()?;
+        let look = Look {
+            work: &work,
+            plan: &plan,
+            policy,
+            since: now.saturating_sub(LOOKS_BACK).unwrap_or(now).max(state.begun_at),
+            before: None,
+            now,
+        };
+        let measured = self.measured(&look, still_watched(policy, &state)).await;
+        let judged = rejudge(&measured, now);
+        let (changes, revoked) = self.revocation(&work, &plan, judged).await?;
+        let facts = json!({
+            "deploymentId": deployment_id,
+            "checks": measured,
+            "holds": revoked.is_none(),
+            "changed": !changes.is_empty(),
+            "revoked": revoked,
+        });
+        // The chain of the release is closed with it.
+        let chain = Chain::application(&release.application);
+        let draft = work.subject.draft(RecordKind::Rechecked, ACTOR, &facts)?;
+        let commit = Commit::new().changes(changes).record(&chain, draft);
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(json!({"checked": true, "result": facts}))
+    }
+
+    /// What a re-check changes, and that the verification does not hold after it.
+    async fn revocation(
+        &self,
+        work: &Work,
+        plan: &Plan,
+        judged: Option<Result<(), Revoked>>,
+    ) -> Result<(Vec<Change>, Option<Revoked>), Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let control = self.journal.control();
+        let rows = Key::environment_rows(&release.application, &deployment.environment);
+        let history: Vec<(String, Stored<EnvironmentRow>)> =
+            control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
+        let mut history = history.into_iter().map(|(_, stored)| stored);
+        let Some(proven) = history.find(|stored| stored.row.deployment_id == deployment.deployment_id) else {
+            return Ok((Vec::new(), None));
+        };
+        let before = proven.row.revoked.clone();
+        let revoked = match judged {
+            Some(Err(revoked)) => before.clone().or(Some(revoked)),
+            Some(Ok(())) => None,
+            None => before.clone(),
+        };
+        if revoked == before {
+            return Ok((Vec::new(), before));
+        }
+        let since = format!("{:.3}", proven.row.since);
+        let mut changes = Vec::new();
+        let revised = |row: EnvironmentRow| EnvironmentRow {
+            revoked: revoked.clone(),
+            ..row
+        };
+        let key = Key::environment_history(&release.application, &deployment.environment, &since);
+        let unchanged = Expected::Revision(proven.revision);
+        changes.push(Change::put(key, &revised(proven.row), unchanged)?);
+        let key = Key::environment(&release.application, &deployment.environment);
+        if let Some(current) = control.get::<EnvironmentRow>(&key).await?
+            && current.row.deployment_id == deployment.deployment_id
+        {
+            let unchanged = Expected::Revision(current.revision);
+            changes.push(Change::put(key, &revised(current.row), unchanged)?);
+        }
+        for step in &plan.steps {
+            let PlannedStep::Service(service) = step else { continue };
+            let name = service_name(self.planner.home(), &service.cluster, &service.service);
+            let key = Key::verified(&name, &since);
+            if let Some(stored) = control.get::<VerifiedRow>(&key).await? {
+                let mut row = stored.row;
+                row.revision.revoked = revoked.clone();
+                changes.push(Change::put(key, &row, Expected::Revision(stored.revision))?);
+            }
+        }
+        Ok((changes, revoked))
+    }
+}

@@ -1,0 +1,359 @@
+//! What happens while a release soaks: an alarm ends the pause, a person is asked, somebody else wants the lock; and afterwards, when it does not work any more.
+
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use lab::images::Kind;
+use serde_json::{Value, json};
+use simulator::kernel::Site;
+use simulator::{FunctionError, Handler, Lambda};
+use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
+
+use crate::support::Account;
+
+const CLUSTER: &str = "nest-demo-development";
+const SERVICE: &str = "nest-demo";
+
+/// Where the first environment begins to say how it is deployed to.
+const PUSH: &str = "    trigger: push\n";
+
+/// An account whose environment is verified for ten minutes by the alarm `errors`, which is looked at that often.
+fn alarmed(interval_seconds: u32, more: &str, lock: &str) -> Account {
+    let verification = format!(
+        "{PUSH}{lock}    verification:\n      soak_seconds: 600\n      services: {{interval_seconds: 60}}\n      checks:\n        errors:\n          measure: {{alarms: [errors]}}\n          pace: {{interval_seconds: {interval_seconds}}}\n{more}"
+    );
+    let mut account = Account::edited("nest-demo", PUSH, &verification);
+    account.administer(
+        "monitoring",
+        "PutMetricAlarm",
+        json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}),
+    );
+    account.say_alarm("errors", "OK");
+    account
+}
+
+/// Pushes a version and lets it soak for so long. Its release.
+fn soaking(account: &mut Account, tag: &str, minutes: i64) -> String {
+    account.push(tag, Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{release}-development-1"), "LookAtChecks");
+    account.pass(SignedDuration::from_mins(minutes));
+    release
+}
+
+fn ended_at(account: &Account, release: &str) -> Timestamp {
+    let records = account.records("deployment_ended");
+    let record = records.iter().find(|record| record["release_id"] == release).unwrap();
+    record["at"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_event_of_an_alarm_ends_the_soak_long_before_the_next_look() {
+    let mut account = alarmed(600, "", "");
+    account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of(CLUSTER, SERVICE);
+    // The looks at the services are a minute apart, those at the alarm ten.
+    let release = soaking(&mut account, "v1.1.0", 3);
+    account.pass(SignedDuration::from_secs(5));
+    let fires = account.lab.world().now();
+    account.say_alarm("errors", "ALARM");
+    account.run_until_entered(&format!("{release}-development-1"), "PlanWayBack");
+    let late = account.lab.world().now().duration_since(fires);
+    assert!(late < SignedDuration::from_secs(15), "it took {late} to notice");
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
+#[test]
+fn the_event_of_an_alarm_that_is_lost_or_repeated_changes_nothing_but_the_time() {
+    for fault in [Fault::Drop, Fault::Duplicate(SignedDuration::from_secs(3))] {
+        let mut account = alarmed(60, "", "");
+        account.release("v1.0.0", Kind::Good);
+        soaking(&mut account, "v1.1.0", 3);
+        let pattern = Pattern::compile(&json!({"detail-type": ["CloudWatch Alarm State Change"]})).unwrap();
+        let (bus, _) = account.lab.world_mut().service_mut::<EventBridge>().unwrap();
+        let occurrence = Occurrence::Every;
+        bus.delivery.plan(Disturbance {
+            pattern,
+            occurrence,
+            fault,
+        });
+        account.say_alarm("errors", "ALARM");
+        account.settle();
+        account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+        account.pass(SignedDuration::from_mins(3));
+        account.assert_left("FREE");
+    }
+}
+
+const ASK: &str = "          reaction: ask\n          ask: {answer_seconds: 600, unanswered: rollback}\n";
+
+#[test]
+fn a_person_who_is_asked_keeps_the_release_or_takes_it_back() {
+    for (choice, verdict) in [
+        ("--keep", "SUCCEEDED none proven"),
+        ("--roll-back", "ROLLED_BACK reverted verification_failed"),
+    ] {
+        let mut account = alarmed(60, ASK, "");
+        account.release("v1.0.0", Kind::Good);
+        let release = soaking(&mut account, "v1.1.0", 3);
+        let early = account.lab.esclusa(&[
+            "answer",
+            &release,
+            "--check",
+            "errors",
+            choice,
+            "--reason",
+            "it is known",
+        ]);
+        assert_eq!(early.code, 1, "{}", early.out);
+        assert!(early.err.contains("it asks nothing now"), "{}", early.err);
+        account.say_alarm("errors", "ALARM");
+        account.pass(SignedDuration::from_mins(3));
+        let status = account.esclusa(&["status", "nest-demo"]).out;
+        assert!(
+            status.contains("asks about `errors`") && status.contains("then it goes back"),
+            "{status}"
+        );
+        let answer = [
+            "answer",
+            &release,
+            "--check",
+            "errors",
+            choice,
+            "--reason",
+            "it is the load test",
+        ];
+        account.esclusa(&answer);
+        let second = account.lab.esclusa(&answer);
+        assert!(
+            second.code == 1 && second.err.contains("answered first"),
+            "{}",
+            second.err
+        );
+        account.settle();
+        account.assert_all_ended(&["SUCCEEDED none proven", verdict]);
+        let told = account.esclusa(&["audit", "--release", &release]).out;
+        assert!(told.contains("`errors` asks until"), "{told}");
+        let decided = account.records("person_decided");
+        assert_eq!(decided.len(), 1, "{decided:#?}");
+        assert_eq!(decided[0]["body"]["reason"], "it is the load test");
+        account.pass(SignedDuration::from_mins(3));
+        account.assert_left("FREE");
+    }
+}
+
+#[test]
+fn a_question_that_nobody_answers_takes_its_default_and_one_that_is_resolved_is_none() {
+    let mut account = alarmed(60, ASK, "");
+    account.release("v1.0.0", Kind::Good);
+    soaking(&mut account, "v1.1.0", 3);
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(8));
+    account.say_alarm("errors", "OK");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    soaking(&mut account, "v1.2.0", 3);
+    account.say_alarm("errors", "ALARM");
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    assert!(reasons.contains("nobody answered in time"), "{reasons}");
+}
+
+#[test]
+fn whoever_goes_back_does_not_wait_for_the_soak() {
+    let mut account = alarmed(60, "", "");
+    account.release("v1.0.0", Kind::Good);
+    let before = account.definition_of(CLUSTER, SERVICE);
+    let second = soaking(&mut account, "v1.1.0", 3);
+    let asked = account.lab.world().now();
+    account.esclusa(&["rollback", "nest-demo", "development", "--reason", "complaints"]);
+    account.assert_all_ended(&[
+        "SUCCEEDED none proven",
+        "STOPPED none gave_way",
+        "SUCCEEDED none proven",
+    ]);
+    let late = ended_at(&account, &second).duration_since(asked);
+    assert!(late < SignedDuration::from_secs(90), "it gave way after {late}");
+    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_newer_release_waits_for_the_soak_unless_the_pipeline_lets_it_go_first() {
+    let ends = |lock: &str| {
+        let mut account = alarmed(60, "", lock);
+        account.release("v1.0.0", Kind::Good);
+        soaking(&mut account, "v1.1.0", 3);
+        account.push("v1.2.0", Kind::Good);
+        account.settle();
+        account.pass(SignedDuration::from_mins(3));
+        account.assert_left("FREE");
+        account
+    };
+    ends("").assert_all_ended(&["SUCCEEDED none proven"; 3]);
+    ends("    lock: {soaking: give_way}\n").assert_all_ended(&[
+        "SUCCEEDED none proven",
+        "STOPPED none gave_way",
+        "SUCCEEDED none proven",
+    ]);
+}
+
+#[test]
+fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
+    let mut account = alarmed(60, "", "");
+    account.release("v1.0.0", Kind::Good);
+    account.release("v1.1.0", Kind::Good);
+    let holds = account.esclusa(&["recheck", "nest-demo", "development"]).out;
+    assert!(
+        holds.contains("the verification of `v1.1.0` in `development` holds"),
+        "{holds}"
+    );
+    // The event of the alarm has it checked once more.
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    let status = account.esclusa(&["status", "nest-demo", "development"]).out;
+    assert!(status.contains("does not work since"), "{status}");
+    let fails = account.lab.esclusa(&["recheck", "nest-demo", "development"]);
+    assert_eq!(fails.code, 1, "{}{}", fails.out, fails.err);
+    account.say_alarm("errors", "OK");
+    account.pass(SignedDuration::from_mins(1));
+    let status = account.esclusa(&["status", "nest-demo", "development"]).out;
+    assert!(!status.contains("does not work since"), "{status}");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    let revoked = account.releases()[1].clone();
+    account.say_alarm("errors", "INSUFFICIENT_DATA");
+    account.pass(SignedDuration::from_mins(1));
+    // The next one comes, works, and is gone back from: past the one that was found not to work.
+    account.say_alarm("errors", "OK");
+    let mut rechecks = account.records("rechecked").len();
+    assert!(rechecks >= 4, "{rechecks}");
+    account.pass(SignedDuration::from_mins(1));
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    account.administer("monitoring", "DeleteAlarms", json!({"AlarmNames": ["errors"]}));
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let file = account.written(&format!("{text}\n# without verification\n"));
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.release("v1.2.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let refused = account.lab.esclusa(&[
+        "rollback",
+        "nest-demo",
+        "development",
+        "--to",
+        &revoked,
+        "--reason",
+        "errors",
+    ]);
+    assert!(
+        refused.code == 1 && refused.err.contains("does not work since"),
+        "{}",
+        refused.err
+    );
+    let first = account.releases()[0].clone();
+    account.esclusa(&["rollback", "nest-demo", "development", "--reason", "errors"]);
+    let back = account.releases().pop().unwrap();
+    let records = account.records("release_claimed");
+    let claimed = records
+        .iter()
+        .find(|record| record["release_id"] == back.as_str())
+        .unwrap();
+    assert!(claimed["body"].to_string().contains(&first), "{claimed:#}");
+    rechecks = account.records("rechecked").len();
+    assert!(rechecks >= 5, "{rechecks}");
+    account.assert_left("FREE");
+}
+
+/// An account whose environment is verified by this check for a minute, with an endpoint at the service.
+fn tested(measure: &str) -> Account {
+    let verification = format!(
+        "{PUSH}    verification:\n      soak_seconds: 60\n      checks:\n        smoke:\n          measure: {measure}\n          pace: {{interval_seconds: 20, count: 1, failure_limit: 1}}\n"
+    );
+    let mut account = Account::edited("nest-demo", PUSH, &verification);
+    let site = Site {
+        cluster: CLUSTER.to_owned(),
+        service: SERVICE.to_owned(),
+        container: "nestapp".to_owned(),
+    };
+    let kernel = account.lab.world_mut().kernel_mut();
+    kernel.sites.hosts.insert("nest.example.com".to_owned(), site);
+    account
+}
+
+/// Pushes an image whose containers answer so, and waits for the end.
+fn push_that_answers(account: &mut Account, tag: &str, pages: &Value) {
+    let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
+    let shown = json!({"programs": [], "http": pages});
+    manifest["annotations"][simulator::kernel::Behaviour::ANNOTATION] = json!(shown.to_string());
+    let image = account.example.pipeline.images.values().next().unwrap();
+    let repository = image.repository.to_string();
+    account.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
+    account.settle();
+}
+
+#[test]
+fn a_smoke_test_is_passed_once_and_names_the_step_that_fails() {
+    let mut account = tested(
+        r#"{smoke: {steps: [{name: the page, url: "http://nest.example.com/"}, {name: a task is made, method: POST, url: "http://nest.example.com/tasks", body: {title: "for ${environment}", done: false}, status: 201, contains: title}]}}"#,
+    );
+    let page = |path: &str, status: u16, body: &str| json!({"path": path, "status": status, "body": body});
+    let good = json!([
+        page("/", 200, "<html>"),
+        page("/tasks", 201, "{\"title\":\"for development\"}")
+    ]);
+    push_that_answers(&mut account, "v1.0.0", &good);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let looks = account.records("checks_measured");
+    let measured = looks
+        .iter()
+        .filter(|look| look["body"]["checks"].get("smoke").is_some());
+    assert_eq!(measured.count(), 1, "it is passed once");
+    let broken = json!([page("/", 200, "<html>"), page("/tasks", 500, "no connection")]);
+    push_that_answers(&mut account, "v1.1.0", &broken);
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    let why = "check `smoke`: it failed 2 times: `a task is made`: status 500 in place of 201";
+    assert!(reasons.contains(why), "{reasons}");
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_function_that_throws_takes_the_release_back_and_says_why() {
+    let mut account = tested("{function: {name: nest-smoke-test, payload: {depth: 2}}}");
+    let tests: Handler = Rc::new(|payload: Value, _| {
+        Box::pin(async move {
+            let digests = payload["images"].as_object().map_or(0, serde_json::Map::len);
+            let told = (&payload["environment"], &payload["payload"]["depth"], digests);
+            assert_eq!(told, (&json!("development"), &json!(2), 1));
+            match payload["releaseId"].as_str() {
+                Some(release) if release.starts_with("nest-demo-") => Ok(json!({})),
+                _ => Err(FunctionError::new("AssertionError", "no release is named")),
+            }
+        })
+    });
+    let (lambda, _) = account.lab.world_mut().service_mut::<Lambda>().unwrap();
+    lambda.register("nest-smoke-test", tests);
+    account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let fails: Handler = Rc::new(|_, _| {
+        Box::pin(async move { Err(FunctionError::new("AssertionError", "the cart is empty after `add`")) })
+    });
+    let (lambda, _) = account.lab.world_mut().service_mut::<Lambda>().unwrap();
+    lambda.register("nest-smoke-test", fails);
+    account.release("v1.1.0", Kind::Good);
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("the function failed: the cart is empty after `add`"),
+        "{reasons}"
+    );
+    account.assert_left("FREE");
+}
