@@ -12,7 +12,7 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 29] = [
+const POWERS: [(&str, &[&str]); 30] = [
     ("cloudwatch:DescribeAlarms", &["Observe"]),
     ("cloudwatch:GetMetricData", &["Observe"]),
     ("ecr:BatchGetImage", &["Observe"]),
@@ -38,10 +38,11 @@ const POWERS: [(&str, &[&str]); 29] = [
     ("elasticloadbalancing:DescribeTargetHealth", &["Observe"]),
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
+    ("lambda:InvokeFunction", &["Observe"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
     ("sqs:GetQueueAttributes", &["Record"]),
-    ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
+    ("sqs:SendMessage", &["Intake", "Observe", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),

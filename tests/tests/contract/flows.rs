@@ -1,14 +1,15 @@
 //! Flows that together take every handler down every path on which it asks AWS for something.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::SignedDuration;
 use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
-use serde_json::json;
-use simulator::{ApiError, Fault, FaultKind, Principal, Selector, Settings, World};
+use serde_json::{Value, json};
+use simulator::{ApiError, Fault, FaultKind, Handler, Lambda, Principal, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as Loss, Occurrence, Pattern};
 
 /// An account with one application whose services have become steady.
@@ -75,7 +76,7 @@ fn promotion() -> Lab {
     lab
 }
 
-/// A release whose metrics, targets and log are looked at.
+/// A release whose metrics, targets, alarms and log are looked at and which a function tests; the alarm fires when it is verified.
 fn looked_at() -> Lab {
     const VERIFICATION: &str = "    verification:
       soak_seconds: 60
@@ -87,6 +88,8 @@ fn looked_at() -> Lab {
               limit: {at_most_above_baseline: 0}
               no_data: pass
         targets: {measure: {targets: all}}
+        alarms: {measure: {alarms: [errors]}}
+        function: {measure: {function: {name: imagy-smoke-test}}, pace: {count: 1}}
         lines: {measure: {log: {group: /ecs/imagy-catalog-develop, pattern: ERROR}}}
 ";
     let (mut lab, example) = steady("imagy-catalog");
@@ -103,7 +106,19 @@ fn looked_at() -> Lab {
     let develop = "  - name: develop\n    trigger: push\n";
     let file = altered_pipeline(&example, develop, &format!("{develop}{VERIFICATION}"));
     done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);
+    let alarm = json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
+    let monitoring = |lab: &mut Lab, operation: &str, input: Value| {
+        lab.world_mut().administer("monitoring", operation, input).unwrap();
+    };
+    monitoring(&mut lab, "PutMetricAlarm", alarm);
+    let says = |state: &str| json!({"AlarmName": "errors", "StateValue": state, "StateReason": "said by hand"});
+    monitoring(&mut lab, "SetAlarmState", says("OK"));
+    let returns: Handler = Rc::new(|_, _| Box::pin(async { Ok(json!({})) }));
+    let (lambda, _) = lab.world_mut().service_mut::<Lambda>().unwrap();
+    lambda.register("imagy-smoke-test", returns);
     push(&mut lab, &example, "4f2c1e9", Kind::Good);
+    monitoring(&mut lab, "SetAlarmState", says("ALARM"));
+    lab.simulation().run_for(SignedDuration::from_mins(5));
     lab
 }
 
@@ -263,13 +278,18 @@ fn lose_events(lab: &mut Lab) {
 /// The functions that events and schedules invoke fail, and the schedules cannot even invoke them.
 fn undeliverable() -> Lab {
     let (mut lab, example) = steady("imagy-catalog");
-    for function in ["esclusa-intake", "esclusa-record", "esclusa-resume"] {
+    for function in ["esclusa-intake", "esclusa-observe", "esclusa-record", "esclusa-resume"] {
         let broken = ApiError::server("InternalServerError", "the table is away");
         lab.world_mut()
             .add_fault(Fault::new(Selector::function(function), FaultKind::ErrorBefore(broken)));
     }
     let image = example.pipeline.images.keys().next().unwrap().to_string();
     lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
+    let alarm = json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
+    let fires = json!({"AlarmName": "errors", "StateValue": "ALARM", "StateReason": "said by hand"});
+    for (operation, input) in [("PutMetricAlarm", alarm), ("SetAlarmState", fires)] {
+        lab.world_mut().administer("monitoring", operation, input).unwrap();
+    }
     lab.simulation().run_for(SignedDuration::from_mins(20));
     lab.world_mut().clear_faults();
     let scheduler = Principal::Role("esclusa-scheduler".to_owned());
