@@ -10,7 +10,8 @@ use super::shop::{Account, Image, Shop, Story};
 const SECONDS: u32 = 900;
 
 /// The events that wake Esclusa, and about how many of them come in a run.
-const EVENTS: [(&str, u64); 4] = [
+const EVENTS: [(&str, u64); 5] = [
+    ("CloudWatch Alarm State Change", 2),
     ("ECR Image Action", 2),
     ("ECS Task State Change", 12),
     ("ECS Deployment State Change", 4),
@@ -18,7 +19,7 @@ const EVENTS: [(&str, u64); 4] = [
 ];
 
 /// The services that can be away.
-const SERVICES: [&str; 6] = ["dynamodb", "ecr", "ecs", "events", "lambda", "states"];
+const SERVICES: [&str; 7] = ["dynamodb", "ecr", "ecs", "events", "lambda", "monitoring", "states"];
 
 impl Plan {
     /// The plan of a seed. `known` are the calls that can go wrong.
@@ -196,6 +197,10 @@ impl Draw {
             let seconds = self.rng.u32(1..=300);
             self.add(at, What::Alarm { fires: true });
             self.add(at.saturating_add(seconds), What::Alarm { fires: false });
+        }
+        if self.chance(6) {
+            let seconds = if self.rng.bool() { self.rng.u32(60..=240) } else { 7_200 };
+            self.add(0, What::LateMetrics { seconds });
         }
         if self.chance(8) {
             let functions = [

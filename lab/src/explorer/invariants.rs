@@ -3,7 +3,7 @@
 //! | | holds |
 //! |---|---|
 //! | I1 | every release comes to one end of the closed table, and every push that is still there has a release |
-//! | I2 | what an end says of the services is what runs |
+//! | I2 | what an end says of the services is what runs, and nothing that was seen to fail is called verified |
 //! | I3 | only one deployment at a time acts in an environment, from its first act to its end, and none behind a dirty end |
 //! | I4 | a migration that is not idempotent starts once for a release, and never beside another; no code comes onto a schema that does not take it |
 //! | I6 | an older push never takes the place of a newer one |
@@ -18,7 +18,7 @@ use std::fmt;
 use esclusa_adapters::control::rows::{DeploymentRow, ReleaseRow};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{Effect, End, Reason, Verdict, legal};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use simulator_step_functions::{Status, StepFunctions};
 
@@ -28,6 +28,9 @@ use super::{Place, Shop, Truth};
 /// The tables of the deployer.
 const CONTROL: &str = "esclusa-control";
 const LEDGER: &str = "esclusa-ledger";
+
+/// How long an alarm of the verification may fire without being seen: looks at it are twenty seconds apart, and may be a minute late.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(110);
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,7 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     findings.migrations_run_once();
     findings.code_fits_its_schema();
     findings.what_is_said_is_what_runs();
+    findings.verified_works();
     findings.none_is_nothing();
     findings.newer_stays();
     findings.acts_are_announced();
@@ -160,6 +164,32 @@ impl Findings<'_> {
         }
         for what in found {
             self.violated("I3", what);
+        }
+    }
+
+    /// The alarm had fired for a while when a release was called good, or its servers answered with errors all the time.
+    fn verified_works(&mut self) {
+        let mut found = Vec::new();
+        for (deployment_id, at) in &self.written.verified {
+            if self.truth.fires_throughout(*at - SEEN_WITHIN, *at) {
+                found.push(format!(
+                    "`{deployment_id}` is called verified at {at}, while its alarm fires"
+                ));
+            }
+            let mut deployments = self
+                .deployments
+                .iter()
+                .filter(|row| row.deployment_id == *deployment_id);
+            let release = deployments.next().map(|row| &row.release_id);
+            let digest = self.releases.iter().find(|row| Some(&row.release_id) == release);
+            if digest.is_some_and(|row| self.truth.erring.contains(&row.digest)) {
+                found.push(format!(
+                    "`{deployment_id}` is called verified at {at}, and its servers answer with errors"
+                ));
+            }
+        }
+        for what in found {
+            self.violated("I2", what);
         }
     }
 

@@ -57,6 +57,10 @@ pub struct Truth {
     pub changed: Vec<Changed>,
     /// The digests of images that cannot be pulled any more.
     pub removed: BTreeSet<String>,
+    /// The digests of images whose servers answer with errors.
+    pub erring: BTreeSet<String>,
+    /// When the alarm of the verification began and ceased to fire.
+    pub alarm: Vec<(Timestamp, bool)>,
     /// When the last service is back that was away.
     pub back_at: Option<Timestamp>,
     /// How soon the end of what is waited for is noticed, whatever went wrong.
@@ -65,12 +69,24 @@ pub struct Truth {
     pub settled: bool,
 }
 
+impl Truth {
+    /// Whether the alarm of the verification fires from one moment to another without a break.
+    #[must_use]
+    pub fn fires_throughout(&self, from: Timestamp, to: Timestamp) -> bool {
+        let before = self.alarm.iter().rfind(|(at, _)| *at <= from);
+        let mut within = self.alarm.iter().filter(|(at, _)| *at > from && *at <= to);
+        before.is_some_and(|(_, fires)| *fires) && within.all(|(_, fires)| *fires)
+    }
+}
+
 impl Default for Truth {
     fn default() -> Self {
         Self {
             pushed: Vec::new(),
             changed: Vec::new(),
             removed: BTreeSet::new(),
+            erring: BTreeSet::new(),
+            alarm: Vec::new(),
             back_at: None,
             noticed_within: NOTICED,
             settled: false,
@@ -295,6 +311,9 @@ impl Run {
         match what {
             What::Push { tag, image } => {
                 let pushed = self.shop.push(tag, *image);
+                if let (Ok(digest), Image::Erring) = (&pushed, image) {
+                    self.truth.erring.insert(digest.clone());
+                }
                 self.pushed(Shop::NAME, tag, pushed);
             }
             What::PushOther { tag } => {
@@ -350,6 +369,11 @@ impl Run {
                 let state = if *fires { "ALARM" } else { "OK" };
                 let input = json!({"AlarmName": Shop::ALARM, "StateValue": state, "StateReason": "drawn"});
                 self.ask("monitoring", "SetAlarmState", input);
+                self.truth.alarm.push((self.shop.now(), *fires));
+            }
+            What::LateMetrics { seconds } => {
+                let metrics = &mut self.shop.lab.world_mut().kernel_mut().metrics;
+                metrics.lag = SignedDuration::from_secs(i64::from(*seconds));
             }
             What::Shortage { seconds } => {
                 let (from, until) = self.window(*seconds);
@@ -514,6 +538,7 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::Deploy { .. }
                 | What::Rollback
                 | What::Alarm { .. }
+                | What::LateMetrics { .. }
                 | What::Shortage { .. }
                 | What::Somebody { .. } => SignedDuration::ZERO,
             }

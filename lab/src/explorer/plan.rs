@@ -90,6 +90,11 @@ pub enum What {
         /// Whether it fires from now on.
         fires: bool,
     },
+    /// CloudWatch shows what is measured so much later, for long not at all.
+    LateMetrics {
+        /// How much later.
+        seconds: u32,
+    },
     /// Fargate has no room for new tasks.
     Shortage {
         /// For how long.
@@ -393,6 +398,7 @@ impl fmt::Display for What {
             Self::Denied { point, seconds } => write!(formatter, "{point} is denied for {seconds} s"),
             Self::Alarm { fires: true } => write!(formatter, "the alarm begins to fire"),
             Self::Alarm { fires: false } => write!(formatter, "the alarm ceases to fire"),
+            Self::LateMetrics { seconds } => write!(formatter, "metrics are shown {seconds} s late"),
             Self::Shortage { seconds } => write!(formatter, "Fargate has no room for {seconds} s"),
             Self::Skew { function, seconds } => write!(formatter, "the clock of `{function}` is off by {seconds} s"),
             Self::StaleReads { seconds } => write!(formatter, "reads without consistency are {seconds} s old"),

@@ -38,6 +38,8 @@ pub(super) struct Act {
 pub(super) struct Written {
     /// The end of each deployment.
     pub(super) ends: BTreeMap<String, Timestamp>,
+    /// When the verification of each deployment passed.
+    pub(super) verified: BTreeMap<String, Timestamp>,
     /// The intents of each deployment, with what they announce.
     pub(super) intents: BTreeMap<String, Vec<(Timestamp, String)>>,
 }
@@ -68,6 +70,9 @@ pub(super) fn written(shop: &Shop) -> Written {
             if text(item, "/kind/S") == "intent" {
                 let intents = written.intents.entry(id()).or_default();
                 intents.push((call.at, item.to_string()));
+            } else if text(item, "/kind/S") == "checks_measured" && text(item, "/body/S").contains("\"end\":\"passed\"")
+            {
+                written.verified.entry(id()).or_insert(call.at);
             } else if text(item, "/sk/S") == "DEPLOYMENT" && text(item, "/progress/S") == "ENDED" {
                 written.ends.entry(id()).or_insert(call.at);
             }

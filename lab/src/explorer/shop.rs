@@ -34,19 +34,22 @@ pub enum Image {
     CrashingWeb,
     /// The servers serve; the check that comes after them fails.
     FailingCheck,
+    /// The servers serve, and answer with errors: only their metric shows it.
+    Erring,
     /// As a good one, and its migration drops what code before the last version needs.
     Contracting,
 }
 
 impl Image {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Good,
         Self::BadMigration,
         Self::HangingMigration,
         Self::LostMigration,
         Self::CrashingWeb,
         Self::FailingCheck,
+        Self::Erring,
         Self::Contracting,
     ];
 
@@ -59,7 +62,9 @@ impl Image {
             Self::LostMigration => json!({
                 "container": "migrations", "outcome": "vanish", "after_seconds": 2, "stop_code": "SpotInterruption", "log": log,
             }),
-            Self::Good | Self::CrashingWeb | Self::FailingCheck | Self::Contracting => exit("migrations", 0),
+            Self::Good | Self::CrashingWeb | Self::FailingCheck | Self::Erring | Self::Contracting => {
+                exit("migrations", 0)
+            }
         };
         let check = exit("checks", i32::from(self == Self::FailingCheck));
         let web = json!({"container": "web", "outcome": "exit", "after_seconds": 3, "code": 1, "log": ["panic: no RATING_URL"]});
@@ -69,11 +74,18 @@ impl Image {
         }
     }
 
+    /// How many errors its web servers report a minute.
+    fn errors(self) -> Value {
+        let errors = if self == Self::Erring { 50 } else { 0 };
+        let dimensions = json!({"Cluster": "${cluster}"});
+        json!({"container": "web", "namespace": "Shop", "name": "Errors", "dimensions": dimensions, "values": [errors]})
+    }
+
     fn manifest(self, tag: &str) -> String {
         let number = number(tag);
         let mut annotations = json!({
             ANNOTATION_VERSION: format!("{number}.0.0"),
-            Behaviour::ANNOTATION: json!({"programs": self.programs()}).to_string(),
+            Behaviour::ANNOTATION: json!({"programs": self.programs(), "metrics": [self.errors()]}).to_string(),
         });
         if let (Self::Contracting, Some(members)) = (self, annotations.as_object_mut()) {
             let since = format!("{}.0.0", number.saturating_sub(1));
@@ -173,7 +185,7 @@ pub struct Story {
 
 impl Story {
     /// Those that differ.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::of(Account::Small, Image::Good),
         Self::of(Account::Small, Image::BadMigration),
         Self::of(Account::Large, Image::HangingMigration),
@@ -182,6 +194,7 @@ impl Story {
         Self::of(Account::Large, Image::CrashingWeb),
         Self::of(Account::Large, Image::Good),
         Self::of(Account::Large, Image::FailingCheck),
+        Self::of(Account::Large, Image::Erring),
         Self {
             is_followed: true,
             ..Self::of(Account::Small, Image::Good)

@@ -121,6 +121,8 @@ impl Window {
 pub struct Metrics {
     /// In the order of their times.
     samples: BTreeMap<Metric, Vec<Sample>>,
+    /// How much later than they were put `GetMetricData` shows samples: CloudWatch may take minutes.
+    pub lag: SignedDuration,
 }
 
 impl Metrics {

@@ -124,6 +124,21 @@ fn what_was_put_is_read_period_by_period_and_computed_with() {
 }
 
 #[test]
+fn metrics_may_be_shown_late_a_whole_period_at_a_time() {
+    let mut simulation = simulation();
+    let client = cloudwatch(&mut simulation);
+    simulation.run_for(SignedDuration::from_mins(10));
+    let data = (0..10).map(|minute| datum("Requests").timestamp(at(minute, 10)).value(1.0).build());
+    put(&mut simulation, &client, data.collect());
+    let mut shown = |lag: i64| {
+        simulation.world_mut().kernel_mut().metrics.lag = SignedDuration::from_secs(lag);
+        let read = read(&mut simulation, get(&client, vec![stat("requests", "Requests", "Sum")]));
+        read[0].1.last().map(|(minute, _)| *minute)
+    };
+    assert_eq!([shown(0), shown(150), shown(7_200)], [Some(9), Some(6), None]);
+}
+
+#[test]
 fn a_large_body_arrives_compressed_and_many_datapoints_page_by_page() {
     let mut simulation = simulation();
     let client = cloudwatch(&mut simulation);

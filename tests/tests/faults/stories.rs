@@ -91,11 +91,15 @@ impl Story {
     }
 }
 
-/// The pipeline of the shop, which is looked at once: how often it would be looked at for a while depends on what is disturbed.
+/// The pipeline of the shop, which is looked at twice, with a pause that an alarm could end: how often it would be looked at for a while depends on what is disturbed.
 fn verifying() -> String {
     let path = repository().join("lab/src/explorer/shop.yaml");
     let pipeline = std::fs::read_to_string(path).unwrap();
-    let verification = "    verification: {soak_seconds: 0}\n";
+    // Far apart: whatever is tried again and again between the two looks comes before the second.
+    let alarms = "measure: {alarms: [shop-errors]}, pace: {initial_delay_seconds: 600}";
+    let verification = format!(
+        "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
+    );
     pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{verification}"))
 }
 

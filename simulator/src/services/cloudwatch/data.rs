@@ -267,6 +267,13 @@ pub(super) fn period(input: Input<'_>) -> Result<SignedDuration, ApiError> {
     }
 }
 
+/// The beginning of the period that a moment is in.
+fn whole(at: Timestamp, period: SignedDuration) -> Timestamp {
+    let seconds = at.as_second().rem_euclid(period.as_secs().max(1));
+    let start = at.as_second().saturating_sub(seconds);
+    Timestamp::from_second(start).unwrap_or(at)
+}
+
 /// The queries of one request, and the periods that they are asked for.
 pub(super) struct Asked<'q> {
     queries: &'q [Query],
@@ -299,9 +306,16 @@ impl<'q> Asked<'q> {
     }
 
     fn window(&self, period: SignedDuration) -> Window {
+        let lag = self.kernel.metrics.lag;
+        let shown = self.kernel.now().saturating_sub(lag).unwrap_or(Timestamp::MIN);
         Window {
             start: self.start,
-            end: self.end,
+            // Whole periods come late; what is in one is not shown in part.
+            end: if lag.is_zero() {
+                self.end
+            } else {
+                self.end.min(whole(shown, period))
+            },
             period,
         }
     }

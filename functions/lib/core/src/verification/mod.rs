@@ -35,6 +35,9 @@ const LOOKS_MAX: u32 = 1_200;
 /// The shortest pause between two looks: whoever is woken a moment too early must not spin.
 const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// How much later than it was due a look may come: then nobody has seen enough of the time in between to call it healthy.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(60);
+
 /// What one measurement showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +153,9 @@ pub struct State {
     /// Since when everything is healthy without a break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
+    /// Seconds in which nobody looked although it was time: they are not the release's.
+    #[serde(default)]
+    pub unseen_seconds: i64,
     /// The checks by their name.
     #[serde(default)]
     pub checks: BTreeMap<String, CheckState>,
@@ -168,6 +174,7 @@ impl State {
             looks: 0,
             told: 0,
             healthy_since: None,
+            unseen_seconds: 0,
             checks: BTreeMap::new(),
             end: None,
         }
@@ -311,7 +318,7 @@ pub fn rejudge(measured: &BTreeMap<String, Measurement>, now: Timestamp) -> Opti
 /// Takes a look into account, and decides.
 ///
 /// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and one that could not be taken all keep
-/// the soak from beginning, and whatever is otherwise than healthy begins it again. A check that is watched for a while only counts afterwards as it was last seen.
+/// the soak from beginning, and whatever is otherwise than healthy begins it again, as does a time in which nobody looked. A check that is watched for a while only counts afterwards as it was last seen.
 #[must_use]
 pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp) -> (State, Decision) {
     if let Some(end) = &state.end {
@@ -320,12 +327,17 @@ pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp)
     let mut state = state.clone();
     state.told = sight.told;
     let has_looked = !sight.measured.is_empty();
+    let unseen = unseen(policy, &state, now);
     for (name, measurement) in sight.measured {
         let check = state.checks.entry(name).or_default();
         *check = seen(check, measurement);
     }
     let answered = question::ask(policy, &mut state, &sight.answers, now);
     if has_looked {
+        if let Some(unseen) = unseen {
+            state.healthy_since = None;
+            state.unseen_seconds = state.unseen_seconds.saturating_add(unseen.as_secs());
+        }
         state.looked_at = Some(now);
         state.looks = state.looks.saturating_add(1);
     }
@@ -438,7 +450,8 @@ fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifi
 
 fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
     let limit = policy.timeout();
-    let is_over = now.duration_since(state.begun_at) >= limit;
+    let unseen = SignedDuration::from_secs(state.unseen_seconds);
+    let is_over = now.duration_since(state.begun_at) >= limit.saturating_add(unseen);
     // Whoever is asked has the time that was promised.
     let is_asking = state.checks.values().any(|check| check.question.is_some());
     if !(is_over && !is_asking || state.looks >= LOOKS_MAX) {
@@ -463,15 +476,23 @@ fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifica
     })
 }
 
+/// How late a look is, where it is so late that the soak begins again.
+fn unseen(policy: &Verification, state: &State, now: Timestamp) -> Option<SignedDuration> {
+    let looked_at = state.looked_at?;
+    let due = looked_at.saturating_add(pause(policy, state, looked_at)).ok()?;
+    let late = now.duration_since(due);
+    (late > UNSEEN).then_some(late)
+}
+
 /// Until the next measurement, or the moment at which a window or the time is over.
 fn pause(policy: &Verification, state: &State, now: Timestamp) -> SignedDuration {
     let measured = policy.looks().filter_map(|(name, pace, _)| next(name, pace, state));
     let windows = deciding(policy, state).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
     let questions = state.checks.values().filter_map(|check| Some(check.question?.until));
-    let late = state
-        .begun_at
-        .saturating_add(policy.timeout())
-        .unwrap_or(Timestamp::MAX);
+    let limit = policy
+        .timeout()
+        .saturating_add(SignedDuration::from_secs(state.unseen_seconds));
+    let late = state.begun_at.saturating_add(limit).unwrap_or(Timestamp::MAX);
     let moments = measured.chain(windows).chain(questions).chain([late]);
     let next = moments.filter(|moment| *moment > now).min();
     next.map_or(PAUSE_MIN, |next| next.duration_since(now)).max(PAUSE_MIN)

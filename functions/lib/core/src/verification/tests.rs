@@ -998,3 +998,36 @@ fn what_was_only_watched_for_a_while_is_not_checked_again() {
     let asking = policy(300, Pace::default(), Reaction::Ask);
     assert_eq!(still_watched(&asking, &state), [SERVICES, "errors"]);
 }
+
+/// The deployer is away for an hour in the middle of the soak: nobody has seen that hour, and it is not held against the release either.
+#[test]
+fn a_time_in_which_nobody_looked_is_neither_healthy_nor_lost() {
+    let policy = policy(300, tolerant(), Reaction::Rollback);
+    let mut state = State::begun(at(0));
+    let (mut second, mut away) = (0, 3_600);
+    let end = loop {
+        let measured = due(&policy, &state, 0, at(second)).into_iter();
+        let measured = measured.map(|name| (name.to_owned(), measurement(second, Outcome::Pass, name)));
+        let (next, decision) = judge(&policy, &state, measures(measured.collect()), at(second));
+        state = next;
+        match decision {
+            Decision::Over(end) => break end,
+            Decision::Continue { pause } => second += pause.as_secs(),
+        }
+        if second == 150 {
+            second += std::mem::take(&mut away);
+        }
+    };
+    assert_eq!(
+        end,
+        VerificationEnd::Passed {
+            healthy_since: at(3_750)
+        }
+    );
+    assert_eq!((second, state.unseen_seconds), (3_750 + 300, 3_600));
+    let mut few_seconds_late = State::begun(at(0));
+    few_seconds_late.looked_at = Some(at(0));
+    few_seconds_late.healthy_since = Some(at(0));
+    let sight = measures([(SERVICES.to_owned(), measurement(60, Outcome::Pass, "well"))].into());
+    assert_eq!(judge(&policy, &few_seconds_late, sight, at(60)).0.unseen_seconds, 0);
+}
