@@ -128,6 +128,18 @@ pub(crate) enum Command {
     ///
     /// An image whose migration or rollout failed in one environment is refused in every environment. Without a subcommand those are listed.
     Quarantine(Quarantine),
+    /// Show the releases that wait at a gate, and what each gate says
+    Approvals,
+    /// Agree that a release comes into the environment it waits for
+    ///
+    /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
+    Approve(Vote),
+    /// Say no to a release that waits at a gate, which ends it
+    Reject(Vote),
+    /// Let nothing come into an environment until it is lifted or over; rollbacks are let through
+    Freeze(Freeze),
+    /// Lift a freeze
+    Unfreeze(Unfreeze),
     /// Decide about a check that failed and asks: keep the release, or take it back
     ///
     /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
@@ -340,6 +352,40 @@ pub(crate) struct Answer {
     /// The release goes back
     #[arg(long, group = "choice")]
     pub(crate) roll_back: bool,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Vote {
+    /// The release; `esclusa approvals` lists those that wait
+    pub(crate) release: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Freeze {
+    /// The application; all of them unless given
+    pub(crate) application: Option<String>,
+    /// The environment; all of them unless given
+    pub(crate) environment: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unfreeze {
+    /// The application; without one, what is frozen for all of them
+    pub(crate) application: Option<String>,
+    /// The environment; without one, what is frozen for all of them
+    pub(crate) environment: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,

@@ -1,8 +1,10 @@
 //! One file for each verb.
 
 mod answer;
+mod approvals;
 mod audit;
 mod deploy;
+mod freeze;
 mod locks;
 mod pipelines;
 mod plan;
@@ -12,6 +14,7 @@ mod request;
 mod rollback;
 mod status;
 mod unlock;
+mod vote;
 
 use aws_config::SdkConfig;
 
@@ -44,6 +47,11 @@ pub(crate) async fn execute(
         Command::Audit(command) => audit::execute(command, &session, output).await,
         Command::Locks => locks::execute(&session, output).await,
         Command::Quarantine(command) => quarantine::execute(command, &session, output).await,
+        Command::Approvals => approvals::execute(&session, output).await,
+        Command::Approve(command) => vote::execute(command, true, &session, output).await,
+        Command::Reject(command) => vote::execute(command, false, &session, output).await,
+        Command::Freeze(command) => freeze::freeze(command, &session, output).await,
+        Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
         Command::Answer(command) => answer::execute(command, &session, output).await,
         Command::Recheck(command) => recheck::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,

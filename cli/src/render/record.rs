@@ -52,6 +52,7 @@ impl Facts<'_> {
             RecordKind::PipelineApplied => self.pipeline_applied(),
             RecordKind::ChecksMeasured => self.checks_measured(),
             RecordKind::Rechecked => self.rechecked(),
+            RecordKind::GatesAsked => self.gates_asked(),
             RecordKind::Evidence => Some(format!("`{}`: {}", self.text("/name")?, self.text("/sentence")?)),
             RecordKind::LockAwaited => Some(format!(
                 "waits for `{}`, behind deployment `{}`",
@@ -189,6 +190,32 @@ impl Facts<'_> {
             Some(format!("`{name}` {}: {}", text("outcome")?, text("sentence")?))
         });
         shown.collect()
+    }
+
+    fn gates_asked(&self) -> Option<String> {
+        match self.text("/closed/closed") {
+            Some("rejected") => return Some(format!("rejected by {}", self.text("/closed/by")?)),
+            Some("expired") => return Some("nobody agreed in time".to_owned()),
+            Some(_) => return Some(format!("release `{}` takes its place", self.text("/closed/by")?)),
+            None => {}
+        }
+        let gates = self.body.get("gates").and_then(Value::as_array)?;
+        let mut sentences = Vec::new();
+        for gate in gates {
+            let text = |member: &str| gate.get(member).and_then(Value::as_str);
+            let until = text("until").map(|until| until.parse().map_or_else(|_| until.to_owned(), words::time));
+            let until = until.map(|until| format!(", until {until}"));
+            sentences.push(format!(
+                "{}: {}{}",
+                text("gate")?,
+                text("sentence")?,
+                until.unwrap_or_default()
+            ));
+        }
+        if sentences.is_empty() {
+            return Some("no gate is closed".to_owned());
+        }
+        Some(sentences.join("; "))
     }
 
     fn rechecked(&self) -> Option<String> {
@@ -410,6 +437,10 @@ impl Facts<'_> {
         Some(match self.text("/decision")? {
             "release_quarantine" => format!("let `{}` out of quarantine{reason}", words::hash(self.text("/digest")?)),
             "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
+            "approve" => format!("approves `{}`{reason}", self.text("/tag")?),
+            "reject" => format!("rejects `{}`{reason}", self.text("/tag")?),
+            "freeze" => format!("freezes {}{reason}", self.text("/place")?),
+            "unfreeze" => format!("lifts the freeze of {}{reason}", self.text("/place")?),
             "answer" => {
                 let what = match self.text("/choice")? {
                     "keep" => "keeps the release in spite of",

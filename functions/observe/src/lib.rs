@@ -1,6 +1,7 @@
 //! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes nothing but what is written down.
 
 mod evidence;
+mod gates;
 mod plan;
 mod recheck;
 mod rollout;
@@ -77,6 +78,9 @@ enum Request {
         gives_way: bool,
     },
     Recheck {
+        deployment_id: String,
+    },
+    AskGates {
         deployment_id: String,
     },
     ConfirmServices {
@@ -162,6 +166,7 @@ impl Function for Observe {
                 deployment_id,
                 gives_way,
             } => self.look_at_checks(&deployment_id, gives_way).await,
+            Request::AskGates { deployment_id } => self.ask_gates(&deployment_id).await,
             Request::Recheck { deployment_id } => self.recheck(&deployment_id).await,
             Request::ConfirmServices { deployment_id } => self.confirm_services(&deployment_id).await,
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,

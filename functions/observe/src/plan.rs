@@ -120,6 +120,8 @@ impl Observe {
             Some(to) => Decision::GiveWay { to },
             None => {
                 self.upstream(release, &deployment.environment).await?;
+                self.still_open(release, deployment_id, &deployment.environment, &deployment.plan_hash)
+                    .await?;
                 let mut plan = self.planned(release, &deployment.environment).await?;
                 plan.verification = plan.verification.filter(|_| verifies);
                 Decision::CarryOut(Box::new(plan))
@@ -145,7 +147,11 @@ impl Observe {
     }
 
     /// The newer release that this one gives way to in an environment, if there is one. Read under the lock of the environment.
-    async fn superseded_by(&self, release: &ReleaseRow, environment: &str) -> Result<Option<String>, Failure> {
+    pub(crate) async fn superseded_by(
+        &self,
+        release: &ReleaseRow,
+        environment: &str,
+    ) -> Result<Option<String>, Failure> {
         let partition = Key::deployments_into(&release.application, environment, &release.image);
         let control = self.journal.control();
         let mut others: Vec<DeploymentPointerRow> = control

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{
-    DeploymentPointerRow, DeploymentRow, EnvironmentRow, OpenDeploymentRow, Progress, ReleaseKind, RevisionRow,
-    StepRow, VerifiedRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, OpenDeploymentRow, Progress, ReleaseKind,
+    RevisionRow, StepRow, VerifiedRow,
 };
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
@@ -14,6 +14,7 @@ use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::Failure;
 use esclusa_core::evidence::Blame;
+use esclusa_core::gate::Closed;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
@@ -60,7 +61,11 @@ impl Record {
             .map(|stored| stored.row)
             .collect();
         let superseded = gave_way_to.map(|by| Cause::Superseded { by });
-        let cause = superseded.or_else(|| cause(failures));
+        let closed = match superseded {
+            Some(superseded) => Some(superseded),
+            None => self.closed(deployment_id).await?,
+        };
+        let cause = closed.or_else(|| cause(failures));
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let mut facts = self
             .facts(deployment_id, plan.as_ref(), &way_back, &steps, cause)
@@ -188,6 +193,16 @@ impl Record {
                 })
                 .collect(),
         })
+    }
+
+    /// That the gates closed for good before it began.
+    async fn closed(&self, deployment_id: &str) -> Result<Option<Cause>, Failure> {
+        let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
+        Ok(stored.and_then(|stored| stored.row.closed).map(|closed| match closed {
+            Closed::Rejected { by } => Cause::Rejected { by },
+            Closed::Expired => Cause::Expired,
+            Closed::Superseded { by } => Cause::Superseded { by },
+        }))
     }
 
     /// Where the verification stands. What was in force before is not verified again.

@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
 use esclusa_adapters::control::{ControlTable, Key, Stored};
-use esclusa_adapters::deployments::look_resource;
+use esclusa_adapters::deployments::{gate_resource, look_resource};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
@@ -70,6 +70,10 @@ enum Request {
         wait: WaitRequest,
     },
     AwaitAlarm {
+        deployment_id: String,
+        wait: WaitRequest,
+    },
+    AwaitGate {
         deployment_id: String,
         wait: WaitRequest,
     },
@@ -242,6 +246,11 @@ impl Function for Resume {
                 Request::AwaitAlarm { deployment_id, wait } => {
                     let resource = look_resource(&deployment_id);
                     self.store_and_look(wait.row(WaitKind::Look, deployment_id, resource, None))
+                        .await
+                }
+                Request::AwaitGate { deployment_id, wait } => {
+                    let resource = gate_resource(&deployment_id);
+                    self.store_and_look(wait.row(WaitKind::Gate, deployment_id, resource, None))
                         .await
                 }
                 Request::Sweep {} => self.sweep().await,

@@ -1,8 +1,9 @@
 //! What is known about the end of a resource: the inbox, and the AWS API.
 
-use esclusa_adapters::control::rows::DeploymentRow;
+use esclusa_adapters::control::rows::{DeploymentRow, GatesRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::cluster_of;
+use esclusa_adapters::gates::Said;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::StandingLock;
 use esclusa_adapters::rollouts;
@@ -36,6 +37,7 @@ impl Resume {
                 .await?
                 .map(|execution| execution.status.is_closed()),
             WaitKind::Lock => Some(self.turn_has_come(row).await?),
+            WaitKind::Gate => Some(self.is_said(row).await?),
             WaitKind::Look => Some(self.is_told(row, inbox.len()).await?),
         };
         Ok(truth(&inbox, described))
@@ -76,6 +78,27 @@ impl Resume {
             }
         }
         Ok(true)
+    }
+
+    /// Whether people have said something since the gates were asked last, or they need not be asked any more.
+    async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
+        let deployment_id = &row.waiter.deployment_id;
+        let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
+            return Ok(false);
+        };
+        let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
+        let DeploymentRow {
+            release_id,
+            application,
+            environment,
+            ..
+        } = &deployment.row;
+        // It was started or is over: nobody stands at the gates any more.
+        if deployment.row.execution_arn.is_some() || deployment.row.end.is_some() {
+            return Ok(true);
+        }
+        let said = Said::read(self.control(), release_id, application, environment).await?;
+        Ok(gates.row.closed.is_some() || said.fingerprint() != gates.row.seen)
     }
 
     /// Whether there were events of its alarms that the verification has not taken into account, or it is over: then nobody pauses any more.

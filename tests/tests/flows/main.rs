@@ -12,6 +12,7 @@ mod by_hand;
 mod criteria;
 mod events;
 mod examples;
+mod gates;
 mod locks;
 mod measures;
 mod migrations;

@@ -5,6 +5,8 @@ pub(crate) fn release(environments: usize) -> Vec<&'static str> {
     let each = [
         "TakeEnvironment",
         "PlanEnvironment",
+        "AskGates",
+        "GatesOutcome?",
         "StartDeployment",
         "AwaitDeployment",
         "SettleDeployment",

@@ -96,6 +96,8 @@ fn a_base_revision_that_appears_between_gate_and_lock_is_planned_anew() {
     let again = [
         "TakeNextAttempt",
         "PlanEnvironment",
+        "AskGates",
+        "GatesOutcome?",
         "StartDeployment",
         "AwaitDeployment",
         "SettleDeployment",

@@ -66,6 +66,13 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         "deploymentId": "d", "checks": {"errors": {"outcome": "fail", "sentence": "in `ALARM`: `shop-errors`"}},
         "holds": false, "changed": true, "revoked": {"at": "2026-11-21T14:06:00Z", "why": "check `errors`: in `ALARM`: `shop-errors`"},
     });
+    let waits = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "closed": null, "gates": [
+        {"gate": "window", "is_open": false, "sentence": "outside of the windows of the environment", "until": "2026-11-23T15:00:00Z"},
+        {"gate": "approval", "is_open": false, "sentence": "1 of `ana`, `luis` must agree"},
+    ]});
+    let rejected = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "gates": [], "closed": {"closed": "rejected", "by": "`luis`: not today"}});
+    let approved = json!({"decision": "approve", "tag": "v1.4.0", "reason": "seen in staging"});
+    let frozen = json!({"decision": "freeze", "place": "`shop` in `production`", "reason": "the sale"});
     let answered = json!({"decision": "answer", "check": "errors", "choice": "keep", "reason": "it is the load test"});
     let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
     let anchored =
@@ -107,6 +114,10 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (RecordKind::ChecksMeasured, "esclusa/observe", gave_way),
         (RecordKind::Rechecked, "esclusa/observe", rechecked),
         (RecordKind::PersonDecided, ana, answered),
+        (RecordKind::GatesAsked, "esclusa/observe", waits),
+        (RecordKind::GatesAsked, "esclusa/observe", rejected),
+        (RecordKind::PersonDecided, ana, approved),
+        (RecordKind::PersonDecided, ana, frozen),
         (
             RecordKind::WayBackPlanned,
             "esclusa/observe",

@@ -54,6 +54,12 @@ pub fn look_resource(deployment_id: &str) -> String {
     format!("verification/{deployment_id}")
 }
 
+/// What the gates before a deployment are called by whoever waits for a reason to ask them again.
+#[must_use]
+pub fn gate_resource(deployment_id: &str) -> String {
+    format!("gates/{deployment_id}")
+}
+
 /// The lock that a deployment holds which migrates a database: one for each application and environment, unless the pipeline says under which name others
 /// share it.
 #[must_use]

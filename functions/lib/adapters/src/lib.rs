@@ -13,6 +13,7 @@ pub mod ecr;
 pub mod ecs;
 pub mod event_bridge;
 pub mod functions;
+pub mod gates;
 pub mod http;
 pub mod journal;
 pub mod ledger;

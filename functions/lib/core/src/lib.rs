@@ -4,6 +4,7 @@ pub mod canonical;
 pub mod delivery;
 pub mod error;
 pub mod evidence;
+pub mod gate;
 pub mod identity;
 pub mod image;
 pub mod ledger;

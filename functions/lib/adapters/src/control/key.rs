@@ -190,6 +190,40 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "VERIFICATION")
     }
 
+    /// Where a release stands at the gates of an environment.
+    #[must_use]
+    pub fn gates(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "GATES")
+    }
+
+    /// What somebody said about a plan of a release for an environment.
+    #[must_use]
+    pub fn vote(release_id: &str, environment: &str, plan_hash: &str, principal: &str, approves: bool) -> Self {
+        let choice = if approves { "APPROVE" } else { "REJECT" };
+        Self::new(
+            Self::vote_rows(release_id, environment),
+            format!("{plan_hash}#{choice}#{principal}"),
+        )
+    }
+
+    /// The partition of [`Key::vote`].
+    #[must_use]
+    pub fn vote_rows(release_id: &str, environment: &str) -> String {
+        format!("VOTES#{release_id}#{environment}")
+    }
+
+    /// A freeze over an environment, over all of an application (`*`), or with an application of `*` over everything.
+    #[must_use]
+    pub fn freeze(application: &str, environment: &str, since: &str) -> Self {
+        Self::new(Self::freezes_of(application), format!("{environment}#{since}"))
+    }
+
+    /// The partition of [`Key::freeze`].
+    #[must_use]
+    pub fn freezes_of(application: &str) -> String {
+        format!("FREEZES#{application}")
+    }
+
     /// The answer of a person to the question about a check, by the moment of the question.
     #[must_use]
     pub fn answer(deployment_id: &str, check: &str, asked_at: &str) -> Self {

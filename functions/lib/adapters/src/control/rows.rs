@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use esclusa_core::evidence::Diagnosis;
+use esclusa_core::gate::{Closed, GateReport};
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
-use esclusa_core::pipeline::LockPolicy;
+use esclusa_core::pipeline::{Approval, LockPolicy, People};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::service_deployment::{Before, Proof};
@@ -240,6 +241,26 @@ pub struct DeploymentPointerRow {
     pub release_id: String,
     /// How the release was asked for.
     pub asked: Asked,
+}
+
+/// Where a release stands at the gates of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatesRow {
+    /// Since when.
+    pub since: Timestamp,
+    /// The hash over what votes and freezes said when they were asked last: where it is another, they are asked again.
+    pub seen: String,
+    /// What each gate says.
+    pub reports: Vec<GateReport>,
+    /// That the release does not come any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
+    /// Who must agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// The people of the pipeline.
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    pub people: People,
 }
 
 /// A deployment whose verification looks at an alarm.

@@ -42,6 +42,8 @@ record_kinds! {
     ReleaseEnded = "release_ended",
     /// A plan was computed.
     Planned = "planned",
+    /// The gates of an environment were asked, and something about them is another than before.
+    GatesAsked = "gates_asked",
     /// The execution of a deployment is about to be started.
     DeploymentStarted = "deployment_started",
     /// A deployment ended.

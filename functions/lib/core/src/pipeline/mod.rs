@@ -2,6 +2,7 @@
 //!
 //! [`parse`] reads YAML and reports everything that is wrong with a position; [`resolve`] gives the one form that later decisions use.
 
+mod gates;
 mod model;
 mod names;
 mod parse;
@@ -16,6 +17,7 @@ mod tree;
 mod validate;
 mod verification;
 
+pub use gates::{Approval, ClosedTime, Day, People, Person, UnknownPusher, WeeklyWindow, Windows};
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
     DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest,

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gates::{Approval, People, Windows};
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key, Region, RepositoryName};
 use super::verification::Verification;
 
@@ -32,6 +33,9 @@ pub struct Pipeline {
     /// The ECS services that are updated.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub services: IndexMap<Key, Service>,
+    /// The people who approve, by their names.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub people: People,
     /// The environments, in order of promotion.
     #[schemars(length(min = 1, max = 20))]
     pub environments: Vec<Environment>,
@@ -405,6 +409,12 @@ pub struct Environment {
     /// How it is verified that what was deployed works; nothing is looked at after the rollout unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// When releases may come here; at any time unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
+    /// Who must agree before a release comes here; nobody unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
+use super::gates::{Approval, People, Windows};
 use super::model::{
     ContainerOverride, Database, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure,
     Phase, Pipeline, Service, TagPolicy, Task, TaskDefinition, Trigger,
@@ -44,6 +45,12 @@ pub struct ResolvedEnvironment {
     pub accept: Vec<Hazard>,
     /// How it is verified that what was deployed works.
     pub verification: Option<Verification>,
+    /// When releases may come.
+    pub windows: Option<Windows>,
+    /// Who must agree.
+    pub approval: Option<Approval>,
+    /// The people of the pipeline.
+    pub people: People,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -286,6 +293,9 @@ pub(super) fn resolve_environment(
         on_failure: environment.on_failure,
         accept: environment.accept.clone(),
         verification,
+        windows: environment.windows.clone(),
+        approval: environment.approval.clone(),
+        people: pipeline.people.clone(),
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

@@ -24,6 +24,8 @@ pub enum WaitKind {
     Lock,
     /// There is a reason to look at a verification before it is due.
     Look,
+    /// There is a reason to ask the gates of an environment again.
+    Gate,
 }
 
 /// Where a wait stands.

@@ -1,8 +1,11 @@
 //! Rules that can only be checked once overlays and placeholders are in place.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
+use crate::gate::OpenTimes;
 use crate::pipeline::model::{Container, DefinitionSource, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::path::Path;
@@ -81,6 +84,7 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
     if let Some(verification) = &environment.verification {
         check_verification(verification, &root.key("verification"), &mut problems);
     }
+    check_gates(environment, &root, &mut problems);
     for (name, definition) in &environment.task_definitions {
         check_task_definition(definition, &root.key("task_definitions").key(name), &mut problems);
     }
@@ -95,6 +99,25 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
     // Nothing can be said about a text whose placeholders could not be filled in.
     problems.retain(|problem| known.iter().all(|known| known.path != problem.path));
     problems
+}
+
+fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Vec<ResolveProblem>) {
+    if let Some(Err(error)) = environment.windows.as_ref().map(OpenTimes::new) {
+        problems.push(problem(root.key("windows"), &error.to_string(), None));
+    }
+    let Some(approval) = &environment.approval else { return };
+    let path = root.key("approval");
+    for (index, name) in approval.approvers.iter().enumerate() {
+        if !environment.people.contains_key(name) {
+            let message = format!("`{name}` is none of the `people`");
+            problems.push(problem(path.key("approvers").index(index), &message, None));
+        }
+    }
+    let known: BTreeSet<&Key> = approval.approvers.iter().collect();
+    if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
+        let message = format!("is more than the {} approvers", known.len());
+        problems.push(problem(path.key("quorum"), &message, None));
+    }
 }
 
 fn check_verification(verification: &Verification, path: &Path, problems: &mut Vec<ResolveProblem>) {

@@ -1,0 +1,335 @@
+//! Gates: whether a release may come into an environment now, and if not, why and until when. Facts come in, a report goes out; the same report is what the state
+//! machine branches on and what people read.
+//!
+//! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire.
+
+mod window;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+pub use self::window::{OpenTimes, Opening, WindowError};
+use crate::pipeline::{Approval, Key, People, UnknownPusher, Windows};
+
+/// The longest time between two looks at a gate that nothing opens.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// The shortest.
+const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// What the pipeline says about the gates of an environment.
+#[derive(Debug, Clone, Copy)]
+pub struct GatePolicy<'a> {
+    /// When releases may come.
+    pub windows: Option<&'a Windows>,
+    /// Who must agree.
+    pub approval: Option<&'a Approval>,
+    /// The people of the pipeline.
+    pub people: &'a People,
+}
+
+/// What somebody said about a plan, written once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vote {
+    /// The plan that it is about. A vote about another plan is none.
+    pub plan_hash: String,
+    /// The ARN of whoever says so.
+    pub principal: String,
+    /// Whether the release may come.
+    pub approves: bool,
+    /// Why, in the words of that person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// That nothing comes into a place, until somebody lifts it or the time is over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Who is asked about it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; none where somebody must lift it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Who lifted it, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted: Option<Lifted>,
+}
+
+/// That a freeze was lifted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lifted {
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Freeze {
+    /// Whether it holds at a moment.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.lifted.is_none() && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// What is known when a gate is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct GateFacts<'a> {
+    /// Since when the release stands at the gate.
+    pub since: Timestamp,
+    /// The hash of its plan.
+    pub plan_hash: &'a str,
+    /// The ARN of the person who asked for it; none for a push, which does not say who.
+    pub requested_by: Option<&'a str>,
+    /// Whether it goes back to an earlier release.
+    pub is_rollback: bool,
+    /// What was said about it.
+    pub votes: &'a [Vote],
+    /// The freezes over the environment, those that are over as well.
+    pub freezes: &'a [Freeze],
+    /// The newer release that takes its place.
+    pub newer: Option<&'a str>,
+}
+
+/// Where one gate stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateReport {
+    /// Which, such as `window`.
+    pub gate: String,
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Why, for people.
+    pub sentence: String,
+    /// When it opens by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// That a release does not come into the environment any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "closed", rename_all = "snake_case")]
+pub enum Closed {
+    /// Somebody said no.
+    Rejected {
+        /// Who, and why where that was said.
+        by: String,
+    },
+    /// Nobody agreed in time.
+    Expired,
+    /// A newer release takes its place.
+    Superseded {
+        /// That release.
+        by: String,
+    },
+}
+
+/// What asking comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Passage {
+    /// It may come.
+    Open,
+    /// Not yet: ask again after this time, or when something has changed.
+    Wait {
+        /// How long nothing changes by itself.
+        pause: SignedDuration,
+    },
+    /// Not any more.
+    Over(Closed),
+}
+
+/// Asks all gates of an environment. Windows that are none keep everything out: they were checked when the pipeline was applied.
+#[must_use]
+pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (Passage, Vec<GateReport>) {
+    if facts.is_rollback {
+        return (Passage::Open, Vec::new());
+    }
+    if let Some(newer) = facts.newer {
+        let by = newer.to_owned();
+        return (Passage::Over(Closed::Superseded { by }), Vec::new());
+    }
+    let times = policy.windows.map(OpenTimes::new);
+    let times = match times.transpose() {
+        Ok(times) => times,
+        Err(error) => {
+            let report = waits("window", error.to_string(), None);
+            return (Passage::Wait { pause: PAUSE_MAX }, vec![report]);
+        }
+    };
+    let mut reports = Vec::new();
+    reports.extend(frozen(facts, now));
+    reports.extend(times.as_ref().map(|times| windowed(times, now)));
+    let mut over = None;
+    let mut expires = None;
+    if let Some(approval) = policy.approval {
+        let agreed = agreed(approval, policy.people, facts);
+        expires = agreed
+            .is_missing
+            .then(|| expiry(approval, times.as_ref(), facts.since, now))
+            .flatten();
+        over = agreed.rejected.map(|by| Closed::Rejected { by });
+        if over.is_none() && expires.is_some_and(|at| at <= now) {
+            over = Some(Closed::Expired);
+        }
+        reports.push(agreed.report);
+    }
+    if let Some(over) = over {
+        return (Passage::Over(over), reports);
+    }
+    if reports.iter().all(|report| report.is_open) {
+        return (Passage::Open, reports);
+    }
+    let opens = reports
+        .iter()
+        .filter(|report| !report.is_open)
+        .filter_map(|report| report.until);
+    let next = opens.chain(expires).filter(|at| *at > now).min();
+    let pause = next.map_or(PAUSE_MAX, |next| next.duration_since(now));
+    let pause = pause.clamp(PAUSE_MIN, PAUSE_MAX);
+    (Passage::Wait { pause }, reports)
+}
+
+fn open(gate: &str, sentence: String) -> GateReport {
+    GateReport {
+        gate: gate.to_owned(),
+        is_open: true,
+        sentence,
+        until: None,
+    }
+}
+
+fn waits(gate: &str, sentence: String, until: Option<Timestamp>) -> GateReport {
+    GateReport {
+        gate: gate.to_owned(),
+        is_open: false,
+        sentence,
+        until,
+    }
+}
+
+/// The freeze that holds longest, where any does.
+fn frozen(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
+    let holding = facts.freezes.iter().filter(|freeze| freeze.holds(now));
+    let longest = holding.max_by_key(|freeze| freeze.until.unwrap_or(Timestamp::MAX))?;
+    let sentence = format!("frozen by `{}`: {}", longest.by, longest.reason);
+    Some(waits("freeze", sentence, longest.until))
+}
+
+fn windowed(times: &OpenTimes, now: Timestamp) -> GateReport {
+    match times.at(now) {
+        Opening::Open { .. } => open("window", "the window is open".to_owned()),
+        Opening::Closed { until, why } => waits("window", why, until),
+    }
+}
+
+/// What the votes come to.
+struct Agreed {
+    report: GateReport,
+    rejected: Option<String>,
+    is_missing: bool,
+}
+
+fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed {
+    let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
+    let mut agree: Vec<&Key> = Vec::new();
+    let mut rejected = None;
+    for vote in facts.votes.iter().filter(|vote| vote.plan_hash == facts.plan_hash) {
+        let Some(person) = person_of(people, &vote.principal).filter(|person| approval.approvers.contains(person))
+        else {
+            continue;
+        };
+        // Whoever asked may take it back, and may not agree with it.
+        if !vote.approves {
+            let why = vote.reason.as_ref().map(|reason| format!(": {reason}"));
+            rejected = rejected.or_else(|| Some(format!("`{person}`{}", why.unwrap_or_default())));
+        } else if requester != Some(person)
+            && facts.requested_by != Some(vote.principal.as_str())
+            && !agree.contains(&person)
+        {
+            agree.push(person);
+        }
+    }
+    let may: Vec<&Key> = approval
+        .approvers
+        .iter()
+        .filter(|name| requester != Some(name))
+        .collect();
+    let quorum = quorum(approval, facts, may.len());
+    let names = |names: &[&Key]| {
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let is_missing = agree.len() < quorum;
+    let report = if is_missing {
+        let left: Vec<&Key> = may.into_iter().filter(|name| !agree.contains(name)).collect();
+        let so_far = if agree.is_empty() {
+            String::new()
+        } else {
+            format!("; {} agreed", names(&agree))
+        };
+        let missing = quorum.saturating_sub(agree.len());
+        waits(
+            "approval",
+            format!("{missing} of {} must agree{so_far}", names(&left)),
+            None,
+        )
+    } else {
+        open("approval", format!("{} agreed", names(&agree)))
+    };
+    Agreed {
+        report,
+        rejected,
+        is_missing,
+    }
+}
+
+/// How many must agree: one more where whoever pushed is unknown and may be one of them, as far as there are so many.
+fn quorum(approval: &Approval, facts: &GateFacts<'_>, approvers: usize) -> usize {
+    let wanted = usize::try_from(approval.quorum).unwrap_or(usize::MAX);
+    let is_unknown = facts.requested_by.is_none() && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
+    let raised = wanted.saturating_add(usize::from(is_unknown));
+    raised.min(approvers.max(wanted))
+}
+
+/// The person that an ARN belongs to.
+#[must_use]
+pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
+    let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
+    let mut people = people.iter();
+    people
+        .find(|(_, person)| person.iam.iter().any(known))
+        .map(|(name, _)| name)
+}
+
+/// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.
+fn expiry(approval: &Approval, times: Option<&OpenTimes>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let limit = SignedDuration::from_hours(i64::from(approval.expires_open_hours?));
+    let Some(times) = times else {
+        return Some(since.saturating_add(limit).unwrap_or(Timestamp::MAX));
+    };
+    let left = limit.saturating_sub(times.open_between(since, now));
+    if left <= SignedDuration::ZERO {
+        return Some(now);
+    }
+    match times.at(now) {
+        Opening::Closed { until, .. } => until,
+        Opening::Open { until } => {
+            let at = now.saturating_add(left).unwrap_or(Timestamp::MAX);
+            Some(until.map_or(at, |until| at.min(until)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,368 @@
+use jiff::civil::{Date, DateTime};
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::{ClosedTime, Day, Person, WeeklyWindow};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Monday to Thursday from ten to four, in Lima, which is five hours behind UTC all year.
+fn lima() -> Windows {
+    Windows {
+        zone: "America/Lima".to_owned(),
+        allow: vec![WeeklyWindow {
+            days: vec![Day::Mon, Day::Tue, Day::Wed, Day::Thu],
+            from: "10:00".to_owned(),
+            to: "16:00".to_owned(),
+        }],
+        deny: Vec::new(),
+        holidays: Vec::new(),
+    }
+}
+
+fn opens(windows: &Windows, now: &str) -> Option<String> {
+    match OpenTimes::new(windows).unwrap().at(at(now)) {
+        Opening::Open { .. } => None,
+        Opening::Closed { until, .. } => Some(until.map_or_else(|| "never".to_owned(), |until| until.to_string())),
+    }
+}
+
+#[test]
+fn a_window_is_open_within_its_hours_and_says_when_it_opens() {
+    let lima = lima();
+    // Thursday 2026-11-26.
+    assert_eq!(opens(&lima, "2026-11-26T15:00:00Z"), None);
+    assert_eq!(opens(&lima, "2026-11-26T14:59:59Z").unwrap(), "2026-11-26T15:00:00Z");
+    assert_eq!(opens(&lima, "2026-11-26T20:59:59Z"), None);
+    // Over the weekend, to Monday.
+    assert_eq!(opens(&lima, "2026-11-26T21:00:00Z").unwrap(), "2026-11-30T15:00:00Z");
+    let until = OpenTimes::new(&lima).unwrap().at(at("2026-11-26T16:00:00Z"));
+    assert_eq!(
+        until,
+        Opening::Open {
+            until: Some(at("2026-11-26T21:00:00Z"))
+        }
+    );
+}
+
+#[test]
+fn a_window_keeps_its_hours_when_the_clocks_change_and_one_may_go_over_midnight() {
+    let mut windows = lima();
+    windows.zone = "America/New_York".to_owned();
+    windows.allow[0].days = vec![Day::Sun];
+    // 2026-11-01 is the Sunday on which the clocks go back.
+    assert_eq!(opens(&windows, "2026-10-25T00:00:00Z").unwrap(), "2026-10-25T14:00:00Z");
+    assert_eq!(opens(&windows, "2026-10-26T00:00:00Z").unwrap(), "2026-11-01T15:00:00Z");
+    windows.allow[0].from = "22:00".to_owned();
+    windows.allow[0].to = "02:00".to_owned();
+    assert_eq!(opens(&windows, "2026-11-09T05:00:00Z"), None, "it is Monday, midnight");
+    assert_eq!(opens(&windows, "2026-11-09T07:00:00Z").unwrap(), "2026-11-16T03:00:00Z");
+}
+
+#[test]
+fn a_holiday_and_a_closed_time_keep_everything_out_and_what_ends_in_a_window_opens_there() {
+    let mut windows = lima();
+    windows.holidays = vec!["2026-11-30".parse::<Date>().unwrap()];
+    windows.deny = vec![ClosedTime {
+        from: "2026-12-01T00:00".parse::<DateTime>().unwrap(),
+        to: "2026-12-01T12:00".parse::<DateTime>().unwrap(),
+        reason: Some("the audit".to_owned()),
+    }];
+    assert_eq!(opens(&windows, "2026-11-26T21:00:00Z").unwrap(), "2026-12-01T17:00:00Z");
+    let times = OpenTimes::new(&windows).unwrap();
+    let Opening::Closed { why, .. } = times.at(at("2026-12-01T16:00:00Z")) else {
+        panic!("it is closed")
+    };
+    assert_eq!(why, "the audit");
+    // Without weekly windows it is open but for those.
+    windows.allow.clear();
+    assert_eq!(opens(&windows, "2026-11-29T12:00:00Z"), None);
+    assert_eq!(opens(&windows, "2026-11-30T12:00:00Z").unwrap(), "2026-12-01T17:00:00Z");
+}
+
+#[test]
+fn open_hours_are_those_in_which_somebody_could_have_come() {
+    let times = OpenTimes::new(&lima()).unwrap();
+    let hours = |from: &str, to: &str| times.open_between(at(from), at(to)).as_hours();
+    assert_eq!(hours("2026-11-26T16:00:00Z", "2026-11-26T19:00:00Z"), 3);
+    assert_eq!(
+        hours("2026-11-26T20:00:00Z", "2026-11-30T16:00:00Z"),
+        2,
+        "a weekend is between"
+    );
+    assert_eq!(hours("2026-11-27T00:00:00Z", "2026-11-29T00:00:00Z"), 0);
+}
+
+#[test]
+fn windows_that_are_none_are_named() {
+    let wrong = |change: &dyn Fn(&mut Windows)| {
+        let mut windows = lima();
+        change(&mut windows);
+        OpenTimes::new(&windows).unwrap_err().to_string()
+    };
+    assert!(wrong(&|windows| windows.zone = "Lima".to_owned()).contains("`Lima` is not an IANA time zone"));
+    for text in ["25:00", "10", "9:00", "10:60"] {
+        assert!(
+            wrong(&|windows| windows.allow[0].from = text.to_owned()).contains("is not a time of day"),
+            "{text}"
+        );
+    }
+}
+
+fn people() -> People {
+    let person = |iam: &str| Person {
+        iam: vec![iam.to_owned()],
+    };
+    [
+        ("ana", "arn:aws:iam::1:user/ana"),
+        ("luis", "arn:aws:sts::1:assumed-role/lead/luis*"),
+        ("eva", "eva"),
+    ]
+    .into_iter()
+    .map(|(name, iam)| (name.parse().unwrap(), person(iam)))
+    .collect()
+}
+
+fn approval(quorum: u32, unknown_pusher: UnknownPusher) -> Approval {
+    Approval {
+        approvers: vec!["ana".parse().unwrap(), "luis".parse().unwrap()],
+        quorum,
+        expires_open_hours: Some(4),
+        unknown_pusher,
+    }
+}
+
+fn vote(principal: &str, approves: bool, plan_hash: &str) -> Vote {
+    Vote {
+        plan_hash: plan_hash.to_owned(),
+        principal: principal.to_owned(),
+        approves,
+        reason: (!approves).then(|| "not today".to_owned()),
+        at: at("2026-11-26T15:30:00Z"),
+    }
+}
+
+const ANA: &str = "arn:aws:iam::1:user/ana";
+const LUIS: &str = "arn:aws:sts::1:assumed-role/lead/luis@example.com";
+
+fn asked(
+    approval: &Approval,
+    windows: Option<&Windows>,
+    requested_by: Option<&str>,
+    votes: &[Vote],
+    now: &str,
+) -> (Passage, Vec<GateReport>) {
+    let people = people();
+    let policy = GatePolicy {
+        windows,
+        approval: Some(approval),
+        people: &people,
+    };
+    let facts = GateFacts {
+        since: at("2026-11-26T15:00:00Z"),
+        plan_hash: "plan",
+        requested_by,
+        is_rollback: false,
+        votes,
+        freezes: &[],
+        newer: None,
+    };
+    pass(&policy, &facts, at(now))
+}
+
+#[test]
+fn who_may_agree_agrees_and_nobody_with_a_wish_of_their_own() {
+    let nobody = approval(1, UnknownPusher::IsNobody);
+    let passes = |approval: &Approval, requested_by: Option<&str>, votes: &[Vote]| {
+        asked(approval, None, requested_by, votes, "2026-11-26T16:00:00Z").0 == Passage::Open
+    };
+    assert!(!passes(&nobody, None, &[]));
+    assert!(passes(&nobody, None, &[vote(ANA, true, "plan")]));
+    assert!(
+        !passes(&nobody, None, &[vote(ANA, true, "another plan")]),
+        "it was about another plan"
+    );
+    assert!(
+        !passes(&nobody, None, &[vote("eva", true, "plan")]),
+        "she is no approver"
+    );
+    assert!(!passes(
+        &nobody,
+        None,
+        &[vote("arn:aws:iam::1:user/mallory", true, "plan")]
+    ));
+    assert!(
+        !passes(&nobody, Some(ANA), &[vote(ANA, true, "plan")]),
+        "it is her own wish"
+    );
+    assert!(passes(&nobody, Some(ANA), &[vote(LUIS, true, "plan")]));
+    let raises = approval(1, UnknownPusher::RaisesQuorum);
+    assert!(
+        !passes(&raises, None, &[vote(ANA, true, "plan")]),
+        "she may have pushed it"
+    );
+    assert!(
+        !passes(&raises, None, &[vote(ANA, true, "plan"), vote(ANA, true, "plan")]),
+        "she is one"
+    );
+    assert!(passes(
+        &raises,
+        None,
+        &[vote(ANA, true, "plan"), vote(LUIS, true, "plan")]
+    ));
+    assert!(
+        passes(&raises, Some("eva"), &[vote(ANA, true, "plan")]),
+        "it is known who asked"
+    );
+}
+
+#[test]
+fn one_no_is_enough_and_nobody_in_time_is_the_end() {
+    let approval = approval(1, UnknownPusher::IsNobody);
+    let over = |votes: &[Vote], now: &str| match asked(&approval, None, None, votes, now).0 {
+        Passage::Over(closed) => Some(closed),
+        Passage::Open | Passage::Wait { .. } => None,
+    };
+    let no = [vote(ANA, true, "plan"), vote(LUIS, false, "plan")];
+    let by = "`luis`: not today".to_owned();
+    assert_eq!(over(&no, "2026-11-26T16:00:00Z"), Some(Closed::Rejected { by }));
+    assert_eq!(over(&[], "2026-11-26T18:59:59Z"), None);
+    assert_eq!(over(&[], "2026-11-26T19:00:00Z"), Some(Closed::Expired));
+    assert_eq!(over(&no[..1], "2026-11-26T19:00:00Z"), None, "somebody agreed in time");
+}
+
+/// Asked on a Thursday at three in the afternoon in Lima: an hour of the window is left, and the weekend does not count.
+#[test]
+fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered() {
+    let approval = approval(1, UnknownPusher::IsNobody);
+    let people = people();
+    let windows = lima();
+    let policy = GatePolicy {
+        windows: Some(&windows),
+        approval: Some(&approval),
+        people: &people,
+    };
+    let ask = |votes: &[Vote], now: &str| {
+        let facts = GateFacts {
+            since: at("2026-11-26T20:00:00Z"),
+            plan_hash: "plan",
+            requested_by: None,
+            is_rollback: false,
+            votes,
+            freezes: &[],
+            newer: None,
+        };
+        pass(&policy, &facts, at(now))
+    };
+    assert!(
+        matches!(ask(&[], "2026-11-29T12:00:00Z").0, Passage::Wait { .. }),
+        "a weekend kills nobody"
+    );
+    assert!(matches!(ask(&[], "2026-11-30T17:59:00Z").0, Passage::Wait { .. }));
+    assert_eq!(ask(&[], "2026-11-30T18:00:00Z").0, Passage::Over(Closed::Expired));
+    let agreed = [vote(ANA, true, "plan")];
+    let (passage, reports) = ask(&agreed, "2026-11-28T12:00:00Z");
+    assert_eq!(passage, Passage::Wait { pause: PAUSE_MAX }, "more than a day to Monday");
+    assert_eq!(
+        reports
+            .iter()
+            .map(|report| (report.gate.as_str(), report.is_open))
+            .collect::<Vec<_>>(),
+        [("window", false), ("approval", true)]
+    );
+    assert_eq!(ask(&agreed, "2026-11-30T15:00:00Z").0, Passage::Open);
+}
+
+#[test]
+fn a_freeze_holds_until_it_is_over_or_lifted_and_keeps_nobody_from_going_back() {
+    let freeze = |until: Option<&str>, lifted: bool| Freeze {
+        by: ANA.to_owned(),
+        reason: "the sale".to_owned(),
+        since: at("2026-11-26T12:00:00Z"),
+        until: until.map(at),
+        lifted: lifted.then(|| Lifted {
+            by: ANA.to_owned(),
+            reason: "it is over".to_owned(),
+            at: at("2026-11-26T13:00:00Z"),
+        }),
+    };
+    let people = People::new();
+    let policy = GatePolicy {
+        windows: None,
+        approval: None,
+        people: &people,
+    };
+    let ask = |freezes: &[Freeze], is_rollback| {
+        let facts = GateFacts {
+            since: at("2026-11-26T15:00:00Z"),
+            plan_hash: "plan",
+            requested_by: None,
+            is_rollback,
+            votes: &[],
+            freezes,
+            newer: None,
+        };
+        pass(&policy, &facts, at("2026-11-26T16:00:00Z")).0
+    };
+    let an_hour = Passage::Wait {
+        pause: SignedDuration::from_hours(1),
+    };
+    assert_eq!(ask(&[freeze(Some("2026-11-26T17:00:00Z"), false)], false), an_hour);
+    assert_eq!(
+        ask(&[freeze(Some("2026-11-26T16:00:00Z"), false)], false),
+        Passage::Open
+    );
+    assert_eq!(ask(&[freeze(None, true)], false), Passage::Open);
+    assert_eq!(ask(&[freeze(None, false)], false), Passage::Wait { pause: PAUSE_MAX });
+    assert_eq!(ask(&[freeze(None, false)], true), Passage::Open);
+}
+
+proptest! {
+    /// Whatever the windows are: what is said to open is open then, and not before; what is said to close is closed then.
+    #[test]
+    fn an_opening_is_the_first_and_a_closing_the_end(
+        minute in 0i64..600_000,
+        days in proptest::collection::vec(0usize..7, 1..4),
+        from in 0i8..24, to in 0i8..24,
+        zone in prop_oneof![Just("UTC"), Just("America/New_York"), Just("Asia/Kathmandu"), Just("Australia/Lord_Howe")],
+        holiday in 1i8..28,
+    ) {
+        const DAYS: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
+        let windows = Windows {
+            zone: zone.to_owned(),
+            allow: vec![WeeklyWindow {
+                days: days.into_iter().map(|day| DAYS[day]).collect(),
+                from: format!("{from:02}:00"),
+                to: format!("{to:02}:30"),
+            }],
+            deny: Vec::new(),
+            holidays: vec![Date::new(2026, 10, holiday).unwrap()],
+        };
+        let times = OpenTimes::new(&windows).unwrap();
+        let now = at("2026-01-01T00:00:00Z") + SignedDuration::from_mins(minute);
+        let is_open = |moment: Timestamp| matches!(times.at(moment), Opening::Open { .. });
+        let step = SignedDuration::from_mins(97);
+        match times.at(now) {
+            Opening::Closed { until, .. } => {
+                let until = until.unwrap();
+                prop_assert!(until > now && is_open(until));
+                let mut between = now;
+                while between < until {
+                    prop_assert!(!is_open(between), "{between} is before {until}");
+                    between += step;
+                }
+            }
+            Opening::Open { until } => {
+                let until = until.unwrap();
+                prop_assert!(until > now && is_open(until - SignedDuration::from_secs(1)));
+                let mut between = now;
+                while between < until {
+                    prop_assert!(is_open(between));
+                    between += step;
+                }
+            }
+        }
+    }
+}

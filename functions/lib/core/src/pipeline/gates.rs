@@ -1,0 +1,125 @@
+//! What the pipeline file says about gates: when a release may come into an environment, and who must agree.
+
+use indexmap::IndexMap;
+use jiff::civil::{Date, DateTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::Key;
+
+/// A person, by the identities under which they come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// ARNs of IAM principals as AWS tells them, such as `arn:aws:sts::123456789012:assumed-role/tech-lead/ana`; `*` stands for anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub iam: Vec<String>,
+}
+
+/// When releases may come into an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Windows {
+    /// The IANA time zone in which everything here is written, such as `America/Lima`.
+    pub zone: String,
+    /// Weekly windows; at any time unless given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub allow: Vec<WeeklyWindow>,
+    /// Times in which nothing comes, whatever is allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub deny: Vec<ClosedTime>,
+    /// Days on which nothing comes, from midnight to midnight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
+    #[schemars(with = "Vec<String>")]
+    pub holidays: Vec<Date>,
+}
+
+/// A window that comes every week.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeeklyWindow {
+    /// The days on which it begins.
+    #[schemars(length(min = 1, max = 7))]
+    pub days: Vec<Day>,
+    /// When it begins, as `10:00`.
+    pub from: String,
+    /// When it ends, as `16:00`; one that is not after `from` is of the next day. `24:00` is midnight.
+    pub to: String,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Day {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+/// A time in which nothing comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedTime {
+    /// When it begins, such as `2026-12-20T00:00`.
+    #[schemars(with = "String")]
+    pub from: DateTime,
+    /// When it ends.
+    #[schemars(with = "String")]
+    pub to: DateTime,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Who must agree before a release comes into an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Who may agree, by their names in `people`. Whoever asked for the release may not.
+    #[schemars(length(min = 1, max = 50))]
+    pub approvers: Vec<Key>,
+    /// How many of them must agree.
+    #[serde(default = "default_quorum")]
+    #[schemars(range(min = 1, max = 10))]
+    pub quorum: u32,
+    /// Hours in which they may, of those in which the windows of the environment are open; any number unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 720))]
+    pub expires_open_hours: Option<u32>,
+    /// What it means that nobody knows who pushed an image: an event of the registry does not say.
+    #[serde(default)]
+    pub unknown_pusher: UnknownPusher,
+}
+
+/// What it means that nobody knows who pushed an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPusher {
+    /// It may be one of the approvers: one more must agree, where there are so many.
+    #[default]
+    RaisesQuorum,
+    /// It is somebody else, such as a job.
+    IsNobody,
+}
+
+/// The people of a pipeline by their names.
+pub type People = IndexMap<Key, Person>;
+
+const fn default_quorum() -> u32 {
+    1
+}

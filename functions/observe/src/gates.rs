@@ -1,0 +1,160 @@
+//! Asking the gates of an environment: before a deployment is started, after every wait, and under its lock.
+
+use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow};
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::gates::Said;
+use esclusa_adapters::journal::Commit;
+use esclusa_adapters::planning::PlanRequest;
+use esclusa_core::error::Failure;
+use esclusa_core::gate::{Closed, GateFacts, GatePolicy, GateReport, Passage, pass};
+use esclusa_core::ledger::RecordKind;
+use esclusa_core::pipeline::ResolvedEnvironment;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Observe};
+
+/// What asking the gates came to.
+struct Asked {
+    passage: Passage,
+    row: GatesRow,
+}
+
+impl Observe {
+    /// Asks the gates before a deployment. What they say is written down whenever it is another than before; an end is written once.
+    pub(crate) async fn ask_gates(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        if deployment.unchanged {
+            return Ok(answer(&Passage::Open));
+        }
+        let key = Key::gates(deployment_id);
+        let stored: Option<Stored<GatesRow>> = self.journal.control().get(&key).await?;
+        if let Some(closed) = stored.as_ref().and_then(|stored| stored.row.closed.clone()) {
+            return Ok(answer(&Passage::Over(closed)));
+        }
+        let now = self.journal.clock().now()?;
+        let since = stored.as_ref().map_or(now, |stored| stored.row.since);
+        let newer = self.superseded_by(release, &deployment.environment).await?;
+        let policy = self
+            .planner
+            .environment(&PlanRequest::of(release, &deployment.environment)?)
+            .await?;
+        let place = Place {
+            release,
+            policy: &policy,
+            plan_hash: &deployment.plan_hash,
+            since,
+            newer: newer.as_deref(),
+        };
+        let asked = self.ask(&place, now).await?;
+        if stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
+            let facts = json!({
+                "planHash": deployment.plan_hash,
+                "since": since,
+                "gates": asked.row.reports,
+                "closed": asked.row.closed,
+            });
+            let commit = Commit::new()
+                .change(Change::put(key, &asked.row, Expected::unchanged(stored.as_ref()))?)
+                .record(
+                    &work.subject.chain,
+                    work.subject.draft(RecordKind::GatesAsked, ACTOR, &facts)?,
+                );
+            self.journal.commit(commit).await?.or_failure()?;
+        }
+        Ok(answer(&asked.passage))
+    }
+
+    /// That the gates are open for a deployment that has its locks: they may have closed while it waited.
+    ///
+    /// # Errors
+    /// `PlanChanged` when one is not: the release asks again.
+    pub(crate) async fn still_open(
+        &self,
+        release: &ReleaseRow,
+        deployment_id: &str,
+        environment: &str,
+        plan_hash: &str,
+    ) -> Result<(), Failure> {
+        let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
+        // A deployment of an earlier definition was started without asking.
+        let Some(stored) = stored else { return Ok(()) };
+        let policy = self
+            .planner
+            .environment(&PlanRequest::of(release, environment)?)
+            .await?;
+        let place = Place {
+            release,
+            policy: &policy,
+            plan_hash,
+            since: stored.row.since,
+            newer: None,
+        };
+        let asked = self.ask(&place, self.journal.clock().now()?).await?;
+        if asked.passage == Passage::Open {
+            return Ok(());
+        }
+        let closed = asked.row.reports.iter().find(|report| !report.is_open);
+        let why = closed.map_or_else(String::new, |report| format!(": {}", report.sentence));
+        Err(Failure::plan_changed(format!(
+            "a gate of `{environment}` closed while the deployment waited for its lock{why}"
+        )))
+    }
+
+    async fn ask(&self, place: &Place<'_>, now: Timestamp) -> Result<Asked, Failure> {
+        let Place { release, policy, .. } = place;
+        let environment = policy.name.as_str();
+        let control = self.journal.control();
+        let said = Said::read(control, &release.release_id, &release.application, environment).await?;
+        let gates = GatePolicy {
+            windows: policy.windows.as_ref(),
+            approval: policy.approval.as_ref(),
+            people: &policy.people,
+        };
+        let facts = GateFacts {
+            since: place.since,
+            plan_hash: place.plan_hash,
+            requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
+            is_rollback: release.kind == ReleaseKind::Rollback,
+            votes: &said.votes,
+            freezes: &said.freezes,
+            newer: place.newer,
+        };
+        let (passage, reports) = pass(&gates, &facts, now);
+        let row = row(place, &said, reports, &passage);
+        Ok(Asked { passage, row })
+    }
+}
+
+/// A release before an environment.
+struct Place<'a> {
+    release: &'a ReleaseRow,
+    policy: &'a ResolvedEnvironment,
+    plan_hash: &'a str,
+    since: Timestamp,
+    newer: Option<&'a str>,
+}
+
+fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passage) -> GatesRow {
+    GatesRow {
+        since: place.since,
+        seen: said.fingerprint(),
+        reports,
+        closed: match passage {
+            Passage::Over(closed) => Some(closed.clone()),
+            Passage::Open | Passage::Wait { .. } => None,
+        },
+        approval: place.policy.approval.clone(),
+        people: place.policy.people.clone(),
+    }
+}
+
+fn answer(passage: &Passage) -> Value {
+    let (outcome, pause_seconds) = match passage {
+        Passage::Open => ("open", 0),
+        Passage::Wait { pause } => ("wait", pause.as_secs().saturating_add(1)),
+        Passage::Over(Closed::Rejected { .. } | Closed::Expired | Closed::Superseded { .. }) => ("over", 0),
+    };
+    json!({"outcome": outcome, "pauseSeconds": pause_seconds})
+}

@@ -1,0 +1,271 @@
+//! What keeps a release before an environment, and who lets it in.
+
+use jiff::{SignedDuration, Timestamp};
+use lab::images::Kind;
+use serde_json::{Value, json};
+
+use crate::support::Account;
+
+/// Where the first environment begins to say how it is deployed to.
+const PUSH: &str = "    trigger: push\n";
+
+/// The principal of the command line in these accounts.
+const CALLER: &str = "arn:aws:iam::123456789012:user/*";
+
+/// An account whose environment has these gates. `people` are the IAM principals of `ana` and `luis`.
+fn gated(gates: &str, people: [&str; 2]) -> Account {
+    let mut account = Account::with("nest-demo");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let [ana, luis] = people;
+    let people = format!("people:\n  ana: {{iam: [\"{ana}\"]}}\n  luis: {{iam: [\"{luis}\"]}}\n\nenvironments:\n");
+    let text = text
+        .replace(PUSH, &format!("{PUSH}{gates}"))
+        .replacen("environments:\n", &people, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account
+}
+
+/// Pushes a version and waits until it stands at a gate. Its release.
+fn pushed(account: &mut Account, tag: &str) -> String {
+    account.push(tag, Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_secs(5));
+    release
+}
+
+/// When the deployment of a release began.
+fn began_at(account: &Account, release: &str) -> Timestamp {
+    let records = account.records("deployment_started");
+    let record = records.iter().find(|record| record["release_id"] == release).unwrap();
+    record["at"].as_str().unwrap().parse().unwrap()
+}
+
+/// The last wait at a gate is nobody's any more once a sweep has seen it.
+fn assert_left(account: &mut Account) {
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
+const APPROVAL: &str = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody}\n";
+
+#[test]
+fn a_release_waits_until_somebody_who_may_agrees() {
+    let mut account = gated(APPROVAL, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    account.assert_acts(&[]);
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains(&release) && waiting.contains("1 of `ana`, `luis` must agree"),
+        "{waiting}"
+    );
+    account.pass(SignedDuration::from_hours(24 * 5));
+    account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
+    let again = account.lab.esclusa(&["approve", &release]);
+    assert!(
+        again.code == 1 && again.err.contains("said so already"),
+        "{}{}",
+        again.out,
+        again.err
+    );
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let told = account.esclusa(&["audit", "--release", &release]).out;
+    assert!(told.contains("must agree") && told.contains("`ana` agreed"), "{told}");
+    let decided = account.records("person_decided");
+    assert_eq!((decided.len(), &decided[0]["body"]["person"]), (1, &json!("ana")));
+    let too_late = account.lab.esclusa(&["approve", &release]);
+    assert!(
+        too_late.code == 1 && too_late.err.contains("waits at no gate"),
+        "{}",
+        too_late.err
+    );
+    assert_left(&mut account);
+}
+
+#[test]
+fn who_may_not_decide_is_told_so_and_one_no_of_who_may_ends_the_release() {
+    let mut account = gated(APPROVAL, ["arn:aws:iam::123456789012:user/ana-elsewhere", "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    let refused = account.lab.esclusa(&["approve", &release]);
+    assert!(
+        refused.code == 1 && refused.err.contains("none of those who may decide"),
+        "{}",
+        refused.err
+    );
+    let mut account = gated(APPROVAL, ["nobody", CALLER]);
+    let release = pushed(&mut account, "v1.0.0");
+    let silent = account.lab.esclusa(&["reject", &release]);
+    assert!(silent.err.contains("say why"), "{}", silent.err);
+    account.esclusa(&["reject", &release, "--reason", "not before the audit"]);
+    account.settle();
+    account.assert_ended("REJECTED", "none", "rejected");
+    assert!(
+        account.reasons().contains("`luis`: not before the audit"),
+        "{}",
+        account.reasons()
+    );
+    account.assert_acts(&[]);
+    assert_left(&mut account);
+}
+
+/// Whoever asks for a release needs somebody else.
+#[test]
+fn nobody_agrees_with_a_wish_of_their_own() {
+    let mut account = gated(APPROVAL, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.esclusa(&["deploy", "nest-demo", "development", "v1.0.0", "--no-wait"]);
+    account.settle();
+    account.assert_ended("UNCHANGED", "none", "nothing_to_do");
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    let pushed = account.releases().pop().unwrap();
+    account.esclusa(&["deploy", "nest-demo", "development", "v1.1.0", "--no-wait"]);
+    account.pass(SignedDuration::from_mins(5));
+    let mine = account
+        .releases()
+        .into_iter()
+        .find(|id| *id != pushed && *id != release)
+        .unwrap();
+    let waiting = account.esclusa(&["approvals"]).out;
+    let asked = account
+        .releases()
+        .into_iter()
+        .rfind(|id| waiting.contains(id))
+        .unwrap_or(mine);
+    let refused = account.lab.esclusa(&["approve", &asked]);
+    assert!(
+        refused.code == 1 && refused.err.contains("asked for this release"),
+        "{}{}",
+        refused.out,
+        refused.err
+    );
+}
+
+#[test]
+fn nobody_who_pushed_is_known_so_that_one_more_must_agree() {
+    let raised = "    approval: {approvers: [ana, luis]}\n";
+    let mut account = gated(raised, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    account.esclusa(&["approve", &release]);
+    account.pass(SignedDuration::from_mins(10));
+    account.assert_acts(&[]);
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("1 of `luis` must agree; `ana` agreed"), "{waiting}");
+}
+
+/// The accounts begin on a Monday at nine in the morning, UTC.
+#[test]
+fn a_window_opens_by_itself_and_what_was_agreed_before_is_remembered() {
+    let gates = format!(
+        "    windows:\n      zone: America/Lima\n      allow: [{{days: [mon, tue, wed, thu], from: \"10:00\", to: \"16:00\"}}]\n{APPROVAL}"
+    );
+    let mut account = gated(&gates, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("outside of the windows"), "{waiting}");
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let began: Timestamp = began_at(&account, &release);
+    let opens: Timestamp = "2026-11-02T15:00:00Z".parse().unwrap();
+    let late = began.duration_since(opens);
+    assert!(
+        !late.is_negative() && late < SignedDuration::from_secs(30),
+        "it began at {began}"
+    );
+    assert_left(&mut account);
+}
+
+#[test]
+fn nobody_in_time_is_the_end_and_a_newer_release_takes_the_place_of_one_that_waits() {
+    let expiring = "    approval: {approvers: [ana], unknown_pusher: is_nobody, expires_open_hours: 2}\n";
+    let mut account = gated(expiring, [CALLER, "nobody"]);
+    pushed(&mut account, "v1.0.0");
+    account.settle();
+    account.assert_ended("EXPIRED", "none", "expired");
+    assert_left(&mut account);
+    let mut account = gated(APPROVAL, [CALLER, "nobody"]);
+    pushed(&mut account, "v1.0.0");
+    let newer = pushed(&mut account, "v1.1.0");
+    account.esclusa(&["approve", &newer]);
+    account.pass(SignedDuration::from_hours(25));
+    account.settle();
+    account.assert_all_ended(&["SUPERSEDED none superseded", "SUCCEEDED none proven"]);
+    assert_left(&mut account);
+}
+
+#[test]
+fn a_freeze_keeps_everything_out_but_who_goes_back() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    account.release("v1.1.0", Kind::Good);
+    account.forget_calls();
+    account.esclusa(&["freeze", "nest-demo", "--reason", "the sale"]);
+    let release = pushed(&mut account, "v1.2.0");
+    account.assert_acts(&[]);
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("the sale"), "{waiting}");
+    account.esclusa(&["rollback", "nest-demo", "development", "--reason", "errors"]);
+    account.assert_acts(&[("UpdateService", 1)]);
+    account.esclusa(&["unfreeze", "nest-demo", "--reason", "it is over"]);
+    let nothing = account
+        .lab
+        .esclusa(&["unfreeze", "nest-demo", "--reason", "it is over"]);
+    assert!(
+        nothing.code == 1 && nothing.err.contains("is not frozen"),
+        "{}",
+        nothing.err
+    );
+    account.settle();
+    // A person went back after it was pushed: that stands above it.
+    account.assert_release_ended(&release, "SUPERSEDED", "none", "superseded");
+    account.esclusa(&["freeze", "--until", "2h", "--reason", "an outage"]);
+    let release = pushed(&mut account, "v1.3.0");
+    let since = account.lab.world().now();
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
+    let waited = began_at(&account, &release).duration_since(since);
+    assert!(
+        waited > SignedDuration::from_mins(110) && waited < SignedDuration::from_mins(130),
+        "{waited}"
+    );
+    assert_left(&mut account);
+}
+
+/// The deployment waits for the lock while the window closes: it does not act, and its release stands at the gate again.
+#[test]
+fn a_gate_that_closes_while_the_lock_is_waited_for_is_asked_again() {
+    let mut account = gated("    lock: {waiting: queue}\n", [CALLER, "nobody"]);
+    account.release("v1.0.0", Kind::Good);
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let first = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{first}-development-1"), "AwaitService");
+    account.push("v1.2.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let second = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{second}-development-1"), "AwaitLock");
+    account.esclusa(&[
+        "freeze",
+        "nest-demo",
+        "development",
+        "--reason",
+        "an outage",
+        "--until",
+        "3h",
+    ]);
+    account.settle();
+    account.assert_release_ended(&second, "SUCCEEDED", "none", "proven");
+    let ends: Vec<Value> = account
+        .records("deployment_ended")
+        .iter()
+        .filter(|record| record["release_id"] == second.as_str())
+        .map(|record| record["body"]["end"]["reason"].clone())
+        .collect();
+    assert_eq!(ends, ["plan_changed", "proven"]);
+    assert_left(&mut account);
+}
