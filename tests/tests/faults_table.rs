@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const WAITS: [&str; 5] = [
     "waits for pause hooks",
     "waits for the blue/green family",
-    "waits for approvals",
+    "waits for Slack",
     "waits for the scan gate",
     "waits for the signature gate",
 ];

@@ -48,7 +48,9 @@ impl Observe {
             newer: newer.as_deref(),
         };
         let asked = self.ask(&place, now).await?;
-        if stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
+        // Where there is no gate there is nothing to write down.
+        let says_something = stored.is_some() || !asked.row.reports.is_empty() || asked.row.closed.is_some();
+        if says_something && stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
             let facts = json!({
                 "planHash": deployment.plan_hash,
                 "since": since,
@@ -78,8 +80,7 @@ impl Observe {
         plan_hash: &str,
     ) -> Result<(), Failure> {
         let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
-        // A deployment of an earlier definition was started without asking.
-        let Some(stored) = stored else { return Ok(()) };
+        let now = self.journal.clock().now()?;
         let policy = self
             .planner
             .environment(&PlanRequest::of(release, environment)?)
@@ -88,10 +89,10 @@ impl Observe {
             release,
             policy: &policy,
             plan_hash,
-            since: stored.row.since,
+            since: stored.map_or(now, |stored| stored.row.since),
             newer: None,
         };
-        let asked = self.ask(&place, self.journal.clock().now()?).await?;
+        let asked = self.ask(&place, now).await?;
         if asked.passage == Passage::Open {
             return Ok(());
         }

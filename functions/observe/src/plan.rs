@@ -120,8 +120,11 @@ impl Observe {
             Some(to) => Decision::GiveWay { to },
             None => {
                 self.upstream(release, &deployment.environment).await?;
-                self.still_open(release, deployment_id, &deployment.environment, &deployment.plan_hash)
-                    .await?;
+                // Nothing is called for what is in force already.
+                if !deployment.unchanged {
+                    self.still_open(release, deployment_id, &deployment.environment, &deployment.plan_hash)
+                        .await?;
+                }
                 let mut plan = self.planned(release, &deployment.environment).await?;
                 plan.verification = plan.verification.filter(|_| verifies);
                 Decision::CarryOut(Box::new(plan))

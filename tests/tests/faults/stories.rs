@@ -1,6 +1,7 @@
 //! The stories that together reach every Task state of both machines.
 
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use lab::{is_at_work, repository};
 use serde_json::Value;
@@ -25,7 +26,7 @@ const ROUNDS: usize = 4;
 pub(crate) enum Story {
     /// Well, and looked at.
     Good,
-    /// The migration ends with exit code 1.
+    /// It waits for its window, and the migration ends with exit code 1.
     BadMigration,
     /// The second service crashes: ECS rolls it back, and the first is brought back.
     WayBack,
@@ -45,6 +46,9 @@ impl Story {
         }
         if self == Self::Good {
             shop.apply(&verifying());
+        }
+        if self == Self::BadMigration {
+            shop.apply(&gated(shop.now()));
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
@@ -101,6 +105,19 @@ fn verifying() -> String {
         "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
     );
     pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{verification}"))
+}
+
+/// The pipeline of the shop, into which nothing comes for an hour: longer than what is tried again and again before it.
+fn gated(now: Timestamp) -> String {
+    let path = repository().join("lab/src/explorer/shop.yaml");
+    let pipeline = std::fs::read_to_string(path).unwrap();
+    let local = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
+    let (from, to) = (
+        local(now - SignedDuration::from_hours(1)),
+        local(now + SignedDuration::from_hours(1)),
+    );
+    let windows = format!("    windows: {{zone: UTC, deny: [{{from: \"{from}\", to: \"{to}\"}}]}}\n");
+    pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{windows}"))
 }
 
 /// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.

@@ -236,6 +236,25 @@ fn a_freeze_keeps_everything_out_but_who_goes_back() {
     assert_left(&mut account);
 }
 
+#[test]
+fn a_freeze_that_begins_while_somebody_is_asked_outlasts_the_answer() {
+    let mut account = gated(APPROVAL, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    account.esclusa(&["freeze", "nest-demo", "--reason", "an outage"]);
+    account.esclusa(&["approve", &release]);
+    account.pass(SignedDuration::from_mins(30));
+    account.assert_acts(&[]);
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains("approval: open, `ana` agreed") && waiting.contains("an outage"),
+        "{waiting}"
+    );
+    account.esclusa(&["unfreeze", "nest-demo", "--reason", "it is over"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_left(&mut account);
+}
+
 /// The deployment waits for the lock while the window closes: it does not act, and its release stands at the gate again.
 #[test]
 fn a_gate_that_closes_while_the_lock_is_waited_for_is_asked_again() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow};
 use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::gates::EVERYTHING;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::ledger::{Chain, Head, Record, RecordKind, verify};
@@ -62,6 +63,10 @@ pub(super) async fn execute(
     } else {
         for row in pipelines::applications(session.control()).await? {
             application(session, &row.application, &mut report).await?;
+        }
+        let of_everything = Chain::application(EVERYTHING);
+        if session.journal.head(&of_everything).await?.sequence > 0 {
+            report.chains.push(walk(session, &of_everything).await?.0);
         }
     }
     if output.format() == Format::Json {
