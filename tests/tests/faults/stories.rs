@@ -24,9 +24,9 @@ const ROUNDS: usize = 4;
 /// How a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
-    /// Well, and looked at.
+    /// Well, when its window has come, and looked at.
     Good,
-    /// It waits for its window, and the migration ends with exit code 1.
+    /// The migration ends with exit code 1.
     BadMigration,
     /// The second service crashes: ECS rolls it back, and the first is brought back.
     WayBack,
@@ -45,10 +45,7 @@ impl Story {
             shop.apply(&impatient());
         }
         if self == Self::Good {
-            shop.apply(&verifying());
-        }
-        if self == Self::BadMigration {
-            shop.apply(&gated(shop.now()));
+            shop.apply(&guarded(shop.now()));
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
@@ -95,20 +92,9 @@ impl Story {
     }
 }
 
-/// The pipeline of the shop, which is looked at twice, with a pause that an alarm could end: how often it would be looked at for a while depends on what is disturbed.
-fn verifying() -> String {
-    let path = repository().join("lab/src/explorer/shop.yaml");
-    let pipeline = std::fs::read_to_string(path).unwrap();
-    // Far apart: whatever is tried again and again between the two looks comes before the second.
-    let alarms = "measure: {alarms: [shop-errors]}, pace: {initial_delay_seconds: 600}";
-    let verification = format!(
-        "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
-    );
-    pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{verification}"))
-}
-
-/// The pipeline of the shop, into which nothing comes for an hour: longer than what is tried again and again before it.
-fn gated(now: Timestamp) -> String {
+/// The pipeline of the shop, into which nothing comes for an hour, and which is looked at twice with a pause that an alarm could end. All far apart: whatever is tried again
+/// and again comes before the next of them, so that how often something is asked does not depend on what is disturbed.
+fn guarded(now: Timestamp) -> String {
     let path = repository().join("lab/src/explorer/shop.yaml");
     let pipeline = std::fs::read_to_string(path).unwrap();
     let local = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
@@ -117,7 +103,14 @@ fn gated(now: Timestamp) -> String {
         local(now + SignedDuration::from_hours(1)),
     );
     let windows = format!("    windows: {{zone: UTC, deny: [{{from: \"{from}\", to: \"{to}\"}}]}}\n");
-    pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{windows}"))
+    let alarms = "measure: {alarms: [shop-errors]}, pace: {initial_delay_seconds: 600}";
+    let verification = format!(
+        "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
+    );
+    pipeline.replace(
+        "    trigger: push\n",
+        &format!("    trigger: push\n{windows}{verification}"),
+    )
 }
 
 /// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.
