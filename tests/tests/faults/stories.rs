@@ -23,7 +23,7 @@ const ROUNDS: usize = 4;
 /// How a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
-    /// Well, and looked at.
+    /// Well, with everything that a pipeline can ask for, and looked at.
     Good,
     /// The migration ends with exit code 1.
     BadMigration,
@@ -44,7 +44,7 @@ impl Story {
             shop.apply(&impatient());
         }
         if self == Self::Good {
-            shop.apply(&verifying());
+            shop.apply(&demanding());
         }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
@@ -91,12 +91,22 @@ impl Story {
     }
 }
 
-/// The pipeline of the shop, which is looked at once: how often it would be looked at for a while depends on what is disturbed.
-fn verifying() -> String {
+/// The pipeline of the shop with what it does without otherwise. It is looked at once: how often it would be looked at for a while depends on what is
+/// disturbed.
+fn demanding() -> String {
     let path = repository().join("lab/src/explorer/shop.yaml");
-    let pipeline = std::fs::read_to_string(path).unwrap();
-    let verification = "    verification: {soak_seconds: 0}\n";
-    pipeline.replace("    trigger: push\n", &format!("    trigger: push\n{verification}"))
+    let mut pipeline = std::fs::read_to_string(path).unwrap();
+    for (line, more) in [
+        ("    trigger: push\n", "    verification: {soak_seconds: 0}\n"),
+        (
+            "    service: worker\n",
+            "    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60}\n",
+        ),
+    ] {
+        assert!(pipeline.contains(line), "{line}");
+        pipeline = pipeline.replace(line, &format!("{line}{more}"));
+    }
+    pipeline
 }
 
 /// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.

@@ -22,6 +22,7 @@ mod pushes;
 mod quarantine;
 mod refusals;
 mod rollouts;
+mod scaling;
 mod schemas;
 mod success;
 mod support;
