@@ -7,7 +7,7 @@ use esclusa_core::tags::TagRules;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator::World;
-use simulator::services::Ecr;
+use simulator::services::{ApplicationAutoScaling, Ecr};
 
 use crate::deployer::{InstallError, repository};
 use crate::oracle::{Arrival, Question};
@@ -34,6 +34,18 @@ struct Base {
     clusters: Vec<String>,
     task_definitions: Vec<Value>,
     services: Vec<Value>,
+    #[serde(default)]
+    scalable_targets: Vec<ScalableTarget>,
+}
+
+/// Between how many tasks a service scales.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ScalableTarget {
+    cluster: String,
+    service: String,
+    min_capacity: i64,
+    max_capacity: i64,
 }
 
 impl Example {
@@ -61,7 +73,7 @@ impl Example {
         })
     }
 
-    /// Creates repositories, clusters, task definitions and services in the simulated account.
+    /// Creates repositories, clusters, task definitions and services in the simulated account, and registers how these scale.
     ///
     /// # Errors
     /// When a service refuses one of them.
@@ -79,6 +91,12 @@ impl Example {
         }
         for service in &self.base.services {
             ecs(world, "CreateService", service.clone())?;
+        }
+        if let Some((scaling, kernel)) = world.service_mut::<ApplicationAutoScaling>() {
+            for target in &self.base.scalable_targets {
+                let (cluster, service) = (&target.cluster, &target.service);
+                scaling.provide(cluster, service, target.min_capacity, target.max_capacity, kernel);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The small services.
 
+mod application_auto_scaling;
 mod cloudwatch;
 mod ecr;
 mod elastic_load_balancing;
@@ -8,6 +9,7 @@ pub(crate) mod sites;
 mod sqs;
 mod sts;
 
+pub use application_auto_scaling::ApplicationAutoScaling;
 pub use cloudwatch::CloudWatch;
 pub use ecr::Ecr;
 pub use elastic_load_balancing::ElasticLoadBalancing;

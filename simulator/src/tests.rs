@@ -4,6 +4,7 @@ mod faults;
 mod functions;
 mod metrics;
 mod running;
+mod scaling;
 mod served;
 mod services;
 mod stack;

@@ -24,7 +24,7 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sites, Sqs, Sts};
+use crate::services::{ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sites, Sqs, Sts};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -138,6 +138,7 @@ impl World {
         world.add_service(DynamoDb::new(settings.start)?);
         world.add_service(Ecs::default());
         world.add_service(StepFunctions::default());
+        world.add_service(ApplicationAutoScaling::default());
         world.add_service(EventBridge::new());
         world.add_service(Scheduler::new());
         world.add_service(Ecr::default());

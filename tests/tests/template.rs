@@ -12,9 +12,21 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 30] = [
-    ("cloudwatch:DescribeAlarms", &["Observe"]),
+const POWERS: [(&str, &[&str]); 36] = [
+    (
+        "application-autoscaling:DescribeScalableTargets",
+        &["Observe", "Update"],
+    ),
+    (
+        "application-autoscaling:DescribeScalingPolicies",
+        &["Observe", "Update"],
+    ),
+    ("application-autoscaling:PutScalingPolicy", &["Update"]),
+    ("application-autoscaling:RegisterScalableTarget", &["Update"]),
+    ("cloudwatch:DeleteAlarms", &["Update"]),
+    ("cloudwatch:DescribeAlarms", &["Observe", "Update"]),
     ("cloudwatch:GetMetricData", &["Observe"]),
+    ("cloudwatch:PutMetricAlarm", &["Update"]),
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
@@ -49,7 +61,9 @@ const POWERS: [(&str, &[&str]); 30] = [
 ];
 
 /// Actions for which IAM knows no resource that could be named.
-const WITHOUT_RESOURCE: [&str; 8] = [
+const WITHOUT_RESOURCE: [&str; 10] = [
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
     "ecs:DescribeTaskDefinition",

@@ -44,6 +44,13 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
         writeln!(text, "\n{}", palette::heading("steps"))?;
         for (position, step) in plan.steps.iter().enumerate() {
             writeln!(text, "  {}. {}", position.saturating_add(1), step_sentence(step))?;
+            let scaling = match step {
+                PlannedStep::Service(service) => service.scaling.as_ref(),
+                PlannedStep::Task(_) => None,
+            };
+            for change in scaling.iter().flat_map(|scaling| &scaling.changes) {
+                write_change(text, change)?;
+            }
         }
         if let Some(verification) = &plan.verification {
             let checks = verification.checks.keys().map(Key::as_str);
@@ -279,6 +286,7 @@ mod tests {
             stays: false,
             deployment_configuration: json!({}),
             start_count,
+            scaling: None,
             timeout_seconds: 1_800,
         })
     }

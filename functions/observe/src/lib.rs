@@ -98,7 +98,7 @@ fn listed(steps: &[PlannedStep]) -> Value {
             json!({"kind": "task", "name": task.name, "timeoutSeconds": task.timeout_seconds, "attempts": task.start_attempts})
         }
         PlannedStep::Service(service) => {
-            json!({"kind": "service", "name": service.name, "timeoutSeconds": service.timeout_seconds, "attempts": 1})
+            json!({"kind": "service", "name": service.name, "timeoutSeconds": service.timeout_seconds, "attempts": 1, "scaling": service.scaling.is_some()})
         }
     });
     listed.collect()

@@ -305,6 +305,7 @@ fn outline(plan: &Plan) -> Value {
                     Target::Arn { arn } => arn.clone(),
                 },
                 "startCount": service.start_count,
+                "scaling": service.scaling,
                 "timeoutSeconds": service.timeout_seconds,
             }),
         })

@@ -103,6 +103,10 @@ impl Resume {
                     .await?;
                 Ok(json!({"task": tasks.found.first().map(summary)}))
             }
+            // It changes nothing that runs, and what is registered says nothing about who did it.
+            "application-autoscaling:RegisterScalableTarget" | "application-autoscaling:PutScalingPolicy" => Ok(
+                json!({"notRead": format!("`esclusa plan` shows what is registered for `{target}` otherwise than declared")}),
+            ),
             "ecs:StopServiceDeployment" => self.shown_service(cluster_of(target)?, target).await,
             _ => {
                 let (cluster, service) = place()?;

@@ -1,7 +1,8 @@
-//! The Lambda function `update`: points services at task definitions, with one call or none.
+//! The Lambda function `update`: points services at task definitions, with one call or none, and says how they scale.
 
 mod begin;
 mod bring;
+mod scaling;
 
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
@@ -9,6 +10,7 @@ use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::ecs::{EcsReader, ServiceUpdater};
 use esclusa_adapters::journal::{Commit, Journal};
+use esclusa_adapters::scaling::{ScalingReader, ScalingRegistrar};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{BeforeUpdate, ServiceFacts, Wanted, before_update};
@@ -26,6 +28,8 @@ pub struct Update {
     journal: Journal,
     ecs: EcsReader,
     updater: ServiceUpdater,
+    scaling: ScalingReader,
+    registrar: ScalingRegistrar,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +40,7 @@ pub struct Update {
     deny_unknown_fields
 )]
 enum Request {
+    PrepareScaling { deployment_id: String, step: StepReference },
     UpdateService { deployment_id: String, step: StepReference },
 }
 
@@ -58,12 +63,16 @@ impl Function for Update {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             updater: ServiceUpdater::new(config),
+            scaling: ScalingReader::new(config),
+            registrar: ScalingRegistrar::new(config),
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
-        let Request::UpdateService { deployment_id, step } = parse_request(payload)?;
-        self.update_service(&deployment_id, step).await
+        match parse_request(payload)? {
+            Request::PrepareScaling { deployment_id, step } => self.prepare_scaling(&deployment_id, step).await,
+            Request::UpdateService { deployment_id, step } => self.update_service(&deployment_id, step).await,
+        }
     }
 }
 

@@ -10,13 +10,15 @@ use simulator::{CallOutcome, CallRecord};
 
 use super::Shop;
 
-/// The operations by which the deployer changes something in ECS.
-const ACTS: [&str; 5] = [
-    "RegisterTaskDefinition",
-    "RunTask",
-    "StopTask",
-    "UpdateService",
-    "StopServiceDeployment",
+/// The operations by which the deployer changes something, with their services.
+const ACTS: [(&str, &str); 7] = [
+    ("ecs", "RegisterTaskDefinition"),
+    ("ecs", "RunTask"),
+    ("ecs", "StopTask"),
+    ("ecs", "UpdateService"),
+    ("ecs", "StopServiceDeployment"),
+    ("application-autoscaling", "RegisterScalableTarget"),
+    ("application-autoscaling", "PutScalingPolicy"),
 ];
 
 /// One act of the deployer that had its effect, or may have had it.
@@ -93,7 +95,7 @@ fn has_effect(call: &CallRecord) -> bool {
 /// The acts of the deployer, in the order in which they had their effect.
 pub(super) fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
     let world = shop.lab.world();
-    let is_act = |call: &&CallRecord| call.service == "ecs" && ACTS.contains(&call.operation.as_str());
+    let is_act = |call: &&CallRecord| ACTS.contains(&(call.service.as_str(), call.operation.as_str()));
     let calls = world.calls().iter().skip(shop.calls_before);
     calls
         .filter(is_act)

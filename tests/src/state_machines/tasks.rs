@@ -106,8 +106,9 @@ fn check_wait(name: &str, state: &Value, findings: &mut Findings) {
             findings.add(Check::Tokens, name, format!("does not pass `{field}` as `{value}`"));
         }
     }
-    // Whoever waits for an alarm waits for a reason to look at the verification of its own deployment.
-    let is_own = text(payload, "action") == "await_alarm" && !text(payload, "deploymentId").is_empty();
+    // Whoever waits for an alarm or at a gate waits for a reason to look at its own deployment again.
+    let of_its_own = ["await_alarm", "await_gate"].contains(&text(payload, "action"));
+    let is_own = of_its_own && !text(payload, "deploymentId").is_empty();
     let names_it = ["resourceArn", "lock"]
         .iter()
         .any(|field| !text(payload, field).is_empty());

@@ -18,7 +18,7 @@ fn a_pipeline_file_is_checked_and_applied() {
     story.say("a sound file, as it is in force already");
     story.run(&["pipelines", "apply", "../lab/examples/imagy-catalog/pipeline.yaml"]);
     story.say("and with a change");
-    let (place, instead) = ("api: {start_count: 3}", "api: {start_count: 4, timeout_seconds: 900}");
+    let (place, instead) = ("api: {start_count: 3,", "api: {start_count: 4, timeout_seconds: 900,");
     let changed = flows::altered_pipeline(&story.example, place, instead);
     story.run_as(
         &["pipelines", "apply", "pipeline.yaml"],

@@ -24,7 +24,7 @@ const ROUNDS: usize = 4;
 /// How a push goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
-    /// Well, when its window has come, and looked at.
+    /// Well, when its window has come, with everything that a pipeline can ask for, and looked at.
     Good,
     /// The migration ends with exit code 1.
     BadMigration,
@@ -93,10 +93,10 @@ impl Story {
 }
 
 /// The pipeline of the shop, into which nothing comes for an hour, and which is looked at twice with a pause that an alarm could end. All far apart: whatever is tried again
-/// and again comes before the next of them, so that how often something is asked does not depend on what is disturbed.
+/// and again comes before the next of them, so that how often something is asked does not depend on what is disturbed. Its worker scales.
 fn guarded(now: Timestamp) -> String {
     let path = repository().join("lab/src/explorer/shop.yaml");
-    let pipeline = std::fs::read_to_string(path).unwrap();
+    let mut pipeline = std::fs::read_to_string(path).unwrap();
     let local = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
     let (from, to) = (
         local(now - SignedDuration::from_hours(1)),
@@ -107,10 +107,17 @@ fn guarded(now: Timestamp) -> String {
     let verification = format!(
         "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
     );
-    pipeline.replace(
-        "    trigger: push\n",
-        &format!("    trigger: push\n{windows}{verification}"),
-    )
+    for (line, more) in [
+        ("    trigger: push\n", format!("{windows}{verification}")),
+        (
+            "    service: worker\n",
+            "    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60}\n".to_owned(),
+        ),
+    ] {
+        assert!(pipeline.contains(line), "{line}");
+        pipeline = pipeline.replace(line, &format!("{line}{more}"));
+    }
+    pipeline
 }
 
 /// The pipeline of the shop with less time for its steps, so that a story in which they hang is soon told.

@@ -23,6 +23,7 @@ mod pushes;
 mod quarantine;
 mod refusals;
 mod rollouts;
+mod scaling;
 mod schemas;
 mod soak;
 mod success;

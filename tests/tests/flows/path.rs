@@ -86,6 +86,17 @@ pub(crate) const SERVICE: &[&str] = &[
     "ServiceOutcome?",
 ];
 
+/// The same where the pipeline says how it scales.
+pub(crate) const SCALED_SERVICE: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "PrepareScaling",
+    "UpdateService",
+    "AwaitService",
+    "JudgeService",
+    "ServiceOutcome?",
+];
+
 /// A service whose rollout took too long and was stopped.
 pub(crate) const SERVICE_STOPPED: &[&str] = &[
     "MoreSteps?",

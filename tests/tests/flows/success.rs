@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lab::images::Kind;
 use serde_json::Value;
 
-use crate::path::{self, END, NEXT, SERVICE, TASK, THROUGH};
+use crate::path::{self, END, NEXT, SCALED_SERVICE, SERVICE, TASK, THROUGH};
 use crate::support::Account;
 
 #[test]
@@ -14,8 +14,8 @@ fn a_push_is_in_force_in_both_environments_that_take_pushes() {
     let digest = account.release("4f2c1e9", Kind::Good);
     let release = account.only_release();
     account.assert_path(&release, &[&path::release(2), THROUGH]);
-    for environment in ["develop", "staging"] {
-        account.assert_deployment_path(environment, &[&path::opening(2), TASK, NEXT, SERVICE, NEXT, END]);
+    for (environment, service) in [("develop", SERVICE), ("staging", SCALED_SERVICE)] {
+        account.assert_deployment_path(environment, &[&path::opening(2), TASK, NEXT, service, NEXT, END]);
     }
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     account.assert_acts(&[("RegisterTaskDefinition", 4), ("RunTask", 2), ("UpdateService", 2)]);

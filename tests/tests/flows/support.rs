@@ -9,7 +9,7 @@ use lab::images::Kind;
 use lab::{Answer, Lab};
 use serde_json::{Map, Value, json};
 use simulator::kernel::{Image, ImageStatus, Service};
-use simulator::services::Sqs;
+use simulator::services::{ApplicationAutoScaling, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
@@ -201,6 +201,12 @@ impl Account {
             "no release was started"
         );
         self.only_release()
+    }
+
+    /// Registers how a service scales, as infrastructure code does.
+    pub(crate) fn provide_scaling(&mut self, cluster: &str, service: &str, minimum: i64, maximum: i64) {
+        let (scaling, kernel) = self.lab.world_mut().service_mut::<ApplicationAutoScaling>().unwrap();
+        scaling.provide(cluster, service, minimum, maximum, kernel);
     }
 
     /// Puts a CloudWatch alarm into a state, such as `ALARM`.

@@ -84,7 +84,7 @@ pub struct Act<'a> {
     pub actor: &'static str,
     /// The deployment that acts, with its locks.
     pub deployment: &'a DeploymentRow,
-    /// The step it belongs to; none for a registration.
+    /// The step it belongs to; none for what changes nothing that runs.
     pub step: Option<StepReference>,
     /// In IAM's spelling, such as `ecs:UpdateService`.
     pub action: &'static str,

@@ -24,6 +24,7 @@ pub mod planning;
 pub mod queues;
 mod raw;
 pub mod rollouts;
+pub mod scaling;
 mod sdk;
 pub mod step_functions;
 pub mod targets;

@@ -14,6 +14,7 @@ use esclusa_core::plan::{
     RollbackInput, VerifiedRevision, plan, rollback_plan,
 };
 use esclusa_core::quarantine::Quarantine;
+use esclusa_core::scaling::ScalingFacts;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::task_definition::Home;
@@ -25,6 +26,7 @@ use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, Rele
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::ecr::{ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
+use crate::scaling::ScalingReader;
 
 /// How many verified revisions of a service are looked back upon.
 const VERIFIED: usize = 50;
@@ -96,6 +98,7 @@ pub struct Planner {
     ecs: EcsReader,
     images: ImageReader,
     alarms: AlarmReader,
+    scaling: ScalingReader,
     clock: Clock,
     home: Home,
     powers: Option<Powers>,
@@ -112,6 +115,7 @@ impl Planner {
             ecs: EcsReader::new(config),
             images: ImageReader::new(config),
             alarms: AlarmReader::new(config),
+            scaling: ScalingReader::new(config),
             clock: Clock::new(config),
             home: Home {
                 account: read::<AccountId>(account)?,
@@ -266,6 +270,7 @@ impl Planner {
         let watching = observed.services.values().flat_map(ObservedService::alarms);
         alarms.extend(watching.map(str::to_owned));
         observed.alarms = self.alarms.states(&alarms).await?;
+        observed.scaling = self.scaling(environment).await?;
         observed.gone = self.gone(environment, &observed.services).await?;
         observed.schemas = schemas(&self.control, &environment.application, &environment.name)
             .await?
@@ -345,6 +350,20 @@ impl Planner {
             );
         }
         Ok(services)
+    }
+
+    /// How the services scale that the pipeline says something about.
+    async fn scaling(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<String, ScalingFacts>, Failure> {
+        let mut facts = BTreeMap::new();
+        for step in &environment.steps {
+            if let ResolvedStep::Service(service) = step
+                && service.scaling.is_some()
+            {
+                let live = self.scaling.facts(&environment.cluster, &service.service).await?;
+                facts.insert(service.service.clone(), live);
+            }
+        }
+        Ok(facts)
     }
 
     /// The verified digests that the services run now and that cannot be pulled any more.

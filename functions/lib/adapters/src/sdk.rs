@@ -93,6 +93,7 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         | "TransactionConflictException"
         | "TransactionInProgressException"
         | "UpdateInProgressException"
+        | "ConcurrentUpdateException"
         | "ServerException"
         | "InternalFailure"
         | "InternalServerError"

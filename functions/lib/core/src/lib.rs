@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod protocol;
 pub mod quarantine;
+pub mod scaling;
 pub mod schema;
 pub mod secret;
 pub mod service_deployment;

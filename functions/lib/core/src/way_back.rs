@@ -130,6 +130,7 @@ fn step_back(taken: &TakenStep<'_>, floor: Option<&CodeVersion>) -> Back {
         digests: destination.digests,
         version: destination.version,
         stays: false,
+        scaling: None,
         ..planned.clone()
     }))
 }
@@ -221,6 +222,7 @@ mod tests {
             stays: false,
             deployment_configuration: Value::Null,
             start_count: Some(1),
+            scaling: None,
             timeout_seconds: 600,
         })
     }

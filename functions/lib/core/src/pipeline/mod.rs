@@ -21,8 +21,8 @@ pub use gates::{Approval, ClosedTime, Day, People, Person, UnknownPusher, Weekly
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
     DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest,
-    OnFailure, Phase, Pipeline, Port, Protocol, Service, ServiceOverlay, Soaking, TagPolicy, Task, TaskDefinition,
-    TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
+    OnFailure, Phase, Pipeline, Port, Protocol, Scaling, ScalingOverlay, Service, ServiceOverlay, Soaking, TagPolicy,
+    Task, TaskDefinition, TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
 };
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
 pub use parse::parse;

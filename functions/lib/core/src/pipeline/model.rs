@@ -315,10 +315,33 @@ pub struct Service {
     /// How ECS replaces the tasks. What is left out stays as it is in the service.
     #[serde(default)]
     pub deployment: Deployment,
+    /// How the service scales by itself. Without it nobody looks at its scaling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Seconds until the rollout is stopped and rolled back.
     #[serde(default = "default_timeout_seconds")]
     #[schemars(range(min = 60, max = 43_200))]
     pub timeout_seconds: u32,
+}
+
+/// How a service scales by itself: what is registered with Application Auto Scaling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// The fewest tasks that it scales in to.
+    #[schemars(range(min = 1, max = 5_000))]
+    pub min: u32,
+    /// The most tasks that it scales out to.
+    #[schemars(range(min = 1, max = 5_000))]
+    pub max: u32,
+    /// The average CPU utilization that it is kept at, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub cpu_percent: Option<u32>,
+    /// The average memory utilization that it is kept at, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub memory_percent: Option<u32>,
 }
 
 /// How ECS replaces the tasks of a service.
@@ -633,10 +656,35 @@ pub struct ServiceOverlay {
     /// How ECS replaces the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentOverlay>,
+    /// How the service scales by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingOverlay>,
     /// Seconds until the rollout is stopped and rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 43_200))]
     pub timeout_seconds: Option<u32>,
+}
+
+/// What an environment changes in how a service scales by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScalingOverlay {
+    /// The fewest tasks that it scales in to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5_000))]
+    pub min: Option<u32>,
+    /// The most tasks that it scales out to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5_000))]
+    pub max: Option<u32>,
+    /// The average CPU utilization that it is kept at, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub cpu_percent: Option<u32>,
+    /// The average memory utilization that it is kept at, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub memory_percent: Option<u32>,
 }
 
 /// What an environment changes in how ECS replaces the tasks of a service.

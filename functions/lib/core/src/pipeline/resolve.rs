@@ -15,7 +15,7 @@ use self::placeholder::Placeholders;
 use super::gates::{Approval, People, Windows};
 use super::model::{
     ContainerOverride, Database, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure,
-    Phase, Pipeline, Service, TagPolicy, Task, TaskDefinition, Trigger,
+    Phase, Pipeline, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -157,6 +157,9 @@ pub struct ResolvedService {
     pub never_two_at_once: bool,
     /// How ECS replaces the tasks.
     pub deployment: Deployment,
+    /// How it scales by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Seconds until the rollout is stopped and rolled back.
     pub timeout_seconds: u32,
 }
@@ -451,6 +454,7 @@ impl Resolver<'_> {
                 start_count: service.start_count,
                 never_two_at_once: service.never_two_at_once,
                 deployment,
+                scaling: service.scaling.clone(),
                 timeout_seconds: service.timeout_seconds,
             }));
         }

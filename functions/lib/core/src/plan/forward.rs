@@ -14,8 +14,9 @@ use super::{
 };
 use crate::pipeline::{
     AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment,
-    ResolvedService, ResolvedStep, ResolvedTask, TaskDefinition,
+    ResolvedService, ResolvedStep, ResolvedTask, Scaling, TaskDefinition,
 };
+use crate::scaling::{PlannedScaling, ScalingFacts, resource_id, undeclared};
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
 
@@ -449,6 +450,7 @@ impl Planner<'_> {
                 floor.as_ref(),
             ));
         }
+        let scaling = service.scaling.as_ref().map(|declared| self.scaling(service, declared));
         let revision = revision?;
         let planned = PlannedService {
             name: service.name.clone(),
@@ -469,6 +471,7 @@ impl Planner<'_> {
                 deployment_configuration
             },
             start_count: service.start_count,
+            scaling,
             timeout_seconds: service.timeout_seconds,
         };
         if let Some(live) = observed
@@ -483,6 +486,40 @@ impl Planner<'_> {
             }
         }
         Some(planned)
+    }
+
+    /// How a service shall scale, what is registered otherwise, and who is in the way.
+    fn scaling(&mut self, service: &ResolvedService, declared: &Scaling) -> PlannedScaling {
+        let nothing = ScalingFacts::default();
+        let live = self.observed.scaling.get(&service.service).unwrap_or(&nothing);
+        let planned = PlannedScaling::new(declared, live);
+        let resource = resource_id(&self.input.environment.cluster, &service.service);
+        let command = |policy: &str| {
+            format!(
+                "`aws application-autoscaling delete-scaling-policy --service-namespace ecs --scalable-dimension ecs:service:DesiredCount --resource-id {resource} --policy-name {policy}`"
+            )
+        };
+        for other in planned.policies.iter().filter_map(|policy| policy.kept_out_by(live)) {
+            let name = &other.name;
+            let message = format!(
+                "`{}` scales by the policy `{name}` of somebody else, which keeps the same metric at {}: Application Auto Scaling takes no second one",
+                service.service, other.target_value
+            );
+            let help = format!(
+                "take it out with your infrastructure code or with {}, or leave the metric out of `scaling` of `services.{}`",
+                command(name),
+                service.name
+            );
+            self.refusals.push(Refusal::new(RefusalKind::Scaling, message, help));
+        }
+        self.notes.extend(undeclared(&planned, live).map(|name| {
+            format!(
+                "`{}` still scales by the policy `{name}`, whose metric is not declared any more; {} takes it out",
+                service.service,
+                command(name)
+            )
+        }));
+        planned
     }
 
     /// The digests that the containers of a task definition then run.
@@ -509,7 +546,7 @@ impl Planner<'_> {
         pinned.collect()
     }
 
-    /// Whether every service already runs what the plan would bring, and we saw it run with these digests.
+    /// Whether every service already runs what the plan would bring, we saw it run with these digests, and it scales as declared.
     fn is_unchanged(&self, steps: &[PlannedStep], revisions: &[PlannedRevision]) -> bool {
         let mut services = steps
             .iter()
@@ -522,9 +559,13 @@ impl Planner<'_> {
             })
             .peekable();
         let runs_already = |service: &PlannedService| {
+            let scales_otherwise = |scaling: &PlannedScaling| !scaling.changes.is_empty();
             let Target::Revision { key } = &service.target else {
                 return false;
             };
+            if service.scaling.as_ref().is_some_and(scales_otherwise) {
+                return false;
+            }
             let mut of_service = revisions.iter().filter(|revision| revision.key == *key);
             of_service.any(|revision| self.runs_already(service, revision))
         };

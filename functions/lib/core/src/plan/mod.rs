@@ -25,6 +25,7 @@ use crate::pipeline::{
     ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, Verification,
 };
 use crate::quarantine::Quarantine;
+use crate::scaling::{PlannedScaling, ScalingFacts};
 use crate::schema::{CodeVersion, Declared, SchemaState, Undoes};
 use crate::service_deployment::ServiceFacts;
 use crate::task_definition::{Change, Home};
@@ -70,6 +71,8 @@ pub struct Observed {
     pub gone: BTreeSet<Digest>,
     /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not here.
     pub alarms: BTreeMap<String, String>,
+    /// How services scale that the pipeline says something about, by their name in ECS.
+    pub scaling: BTreeMap<String, ScalingFacts>,
     /// The schemas of the databases that migrations of ours moved.
     pub schemas: BTreeMap<Key, SchemaState>,
     /// What the schemas were before, the most recent first; read where migrations are to be taken back.
@@ -339,6 +342,9 @@ pub struct PlannedService {
     pub deployment_configuration: Value,
     /// How many tasks to start where the live count is 0 when the service is updated; any other count is left alone.
     pub start_count: Option<u32>,
+    /// How it shall scale; none where the pipeline does not say, and for going back, which leaves bounds and policies as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<PlannedScaling>,
     /// Seconds until the rollout is stopped and rolled back.
     pub timeout_seconds: u32,
 }

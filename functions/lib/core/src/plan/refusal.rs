@@ -42,6 +42,8 @@ pub enum RefusalKind {
     NoWayDown,
     /// A check of the verification names what does not exist.
     Verification,
+    /// The service cannot scale as it is declared.
+    Scaling,
     /// The deployment would be less safe than it looks.
     Hazard(Hazard),
     /// The installation may not do what the deployment needs.

@@ -107,6 +107,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             stays: false,
             deployment_configuration,
             start_count: service.start_count,
+            scaling: None,
             timeout_seconds: service.timeout_seconds,
         }));
     }

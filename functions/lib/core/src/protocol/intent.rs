@@ -25,7 +25,7 @@ pub enum IntentStatus {
 pub struct Intent {
     /// Where it stands.
     pub status: IntentStatus,
-    /// The step it belongs to; none for a registration.
+    /// The step it belongs to; none for what changes nothing that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepReference>,
     /// The act, such as `ecs:UpdateService`.

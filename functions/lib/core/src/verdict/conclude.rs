@@ -294,7 +294,7 @@ fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<&Ste
 }
 
 /// An intent of a step is settled by a conclusive judgement of the same attempt, and for a service also by a proven way back: whatever the act did, the
-/// service runs what it ran before. An intent of a registration does not matter to the world.
+/// service runs what it ran before. An intent of no step changes nothing that runs.
 fn is_unsettled(facts: &DeploymentFacts, step: Option<StepReference>) -> bool {
     let Some(step) = step else { return false };
     let mut judged = facts.records.iter().filter(|record| record.step == step);

@@ -114,7 +114,7 @@ pub struct StepRecord {
 /// An intent without an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OpenIntent {
-    /// The step it belongs to; none for a registration, which leaves at most a revision that nothing runs.
+    /// The step it belongs to; none for what changes nothing that runs: a registration of a revision, or of how a service scales.
     pub step: Option<StepReference>,
     /// The act, such as `ecs:UpdateService`.
     pub action: String,

@@ -367,6 +367,10 @@ fn check_task(task: &ResolvedTask, path: &Path, problems: &mut Vec<ResolveProble
 
 fn check_service(service: &ResolvedService, path: &Path, problems: &mut Vec<ResolveProblem>) {
     check_ecs_name("service", &service.service, path.key("service"), problems);
+    if let Some(scaling) = service.scaling.as_ref().filter(|scaling| scaling.max < scaling.min) {
+        let message = format!("is less than `min`, which is {}", scaling.min);
+        problems.push(problem(path.key("scaling").key("max"), &message, None));
+    }
     let deployment = &service.deployment;
     let (Some(maximum), Some(minimum_healthy)) = (deployment.maximum_percent, deployment.minimum_healthy_percent)
     else {

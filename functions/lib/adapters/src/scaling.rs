@@ -1,0 +1,151 @@
+//! How services scale: Application Auto Scaling.
+
+use aws_config::SdkConfig;
+use aws_sdk_applicationautoscaling::Client;
+use aws_sdk_applicationautoscaling::types::{
+    MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
+    TargetTrackingScalingPolicyConfiguration,
+};
+use esclusa_core::error::Failure;
+use esclusa_core::scaling::{Bounds, Policy, PolicyFacts, ScalingFacts, resource_id};
+
+use crate::sdk::failure;
+
+/// Reads what is registered. Changes nothing.
+#[derive(Debug, Clone)]
+pub struct ScalingReader {
+    client: Client,
+}
+
+impl ScalingReader {
+    /// A reader of the scaling of this account and Region.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// What is registered for a service, and its target-tracking policies.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn facts(&self, cluster: &str, service: &str) -> Result<ScalingFacts, Failure> {
+        let resource = resource_id(cluster, service);
+        let targets = self.client.describe_scalable_targets();
+        let targets = targets
+            .service_namespace(ServiceNamespace::Ecs)
+            .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+            .resource_ids(&resource);
+        let answer = targets.send().await;
+        let answer = answer.map_err(|error| failure("application-autoscaling:DescribeScalableTargets", &error))?;
+        let target = answer.scalable_targets.unwrap_or_default().into_iter().next();
+        let Some(target) = target else {
+            return Ok(ScalingFacts::default());
+        };
+        let mut policies = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self.client.describe_scaling_policies();
+            let request = request
+                .service_namespace(ServiceNamespace::Ecs)
+                .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+                .resource_id(&resource)
+                .set_next_token(token);
+            let answer = request.send().await;
+            let answer = answer.map_err(|error| failure("application-autoscaling:DescribeScalingPolicies", &error))?;
+            policies.extend(answer.scaling_policies.unwrap_or_default().iter().filter_map(tracking));
+            token = answer.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(ScalingFacts {
+            bounds: Some(Bounds {
+                min: count(target.min_capacity)?,
+                max: count(target.max_capacity)?,
+            }),
+            policies,
+        })
+    }
+}
+
+/// The power to say how services scale.
+#[derive(Debug, Clone)]
+pub struct ScalingRegistrar {
+    client: Client,
+}
+
+impl ScalingRegistrar {
+    /// A registrar in the Region of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// Registers a service with its bounds, or changes them. What is suspended stays so. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn register(&self, cluster: &str, service: &str, bounds: Bounds) -> Result<(), Failure> {
+        let request = self.client.register_scalable_target();
+        let request = request
+            .service_namespace(ServiceNamespace::Ecs)
+            .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+            .resource_id(resource_id(cluster, service))
+            .min_capacity(capacity(bounds.min)?)
+            .max_capacity(capacity(bounds.max)?);
+        let answer = request.send().await;
+        answer.map_err(|error| failure("application-autoscaling:RegisterScalableTarget", &error))?;
+        Ok(())
+    }
+
+    /// Puts our policy for one metric in place of what it was. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when the service is not registered.
+    pub async fn put(&self, cluster: &str, service: &str, policy: Policy) -> Result<(), Failure> {
+        let undefined = |error: &dyn std::fmt::Display| Failure::defect(format!("a scaling policy: {error}"));
+        let metric = PredefinedMetricSpecification::builder()
+            .predefined_metric_type(MetricType::from(policy.tracked.predefined_metric()))
+            .build()
+            .map_err(|error| undefined(&error))?;
+        let configuration = TargetTrackingScalingPolicyConfiguration::builder()
+            .target_value(f64::from(policy.percent))
+            .predefined_metric_specification(metric)
+            .build()
+            .map_err(|error| undefined(&error))?;
+        let request = self.client.put_scaling_policy();
+        let request = request
+            .policy_name(policy.tracked.policy_name())
+            .service_namespace(ServiceNamespace::Ecs)
+            .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+            .resource_id(resource_id(cluster, service))
+            .policy_type(PolicyType::TargetTrackingScaling)
+            .target_tracking_scaling_policy_configuration(configuration);
+        let answer = request.send().await;
+        answer.map_err(|error| failure("application-autoscaling:PutScalingPolicy", &error))?;
+        Ok(())
+    }
+}
+
+/// A policy as far as the plan compares it; none for one of another type.
+fn tracking(policy: &ScalingPolicy) -> Option<PolicyFacts> {
+    let configuration = policy.target_tracking_scaling_policy_configuration()?;
+    let metric = configuration.predefined_metric_specification();
+    Some(PolicyFacts {
+        name: policy.policy_name().to_owned(),
+        metric: metric.map(|metric| metric.predefined_metric_type().as_str().to_owned()),
+        target_value: configuration.target_value(),
+    })
+}
+
+fn count(capacity: i32) -> Result<u32, Failure> {
+    u32::try_from(capacity).map_err(|_| Failure::defect(format!("a service scales to {capacity} tasks")))
+}
+
+fn capacity(count: u32) -> Result<i32, Failure> {
+    i32::try_from(count).map_err(|_| Failure::defect(format!("no service scales to {count} tasks")))
+}

@@ -1,0 +1,207 @@
+//! What is registered with Application Auto Scaling: what the environment declares, wherever it is otherwise, and nothing on the way back.
+
+use jiff::SignedDuration;
+use lab::images::Kind;
+use serde_json::{Value, json};
+use simulator::{ApiError, Fault, FaultKind, Selector};
+
+use crate::path::{self, BACK, END, EVIDENCE, NEXT, SCALED_SERVICE, TASK, WAY_BACK_END};
+use crate::support::Account;
+
+const SCALING: &str = "application-autoscaling";
+const STAGING: &str = "service/imagy-staging/imagy-catalog";
+const DEVELOP: &str = "service/imagy-develop/imagy-catalog";
+
+/// The pipeline, with a line of an environment read differently.
+const IN_STAGING: &str = "api: {start_count: 2, scaling: {min: 2, max: 4, cpu_percent: 70}}";
+const IN_DEVELOP: &str = "api: {start_count: 1, deployment: {minimum_healthy_percent: 0}}";
+
+/// An application that declares in its first environment how it scales.
+fn scaling_in_develop(scaling: &str) -> Account {
+    let line = format!("api: {{start_count: 1, scaling: {scaling}, deployment: {{minimum_healthy_percent: 0}}}}");
+    Account::edited("imagy-catalog", IN_DEVELOP, &line)
+}
+
+/// Minimum, maximum, and the policies with what they keep their metric at.
+fn registered(account: &mut Account, resource: &str) -> (Value, Value, Vec<(String, f64)>) {
+    let input = json!({"ServiceNamespace": "ecs", "ResourceIds": [resource]});
+    let target = account.administer(SCALING, "DescribeScalableTargets", input)["ScalableTargets"][0].clone();
+    let input = json!({"ServiceNamespace": "ecs", "ResourceId": resource});
+    let policies = account.administer(SCALING, "DescribeScalingPolicies", input)["ScalingPolicies"].clone();
+    let policy = |policy: &Value| {
+        let value = &policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"];
+        (
+            policy["PolicyName"].as_str().unwrap().to_owned(),
+            value.as_f64().unwrap(),
+        )
+    };
+    let policies = policies.as_array().unwrap().iter().map(policy).collect();
+    (target["MinCapacity"].clone(), target["MaxCapacity"].clone(), policies)
+}
+
+/// How often bounds and policies were registered by the deployer.
+fn registrations(account: &Account) -> (usize, usize) {
+    let count = |operation: &str| account.calls(SCALING, operation).len();
+    (count("RegisterScalableTarget"), count("PutScalingPolicy"))
+}
+
+#[test]
+fn what_is_registered_otherwise_is_registered_before_the_service_moves_and_only_then() {
+    let mut account = Account::with("imagy-catalog");
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_deployment_path("staging", &[&path::opening(2), TASK, NEXT, SCALED_SERVICE, NEXT, END]);
+    let policies = vec![("esclusa-cpu".to_owned(), 70.0)];
+    assert_eq!(registered(&mut account, STAGING), (json!(2), json!(4), policies));
+    assert_eq!(registrations(&account), (1, 1));
+    let intents = account.records("intent");
+    let announced = intents
+        .iter()
+        .filter(|intent| intent["body"]["target"].as_str().unwrap().starts_with(STAGING));
+    let announced: Vec<&Value> = announced.map(|intent| &intent["body"]["facts"]).collect();
+    assert_eq!(
+        announced,
+        [
+            &json!({"service": "api", "min": 2, "max": 4}),
+            &json!({"service": "api", "metric": "cpu", "percent": 70}),
+        ]
+    );
+    account.assert_left("FREE");
+    account.forget_calls();
+    account.release("8b1d0a3", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    assert_eq!(registrations(&account), (0, 0), "nothing is registered otherwise");
+}
+
+#[test]
+fn a_count_below_the_minimum_is_raised_by_application_auto_scaling_and_never_sent() {
+    let mut account = scaling_in_develop("{min: 3, max: 5}");
+    let digest = account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.pass(SignedDuration::from_mins(5));
+    account.assert_runs("imagy-develop", "imagy-catalog", "api", &digest, 3);
+    let updates = account.ecs_calls("UpdateService");
+    assert!(updates.iter().all(|update| update.input["desiredCount"].is_null()));
+}
+
+#[test]
+fn bounds_that_are_declared_anew_are_a_difference_of_their_own_which_the_plan_shows() {
+    let mut account = Account::running("imagy-catalog", "4f2c1e9");
+    let deploy = ["deploy", "imagy-catalog", "staging", "4f2c1e9"];
+    account.esclusa(&deploy);
+    account.settle();
+    account.assert_ended("UNCHANGED", "none", "nothing_to_do");
+    let file = std::fs::read_to_string(&account.example.file).unwrap();
+    let wider = file.replace(
+        IN_STAGING,
+        "api: {start_count: 2, scaling: {min: 2, max: 6, cpu_percent: 65}}",
+    );
+    assert_ne!(wider, file);
+    let file = account.written(&wider);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    // Exit code 2: there is a difference.
+    let plan = account
+        .lab
+        .esclusa(&["plan", "imagy-catalog", "staging", "--version", "4f2c1e9"]);
+    for line in ["~ scaling.max: 4 → 6", "~ scaling.cpu_percent: 70 → 65"] {
+        assert!(plan.out.contains(line), "{}", plan.out);
+    }
+    assert!(!plan.out.contains("scaling.min"), "{}", plan.out);
+    account.esclusa(&deploy);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let policies = vec![("esclusa-cpu".to_owned(), 65.0)];
+    assert_eq!(registered(&mut account, STAGING), (json!(2), json!(6), policies));
+    account.esclusa(&deploy);
+    account.settle();
+    account.assert_ended("UNCHANGED", "none", "nothing_to_do");
+}
+
+#[test]
+fn a_policy_of_somebody_else_for_the_same_metric_is_refused_before_anything_moves() {
+    let mut account = scaling_in_develop("{min: 1, max: 3, cpu_percent: 70}");
+    let by_hand = |target: f64| {
+        json!({
+            "PolicyName": "by-terraform", "ServiceNamespace": "ecs", "ResourceId": DEVELOP,
+            "ScalableDimension": "ecs:service:DesiredCount", "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": target,
+                "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
+            },
+        })
+    };
+    account.provide_scaling("imagy-develop", "imagy-catalog", 1, 3);
+    account.administer(SCALING, "PutScalingPolicy", by_hand(50.0));
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("FAILED", "none", "refused");
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("`by-terraform` of somebody else") && reasons.contains("delete-scaling-policy"),
+        "{reasons}"
+    );
+    account.assert_acts(&[]);
+    account.administer(SCALING, "PutScalingPolicy", by_hand(70.0));
+    account.release("8b1d0a3", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let policies = vec![("by-terraform".to_owned(), 70.0)];
+    assert_eq!(registered(&mut account, DEVELOP), (json!(1), json!(3), policies));
+}
+
+#[test]
+fn what_cannot_be_registered_leaves_the_service_as_it_is() {
+    let mut account = scaling_in_develop("{min: 2, max: 3}");
+    let refused = ApiError::client("LimitExceededException", "there are too many scalable targets");
+    let register = Selector::operation(SCALING, "RegisterScalableTarget");
+    account
+        .lab
+        .world_mut()
+        .add_fault(Fault::new(register, FaultKind::ErrorBefore(refused)));
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_deployment_path(
+        "develop",
+        &[
+            &path::opening(2),
+            TASK,
+            NEXT,
+            &["MoreSteps?", "TaskOrService?", "PrepareScaling"],
+            BACK,
+            WAY_BACK_END,
+        ],
+    );
+    account.assert_ended("FAILED", "schema_moved", "refused");
+    account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1)]);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn going_back_leaves_the_bounds_as_they_are() {
+    let mut account = scaling_in_develop("{min: 1, max: 3, cpu_percent: 70}");
+    account.release("4f2c1e9", Kind::CrashLoop);
+    account.assert_deployment_path(
+        "develop",
+        &[
+            &path::opening(2),
+            TASK,
+            NEXT,
+            SCALED_SERVICE,
+            EVIDENCE,
+            BACK,
+            WAY_BACK_END,
+        ],
+    );
+    let policies = vec![("esclusa-cpu".to_owned(), 70.0)];
+    assert_eq!(
+        registered(&mut account, DEVELOP),
+        (json!(1), json!(3), policies.clone())
+    );
+    for tag in ["8b1d0a3", "c0ffee1"] {
+        account.release(tag, Kind::Good);
+    }
+    account.provide_scaling("imagy-develop", "imagy-catalog", 1, 8);
+    account.pass(SignedDuration::from_mins(1));
+    account.forget_calls();
+    account.esclusa(&["rollback", "imagy-catalog", "develop", "--reason", "errors"]);
+    account.settle();
+    assert_eq!(registrations(&account), (0, 0));
+    assert_eq!(registered(&mut account, DEVELOP), (json!(1), json!(8), policies));
+}
