@@ -12,7 +12,7 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 35] = [
+const POWERS: [(&str, &[&str]); 41] = [
     (
         "application-autoscaling:DescribeScalableTargets",
         &["Observe", "Update"],
@@ -52,6 +52,12 @@ const POWERS: [(&str, &[&str]); 35] = [
     ("iam:PassRole", &["Migrate", "Register"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
+    ("rds:CreateDBClusterSnapshot", &["Migrate"]),
+    ("rds:CreateDBSnapshot", &["Migrate"]),
+    ("rds:DescribeDBClusterSnapshots", &["Migrate"]),
+    ("rds:DescribeDBClusters", &["Migrate", "Observe"]),
+    ("rds:DescribeDBInstances", &["Migrate", "Observe"]),
+    ("rds:DescribeDBSnapshots", &["Migrate"]),
     ("sqs:GetQueueAttributes", &["Record"]),
     ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),

@@ -96,6 +96,11 @@ impl Story {
 fn demanding() -> String {
     let path = repository().join("lab/src/explorer/shop.yaml");
     let mut pipeline = std::fs::read_to_string(path).unwrap();
+    let orders = "  orders: {}\n";
+    assert!(pipeline.contains(orders));
+    // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
+    let secured = "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n";
+    pipeline = pipeline.replace(orders, secured);
     for (line, more) in [
         ("    trigger: push\n", "    verification: {soak_seconds: 0}\n"),
         (

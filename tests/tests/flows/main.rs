@@ -21,6 +21,7 @@ mod planning;
 mod pushes;
 mod quarantine;
 mod refusals;
+mod restore_points;
 mod rollouts;
 mod scaling;
 mod schemas;
