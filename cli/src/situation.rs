@@ -1,6 +1,6 @@
 //! How far a release has come, and what it waits for: since when, until when. Read from its rows; nothing is asked of AWS.
 
-use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind, ReleaseRow, StepRow};
+use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind, ReleaseRow, RestorePointRow, StepRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::locks::StandingLock;
@@ -55,6 +55,9 @@ pub(crate) struct DeploymentSituation {
     /// How what was deployed is found to work; none before the services have moved, or where nobody looks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verification: Option<verification::State>,
+    /// The restore points that were secured before its migrations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) restore_points: Vec<RestorePointRow>,
     /// What it waits for now; empty while it works or is over.
     pub(crate) waits: Vec<Wait>,
 }
@@ -138,6 +141,9 @@ async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<Deployment
     };
     let key = Key::verification(&row.deployment_id);
     let verification: Option<Stored<verification::State>> = journal.control().get(&key).await?;
+    let rows_of = Key::deployment_rows(&row.deployment_id);
+    let restore_points: Vec<(String, Stored<RestorePointRow>)> =
+        journal.control().list(&rows_of, Key::RESTORE_POINT_PREFIX).await?;
     Ok(DeploymentSituation {
         deployment_id: row.deployment_id.clone(),
         attempt: row.attempt,
@@ -147,6 +153,7 @@ async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<Deployment
         end: row.end.clone(),
         steps: rows.into_iter().map(StepSituation::from).collect(),
         verification: verification.map(|stored| stored.row),
+        restore_points: restore_points.into_iter().map(|(_, stored)| stored.row).collect(),
         waits,
     })
 }
@@ -392,6 +399,7 @@ pub(crate) mod tests {
             end: None,
             steps,
             verification: None,
+            restore_points: Vec::new(),
             waits,
         }
     }

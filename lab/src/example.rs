@@ -36,6 +36,8 @@ struct Base {
     services: Vec<Value>,
     #[serde(default)]
     scalable_targets: Vec<ScalableTarget>,
+    #[serde(default)]
+    database_instances: Vec<Value>,
 }
 
 /// Between how many tasks a service scales.
@@ -73,7 +75,7 @@ impl Example {
         })
     }
 
-    /// Creates repositories, clusters, task definitions and services in the simulated account, and registers how these scale.
+    /// Creates repositories, clusters, task definitions, services and databases in the simulated account, and registers how services scale.
     ///
     /// # Errors
     /// When a service refuses one of them.
@@ -91,6 +93,9 @@ impl Example {
         }
         for service in &self.base.services {
             ecs(world, "CreateService", service.clone())?;
+        }
+        for instance in &self.base.database_instances {
+            ask(world, "rds", "CreateDBInstance", instance.clone())?;
         }
         if let Some((scaling, kernel)) = world.service_mut::<ApplicationAutoScaling>() {
             for target in &self.base.scalable_targets {
@@ -172,8 +177,12 @@ impl Example {
 }
 
 fn ecs(world: &mut World, operation: &str, input: Value) -> Result<(), InstallError> {
+    ask(world, "ecs", operation, input)
+}
+
+fn ask(world: &mut World, service: &str, operation: &str, input: Value) -> Result<(), InstallError> {
     let refused = |error: simulator::ApiError| InstallError::Account(format!("`{operation}`: {error}"));
-    world.administer("ecs", operation, input).map(|_| ()).map_err(refused)
+    world.administer(service, operation, input).map(|_| ()).map_err(refused)
 }
 
 fn read(path: &Path) -> Result<String, InstallError> {

@@ -1,5 +1,5 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS and Elastic Load Balancing.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, Elastic Load Balancing and RDS.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -12,6 +12,9 @@ use crate::cbor;
 
 /// The most that a compressed body may hold: far more than any input of AWS.
 const LARGEST_PLAIN_BYTES: u64 = 16 << 20;
+
+/// The namespace of the answers of RDS, whose lists have items of their own names.
+const RDS_NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +148,7 @@ pub(crate) fn parse<'h>(
             }
             Ok(call(operation.to_owned(), input, Protocol::Rest))
         }
-        ("sts" | "elasticloadbalancing", "POST", []) => {
+        ("sts" | "elasticloadbalancing" | "rds", "POST", []) => {
             let mut input = form(body);
             let action = input
                 .remove("Action")
@@ -154,6 +157,7 @@ pub(crate) fn parse<'h>(
             input.remove("Version");
             let namespace = match service {
                 "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
+                "rds" => RDS_NAMESPACE,
                 _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             };
             let protocol = Protocol::Query {
@@ -252,7 +256,7 @@ fn invoke_answer(output: Value) -> HttpAnswer {
 fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
     let (status, body) = match result {
         Ok(output) => {
-            let members = xml(&output);
+            let members = xml(&output, namespace, "");
             let body = format!(
                 "<{action}Response xmlns=\"{namespace}\"><{action}Result>{members}</{action}Result>\
                  <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
@@ -276,8 +280,12 @@ fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<
     }
 }
 
-/// A value of the query protocol: the items of a list are called `member`.
-fn xml(value: &Value) -> String {
+/// A value of the query protocol. The items of a list are called `member`, in RDS as one of what the list is called after: `DBInstance` in `DBInstances`.
+fn xml(value: &Value, namespace: &str, name: &str) -> String {
+    let item = match name.strip_suffix('s') {
+        Some(singular) if namespace == RDS_NAMESPACE => singular,
+        _ => "member",
+    };
     match value {
         Value::Null => String::new(),
         Value::Bool(flag) => flag.to_string(),
@@ -285,12 +293,12 @@ fn xml(value: &Value) -> String {
         Value::String(text) => xml_escape(text),
         Value::Array(items) => items
             .iter()
-            .map(|item| format!("<member>{}</member>", xml(item)))
+            .map(|value| format!("<{item}>{}</{item}>", xml(value, namespace, item)))
             .collect(),
         Value::Object(members) => members
             .iter()
             .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| format!("<{name}>{}</{name}>", xml(value)))
+            .map(|(name, value)| format!("<{name}>{}</{name}>", xml(value, namespace, name)))
             .collect(),
     }
 }

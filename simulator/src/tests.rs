@@ -1,5 +1,6 @@
 //! The world through the real AWS SDK for Rust.
 
+mod databases;
 mod faults;
 mod functions;
 mod metrics;

@@ -24,7 +24,7 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, Logs, Sites, Sqs, Sts};
+use crate::services::{ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, Logs, Rds, Sites, Sqs, Sts};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -143,6 +143,7 @@ impl World {
         world.add_service(Scheduler::new());
         world.add_service(Ecr::default());
         world.add_service(ElasticLoadBalancing);
+        world.add_service(Rds::default());
         world.add_service(Logs);
         world.add_service(Sites::default());
         world.add_service(CloudWatch::default());

@@ -12,7 +12,7 @@ const FUNCTIONS: [&str; 8] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 36] = [
+const POWERS: [(&str, &[&str]); 42] = [
     (
         "application-autoscaling:DescribeScalableTargets",
         &["Observe", "Update"],
@@ -53,6 +53,12 @@ const POWERS: [(&str, &[&str]); 36] = [
     ("lambda:InvokeFunction", &["Observe"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
+    ("rds:CreateDBClusterSnapshot", &["Migrate"]),
+    ("rds:CreateDBSnapshot", &["Migrate"]),
+    ("rds:DescribeDBClusterSnapshots", &["Migrate"]),
+    ("rds:DescribeDBClusters", &["Migrate", "Observe"]),
+    ("rds:DescribeDBInstances", &["Migrate", "Observe"]),
+    ("rds:DescribeDBSnapshots", &["Migrate"]),
     ("sqs:GetQueueAttributes", &["Record"]),
     ("sqs:SendMessage", &["Intake", "Observe", "Record", "Resume"]),
     ("states:DescribeExecution", &["Record", "Resume"]),

@@ -137,6 +137,12 @@ fn task_sentence(task: &PlannedTask) -> String {
         Some(_) => format!(", takes the migrations of database `{database}` back"),
     });
     let database = database.unwrap_or_default();
+    let restore_point = task.restore_point.as_ref().map(|point| {
+        let with = if point.snapshot { " and a snapshot" } else { "" };
+        let (kind, name) = (point.database.kind(), point.database.name());
+        format!(", once the restore point of {kind} `{name}`{with} is secured")
+    });
+    let restore_point = restore_point.unwrap_or_default();
     let again = if task.idempotent { ", may be run again" } else { "" };
     let down = match &task.down {
         None => "",
@@ -148,7 +154,9 @@ fn task_sentence(task: &PlannedTask) -> String {
     } else {
         phase
     };
-    format!("run task `{name}` on `{revision}` {phase}{database}{again}{down} (at most {timeout_seconds} s)")
+    format!(
+        "run task `{name}` on `{revision}` {phase}{database}{restore_point}{again}{down} (at most {timeout_seconds} s)"
+    )
 }
 
 fn service_sentence(service: &PlannedService) -> String {
@@ -264,6 +272,7 @@ mod tests {
             group: None,
             container: "migrations".to_owned(),
             database: Some("main".parse().unwrap()),
+            restore_point: None,
             down: None,
             undoes: None,
             idempotent: true,

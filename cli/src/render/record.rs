@@ -44,6 +44,7 @@ impl Facts<'_> {
             RecordKind::DeploymentEnded => self.deployment_ended(),
             RecordKind::Intent => Some(format!("{}will call {}", self.way(), self.act()?)),
             RecordKind::Outcome => Some(format!("{}{}", self.way(), self.outcome()?)),
+            RecordKind::RestorePoint => self.restore_point(),
             RecordKind::TaskState => self.task_state(),
             RecordKind::TaskStopped => self.task_stopped(),
             RecordKind::ServiceProgress => self.service_progress(),
@@ -309,6 +310,10 @@ impl Facts<'_> {
                 "not needed, it is the work of"
             };
             format!("{how} deployment `{deployment}` of ECS")
+        } else if outcome.get("registered").is_some() {
+            "it is registered".to_owned()
+        } else if let Some(snapshot) = text("snapshot") {
+            format!("the snapshot `{snapshot}` is being taken")
         } else if outcome.get("stopping").is_some() {
             "the task is told to stop".to_owned()
         } else if let Some(rollback) = text("rollback") {
@@ -324,6 +329,25 @@ impl Facts<'_> {
             outcome.to_string()
         };
         Some(format!("{}: {came}", self.act()?))
+    }
+
+    fn restore_point(&self) -> Option<String> {
+        let source = self.body.pointer("/source")?.as_object()?;
+        let (kind, name) = source.iter().next()?;
+        let latest: Option<Timestamp> = self.text("/latestRestorable").and_then(|at| at.parse().ok());
+        let restorable = match (latest, self.text("/lack")) {
+            (Some(latest), _) => format!("{kind} `{}` can be restored to {}", name.as_str()?, words::time(latest)),
+            (None, lack) => format!("{}, which the pipeline accepts", lack?),
+        };
+        let snapshot = self
+            .text("/snapshot")
+            .map(|snapshot| format!("; there is the snapshot `{snapshot}`"));
+        Some(format!(
+            "before `{}` migrates `{}`: {restorable}{}",
+            self.text("/name")?,
+            self.text("/database")?,
+            snapshot.unwrap_or_default()
+        ))
     }
 
     fn task_state(&self) -> Option<String> {

@@ -1,9 +1,12 @@
-//! The Lambda function `migrate`: runs one-off tasks, at most one per attempt, and judges what became of them by what can be proven.
+//! The Lambda function `migrate`: secures the restore points of databases, runs one-off tasks, at most one per attempt, and judges what became of them by
+//! what can be proven.
 
 mod judge;
+mod restore_point;
 mod run;
 
 use aws_config::SdkConfig;
+use esclusa_adapters::databases::{DatabaseReader, SnapshotTaker};
 use esclusa_adapters::ecs::{EcsReader, TaskRunner};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
@@ -24,12 +27,10 @@ pub struct Migrate {
     ecs: EcsReader,
     runner: TaskRunner,
     logs: LogReader,
+    databases: DatabaseReader,
+    snapshots: SnapshotTaker,
 }
 
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the names of the actions, as the state machine sends them"
-)]
 #[derive(Debug, Deserialize)]
 #[serde(
     tag = "action",
@@ -38,6 +39,10 @@ pub struct Migrate {
     deny_unknown_fields
 )]
 enum Request {
+    SecureRestorePoint {
+        deployment_id: String,
+        step: StepReference,
+    },
     RunTask {
         deployment_id: String,
         step: StepReference,
@@ -77,11 +82,16 @@ impl Function for Migrate {
             ecs: EcsReader::new(config),
             runner: TaskRunner::new(config),
             logs: LogReader::new(config),
+            databases: DatabaseReader::new(config),
+            snapshots: SnapshotTaker::new(config),
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
+            Request::SecureRestorePoint { deployment_id, step } => {
+                self.secure_restore_point(&deployment_id, step).await
+            }
             Request::RunTask { deployment_id, step } => self.run_task(&deployment_id, step).await,
             Request::JudgeTask {
                 deployment_id,

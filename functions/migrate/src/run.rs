@@ -22,6 +22,7 @@ impl Migrate {
     /// Runs the task of one attempt. `taskArn` is null when ECS placed nothing.
     pub(crate) async fn run_task(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let task = self.task(deployment_id, step).await?;
+        self.require_restore_point(deployment_id, step, &task).await?;
         let work = self.journal.work(deployment_id).await?;
         let revision = self.journal.revision(deployment_id, task.revision.as_str()).await?;
         let act = Act {

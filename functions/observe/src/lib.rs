@@ -95,7 +95,7 @@ enum Request {
 fn listed(steps: &[PlannedStep]) -> Value {
     let listed = steps.iter().map(|step| match step {
         PlannedStep::Task(task) => {
-            json!({"kind": "task", "name": task.name, "timeoutSeconds": task.timeout_seconds, "attempts": task.start_attempts})
+            json!({"kind": "task", "name": task.name, "timeoutSeconds": task.timeout_seconds, "attempts": task.start_attempts, "restorePoint": task.restore_point.is_some()})
         }
         PlannedStep::Service(service) => {
             json!({"kind": "service", "name": service.name, "timeoutSeconds": service.timeout_seconds, "attempts": 1, "scaling": service.scaling.is_some()})

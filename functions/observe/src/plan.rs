@@ -220,7 +220,11 @@ impl Observe {
             .steps
             .iter()
             .map(|step| match step {
-                PlannedStep::Task(task) => u64::from(task.timeout_seconds) * u64::from(task.start_attempts),
+                PlannedStep::Task(task) => {
+                    let snapshot = task.restore_point.as_ref().filter(|point| point.snapshot);
+                    let snapshot = snapshot.map_or(0, |point| u64::from(point.timeout_seconds));
+                    snapshot + u64::from(task.timeout_seconds) * u64::from(task.start_attempts)
+                }
                 PlannedStep::Service(service) => u64::from(service.timeout_seconds),
             })
             .sum();
@@ -295,6 +299,7 @@ fn outline(plan: &Plan) -> Value {
                 "revision": task.revision,
                 "container": task.container,
                 "database": task.database,
+                "restorePoint": task.restore_point,
                 "timeoutSeconds": task.timeout_seconds,
             }),
             PlannedStep::Service(service) => json!({

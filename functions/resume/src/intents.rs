@@ -107,6 +107,12 @@ impl Resume {
             "application-autoscaling:RegisterScalableTarget" | "application-autoscaling:PutScalingPolicy" => Ok(
                 json!({"notRead": format!("`esclusa plan` shows what is registered for `{target}` otherwise than declared")}),
             ),
+            "rds:CreateDBSnapshot" => Ok(json!({
+                "notRead": format!("`aws rds describe-db-snapshots --db-snapshot-identifier {target}` shows whether it was taken"),
+            })),
+            "rds:CreateDBClusterSnapshot" => Ok(json!({
+                "notRead": format!("`aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {target}` shows whether it was taken"),
+            })),
             "ecs:StopServiceDeployment" => self.shown_service(cluster_of(target)?, target).await,
             _ => {
                 let (cluster, service) = place()?;

@@ -11,7 +11,7 @@ use simulator::{CallOutcome, CallRecord};
 use super::Shop;
 
 /// The operations by which the deployer changes something, with their services.
-const ACTS: [(&str, &str); 7] = [
+const ACTS: [(&str, &str); 9] = [
     ("ecs", "RegisterTaskDefinition"),
     ("ecs", "RunTask"),
     ("ecs", "StopTask"),
@@ -19,6 +19,8 @@ const ACTS: [(&str, &str); 7] = [
     ("ecs", "StopServiceDeployment"),
     ("application-autoscaling", "RegisterScalableTarget"),
     ("application-autoscaling", "PutScalingPolicy"),
+    ("rds", "CreateDBSnapshot"),
+    ("rds", "CreateDBClusterSnapshot"),
 ];
 
 /// One act of the deployer that had its effect, or may have had it.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simulator::kernel::Behaviour;
-use simulator::services::Ecr;
+use simulator::services::{DatabaseKind, Ecr, Rds};
 use simulator::{ApiError, DynamoDb, Fault, FaultKind, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as DeliveryFault, Occurrence, Pattern};
 
@@ -237,6 +237,8 @@ pub struct Shop {
 }
 
 impl Shop {
+    /// The DB instance of the shop, whose restore points pipelines may ask for.
+    pub const DATABASE: &str = "shop-orders";
     /// The application, and its repository.
     pub const NAME: &str = "shop";
     /// The alarm by which a verification looks at its services.
@@ -371,7 +373,7 @@ impl Shop {
     }
 }
 
-/// What infrastructure code has created: repositories, clusters, task definitions and services that run the image of somebody else.
+/// What infrastructure code has created: repositories, clusters, a database, task definitions and services that run the image of somebody else.
 fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
     let mut families = BTreeSet::from([(Shop::NAME, "migrations"), (Shop::NAME, "checks")]);
     for place in account.places() {
@@ -384,6 +386,10 @@ fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
     for (application, container) in families {
         let definition = task_definition(application, container, "512");
         world.administer("ecs", "RegisterTaskDefinition", definition)?;
+    }
+    if let Some((rds, kernel)) = world.service_mut::<Rds>() {
+        let since = kernel.now().saturating_sub(SignedDuration::from_hours(24 * 7));
+        rds.provide(DatabaseKind::Instance, Shop::DATABASE, since.unwrap_or(kernel.now()));
     }
     let alarm = json!({"AlarmName": Shop::ALARM, "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
     world.administer("monitoring", "PutMetricAlarm", alarm)?;

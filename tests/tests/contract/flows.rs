@@ -35,9 +35,15 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 15] = [
+pub(crate) const ALL: [(&str, Flow); 17] = [
     ("promotion", promotion),
     ("release that is looked at", looked_at),
+    ("snapshot of an instance", || {
+        snapshot("instance", "CreateDBInstance", "DBInstanceIdentifier")
+    }),
+    ("snapshot of a cluster", || {
+        snapshot("cluster", "CreateDBCluster", "DBClusterIdentifier")
+    }),
     ("way back", several_services),
     ("task that hangs", || one(Kind::HangingMigration, None)),
     ("task that cannot start", || one(Kind::UnstartableMigration, None)),
@@ -119,6 +125,19 @@ fn looked_at() -> Lab {
     push(&mut lab, &example, "4f2c1e9", Kind::Good);
     monitoring(&mut lab, "SetAlarmState", says("ALARM"));
     lab.simulation().run_for(SignedDuration::from_mins(5));
+    lab
+}
+
+/// A release whose migration waits for a snapshot of its database.
+fn snapshot(kind: &str, create: &str, identifier: &str) -> Lab {
+    let (mut lab, example) = steady("imagy-catalog");
+    let database = json!({identifier: "imagy-orders", "Engine": "aurora-postgresql", "BackupRetentionPeriod": 7});
+    lab.world_mut().administer("rds", create, database).unwrap();
+    lab.simulation().run_for(SignedDuration::from_mins(10));
+    let asked = format!("  catalog: {{restore_point: {{{kind}: imagy-orders, snapshot: true}}}}\n");
+    let file = altered_pipeline(&example, "  catalog: {}\n", &asked);
+    done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);
+    push(&mut lab, &example, "4f2c1e9", Kind::Good);
     lab
 }
 

@@ -107,6 +107,11 @@ fn guarded(now: Timestamp) -> String {
     let verification = format!(
         "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
     );
+    let orders = "  orders: {}\n";
+    assert!(pipeline.contains(orders));
+    // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
+    let secured = "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n";
+    pipeline = pipeline.replace(orders, secured);
     for (line, more) in [
         ("    trigger: push\n", format!("{windows}{verification}")),
         (

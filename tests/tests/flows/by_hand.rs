@@ -3,7 +3,7 @@
 use lab::images::Kind;
 use simulator_event_bridge::{Fault, Occurrence};
 
-use crate::path::{self, END, NEXT, SCALED_SERVICE, SERVICE, TASK, THROUGH};
+use crate::path::{self, END, NEXT, SCALED_SERVICE, SECURED_TASK, SERVICE, THROUGH};
 use crate::support::Account;
 
 const CLUSTER: &str = "imagy-production";
@@ -51,7 +51,7 @@ fn a_version_comes_into_a_manual_environment_by_hand_only() {
     account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
     account.assert_deployment_path(
         "production",
-        &[&path::opening(2), TASK, NEXT, SCALED_SERVICE, NEXT, END],
+        &[&path::opening(2), SECURED_TASK, NEXT, SCALED_SERVICE, NEXT, END],
     );
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("UpdateService", 1)]);

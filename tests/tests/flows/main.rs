@@ -22,6 +22,7 @@ mod planning;
 mod pushes;
 mod quarantine;
 mod refusals;
+mod restore_points;
 mod rollouts;
 mod scaling;
 mod schemas;

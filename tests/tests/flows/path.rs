@@ -53,6 +53,22 @@ pub(crate) const TASK: &[&str] = &[
     "TaskOutcome?",
 ];
 
+/// The same where its database must have a restore point.
+pub(crate) const SECURED_TASK: &[&str] = &[
+    "MoreSteps?",
+    "TaskOrService?",
+    "SecureRestorePoint",
+    "RestorePointSecured?",
+    "RunTask",
+    "TaskStarted?",
+    "AwaitTask",
+    "JudgeTask",
+    "TaskOutcome?",
+];
+
+/// Another look at a snapshot.
+pub(crate) const SNAPSHOT_AGAIN: &[&str] = &["PauseForSnapshot", "SecureRestorePoint", "RestorePointSecured?"];
+
 /// The same task once more.
 pub(crate) const TASK_AGAIN: &[&str] = &[
     "PauseBeforeRunningAgain",

@@ -71,6 +71,7 @@ fn write_release(text: &mut String, release: &ReleaseSituation, width: Option<u1
                     palette::heading(&environment.environment),
                     deployment.sentence()
                 )?;
+                write_restore_points(text, deployment)?;
                 write_steps(text, deployment, width)?;
                 write_checks(text, deployment, width)?;
             }
@@ -78,6 +79,30 @@ fn write_release(text: &mut String, release: &ReleaseSituation, width: Option<u1
     }
     if release.end.is_some() {
         write!(text, "\n{}", conclusion(release))?;
+    }
+    Ok(())
+}
+
+fn write_restore_points(text: &mut String, deployment: &DeploymentSituation) -> std::fmt::Result {
+    for point in &deployment.restore_points {
+        let name = &point.name;
+        let begun = words::time(point.begun_at);
+        let Some(secured) = &point.secured else {
+            writeln!(text, "  before `{name}`: a snapshot is being taken since {begun}")?;
+            continue;
+        };
+        let restorable = match (secured.latest_restorable, &secured.lack) {
+            (Some(latest), _) => format!("could be restored to {}", words::time(latest)),
+            (None, lack) => format!(
+                "no restore point, which the pipeline accepts: {}",
+                lack.as_deref().unwrap_or_default()
+            ),
+        };
+        let snapshot = secured
+            .snapshot
+            .as_ref()
+            .map(|snapshot| format!("; snapshot `{snapshot}`"));
+        writeln!(text, "  before `{name}`: {restorable}{}", snapshot.unwrap_or_default())?;
     }
     Ok(())
 }
@@ -118,12 +143,27 @@ fn write_checks(text: &mut String, deployment: &DeploymentSituation, width: Opti
 
 #[cfg(test)]
 mod tests {
-    use esclusa_adapters::control::rows::{Progress, ReleaseKind};
+    use esclusa_adapters::control::rows::{Progress, ReleaseKind, RestorePointRow};
     use esclusa_core::verdict::{StepKind, StepOutcome};
 
     use super::*;
     use crate::situation::tests::{deployment, step};
     use crate::situation::{EnvironmentSituation, Wait};
+
+    fn restore_points() -> Vec<RestorePointRow> {
+        serde_json::from_value(serde_json::json!([
+            {
+                "name": "migrate", "begun_at": "2026-11-21T14:05:01Z",
+                "secured": {"latest_restorable": "2026-11-21T14:02:10Z", "snapshot": "esclusa-0f", "at": "2026-11-21T14:08:01Z"},
+            },
+            {
+                "name": "import", "begun_at": "2026-11-21T14:05:01Z",
+                "secured": {"lack": "there is no instance `reports` in RDS", "at": "2026-11-21T14:05:01Z"},
+            },
+            {"name": "convert", "begun_at": "2026-11-21T14:09:01Z"},
+        ]))
+        .unwrap()
+    }
 
     #[test]
     fn a_release_on_its_way_shows_every_environment_and_every_step() {
@@ -159,7 +199,10 @@ mod tests {
             environments: vec![
                 EnvironmentSituation {
                     environment: "develop".to_owned(),
-                    deployment: Some(deployment(steps, vec![wait])),
+                    deployment: Some(DeploymentSituation {
+                        restore_points: restore_points(),
+                        ..deployment(steps, vec![wait])
+                    }),
                 },
                 EnvironmentSituation {
                     environment: "staging".to_owned(),

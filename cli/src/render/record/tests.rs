@@ -42,6 +42,10 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         "task": {"taskArn": task, "stoppedReason": "Essential container in task exited", "containers": [{"name": "web", "exitCode": 0}, {"name": "log"}]},
         "log": [{"at": 1, "text": "starting"}, {"at": 2, "text": "one"}, {"at": 3, "text": "two"}, {"at": 4, "text": "done"}],
     });
+    let secured = json!({
+        "name": "migrate", "database": "main", "source": {"instance": "shop-develop"}, "lack": null,
+        "latestRestorable": "2026-11-21T14:02:10Z", "snapshot": "esclusa-0f0f0f0f0f0f0f0f0f0f0f0f",
+    });
     let counts = json!({"name": "api", "sentence": "it is rolled out", "counts": [{"status": "ACTIVE", "desired": 2, "running": 2, "pending": 0}, {"status": "PRIMARY", "desired": 2, "running": 1, "pending": 1}]});
     let applied = json!({"version": 3, "sha256": "ab".repeat(32), "appliedBy": "ci/job-7", "environments": ["develop"], "repositories": [], "files": []});
     let lifted = json!({"decision": "unlock", "lock": "environment/shop/develop", "reason": "the schema is as it was"});
@@ -97,6 +101,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (RecordKind::Planned, "esclusa/observe", planned),
         (RecordKind::Intent, "esclusa/update", acts),
         (RecordKind::Outcome, "esclusa/update", outcome),
+        (RecordKind::RestorePoint, "esclusa/migrate", secured),
         (RecordKind::TaskState, "esclusa/migrate", state),
         (RecordKind::TaskStopped, "esclusa/migrate", stopped),
         (RecordKind::ServiceProgress, "esclusa/observe", counts),
@@ -183,6 +188,16 @@ fn every_outcome_of_an_act_is_told_in_words() {
             "ecs:StopServiceDeployment",
             json!({"rollback": "not_found"}),
             "not found",
+        ),
+        (
+            "application-autoscaling:PutScalingPolicy",
+            json!({"registered": true}),
+            "it is registered",
+        ),
+        (
+            "rds:CreateDBSnapshot",
+            json!({"snapshot": "esclusa-0f"}),
+            "the snapshot `esclusa-0f` is being taken",
         ),
         (
             "ecs:RunTask",

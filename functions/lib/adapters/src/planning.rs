@@ -14,6 +14,7 @@ use esclusa_core::plan::{
     RollbackInput, VerifiedRevision, plan, rollback_plan,
 };
 use esclusa_core::quarantine::Quarantine;
+use esclusa_core::restore_point::{DatabaseFacts, DatabaseId};
 use esclusa_core::scaling::ScalingFacts;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::service_deployment::ServiceFacts;
@@ -24,6 +25,7 @@ use crate::alarms::AlarmReader;
 use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
+use crate::databases::DatabaseReader;
 use crate::ecr::{ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
 use crate::scaling::ScalingReader;
@@ -99,6 +101,7 @@ pub struct Planner {
     images: ImageReader,
     alarms: AlarmReader,
     scaling: ScalingReader,
+    databases: DatabaseReader,
     clock: Clock,
     home: Home,
     powers: Option<Powers>,
@@ -116,6 +119,7 @@ impl Planner {
             images: ImageReader::new(config),
             alarms: AlarmReader::new(config),
             scaling: ScalingReader::new(config),
+            databases: DatabaseReader::new(config),
             clock: Clock::new(config),
             home: Home {
                 account: read::<AccountId>(account)?,
@@ -271,6 +275,7 @@ impl Planner {
         alarms.extend(watching.map(str::to_owned));
         observed.alarms = self.alarms.states(&alarms).await?;
         observed.scaling = self.scaling(environment).await?;
+        observed.databases = self.databases(environment).await?;
         observed.gone = self.gone(environment, &observed.services).await?;
         observed.schemas = schemas(&self.control, &environment.application, &environment.name)
             .await?
@@ -361,6 +366,29 @@ impl Planner {
             {
                 let live = self.scaling.facts(&environment.cluster, &service.service).await?;
                 facts.insert(service.service.clone(), live);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The databases that tasks migrate and that must have a restore point.
+    async fn databases(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<Name, DatabaseFacts>, Failure> {
+        let migrated: BTreeSet<&Name> = environment
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                ResolvedStep::Task(task) => task.database.as_ref(),
+                ResolvedStep::Service(_) => None,
+            })
+            .collect();
+        let mut facts = BTreeMap::new();
+        for name in migrated {
+            let declared = environment.databases.get(name);
+            let declared = declared.and_then(|database| database.restore_point.as_ref());
+            if let Some(database) = declared.and_then(DatabaseId::of)
+                && let Some(found) = self.databases.facts(&database).await?
+            {
+                facts.insert(name.clone(), found);
             }
         }
         Ok(facts)

@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod protocol;
 pub mod quarantine;
+pub mod restore_point;
 pub mod scaling;
 pub mod schema;
 pub mod secret;

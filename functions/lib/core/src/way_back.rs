@@ -155,6 +155,8 @@ fn step_down(plan: &Plan, taken: &TakenStep<'_>, task: &PlannedTask) -> Option<P
     is_complete.then(|| {
         PlannedStep::Task(PlannedTask {
             container_overrides: down.container_overrides.clone(),
+            // The one before the migration is the one to go back to.
+            restore_point: None,
             down: None,
             undoes: Some(Undoes {
                 to: task
@@ -413,6 +415,7 @@ mod tests {
             group: None,
             container: "backend".to_owned(),
             database: Some("main".parse().unwrap()),
+            restore_point: None,
             down: Some(crate::plan::PlannedDown {
                 container_overrides: "down".into(),
                 automatic,

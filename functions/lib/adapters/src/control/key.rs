@@ -260,6 +260,15 @@ impl Key {
         )
     }
 
+    /// What is known about the restore point that a step of a deployment needs.
+    #[must_use]
+    pub fn restore_point(deployment_id: &str, index: usize) -> Self {
+        Self::new(
+            Self::deployment_rows(deployment_id),
+            format!("{}{index:02}", Self::RESTORE_POINT_PREFIX),
+        )
+    }
+
     /// The announcement of one act.
     #[must_use]
     pub fn intent(deployment_id: &str, intent_id: &str) -> Self {
@@ -417,6 +426,8 @@ impl Key {
     pub const PLANNED_PREFIX: &str = "PLANNED#";
     /// What the sort key of a step begins with.
     pub const STEP_PREFIX: &str = "STEP#";
+    /// What the sort key of a restore point begins with.
+    pub const RESTORE_POINT_PREFIX: &str = "RESTORE_POINT#";
     /// What the sort key of an intent begins with.
     pub const INTENT_PREFIX: &str = "INTENT#";
     /// What the sort key of a place in a queue begins with.

@@ -10,6 +10,7 @@ use esclusa_core::ledger::Head;
 use esclusa_core::pipeline::{Approval, LockPolicy, People};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
+use esclusa_core::restore_point::SecuredRestorePoint;
 use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
@@ -306,6 +307,18 @@ pub struct StepRow {
     /// When it was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_at: Option<Timestamp>,
+}
+
+/// The restore point that a migration needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePointRow {
+    /// The key of the task in the pipeline file.
+    pub name: String,
+    /// When it was looked for first.
+    pub begun_at: Timestamp,
+    /// What was secured; none while a snapshot is not available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secured: Option<SecuredRestorePoint>,
 }
 
 /// An event as it lies in the inbox of its resource.

@@ -52,6 +52,8 @@ record_kinds! {
     Intent = "intent",
     /// What became of an intent.
     Outcome = "outcome",
+    /// The moment to which a database can be restored was verified before its migration, or a snapshot of it was taken.
+    RestorePoint = "restore_point",
     /// A task was seen in a new state.
     TaskState = "task_state",
     /// A task stopped; the body is the whole stopped task, redacted.

@@ -19,10 +19,11 @@ mod verification;
 
 pub use gates::{Approval, ClosedTime, Day, People, Person, UnknownPusher, WeeklyWindow, Windows};
 pub use model::{
-    CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DefinitionSource, Deployment,
-    DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log, Network, Newest,
-    OnFailure, Phase, Pipeline, Port, Protocol, Scaling, ScalingOverlay, Service, ServiceOverlay, Soaking, TagPolicy,
-    Task, TaskDefinition, TaskDefinitionOverlay, TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
+    CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DatabaseOverlay, DefinitionSource,
+    Deployment, DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log,
+    Network, Newest, OnFailure, Phase, Pipeline, Port, Protocol, RestorePoint, RestorePointOverlay, Scaling,
+    ScalingOverlay, Service, ServiceOverlay, Soaking, TagPolicy, Task, TaskDefinition, TaskDefinitionOverlay,
+    TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
 };
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
 pub use parse::parse;

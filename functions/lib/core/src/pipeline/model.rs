@@ -62,6 +62,32 @@ pub struct Database {
     /// The name by which several applications share it: whoever migrates under this name waits for the others. Placeholders are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_as: Option<String>,
+    /// The moment to which it can be restored, which is verified and recorded before each of its migrations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_point: Option<RestorePoint>,
+}
+
+/// Of what database of Amazon RDS there must be a restore point, and how good it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestorePoint {
+    /// The identifier of the DB instance. Placeholders are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The identifier of the DB cluster, in place of `instance`. Placeholders are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Seconds that the latest restorable time may be old.
+    #[serde(default = "default_restorable_seconds")]
+    #[schemars(range(min = 300, max = 86_400))]
+    pub at_most_seconds: u32,
+    /// Whether a snapshot is taken besides, and waited for.
+    #[serde(default)]
+    pub snapshot: bool,
+    /// Seconds until the snapshot must be available.
+    #[serde(default = "default_snapshot_seconds")]
+    #[schemars(range(min = 60, max = 43_200))]
+    pub timeout_seconds: u32,
 }
 
 /// An ECS task definition: a base, and what is laid over it. What is not named here stays as it is in the base.
@@ -449,6 +475,9 @@ pub struct Environment {
     /// The network of one-off tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Laid over `databases`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub databases: IndexMap<Key, DatabaseOverlay>,
     /// Laid over `task_definitions`: scalars and lists replace, maps merge by key.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub task_definitions: IndexMap<Key, TaskDefinitionOverlay>,
@@ -528,6 +557,8 @@ pub enum Hazard {
     IncompatibleSchema,
     /// An alarm that watches the service fires already: ECS looks at none of them during the deployment.
     AlarmFiring,
+    /// A database that is migrated cannot be restored to a recent moment.
+    NoRestorePoint,
 }
 
 impl Hazard {
@@ -541,6 +572,7 @@ impl Hazard {
             Self::ActiveDeployments => "active_deployments",
             Self::IncompatibleSchema => "incompatible_schema",
             Self::AlarmFiring => "alarm_firing",
+            Self::NoRestorePoint => "no_restore_point",
         }
     }
 }
@@ -617,6 +649,41 @@ pub struct Network {
     /// Whether the task gets a public address, which it needs in a public subnet to pull its image.
     #[serde(default)]
     pub assign_public_ip: bool,
+}
+
+/// What an environment changes in a database.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseOverlay {
+    /// The moment to which it can be restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_point: Option<RestorePointOverlay>,
+}
+
+/// What an environment changes in the restore point of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestorePointOverlay {
+    /// Asks for none in this environment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip: bool,
+    /// The identifier of the DB instance, in place of any that the file names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The identifier of the DB cluster, in place of any that the file names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Seconds that the latest restorable time may be old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 300, max = 86_400))]
+    pub at_most_seconds: Option<u32>,
+    /// Whether a snapshot is taken besides, and waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<bool>,
+    /// Seconds until the snapshot must be available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 43_200))]
+    pub timeout_seconds: Option<u32>,
 }
 
 /// What an environment changes in a task definition.
@@ -763,6 +830,14 @@ fn default_timeout_seconds() -> u32 {
 
 fn default_wait_seconds() -> u32 {
     86_400
+}
+
+fn default_restorable_seconds() -> u32 {
+    900
+}
+
+fn default_snapshot_seconds() -> u32 {
+    3_600
 }
 
 fn default_start_attempts() -> u32 {

@@ -14,8 +14,8 @@ use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::gates::{Approval, People, Windows};
 use super::model::{
-    ContainerOverride, Database, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network, Newest, OnFailure,
-    Phase, Pipeline, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
+    ContainerOverride, Database, DatabaseOverlay, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network,
+    Newest, OnFailure, Phase, Pipeline, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -262,8 +262,8 @@ pub(super) fn resolve_environment(
         "task_definitions",
     );
     let services: IndexMap<Key, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
-    let databases: IndexMap<Key, Database> =
-        resolver.overlaid(&pipeline.databases, &IndexMap::<Key, Database>::new(), "databases");
+    let (databases, changed) = restore_points(pipeline, environment);
+    let databases = resolver.overlaid(&databases, &changed, "databases");
     let mut present = pipeline.tasks.clone();
     present.retain(|name, _| environment.tasks.get(name).is_none_or(|overlay| !overlay.skip));
     let mut overlays = environment.tasks.clone();
@@ -460,6 +460,30 @@ impl Resolver<'_> {
         }
         steps
     }
+}
+
+/// The databases and their overlays, without the restore points that an environment asks none for, and without what it names another database in place of.
+fn restore_points(
+    pipeline: &Pipeline,
+    environment: &Environment,
+) -> (IndexMap<Key, Database>, IndexMap<Key, DatabaseOverlay>) {
+    let (mut databases, mut overlays) = (pipeline.databases.clone(), environment.databases.clone());
+    for (name, overlay) in &mut overlays {
+        let base = databases.get_mut(name).map(|database| &mut database.restore_point);
+        let (Some(base), Some(point)) = (base, &overlay.restore_point) else {
+            continue;
+        };
+        if point.skip {
+            *base = None;
+            overlay.restore_point = None;
+        } else if let Some(base) = base
+            .as_mut()
+            .filter(|_| point.instance.is_some() || point.cluster.is_some())
+        {
+            (base.instance, base.cluster) = (None, None);
+        }
+    }
+    (databases, overlays)
 }
 
 /// Which migration is gone back to is known when that is planned: until then its placeholder stays as it is written.

@@ -136,6 +136,45 @@ fn overlays_and_placeholders_are_in_place() {
 }
 
 #[test]
+fn the_restore_point_of_a_database_is_laid_over_replaced_and_left_out() {
+    let base = "  main: {restore_point: {instance: \"shop-${environment}\", snapshot: true}}\n";
+    let point = |overlay: &str| {
+        let overlaid = format!("    cluster: ${{cluster}}\n    databases: {{main: {{restore_point: {overlay}}}}}\n");
+        let pipeline = SOUND
+            .replace("  main: {}\n", base)
+            .replace("    cluster: ${cluster}\n", &overlaid);
+        let resolved = resolve(&parse(&pipeline).unwrap(), "develop").unwrap();
+        resolved.databases[0].restore_point.clone()
+    };
+    let laid_over = point("{at_most_seconds: 600}").unwrap();
+    assert_eq!(laid_over.instance.as_deref(), Some("shop-develop"));
+    assert_eq!((laid_over.at_most_seconds, laid_over.snapshot), (600, true));
+    let replaced = point("{cluster: shop, snapshot: false}").unwrap();
+    assert_eq!((replaced.instance, replaced.cluster.as_deref()), (None, Some("shop")));
+    assert_eq!(point("{skip: true}"), None);
+}
+
+#[test]
+fn a_restore_point_names_one_database_by_its_identifier() {
+    for (point, reason) in [
+        ("{}", "must name one of `instance` and `cluster`"),
+        ("{instance: a, cluster: b}", "must name one of `instance` and `cluster`"),
+        ("{instance: a--b}", "the identifier `a--b` is not valid"),
+        (
+            "{cluster: db.example.com}",
+            "the identifier `db.example.com` is not valid",
+        ),
+        ("{instance: 4711}", "expected"),
+    ] {
+        let found = errors_after(&[("  main: {}", &format!("  main: {{restore_point: {point}}}"))]);
+        assert!(
+            found.contains("restore_point") && found.contains(reason),
+            "{point}: {found}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_environment_is_refused_with_the_nearest_name() {
     let error = resolve(&parse(SOUND).unwrap(), "prodution").unwrap_err();
     assert_eq!(

@@ -212,6 +212,12 @@ impl Check<'_> {
             }
         }
         self.overlay_keys(
+            "database",
+            environment.databases.keys(),
+            &pipeline.databases,
+            &path.key("databases"),
+        );
+        self.overlay_keys(
             "task definition",
             environment.task_definitions.keys(),
             &pipeline.task_definitions,

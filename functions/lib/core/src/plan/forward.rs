@@ -99,6 +99,9 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     let unchanged = planner.is_unchanged(&steps, &revisions);
     if !unchanged {
         planner.check_verification();
+        let tasks = steps.iter().filter_map(PlannedStep::task);
+        let findings = preflight::check_restore_points(&input.environment, tasks, observed, now);
+        planner.take(findings);
     }
     if !planner.refusals.is_empty() {
         planner.refusals.dedup();
@@ -402,6 +405,7 @@ impl Planner<'_> {
             group: task.database.as_ref().map(|_| "migration".to_owned()),
             container: task.container.clone(),
             database: task.database.clone(),
+            restore_point: preflight::restore_point(&self.input.environment, task.database.as_ref()),
             down,
             undoes: None,
             idempotent: task.idempotent,

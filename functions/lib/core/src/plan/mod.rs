@@ -25,6 +25,7 @@ use crate::pipeline::{
     ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, Verification,
 };
 use crate::quarantine::Quarantine;
+use crate::restore_point::{DatabaseFacts, PlannedRestorePoint};
 use crate::scaling::{PlannedScaling, ScalingFacts};
 use crate::schema::{CodeVersion, Declared, SchemaState, Undoes};
 use crate::service_deployment::ServiceFacts;
@@ -73,6 +74,8 @@ pub struct Observed {
     pub alarms: BTreeMap<String, String>,
     /// How services scale that the pipeline says something about, by their name in ECS.
     pub scaling: BTreeMap<String, ScalingFacts>,
+    /// The databases of Amazon RDS that must have a restore point; one that does not exist is not here.
+    pub databases: BTreeMap<Key, DatabaseFacts>,
     /// The schemas of the databases that migrations of ours moved.
     pub schemas: BTreeMap<Key, SchemaState>,
     /// What the schemas were before, the most recent first; read where migrations are to be taken back.
@@ -262,6 +265,14 @@ impl PlannedStep {
         }
     }
 
+    /// The one-off command, where it is one.
+    pub fn task(&self) -> Option<&PlannedTask> {
+        match self {
+            Self::Task(task) => Some(task),
+            Self::Service(_) => None,
+        }
+    }
+
     /// Seconds until the step is stopped.
     pub fn timeout_seconds(&self) -> u32 {
         match self {
@@ -294,6 +305,9 @@ pub struct PlannedTask {
     pub container: String,
     /// The database it migrates, which is locked while it runs.
     pub database: Option<Key>,
+    /// The restore point that is secured before it, where its database must have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_point: Option<PlannedRestorePoint>,
     /// How the migration is taken back, where the pipeline says so and everything for it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<PlannedDown>,

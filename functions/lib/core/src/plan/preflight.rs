@@ -1,11 +1,15 @@
 //! What makes a deployment less safe than it looks: each is refused before anything moves, unless the pipeline accepts it by name.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde_json::Value;
 use wildmatch::WildMatch;
 
 use super::refusal::{Refusal, RefusalKind};
-use super::{Observed, ObservedService};
-use crate::pipeline::{Hazard, ResolvedEnvironment, ResolvedService};
+use super::{Observed, ObservedService, PlannedTask};
+use crate::pipeline::{Hazard, Key, ResolvedEnvironment, ResolvedService};
+use crate::restore_point::PlannedRestorePoint;
 use crate::service_deployment::DeploymentCounts;
 
 /// ECS refuses an update of a service that has this many deployments at work ("5 active deployments exist").
@@ -177,6 +181,35 @@ fn listed(deployments: &[&DeploymentCounts]) -> String {
 fn without_breaker(configuration: &Value) -> Option<&str> {
     let strategy = configuration.get("strategy").and_then(Value::as_str)?;
     (strategy != "ROLLING").then_some(strategy)
+}
+
+/// The restore point of the database that a task migrates, as it is to be secured before the task runs.
+pub(super) fn restore_point(environment: &ResolvedEnvironment, database: Option<&Key>) -> Option<PlannedRestorePoint> {
+    let database = environment.databases.get(database?)?;
+    PlannedRestorePoint::of(database, environment.accept.contains(&Hazard::NoRestorePoint))
+}
+
+/// Whether there is a restore point now of each database that is migrated, so that there will be one when its migration comes.
+pub(super) fn check_restore_points<'a>(
+    environment: &ResolvedEnvironment,
+    tasks: impl Iterator<Item = &'a PlannedTask>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Findings {
+    let points: BTreeMap<&Key, &PlannedRestorePoint> = tasks
+        .filter_map(|task| Some((task.database.as_ref()?, task.restore_point.as_ref()?)))
+        .collect();
+    let mut findings = Findings::default();
+    for (database, point) in points {
+        if let Err(lack) = point.check(observed.databases.get(database), now) {
+            let message = format!(
+                "the database `{database}` would be migrated without a restore point: {}",
+                lack.message
+            );
+            findings.add(environment, Hazard::NoRestorePoint, message, lack.help);
+        }
+    }
+    findings
 }
 
 /// What the installation may not do and the deployment needs. Nothing is said where its powers are not known.

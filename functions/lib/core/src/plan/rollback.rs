@@ -122,6 +122,9 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
     {
         match undo::steps(input, observed, &schemas, verified_at) {
             Ok(undo) => {
+                let findings = preflight::check_restore_points(environment, undo.steps.iter(), observed, now);
+                refusals.extend(findings.refusals);
+                notes.extend(findings.notes);
                 notes.extend(undo.notes);
                 revisions = undo.revisions;
                 steps.extend(undo.steps.into_iter().map(PlannedStep::Task));

@@ -149,6 +149,14 @@ fn observed_image() -> ObservedImage {
     }
 }
 
+fn observed_database() -> DatabaseFacts {
+    DatabaseFacts {
+        retention_days: 7,
+        latest_restorable: Some(now()),
+        member_of: None,
+    }
+}
+
 fn observed() -> Observed {
     let families =
         ["shop", "side", "tool"].map(|family| (family.to_owned(), observed_definition(family, 1, definition(family))));
@@ -578,6 +586,40 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
             "{hazard:?}: {notes:?}"
         );
     }
+}
+
+/// The same, where the database that is migrated must have a restore point.
+fn restorable(mut input: PlanInput) -> PlanInput {
+    let point = json!({"restore_point": {"instance": "shop-main"}});
+    let database = serde_json::from_value(point).unwrap();
+    input.environment.databases.insert(key("main"), database);
+    input
+}
+
+#[test]
+fn a_database_without_a_restore_point_is_not_migrated_unless_that_is_accepted() {
+    let hazard = crate::pipeline::Hazard::NoRestorePoint;
+    let task = |plan: &Plan| plan.steps[0].task().cloned().unwrap();
+    let mut with_one = observed();
+    with_one.databases.insert(key("main"), observed_database());
+    let sound = plan(&restorable(input('b')), &with_one, now()).unwrap();
+    assert!(!task(&sound).restore_point.unwrap().accepts_none);
+    let found = refused(&restorable(input('b')), &observed());
+    assert!(
+        matches!(found.as_slice(), [(RefusalKind::Hazard(kind), text)] if *kind == hazard && text.contains("`accept: [no_restore_point]`")),
+        "{found:?}"
+    );
+    let mut accepting = restorable(input('b'));
+    accepting.environment.accept.push(hazard);
+    let accepted = plan(&accepting, &observed(), now()).unwrap();
+    assert!(
+        accepted.notes.iter().any(|note| note.starts_with("accepted")),
+        "{:?}",
+        accepted.notes
+    );
+    assert!(task(&accepted).restore_point.unwrap().accepts_none);
+    // What is in force already migrates nothing.
+    assert!(plan(&restorable(input('a')), &verified(), now()).unwrap().unchanged);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::forward::{container_overrides, launch_type};
 use super::refusal::{Refusal, RefusalKind};
 use super::rollback::RollbackInput;
-use super::{Observed, PlannedRevision, PlannedTask, RevisionAction, compatibility};
+use super::{Observed, PlannedRevision, PlannedTask, RevisionAction, compatibility, preflight};
 use crate::pipeline::{Digest, Key, ResolvedStep, ResolvedTask};
 use crate::schema::{ANNOTATION_MIGRATION, SchemaState, Undoes};
 use crate::task_definition::content_sha256;
@@ -125,6 +125,7 @@ fn of_database(
             group: Some("migration".to_owned()),
             container: task.container.clone(),
             database: Some(database.clone()),
+            restore_point: preflight::restore_point(&input.environment, Some(database)),
             down: None,
             undoes: Some(Undoes {
                 to: target.cloned().map(Box::new),

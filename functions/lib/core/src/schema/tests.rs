@@ -92,6 +92,7 @@ fn task(name: &str, automatic: Option<bool>) -> PlannedTask {
         group: None,
         container: "app".to_owned(),
         database: Some("main".parse().unwrap()),
+        restore_point: None,
         down: automatic.map(|automatic| PlannedDown {
             container_overrides: "down".into(),
             automatic,

@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::OpenTimes;
-use crate::pipeline::model::{Container, DefinitionSource, TaskDefinition};
+use crate::pipeline::model::{Container, DefinitionSource, RestorePoint, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
 use crate::pipeline::verification::{Measure, Method, Reaction, Verification};
+use crate::restore_point::DatabaseId;
 use crate::verification::{SERVICES, is_forbidden_host};
 
 /// The most characters of JSON that ECS takes as the overrides of one task.
@@ -32,6 +33,9 @@ const FUNCTION_CHARACTERS_MAX: usize = 64;
 /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
 const LOG_GROUP_CHARACTERS_MAX: usize = 512;
 const LOG_PATTERN_CHARACTERS_MAX: usize = 1_024;
+
+/// The longest identifier of a DB instance or DB cluster (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>).
+const IDENTIFIER_CHARACTERS_MAX: usize = 63;
 
 /// Everything that is wrong in a resolved environment, besides what is `known` from filling it in.
 pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem]) -> Vec<ResolveProblem> {
@@ -71,6 +75,13 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
         if let Some(shared_as) = &database.shared_as {
             let path = root.key("databases").key(name).key("shared_as");
             check_ecs_name("database", shared_as, path, &mut problems);
+        }
+        if let Some(point) = &database.restore_point {
+            check_restore_point(
+                point,
+                &root.key("databases").key(name).key("restore_point"),
+                &mut problems,
+            );
         }
     }
     check_distinct(
@@ -117,6 +128,29 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!("is more than the {} approvers", known.len());
         problems.push(problem(path.key("quorum"), &message, None));
+    }
+}
+
+fn check_restore_point(point: &RestorePoint, path: &Path, problems: &mut Vec<ResolveProblem>) {
+    let Some(database) = DatabaseId::of(point) else {
+        let hint = "`instance` for a DB instance, `cluster` for a DB cluster, such as one of Aurora";
+        problems.push(problem(
+            path.clone(),
+            "must name one of `instance` and `cluster`",
+            Some(hint),
+        ));
+        return;
+    };
+    let name = database.name();
+    let is_identifier = name.len() <= IDENTIFIER_CHARACTERS_MAX
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(|each| each.is_ascii_alphanumeric() || each == '-')
+        && !name.ends_with('-')
+        && !name.contains("--");
+    if !is_identifier {
+        let message = format!("the identifier `{}` is not valid", name.escape_debug());
+        let hint = "letters, digits and single hyphens, from a letter on, at most 63 characters; no ARN and no address";
+        problems.push(problem(path.key(database.kind()), &message, Some(hint)));
     }
 }
 

@@ -79,6 +79,11 @@ fn base(example: &str, environment: &ResolvedEnvironment) -> Observed {
             .map(|image| (image.clone(), observed_image()))
             .collect(),
         families,
+        databases: environment
+            .databases
+            .keys()
+            .map(|database| (database.clone(), observed_database()))
+            .collect(),
         ..Observed::default()
     }
 }

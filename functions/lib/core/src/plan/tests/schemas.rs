@@ -217,6 +217,35 @@ fn going_back_takes_the_migrations_back_after_the_services_where_that_is_asked_f
 }
 
 #[test]
+fn a_migration_is_taken_back_by_hand_from_a_database_with_a_restore_point_only() {
+    let mut world = moved(vec![
+        state(None, Some("0005_orders"), 2_000),
+        state(None, Some("0004_before"), 900),
+    ]);
+    let input = RollbackInput {
+        environment: restorable(PlanInput {
+            environment: undoable(false, false),
+            ..input('b')
+        })
+        .environment,
+        undo_migrations: true,
+        ..rollback(None)
+    };
+    let refusals = rollback_plan(&input, &world, now()).unwrap_err();
+    assert!(messages(&refusals)[0].contains("without a restore point"), "{refusals}");
+    world.databases.insert(key("main"), observed_database());
+    let plan = rollback_plan(&input, &world, now()).unwrap();
+    assert!(plan.steps[1].task().unwrap().restore_point.is_some());
+    // The services alone go back without it.
+    world.databases.clear();
+    let services_only = RollbackInput {
+        undo_migrations: false,
+        ..input
+    };
+    assert!(rollback_plan(&services_only, &world, now()).is_ok());
+}
+
+#[test]
 fn going_back_with_a_schema_that_has_not_moved_since_has_nothing_to_take_back() {
     let plan = undo(&moved(vec![state(None, Some("0004_before"), 900)])).unwrap();
     assert_eq!(names(&plan), ["web"]);
