@@ -5,7 +5,7 @@ use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
-use esclusa_core::scaling::{ScalingAct, resource_id};
+use esclusa_core::scaling::{PlannedScaling, ScalingAct, resource_id};
 use esclusa_core::verdict::StepReference;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ impl Update {
             )));
         };
         let work = self.journal.work(deployment_id).await?;
-        for due in planned.scaling.iter().flat_map(|scaling| scaling.acts()) {
+        for due in planned.scaling.iter().flat_map(PlannedScaling::acts) {
             self.scale(&work, &planned, due).await?;
         }
         Ok(json!({}))
