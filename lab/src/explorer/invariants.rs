@@ -331,10 +331,11 @@ impl Findings<'_> {
         let mut expected = changed.is_none().then(String::new);
         for deployment in deployments {
             let end = deployment.end.as_ref()?;
-            match (end.verdict, end.effect) {
-                (Verdict::Succeeded | Verdict::Unchanged, _) => expected = self.digest_of(deployment),
-                (_, effect) if effect.is_dirty() => expected = None,
-                _ => {}
+            // One that gave way while it soaked is what runs until it is replaced.
+            if end.verdict.is_in_force() || end.reason == Reason::GaveWay {
+                expected = self.digest_of(deployment);
+            } else if end.effect.is_dirty() {
+                expected = None;
             }
             if is_before(deployment) {
                 expected = None;
