@@ -5,7 +5,9 @@
 mod gates;
 mod model;
 mod names;
+mod overlays;
 mod parse;
+mod parts;
 mod path;
 mod problem;
 mod references;
@@ -18,15 +20,18 @@ mod validate;
 mod verification;
 
 pub use gates::{Approval, ClosedTime, Day, People, Person, UnknownPusher, WeeklyWindow, Windows};
-pub use model::{
-    CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DatabaseOverlay, DefinitionSource,
-    Deployment, DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log,
-    Network, Newest, OnFailure, Phase, Pipeline, Port, Protocol, RestorePoint, RestorePointOverlay, Scaling,
-    ScalingOverlay, Service, ServiceOverlay, Soaking, TagPolicy, Task, TaskDefinition, TaskDefinitionOverlay,
-    TaskOverlay, Threshold, ThresholdKind, Trigger, Waiting,
-};
+pub use model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, Soaking, TagPolicy, Trigger, Waiting};
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
+pub use overlays::{
+    CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, RestorePointOverlay, ScalingOverlay,
+    ServiceOverlay, TaskDefinitionOverlay, TaskOverlay,
+};
 pub use parse::parse;
+pub use parts::{
+    CircuitBreaker, Container, ContainerOverride, Database, DefinitionSource, Deployment, Down, HealthCheck, Image,
+    Log, Network, Phase, Port, Protocol, RestorePoint, Scaling, Service, Task, TaskDefinition, Threshold,
+    ThresholdKind,
+};
 pub use problem::{PipelineError, PipelineErrors};
 pub use resolve::{
     ResolveError, ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask, resolve,

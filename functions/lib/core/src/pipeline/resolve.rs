@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::gates::{Approval, People, Windows};
-use super::model::{
-    ContainerOverride, Database, DatabaseOverlay, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network,
-    Newest, OnFailure, Phase, Pipeline, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
-};
+use super::model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, TagPolicy, Trigger};
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
+use super::overlays::DatabaseOverlay;
+use super::parts::{
+    ContainerOverride, Database, Deployment, Down, Image, Network, Phase, Scaling, Service, Task, TaskDefinition,
+};
 use super::path::Path;
 use super::problem::suggestion;
 use super::references::order;

@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::model::{Environment, Phase, Pipeline};
+use super::model::{Environment, Pipeline};
 use super::names::Key;
+use super::parts::Phase;
 use super::path::Path;
 use super::problem::{PipelineError, suggestion};
 use super::references::order;

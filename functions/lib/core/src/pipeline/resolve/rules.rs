@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::OpenTimes;
-use crate::pipeline::model::{Container, DefinitionSource, RestorePoint, TaskDefinition};
 use crate::pipeline::names::{Key, is_ecs_name};
+use crate::pipeline::parts::{Container, DefinitionSource, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
 use crate::pipeline::verification::{Measure, Method, Reaction, Verification};
