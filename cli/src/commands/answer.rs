@@ -8,6 +8,7 @@ use esclusa_core::pipeline::Choice;
 use esclusa_core::verification::{self, Question};
 use serde_json::json;
 
+use super::{WHY, check_reason};
 use crate::arguments::Answer;
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
@@ -22,11 +23,7 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
         reason,
         ..
     } = command;
-    if reason.trim().is_empty() {
-        return Err(CommandError::InvalidInput(
-            "the reason is empty: say why in a few words".to_owned(),
-        ));
-    }
+    check_reason(reason, WHY)?;
     let (deployment, question) = asked(release, check, session).await?;
     let now = session.now()?;
     if now >= question.until {

@@ -7,10 +7,11 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName};
-use jiff::{SignedDuration, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 
-use super::parse;
+use super::{WHY, check_reason, parse};
 use crate::arguments::{Freeze, Unfreeze};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
@@ -25,7 +26,8 @@ struct Place<'a> {
 
 pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let place = Place::of(command.application.as_deref(), command.environment.as_deref())?;
-    let reason = said(&command.reason)?;
+    let reason = command.reason.trim();
+    check_reason(reason, WHY)?;
     let since = session.now()?;
     let until = command.until.as_deref().map(|text| moment(text, since)).transpose()?;
     let by = session.caller().await?.arn;
@@ -55,7 +57,8 @@ pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Out
 
 pub(super) async fn unfreeze(command: &Unfreeze, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let place = Place::of(command.application.as_deref(), command.environment.as_deref())?;
-    let reason = said(&command.reason)?;
+    let reason = command.reason.trim();
+    check_reason(reason, WHY)?;
     let now = session.now()?;
     let by = session.caller().await?.arn;
     let prefix = format!("{}#", place.environment.unwrap_or(EVERYTHING));
@@ -97,21 +100,15 @@ pub(super) async fn unfreeze(command: &Unfreeze, session: &Session, output: &mut
     Ok(Exit::Success)
 }
 
-fn said(reason: &str) -> Result<&str, CommandError> {
-    match reason.trim() {
-        "" => Err(CommandError::InvalidInput(
-            "the reason is empty: say why in a few words".to_owned(),
-        )),
-        reason => Ok(reason),
-    }
-}
-
 /// A moment that is yet to come: a time, or how long from now.
 fn moment(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    let span = text
-        .parse::<SignedDuration>()
-        .ok()
-        .and_then(|span| now.checked_add(span).ok());
+    let ahead = |span: Span| {
+        now.to_zoned(TimeZone::UTC)
+            .checked_add(span)
+            .ok()
+            .map(|ahead| ahead.timestamp())
+    };
+    let span = text.parse::<Span>().ok().and_then(ahead);
     let moment = span.or_else(|| text.parse::<Timestamp>().ok());
     moment.filter(|moment| *moment > now).ok_or_else(|| {
         CommandError::InvalidInput(format!(
@@ -160,6 +157,26 @@ impl std::fmt::Display for Place<'_> {
             (Some(application), None) => write!(formatter, "`{application}` everywhere"),
             (None, Some(environment)) => write!(formatter, "everything in `{environment}`"),
             (None, None) => formatter.write_str("everything"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_come_is_a_moment_or_how_long_from_now() {
+        let now: Timestamp = "2026-11-21T14:05:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("2h", "2026-11-21T16:05:00Z"),
+            ("3d", "2026-11-24T14:05:00Z"),
+            ("2026-12-01T08:00Z", "2026-12-01T08:00:00Z"),
+        ] {
+            assert_eq!(moment(text, now).unwrap(), expected.parse().unwrap(), "{text}");
+        }
+        for text in ["tomorrow", "2026-11-20T08:00Z", "-2h", "2026-12-01"] {
+            assert!(moment(text, now).is_err(), "{text}");
         }
     }
 }

@@ -59,6 +59,17 @@ pub(crate) async fn execute(
     exit.map_err(|error| session.explained(error))
 }
 
+/// What a reason is to say, unless it is about something that was found.
+const WHY: &str = "say why in a few words";
+
+/// Takes care that the reason of a person says something. `what` is to be said.
+fn check_reason(reason: &str, what: &str) -> Result<(), CommandError> {
+    if reason.trim().is_empty() {
+        return Err(CommandError::InvalidInput(format!("the reason is empty: {what}")));
+    }
+    Ok(())
+}
+
 /// Reads a name or an id from the command line.
 pub(crate) fn parse<T>(text: &str) -> Result<T, CommandError>
 where

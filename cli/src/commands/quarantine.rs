@@ -11,6 +11,7 @@ use esclusa_core::pipeline::Digest;
 use esclusa_core::quarantine::Quarantine;
 use serde_json::json;
 
+use super::check_reason;
 use crate::arguments::{Quarantine as Arguments, QuarantineCommand};
 use crate::commands::parse;
 use crate::error::{CommandError, Exit};
@@ -75,11 +76,7 @@ fn table(rows: &[Quarantine], width: Option<u16>) -> String {
 }
 
 async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
-    if reason.trim().is_empty() {
-        return Err(CommandError::InvalidInput(
-            "the reason is empty: say what was found".to_owned(),
-        ));
-    }
+    check_reason(reason, "say what was found")?;
     let mut found = all(session).await?;
     found.retain(|_, stored| stored.row.digest == *digest);
     // The same image may lie in several repositories: it is out only when it is out everywhere.

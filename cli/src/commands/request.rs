@@ -9,7 +9,7 @@ use esclusa_core::version::Version;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::parse;
+use super::{WHY, check_reason, parse};
 use crate::arguments::Request;
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
@@ -57,11 +57,7 @@ pub(super) async fn execute(
     parse::<ApplicationName>(wish.application)?;
     parse::<EnvironmentName>(wish.environment)?;
     wish.image.map(parse::<Key>).transpose()?;
-    if wish.reason.is_some_and(|reason| reason.trim().is_empty()) {
-        return Err(CommandError::InvalidInput(
-            "the reason is empty: say why in a few words".to_owned(),
-        ));
-    }
+    wish.reason.map(|reason| check_reason(reason, WHY)).transpose()?;
     let caller = session.caller().await?.arn;
     let Wish {
         kind,

@@ -8,6 +8,7 @@ use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::protocol::lock::{Lock, LockStatus, unlock};
 use serde_json::json;
 
+use super::check_reason;
 use super::locks::{NamedLock, help, read, status};
 use crate::arguments::Unlock;
 use crate::error::{CommandError, Exit};
@@ -17,11 +18,7 @@ use crate::session::Session;
 pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let Unlock { name, from, reason } = command;
     let place = Place::of(name)?;
-    if reason.trim().is_empty() {
-        return Err(CommandError::InvalidInput(
-            "the reason is empty: say what was found and done".to_owned(),
-        ));
-    }
+    check_reason(reason, "say what was found and done")?;
     let key = Key::lock(name);
     let stored: Option<Stored<Lock>> = session.control().get(&key).await?;
     let by = session.caller().await?.arn;
