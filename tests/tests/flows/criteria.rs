@@ -1,9 +1,8 @@
 //! The criteria by which a release is taken back, each crossed, just not crossed, and crossed for a while.
 
 use jiff::SignedDuration;
-use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::kernel::{Behaviour, Site};
+use simulator::kernel::Site;
 
 use crate::support::Account;
 
@@ -72,7 +71,8 @@ impl Default for Shows {
 }
 
 impl Shows {
-    fn manifest(&self, account: &Account, tag: &str) -> String {
+    /// What the image says of its containers.
+    fn behaviour(&self) -> Value {
         let metric = |name: &str, values: &[f64]| json!({"container": "nestapp", "namespace": "Nest", "name": name, "dimensions": {"Service": "${service}"}, "values": values});
         let metrics = [
             metric("Errors", &self.errors),
@@ -80,19 +80,8 @@ impl Shows {
             metric("Latency", &self.latency),
             metric("Letters", &self.letters),
         ];
-        let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
-        let shown = json!({"programs": [], "metrics": metrics, "http": self.http});
-        manifest["annotations"][Behaviour::ANNOTATION] = json!(shown.to_string());
-        manifest.to_string()
+        json!({"programs": [], "metrics": metrics, "http": self.http})
     }
-}
-
-fn push(account: &mut Account, tag: &str, shows: &Shows) {
-    let image = account.example.pipeline.images.values().next().unwrap();
-    let repository = image.repository.to_string();
-    let manifest = shows.manifest(account, tag);
-    account.lab.push(&repository, Some(tag), &manifest).unwrap();
-    account.settle();
 }
 
 /// How a release ends whose containers show this, over one that is well: verdict and reasons.
@@ -105,12 +94,12 @@ fn ends(shows: &Shows) -> (String, String) {
     };
     let kernel = account.lab.world_mut().kernel_mut();
     kernel.sites.hosts.insert("nest.example.com".to_owned(), site);
-    push(&mut account, "v1.0.0", &Shows::default());
+    account.release_that_behaves("v1.0.0", &Shows::default().behaviour());
     account.pass(SignedDuration::from_mins(60));
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let file = account.written(&text.replace("    trigger: push\n", CRITERIA));
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
-    push(&mut account, "v1.1.0", shows);
+    account.release_that_behaves("v1.1.0", &shows.behaviour());
     let release = account.releases().pop().unwrap();
     let end = account.status(&release)["end"]["verdict"].as_str().unwrap().to_owned();
     account.assert_left("FREE");

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::kernel::{Behaviour, TargetCondition};
+use simulator::kernel::TargetCondition;
 
 use crate::support::Account;
 
@@ -126,13 +126,8 @@ fn logged() -> Account {
 
 /// Pushes an image whose containers log so once a minute from the end of their third minute on, that many times, and waits for the end.
 fn push_that_logs(account: &mut Account, tag: &str, text: &str, times: u32) {
-    let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
     let line = json!({"container": "nestapp", "text": text, "every_seconds": 60, "after_seconds": 180, "for_seconds": 60 * times});
-    manifest["annotations"][Behaviour::ANNOTATION] = json!(json!({"programs": [], "log_every": [line]}).to_string());
-    let image = account.example.pipeline.images.values().next().unwrap();
-    let repository = image.repository.to_string();
-    account.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
-    account.settle();
+    account.release_that_behaves(tag, &json!({"programs": [], "log_every": [line]}));
 }
 
 #[test]

@@ -23,12 +23,7 @@ fn alarmed(interval_seconds: u32, more: &str, lock: &str) -> Account {
         "{PUSH}{lock}    verification:\n      soak_seconds: 600\n      services: {{interval_seconds: 60}}\n      checks:\n        errors:\n          measure: {{alarms: [errors]}}\n          pace: {{interval_seconds: {interval_seconds}}}\n{more}"
     );
     let mut account = Account::edited("nest-demo", PUSH, &verification);
-    account.administer(
-        "monitoring",
-        "PutMetricAlarm",
-        json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}),
-    );
-    account.say_alarm("errors", "OK");
+    account.create_alarm("errors");
     account
 }
 
@@ -290,13 +285,7 @@ fn tested(measure: &str) -> Account {
 
 /// Pushes an image whose containers answer so, and waits for the end.
 fn push_that_answers(account: &mut Account, tag: &str, pages: &Value) {
-    let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
-    let shown = json!({"programs": [], "http": pages});
-    manifest["annotations"][simulator::kernel::Behaviour::ANNOTATION] = json!(shown.to_string());
-    let image = account.example.pipeline.images.values().next().unwrap();
-    let repository = image.repository.to_string();
-    account.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
-    account.settle();
+    account.release_that_behaves(tag, &json!({"programs": [], "http": pages}));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lab::example::Example;
 use lab::images::Kind;
 use lab::{Answer, Lab};
 use serde_json::{Map, Value, json};
-use simulator::kernel::{Image, ImageStatus, Service};
+use simulator::kernel::{Behaviour, Image, ImageStatus, Service};
 use simulator::services::{ApplicationAutoScaling, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
@@ -144,6 +144,11 @@ impl Account {
         digest
     }
 
+    /// Pushes an image whose containers behave so, and waits for the end. The members are those of [`Behaviour`].
+    pub(crate) fn release_that_behaves(&mut self, tag: &str, behaviour: &Value) {
+        self.release_that_says(tag, Kind::Good, &[(Behaviour::ANNOTATION, &behaviour.to_string())]);
+    }
+
     /// What is known about the schema of a database in an environment.
     pub(crate) fn schema(&self, environment: &str, database: &str) -> Option<Value> {
         let application = &self.example.pipeline.application;
@@ -207,6 +212,13 @@ impl Account {
     pub(crate) fn provide_scaling(&mut self, cluster: &str, service: &str, minimum: i64, maximum: i64) {
         let (scaling, kernel) = self.lab.world_mut().service_mut::<ApplicationAutoScaling>().unwrap();
         scaling.provide(cluster, service, minimum, maximum, kernel);
+    }
+
+    /// An alarm that is well, and changes only when it is told to.
+    pub(crate) fn create_alarm(&mut self, name: &str) {
+        let alarm = json!({"AlarmName": name, "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
+        self.administer("monitoring", "PutMetricAlarm", alarm);
+        self.say_alarm(name, "OK");
     }
 
     /// Puts a CloudWatch alarm into a state, such as `ALARM`.

@@ -3,7 +3,6 @@
 use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::kernel::Behaviour;
 
 use crate::path::{self, ANOTHER_LOOK, FIRST_LOOK, NEXT, SERVICE, VERIFIED};
 use crate::support::Account;
@@ -17,12 +16,7 @@ fn verified() -> Account {
         "    trigger: push\n",
         "    trigger: push\n    verification:\n      soak_seconds: 300\n      services: {interval_seconds: 60}\n      checks:\n        errors:\n          measure: {alarms: [errors]}\n          pace: {interval_seconds: 60, failing_seconds: 120}\n",
     );
-    account.administer(
-        "monitoring",
-        "PutMetricAlarm",
-        json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1}),
-    );
-    account.say_alarm("errors", "OK");
+    account.create_alarm("errors");
     account
 }
 
@@ -34,13 +28,8 @@ fn assert_left(account: &mut Account) {
 
 /// Pushes an image whose servers run for so long and exit.
 fn push_that_exits(account: &mut Account, tag: &str, after_seconds: u32) {
-    let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
     let program = json!({"container": "nestapp", "outcome": "exit", "after_seconds": after_seconds, "code": 1});
-    manifest["annotations"][Behaviour::ANNOTATION] = json!(json!({"programs": [program]}).to_string());
-    let image = account.example.pipeline.images.values().next().unwrap();
-    let repository = image.repository.to_string();
-    account.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
-    account.settle();
+    account.release_that_behaves(tag, &json!({"programs": [program]}));
 }
 
 #[test]

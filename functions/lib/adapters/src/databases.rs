@@ -1,13 +1,17 @@
 //! Databases of Amazon RDS: to which moment they can be restored, and snapshots of them.
 
+use std::error::Error;
+
 use aws_config::SdkConfig;
 use aws_sdk_rds::Client;
+use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_rds::operation::create_db_cluster_snapshot::CreateDBClusterSnapshotError;
 use aws_sdk_rds::operation::create_db_snapshot::CreateDBSnapshotError;
 use aws_sdk_rds::operation::describe_db_cluster_snapshots::DescribeDBClusterSnapshotsError;
 use aws_sdk_rds::operation::describe_db_clusters::DescribeDBClustersError;
 use aws_sdk_rds::operation::describe_db_instances::DescribeDBInstancesError;
 use aws_sdk_rds::operation::describe_db_snapshots::DescribeDBSnapshotsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
 use esclusa_core::restore_point::{DatabaseFacts, DatabaseId, SnapshotState};
@@ -41,24 +45,10 @@ impl DatabaseReader {
     }
 
     async fn instance(&self, name: &str) -> Result<Option<DatabaseFacts>, Failure> {
-        let answer = self
-            .client
-            .describe_db_instances()
-            .db_instance_identifier(name)
-            .send()
-            .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DescribeDBInstancesError::is_db_instance_not_found_fault) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(failure("rds:DescribeDBInstances", &error)),
-        };
-        let found = answer.db_instances.unwrap_or_default().into_iter().next();
+        let request = self.client.describe_db_instances().db_instance_identifier(name);
+        let is_absent = DescribeDBInstancesError::is_db_instance_not_found_fault;
+        let answer = unless(request.send().await, is_absent, "rds:DescribeDBInstances")?;
+        let found = answer.and_then(|answer| answer.db_instances?.into_iter().next());
         Ok(found.map(|instance| DatabaseFacts {
             retention_days: days(instance.backup_retention_period),
             latest_restorable: moment(instance.latest_restorable_time.as_ref()),
@@ -67,24 +57,10 @@ impl DatabaseReader {
     }
 
     async fn cluster(&self, name: &str) -> Result<Option<DatabaseFacts>, Failure> {
-        let answer = self
-            .client
-            .describe_db_clusters()
-            .db_cluster_identifier(name)
-            .send()
-            .await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DescribeDBClustersError::is_db_cluster_not_found_fault) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(failure("rds:DescribeDBClusters", &error)),
-        };
-        let found = answer.db_clusters.unwrap_or_default().into_iter().next();
+        let request = self.client.describe_db_clusters().db_cluster_identifier(name);
+        let is_absent = DescribeDBClustersError::is_db_cluster_not_found_fault;
+        let answer = unless(request.send().await, is_absent, "rds:DescribeDBClusters")?;
+        let found = answer.and_then(|answer| answer.db_clusters?.into_iter().next());
         Ok(found.map(|cluster| DatabaseFacts {
             retention_days: days(cluster.backup_retention_period),
             latest_restorable: moment(cluster.latest_restorable_time.as_ref()),
@@ -115,45 +91,19 @@ impl SnapshotTaker {
     pub async fn state(&self, database: &DatabaseId, snapshot: &str) -> Result<Option<SnapshotState>, Failure> {
         let status = match database {
             DatabaseId::Instance(_) => {
-                let answer = self
-                    .client
-                    .describe_db_snapshots()
-                    .db_snapshot_identifier(snapshot)
-                    .send()
-                    .await;
-                match answer {
-                    Ok(answer) => answer
-                        .db_snapshots
-                        .unwrap_or_default()
-                        .into_iter()
-                        .next()
-                        .map(|found| found.status),
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(DescribeDBSnapshotsError::is_db_snapshot_not_found_fault) =>
-                    {
-                        None
-                    }
-                    Err(error) => return Err(failure("rds:DescribeDBSnapshots", &error)),
-                }
+                let request = self.client.describe_db_snapshots().db_snapshot_identifier(snapshot);
+                let is_absent = DescribeDBSnapshotsError::is_db_snapshot_not_found_fault;
+                let answer = unless(request.send().await, is_absent, "rds:DescribeDBSnapshots")?;
+                let found = answer.and_then(|answer| answer.db_snapshots?.into_iter().next());
+                found.map(|found| found.status)
             }
             DatabaseId::Cluster(_) => {
                 let request = self.client.describe_db_cluster_snapshots();
-                match request.db_cluster_snapshot_identifier(snapshot).send().await {
-                    Ok(answer) => {
-                        let mut found = answer.db_cluster_snapshots.unwrap_or_default().into_iter();
-                        found.next().map(|found| found.status)
-                    }
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(DescribeDBClusterSnapshotsError::is_db_cluster_snapshot_not_found_fault) =>
-                    {
-                        None
-                    }
-                    Err(error) => return Err(failure("rds:DescribeDBClusterSnapshots", &error)),
-                }
+                let request = request.db_cluster_snapshot_identifier(snapshot);
+                let is_absent = DescribeDBClusterSnapshotsError::is_db_cluster_snapshot_not_found_fault;
+                let answer = unless(request.send().await, is_absent, "rds:DescribeDBClusterSnapshots")?;
+                let found = answer.and_then(|answer| answer.db_cluster_snapshots?.into_iter().next());
+                found.map(|found| found.status)
             }
         };
         Ok(status.map(|status| SnapshotState::read(status.as_deref().unwrap_or_default())))
@@ -168,36 +118,33 @@ impl SnapshotTaker {
             DatabaseId::Instance(name) => {
                 let request = self.client.create_db_snapshot();
                 let request = request.db_instance_identifier(name).db_snapshot_identifier(snapshot);
-                match request.send().await {
-                    Ok(_) => Ok(()),
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(CreateDBSnapshotError::is_db_snapshot_already_exists_fault) =>
-                    {
-                        Ok(())
-                    }
-                    Err(error) => Err(failure("rds:CreateDBSnapshot", &error)),
-                }
+                let is_there = CreateDBSnapshotError::is_db_snapshot_already_exists_fault;
+                unless(request.send().await, is_there, "rds:CreateDBSnapshot")?;
             }
             DatabaseId::Cluster(name) => {
-                let request = self.client.create_db_cluster_snapshot();
-                let request = request
-                    .db_cluster_identifier(name)
-                    .db_cluster_snapshot_identifier(snapshot);
-                match request.send().await {
-                    Ok(_) => Ok(()),
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(CreateDBClusterSnapshotError::is_db_cluster_snapshot_already_exists_fault) =>
-                    {
-                        Ok(())
-                    }
-                    Err(error) => Err(failure("rds:CreateDBClusterSnapshot", &error)),
-                }
+                let request = self.client.create_db_cluster_snapshot().db_cluster_identifier(name);
+                let request = request.db_cluster_snapshot_identifier(snapshot);
+                let is_there = CreateDBClusterSnapshotError::is_db_cluster_snapshot_already_exists_fault;
+                unless(request.send().await, is_there, "rds:CreateDBClusterSnapshot")?;
             }
         }
+        Ok(())
+    }
+}
+
+/// What RDS answers; nothing where its error is the one that is expected.
+fn unless<T, E>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    is_expected: impl Fn(&E) -> bool,
+    action: &str,
+) -> Result<Option<T>, Failure>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.as_service_error().is_some_and(is_expected) => Ok(None),
+        Err(error) => Err(failure(action, &error)),
     }
 }
 

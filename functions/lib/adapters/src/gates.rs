@@ -33,11 +33,13 @@ impl Said {
         let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
         let mut freezes = Vec::new();
         for of in [EVERYTHING, application] {
-            for over in [EVERYTHING, environment] {
-                let rows: Vec<(String, Stored<Freeze>)> =
-                    control.list(&Key::freezes_of(of), &format!("{over}#")).await?;
-                freezes.extend(rows.into_iter().map(|(_, stored)| stored.row));
-            }
+            let rows: Vec<(String, Stored<Freeze>)> = control.list(&Key::freezes_of(of), "").await?;
+            let is_here = |key: &str| {
+                let over = key.split('#').next();
+                over == Some(EVERYTHING) || over == Some(environment)
+            };
+            let here = rows.into_iter().filter(|(key, _)| is_here(key));
+            freezes.extend(here.map(|(_, stored)| stored.row));
         }
         let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
         votes.sort_by_key(|vote| vote.at);
