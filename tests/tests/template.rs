@@ -59,7 +59,7 @@ const POWERS: [(&str, &[&str]); 41] = [
     ("rds:DescribeDBInstances", &["Migrate", "Observe"]),
     ("rds:DescribeDBSnapshots", &["Migrate"]),
     ("sqs:GetQueueAttributes", &["Record"]),
-    ("sqs:SendMessage", &["Intake", "Record", "Resume"]),
+    ("sqs:SendMessage", &["Intake", "Record", "Resume", "Update"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
@@ -292,6 +292,7 @@ fn a_lost_event_is_made_up_for_by_a_schedule() {
         ("IntakeFunction", "reconcile"),
         ("RecordFunction", "sweep"),
         ("ResumeFunction", "sweep"),
+        ("UpdateFunction", "sweep"),
     ];
     assert_eq!(
         actions,

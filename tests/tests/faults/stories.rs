@@ -46,6 +46,10 @@ impl Story {
         if self == Self::Good {
             shop.apply(&demanding());
         }
+        if self == Self::WayBack {
+            let scaled = "    service: web\n    scaling: {min: 1, max: 4, suspend: true}\n";
+            shop.apply(&altered(&[("    service: web\n", scaled)]));
+        }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
             Self::Queue => {
@@ -92,24 +96,31 @@ impl Story {
 }
 
 /// The pipeline of the shop with what it does without otherwise. It is looked at once: how often it would be looked at for a while depends on what is
-/// disturbed.
+/// disturbed. The pause between two looks at the snapshot is longer than it takes, for the same reason.
 fn demanding() -> String {
-    let path = repository().join("lab/src/explorer/shop.yaml");
-    let mut pipeline = std::fs::read_to_string(path).unwrap();
-    let orders = "  orders: {}\n";
-    assert!(pipeline.contains(orders));
-    // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
-    let secured = "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n";
-    pipeline = pipeline.replace(orders, secured);
-    for (line, more) in [
-        ("    trigger: push\n", "    verification: {soak_seconds: 0}\n"),
+    altered(&[
+        (
+            "  orders: {}\n",
+            "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n",
+        ),
+        (
+            "    trigger: push\n",
+            "    trigger: push\n    verification: {soak_seconds: 0}\n",
+        ),
         (
             "    service: worker\n",
-            "    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60}\n",
+            "    service: worker\n    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60, suspend: true}\n",
         ),
-    ] {
+    ])
+}
+
+/// The pipeline of the shop with other lines.
+fn altered(lines: &[(&str, &str)]) -> String {
+    let path = repository().join("lab/src/explorer/shop.yaml");
+    let mut pipeline = std::fs::read_to_string(path).unwrap();
+    for (line, instead) in lines {
         assert!(pipeline.contains(line), "{line}");
-        pipeline = pipeline.replace(line, &format!("{line}{more}"));
+        pipeline = pipeline.replace(line, instead);
     }
     pipeline
 }
