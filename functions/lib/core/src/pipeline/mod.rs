@@ -19,7 +19,7 @@ mod verification;
 pub use model::{
     CircuitBreaker, CircuitBreakerOverlay, Container, ContainerOverride, Database, DatabaseOverlay, DefinitionSource,
     Deployment, DeploymentOverlay, Down, DownOverlay, Environment, Hazard, HealthCheck, Image, LockPolicy, Log,
-    Network, Newest, OnFailure, Phase, Pipeline, Port, Protocol, RestorePoint, RestorePointOverlay, Scaling,
+    Network, Newest, OnFailure, Phase, Pipeline, Port, Protocol, RestorePoint, RestorePointOverlay, SameAs, Scaling,
     ScalingOverlay, Service, ServiceOverlay, TagPolicy, Task, TaskDefinition, TaskDefinitionOverlay, TaskOverlay,
     Threshold, ThresholdKind, Trigger, Waiting,
 };

@@ -14,7 +14,7 @@ use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::model::{
     ContainerOverride, Database, DatabaseOverlay, Deployment, Down, Environment, Hazard, Image, LockPolicy, Network,
-    Newest, OnFailure, Phase, Pipeline, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
+    Newest, OnFailure, Phase, Pipeline, SameAs, Scaling, Service, TagPolicy, Task, TaskDefinition, Trigger,
 };
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::path::Path;
@@ -44,6 +44,9 @@ pub struct ResolvedEnvironment {
     pub accept: Vec<Hazard>,
     /// How it is verified that what was deployed works.
     pub verification: Option<Verification>,
+    /// Like which environment it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<SameAs>,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -289,6 +292,7 @@ pub(super) fn resolve_environment(
         on_failure: environment.on_failure,
         accept: environment.accept.clone(),
         verification,
+        same_as: environment.same_as.clone(),
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),
