@@ -207,7 +207,7 @@ impl Check<'_> {
             let others = pipeline.environments.iter().map(|other| other.name.as_str());
             let others: Vec<&str> = others.filter(|other| *other != environment.name.as_str()).collect();
             if !others.contains(&name) {
-                let hint = suggestion(name, others.into_iter());
+                let hint = suggestion(name, others);
                 self.report(&path, format!("there is no other environment `{name}`"), hint);
             }
         }
