@@ -60,7 +60,7 @@ const POWERS: [(&str, &[&str]); 42] = [
     ("rds:DescribeDBInstances", &["Migrate", "Observe"]),
     ("rds:DescribeDBSnapshots", &["Migrate"]),
     ("sqs:GetQueueAttributes", &["Record"]),
-    ("sqs:SendMessage", &["Intake", "Observe", "Record", "Resume"]),
+    ("sqs:SendMessage", &["Intake", "Observe", "Record", "Resume", "Update"]),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
@@ -293,6 +293,7 @@ fn a_lost_event_is_made_up_for_by_a_schedule() {
         ("IntakeFunction", "reconcile"),
         ("RecordFunction", "sweep"),
         ("ResumeFunction", "sweep"),
+        ("UpdateFunction", "sweep"),
     ];
     assert_eq!(
         actions,

@@ -6,6 +6,7 @@ use esclusa_core::pipeline::{Key, Phase};
 use esclusa_core::plan::{
     Plan, PlannedRevision, PlannedService, PlannedStep, PlannedTask, Refusals, RevisionAction, Target,
 };
+use esclusa_core::scaling::PlannedScaling;
 use esclusa_core::task_definition::{Change, ChangeKind};
 use esclusa_core::verification::SERVICES;
 
@@ -177,8 +178,13 @@ fn service_sentence(service: &PlannedService) -> String {
             words::count(count.try_into().unwrap_or(usize::MAX), "task")
         )
     });
+    let suspends = |scaling: &PlannedScaling| scaling.suspend;
+    let suspended = match service.scaling.as_ref().is_some_and(suspends) {
+        true => ", without scaling meanwhile",
+        false => "",
+    };
     format!(
-        "bring service `{name}` (`{}`){} to {target}{} (at most {timeout_seconds} s)",
+        "bring service `{name}` (`{}`){} to {target}{}{suspended} (at most {timeout_seconds} s)",
         service.service,
         live.unwrap_or_default(),
         count.unwrap_or_default(),

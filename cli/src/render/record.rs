@@ -312,6 +312,10 @@ impl Facts<'_> {
             format!("{how} deployment `{deployment}` of ECS")
         } else if outcome.get("registered").is_some() {
             "it is registered".to_owned()
+        } else if outcome.get("suspended").is_some() {
+            "it does not scale for now".to_owned()
+        } else if outcome.get("restored").is_some() {
+            "it scales again as before".to_owned()
         } else if let Some(snapshot) = text("snapshot") {
             format!("the snapshot `{snapshot}` is being taken")
         } else if outcome.get("stopping").is_some() {

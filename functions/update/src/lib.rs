@@ -3,6 +3,7 @@
 mod begin;
 mod bring;
 mod scaling;
+mod suspension;
 
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
@@ -41,6 +42,8 @@ pub struct Update {
 )]
 enum Request {
     PrepareScaling { deployment_id: String, step: StepReference },
+    RestoreScaling { deployment_id: String },
+    Sweep {},
     UpdateService { deployment_id: String, step: StepReference },
 }
 
@@ -71,6 +74,8 @@ impl Function for Update {
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
             Request::PrepareScaling { deployment_id, step } => self.prepare_scaling(&deployment_id, step).await,
+            Request::RestoreScaling { deployment_id } => self.restore_scaling(&deployment_id).await,
+            Request::Sweep {} => self.sweep().await,
             Request::UpdateService { deployment_id, step } => self.update_service(&deployment_id, step).await,
         }
     }

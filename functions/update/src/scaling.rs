@@ -5,14 +5,14 @@ use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
-use esclusa_core::scaling::{PlannedScaling, ScalingAct, resource_id};
+use esclusa_core::scaling::{ScalingAct, resource_id};
 use esclusa_core::verdict::StepReference;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Update};
 
 impl Update {
-    /// Makes bounds and policies of a service what the plan says, with a call for each that is otherwise.
+    /// Makes bounds and policies of a service what the plan says, with a call for each that is otherwise, and suspends its scaling where the plan says so.
     pub(crate) async fn prepare_scaling(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
             return Err(Failure::invalid_input(format!(
@@ -21,10 +21,14 @@ impl Update {
             )));
         };
         let work = self.journal.work(deployment_id).await?;
-        for due in planned.scaling.iter().flat_map(PlannedScaling::acts) {
+        let Some(scaling) = &planned.scaling else {
+            return Ok(json!({"suspended": false}));
+        };
+        for due in scaling.acts() {
             self.scale(&work, &planned, due).await?;
         }
-        Ok(json!({}))
+        let is_suspended = scaling.suspend && self.suspend(&work, &planned).await?;
+        Ok(json!({"suspended": is_suspended}))
     }
 
     async fn scale(&self, work: &Work, planned: &PlannedService, due: ScalingAct) -> Result<(), Failure> {

@@ -9,7 +9,7 @@
 //! | I6 | an older push never takes the place of a newer one |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
 //! | I10 | no task token is where people read |
-//! | I11 | nothing is left behind |
+//! | I11 | nothing is left behind, and what was suspended scales again |
 //! | I12 | everything comes to its end, without a person where the end is clean, and what is waited for is noticed in time |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use esclusa_adapters::control::rows::{DeploymentRow, ReleaseRow};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{Effect, End, Reason, Verdict, legal};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator_step_functions::{Status, StepFunctions};
 
 use super::seen::{Act, Written, acts, image_of, migrations, place_of, plain, rows, running, text, written};
@@ -556,6 +556,19 @@ impl Findings<'_> {
                 ));
             }
         }
+        let targets = self.shop.ask(
+            "application-autoscaling",
+            "DescribeScalableTargets",
+            json!({"ServiceNamespace": "ecs"}),
+        );
+        let targets = targets.map(|described| described.get("ScalableTargets").cloned().unwrap_or_default());
+        let is_suspended = |target: &&Value| {
+            let states = target.get("SuspendedState").and_then(Value::as_object);
+            states.is_some_and(|states| states.values().any(|state| *state == json!(true)))
+        };
+        let targets = targets.unwrap_or_default();
+        let suspended = targets.as_array().into_iter().flatten().filter(is_suspended);
+        found.extend(suspended.map(|target| format!("`{}` does not scale any more", text(target, "/ResourceId"))));
         for what in found {
             self.violated("I11", what);
         }

@@ -105,6 +105,10 @@ pub(super) fn acts(shop: &Shop, deployments: &[DeploymentRow]) -> Vec<Act> {
         .filter_map(|call| {
             let payload = world.payload(call.invocation?)?;
             let deployment_id = text(payload, "/deploymentId");
+            // A sweep acts for deployments that have ended.
+            if deployment_id.is_empty() {
+                return None;
+            }
             let deployment = deployments.iter().find(|row| row.deployment_id == deployment_id);
             Some(Act {
                 at: call.at,

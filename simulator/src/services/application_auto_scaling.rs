@@ -82,6 +82,13 @@ impl ApplicationAutoScaling {
         self.put_target(&format!("service/{cluster}/{service}"), minimum, maximum, kernel);
     }
 
+    /// Sets at once what of the scaling of a service is suspended: `SuspendedState` of the API.
+    pub fn suspend(&mut self, cluster: &str, service: &str, suspended: Value) {
+        if let Some(target) = self.targets.get_mut(&format!("service/{cluster}/{service}")) {
+            target.suspended = suspended;
+        }
+    }
+
     fn register(&mut self, request: &Request, kernel: &mut Kernel) -> Result<(), ApiError> {
         let input = Input(&request.input);
         only(

@@ -297,7 +297,13 @@ fn lose_events(lab: &mut Lab) {
 /// The functions that events and schedules invoke fail, and the schedules cannot even invoke them.
 fn undeliverable() -> Lab {
     let (mut lab, example) = steady("imagy-catalog");
-    for function in ["esclusa-intake", "esclusa-observe", "esclusa-record", "esclusa-resume"] {
+    for function in [
+        "esclusa-intake",
+        "esclusa-observe",
+        "esclusa-record",
+        "esclusa-resume",
+        "esclusa-update",
+    ] {
         let broken = ApiError::server("InternalServerError", "the table is away");
         lab.world_mut()
             .add_fault(Fault::new(Selector::function(function), FaultKind::ErrorBefore(broken)));

@@ -47,6 +47,10 @@ impl Story {
         if self == Self::Good {
             shop.apply(&guarded(shop.now()));
         }
+        if self == Self::WayBack {
+            let scaled = "    service: web\n    scaling: {min: 1, max: 4, suspend: true}\n";
+            shop.apply(&altered(&[("    service: web\n", scaled)]));
+        }
         let digest = match self {
             Self::Good | Self::HangingRollout => shop.push(Image::Good),
             Self::Queue => {
@@ -95,8 +99,6 @@ impl Story {
 /// The pipeline of the shop, into which nothing comes for an hour, and which is looked at twice with a pause that an alarm could end. All far apart: whatever is tried again
 /// and again comes before the next of them, so that how often something is asked does not depend on what is disturbed. Its worker scales.
 fn guarded(now: Timestamp) -> String {
-    let path = repository().join("lab/src/explorer/shop.yaml");
-    let mut pipeline = std::fs::read_to_string(path).unwrap();
     let local = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
     let (from, to) = (
         local(now - SignedDuration::from_hours(1)),
@@ -107,20 +109,30 @@ fn guarded(now: Timestamp) -> String {
     let verification = format!(
         "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
     );
-    let orders = "  orders: {}\n";
-    assert!(pipeline.contains(orders));
-    // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
-    let secured = "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n";
-    pipeline = pipeline.replace(orders, secured);
-    for (line, more) in [
-        ("    trigger: push\n", format!("{windows}{verification}")),
+    altered(&[
+        // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
+        (
+            "  orders: {}\n",
+            "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n",
+        ),
+        (
+            "    trigger: push\n",
+            &format!("    trigger: push\n{windows}{verification}"),
+        ),
         (
             "    service: worker\n",
-            "    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60}\n".to_owned(),
+            "    service: worker\n    scaling: {min: 1, max: 4, cpu_percent: 70, memory_percent: 60, suspend: true}\n",
         ),
-    ] {
+    ])
+}
+
+/// The pipeline of the shop with other lines.
+fn altered(lines: &[(&str, &str)]) -> String {
+    let path = repository().join("lab/src/explorer/shop.yaml");
+    let mut pipeline = std::fs::read_to_string(path).unwrap();
+    for (line, instead) in lines {
         assert!(pipeline.contains(line), "{line}");
-        pipeline = pipeline.replace(line, &format!("{line}{more}"));
+        pipeline = pipeline.replace(line, instead);
     }
     pipeline
 }

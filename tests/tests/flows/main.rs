@@ -10,6 +10,7 @@
 mod alarms;
 mod by_hand;
 mod criteria;
+mod drift;
 mod events;
 mod examples;
 mod gates;

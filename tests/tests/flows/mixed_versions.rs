@@ -11,6 +11,7 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::DynamoDb;
 
+use crate::restore_points::asking;
 use crate::support::Account;
 
 const ACCOUNT: &str = "us-east-1:123456789012";
@@ -108,6 +109,17 @@ fn executions_of_an_earlier_definition_come_to_their_end_with_the_functions_of_t
         &newest,
         1,
     );
+    account.assert_left("FREE");
+}
+
+#[test]
+fn an_earlier_definition_that_asks_for_no_restore_point_starts_no_migration_that_needs_one() {
+    let mut account = asking("{instance: imagy-catalog-production}", "");
+    deploy_definitions(&mut account, "fixtures/earlier");
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("FAILED", "none", "refused");
+    assert!(account.reasons().contains("was not secured"), "{}", account.reasons());
+    account.assert_acts(&[("RegisterTaskDefinition", 2)]);
     account.assert_left("FREE");
 }
 

@@ -113,6 +113,10 @@ pub(crate) const SCALED_SERVICE: &[&str] = &[
     "ServiceOutcome?",
 ];
 
+/// What was suspended for a service scales again, after its rollout or instead of its success.
+pub(crate) const RESTORED: &[&str] = &["RestoreScaling"];
+pub(crate) const RESTORED_AND_BACK: &[&str] = &["GoingForward?", "RestoreScalingAfterFailure", "PlanWayBack"];
+
 /// A service whose rollout took too long and was stopped.
 pub(crate) const SERVICE_STOPPED: &[&str] = &[
     "MoreSteps?",

@@ -12,7 +12,7 @@ use crate::support::Account;
 const DATABASE: &str = "imagy-catalog-production";
 
 /// An application whose first environment migrates a database with this restore point.
-fn asking(restore_point: &str, more: &str) -> Account {
+pub(crate) fn asking(restore_point: &str, more: &str) -> Account {
     let line = "variables: {aspnetcore: Development, log_level: Debug}\n";
     let asked = format!("{line}    databases: {{catalog: {{restore_point: {restore_point}}}}}\n{more}");
     Account::edited("imagy-catalog", line, &asked)

@@ -5,7 +5,9 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::{ApiError, Fault, FaultKind, Selector};
 
-use crate::path::{self, BACK, END, EVIDENCE, NEXT, SCALED_SERVICE, TASK, WAY_BACK_END};
+use crate::path::{
+    self, BACK, END, EVIDENCE, NEXT, RESTORED, RESTORED_AND_BACK, SCALED_SERVICE, SERVICE_STOPPED, TASK, WAY_BACK_END,
+};
 use crate::support::Account;
 
 const SCALING: &str = "application-autoscaling";
@@ -37,6 +39,44 @@ fn registered(account: &mut Account, resource: &str) -> (Value, Value, Vec<(Stri
     };
     let policies = policies.as_array().unwrap().iter().map(policy).collect();
     (target["MinCapacity"].clone(), target["MaxCapacity"].clone(), policies)
+}
+
+/// Whether nothing of the scaling of a service is suspended, or all of it.
+#[track_caller]
+fn scales(account: &mut Account, resource: &str) -> bool {
+    let input = json!({"ServiceNamespace": "ecs", "ResourceIds": [resource]});
+    let target = account.administer(SCALING, "DescribeScalableTargets", input)["ScalableTargets"][0].clone();
+    let states: Vec<&Value> = target["SuspendedState"].as_object().unwrap().values().collect();
+    assert!(states.iter().all(|state| *state == states[0]), "{states:?}");
+    states[0] == false
+}
+
+/// The calls that move the service and its scaling, in order: `update`, `suspend` or `resume`.
+fn moves(account: &Account) -> Vec<&'static str> {
+    let calls = account.calls(SCALING, "RegisterScalableTarget");
+    let mut moves: Vec<_> = calls
+        .iter()
+        .filter_map(|call| {
+            let state = call.input.pointer("/SuspendedState/DynamicScalingOutSuspended")?;
+            Some((call.at, if *state == true { "suspend" } else { "resume" }))
+        })
+        .chain(
+            account
+                .ecs_calls("UpdateService")
+                .iter()
+                .map(|call| (call.at, "update")),
+        )
+        .collect();
+    moves.sort();
+    moves.into_iter().map(|(_, what)| what).collect()
+}
+
+/// Asserts that nothing of a suspension is left once the sweeps have come by.
+#[track_caller]
+fn assert_let_go(account: &mut Account) {
+    account.pass(SignedDuration::from_mins(5));
+    assert_eq!(account.rows("OPEN#SCALING"), Vec::<Value>::new());
+    assert!(scales(account, DEVELOP));
 }
 
 /// How often bounds and policies were registered by the deployer.
@@ -164,7 +204,7 @@ fn what_cannot_be_registered_leaves_the_service_as_it_is() {
             TASK,
             NEXT,
             &["MoreSteps?", "TaskOrService?", "PrepareScaling"],
-            BACK,
+            RESTORED_AND_BACK,
             WAY_BACK_END,
         ],
     );
@@ -204,4 +244,123 @@ fn going_back_leaves_the_bounds_as_they_are() {
     account.settle();
     assert_eq!(registrations(&account), (0, 0));
     assert_eq!(registered(&mut account, DEVELOP), (json!(1), json!(8), policies));
+}
+
+const SUSPENDING: &str = "{min: 1, max: 3, suspend: true}";
+
+#[test]
+fn a_service_does_not_scale_while_it_is_deployed_and_does_so_again_before_anything_else_is_done() {
+    let mut account = scaling_in_develop(SUSPENDING);
+    account.push("4f2c1e9", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&format!("{release}-develop-1"), "JudgeService");
+    assert!(!scales(&mut account, DEVELOP));
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_deployment_path(
+        "develop",
+        &[&path::opening(2), TASK, NEXT, SCALED_SERVICE, RESTORED, NEXT, END],
+    );
+    assert_eq!(moves(&account)[..3], ["suspend", "update", "resume"]);
+    account.assert_left("FREE");
+    assert_let_go(&mut account);
+    assert_eq!(
+        account.calls(SCALING, "RegisterScalableTarget").len(),
+        4,
+        "and two of bounds"
+    );
+}
+
+#[test]
+fn a_rollout_that_fails_scales_again_before_it_is_brought_back() {
+    let mut account = scaling_in_develop("{min: 1, max: 3, suspend: true}, timeout_seconds: 60");
+    account.release("4f2c1e9", Kind::Unhealthy);
+    account.assert_deployment_path(
+        "develop",
+        &[
+            &path::opening(2),
+            TASK,
+            NEXT,
+            &["MoreSteps?", "TaskOrService?", "PrepareScaling"],
+            &SERVICE_STOPPED[2..],
+            EVIDENCE,
+            RESTORED_AND_BACK,
+            WAY_BACK_END,
+        ],
+    );
+    assert_eq!(moves(&account), ["suspend", "update", "resume"]);
+    assert_let_go(&mut account);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn what_a_deployment_that_died_has_suspended_is_restored_by_the_sweep_and_written_down() {
+    let mut account = scaling_in_develop(SUSPENDING);
+    account.push("4f2c1e9", Kind::Good);
+    let release = account.run_until_claimed();
+    let execution = format!("{release}-develop-1");
+    account.run_until_entered(&execution, "AwaitService");
+    let arn = account
+        .lab
+        .world()
+        .kernel()
+        .arn("states", &format!("execution:esclusa-deployment:{execution}"));
+    account.administer("states", "StopExecution", json!({"executionArn": arn}));
+    account.pass(SignedDuration::from_mins(1));
+    assert!(!scales(&mut account, DEVELOP));
+    account.settle();
+    account.pass(SignedDuration::from_mins(10));
+    assert_let_go(&mut account);
+    assert_eq!(moves(&account), ["suspend", "update", "resume"]);
+    let target = format!("{DEVELOP}/restored-later");
+    for kind in ["intent", "outcome"] {
+        let records = account.records(kind);
+        let late = records
+            .iter()
+            .filter(|record| record["body"]["target"] == target.as_str());
+        assert_eq!(late.count(), 1, "{kind}");
+    }
+    let verified = account.lab.esclusa(&["audit", "verify", "--all"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+}
+
+#[test]
+fn what_is_denied_for_a_while_keeps_no_release_from_its_end_and_is_restored_later() {
+    let mut account = scaling_in_develop(SUSPENDING);
+    account.push("4f2c1e9", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&format!("{release}-develop-1"), "AwaitService");
+    let denied = ApiError::client(
+        "AccessDeniedException",
+        "not authorized to perform: RegisterScalableTarget",
+    );
+    let register = Selector {
+        function: Some("esclusa-update".to_owned()),
+        ..Selector::operation(SCALING, "RegisterScalableTarget")
+    };
+    account
+        .lab
+        .world_mut()
+        .add_fault(Fault::new(register, FaultKind::ErrorBefore(denied)));
+    account.run_until_entered(&format!("{release}-develop-1"), "Ended");
+    account.pass(SignedDuration::from_mins(5));
+    assert!(!scales(&mut account, DEVELOP));
+    account.lab.world_mut().clear_faults();
+    account.settle();
+    assert_let_go(&mut account);
+}
+
+#[test]
+fn what_somebody_else_has_suspended_stays_suspended() {
+    let mut account = scaling_in_develop(SUSPENDING);
+    account.provide_scaling("imagy-develop", "imagy-catalog", 1, 3);
+    let everything = json!({
+        "DynamicScalingInSuspended": true, "DynamicScalingOutSuspended": true, "ScheduledScalingSuspended": true,
+    });
+    account.suspend_scaling("imagy-develop", "imagy-catalog", everything);
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_deployment_path("develop", &[&path::opening(2), TASK, NEXT, SCALED_SERVICE, NEXT, END]);
+    account.pass(SignedDuration::from_mins(5));
+    assert!(!scales(&mut account, DEVELOP));
+    assert_eq!(account.rows("OPEN#SCALING"), Vec::<Value>::new());
 }

@@ -221,6 +221,12 @@ impl Account {
         self.say_alarm(name, "OK");
     }
 
+    /// Suspends the scaling of a service, as somebody does by hand.
+    pub(crate) fn suspend_scaling(&mut self, cluster: &str, service: &str, suspended: Value) {
+        let (scaling, _) = self.lab.world_mut().service_mut::<ApplicationAutoScaling>().unwrap();
+        scaling.suspend(cluster, service, suspended);
+    }
+
     /// Puts a CloudWatch alarm into a state, such as `ALARM`.
     pub(crate) fn say_alarm(&mut self, name: &str, state: &str) {
         let state = json!({"AlarmName": name, "StateValue": state, "StateReason": "said by hand"});

@@ -195,6 +195,16 @@ fn every_outcome_of_an_act_is_told_in_words() {
             "it is registered",
         ),
         (
+            "application-autoscaling:RegisterScalableTarget",
+            json!({"suspended": true}),
+            "it does not scale for now",
+        ),
+        (
+            "application-autoscaling:RegisterScalableTarget",
+            json!({"restored": true}),
+            "it scales again as before",
+        ),
+        (
             "rds:CreateDBSnapshot",
             json!({"snapshot": "esclusa-0f"}),
             "the snapshot `esclusa-0f` is being taken",

@@ -6,12 +6,12 @@ use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{
-    AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Region, ResolvedEnvironment, ResolvedStep,
-    Verification, parse, resolve,
+    AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, Region, ResolvedEnvironment,
+    ResolvedStep, Verification, parse, resolve,
 };
 use esclusa_core::plan::{
-    Observed, ObservedDefinition, ObservedImage, ObservedService, Plan, PlanInput, Platform, Powers, Refusals,
-    RollbackInput, VerifiedRevision, plan, rollback_plan,
+    Observed, ObservedDefinition, ObservedImage, ObservedService, ObservedTwin, Plan, PlanInput, Platform, Powers,
+    Refusals, RollbackInput, VerifiedRevision, plan, rollback_plan,
 };
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::restore_point::{DatabaseFacts, DatabaseId};
@@ -149,13 +149,13 @@ impl Planner {
     /// # Errors
     /// `Refused` when the pipeline has no meaning in the environment; otherwise those of [`ControlTable::get`].
     pub async fn environment(&self, request: &PlanRequest) -> Result<ResolvedEnvironment, Failure> {
-        Ok(self.pipeline(request).await?.1)
+        Ok(self.pipeline(request).await?.2)
     }
 
     async fn pipeline(
         &self,
         request: &PlanRequest,
-    ) -> Result<(Stored<PipelineVersionRow>, ResolvedEnvironment), Failure> {
+    ) -> Result<(Stored<PipelineVersionRow>, Pipeline, ResolvedEnvironment), Failure> {
         let key = Key::pipeline_version(&request.application, request.pipeline_version);
         let version: Stored<PipelineVersionRow> = self.control.require(&key).await?;
         let pipeline = parse(&version.row.text).map_err(|errors| {
@@ -166,7 +166,7 @@ impl Planner {
         })?;
         let environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
-        Ok((version, environment))
+        Ok((version, pipeline, environment))
     }
 
     /// Plans, or says everything that is in the way.
@@ -174,9 +174,10 @@ impl Planner {
     /// # Errors
     /// What AWS answered where it could not be read; `Refused` when the pipeline has no meaning in the environment.
     pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
-        let (version, environment) = self.pipeline(request).await?;
+        let (version, pipeline, environment) = self.pipeline(request).await?;
         let digests = self.digests(request, &environment).await?;
         let mut observed = self.observe(&environment, &digests).await?;
+        observed.twin = self.twin(&pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;
         }
@@ -392,6 +393,60 @@ impl Planner {
             }
         }
         Ok(facts)
+    }
+
+    /// The environment that this one is to be set like; none where none is declared, or it cannot be read: it is compared with and no more.
+    async fn twin(
+        &self,
+        pipeline: &Pipeline,
+        environment: &ResolvedEnvironment,
+    ) -> Result<Option<ObservedTwin>, Failure> {
+        let Some(same_as) = &environment.same_as else {
+            return Ok(None);
+        };
+        let Ok(there) = resolve(pipeline, same_as.environment.as_str()) else {
+            return Ok(None);
+        };
+        match self.live(&there).await {
+            Ok(live) => Ok(Some(ObservedTwin {
+                settings: there.task_definitions,
+                live,
+            })),
+            Err(failure) if failure.kind.is_retryable() => Err(failure),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The task definitions that run in an environment: those of its services, and the most recent ones of what only tasks run.
+    async fn live(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<Name, Value>, Failure> {
+        let mut running: BTreeMap<&Name, String> = environment
+            .task_definitions
+            .iter()
+            .map(|(name, definition)| (name, definition.family.clone()))
+            .collect();
+        let services: BTreeMap<&str, &Name> = environment
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                ResolvedStep::Service(service) => Some((service.service.as_str(), &service.task_definition)),
+                ResolvedStep::Task(_) => None,
+            })
+            .collect();
+        let names: Vec<String> = services.keys().map(|name| (*name).to_owned()).collect();
+        for service in self.ecs.describe_services(&environment.cluster, &names).await?.found {
+            let name = text(&service, "serviceName").unwrap_or_default();
+            let facts = ServiceFacts::from_json(&service)?;
+            if let (Some(key), Some(primary)) = (services.get(name.as_str()), facts.primary()) {
+                running.insert(key, primary.task_definition_arn.clone());
+            }
+        }
+        let mut live = BTreeMap::new();
+        for (name, definition) in running {
+            if let Some(definition) = self.ecs.describe_task_definition(&definition).await? {
+                live.insert(name.clone(), definition.raw);
+            }
+        }
+        Ok(live)
     }
 
     /// The verified digests that the services run now and that cannot be pulled any more.

@@ -4,10 +4,10 @@ use aws_config::SdkConfig;
 use aws_sdk_applicationautoscaling::Client;
 use aws_sdk_applicationautoscaling::types::{
     MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
-    TargetTrackingScalingPolicyConfiguration,
+    SuspendedState, TargetTrackingScalingPolicyConfiguration,
 };
 use esclusa_core::error::Failure;
-use esclusa_core::scaling::{Bounds, Policy, PolicyFacts, ScalingFacts, resource_id};
+use esclusa_core::scaling::{Bounds, Policy, PolicyFacts, ScalingFacts, Suspended, resource_id};
 
 use crate::sdk::failure;
 
@@ -66,6 +66,7 @@ impl ScalingReader {
                 max: count(target.max_capacity)?,
             }),
             policies,
+            suspended: target.suspended_state.as_ref().map(suspended).unwrap_or_default(),
         })
     }
 }
@@ -102,6 +103,27 @@ impl ScalingRegistrar {
         Ok(())
     }
 
+    /// Suspends what of the scaling of a service is to be suspended, and resumes the rest. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when the service is not registered.
+    pub async fn suspend(&self, cluster: &str, service: &str, suspended: Suspended) -> Result<(), Failure> {
+        let state = SuspendedState::builder()
+            .dynamic_scaling_in_suspended(suspended.scale_in)
+            .dynamic_scaling_out_suspended(suspended.scale_out)
+            .scheduled_scaling_suspended(suspended.scheduled)
+            .build();
+        let request = self.client.register_scalable_target();
+        let request = request
+            .service_namespace(ServiceNamespace::Ecs)
+            .scalable_dimension(ScalableDimension::EcsServiceDesiredCount)
+            .resource_id(resource_id(cluster, service))
+            .suspended_state(state);
+        let answer = request.send().await;
+        answer.map_err(|error| failure("application-autoscaling:RegisterScalableTarget", &error))?;
+        Ok(())
+    }
+
     /// Puts our policy for one metric in place of what it was. Repeating it changes nothing.
     ///
     /// # Errors
@@ -128,6 +150,15 @@ impl ScalingRegistrar {
         let answer = request.send().await;
         answer.map_err(|error| failure("application-autoscaling:PutScalingPolicy", &error))?;
         Ok(())
+    }
+}
+
+fn suspended(state: &SuspendedState) -> Suspended {
+    let is = |suspended: Option<bool>| suspended.unwrap_or_default();
+    Suspended {
+        scale_in: is(state.dynamic_scaling_in_suspended),
+        scale_out: is(state.dynamic_scaling_out_suspended),
+        scheduled: is(state.scheduled_scaling_suspended),
     }
 }
 

@@ -51,6 +51,41 @@ pub struct ScalingFacts {
     pub bounds: Option<Bounds>,
     /// The target-tracking policies.
     pub policies: Vec<PolicyFacts>,
+    /// What is suspended of it.
+    pub suspended: Suspended,
+}
+
+/// What of the scaling of a service is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Suspended {
+    /// That a policy scales in.
+    pub scale_in: bool,
+    /// That a policy scales out.
+    pub scale_out: bool,
+    /// That a schedule scales.
+    pub scheduled: bool,
+}
+
+impl Suspended {
+    /// Everything.
+    pub const ALL: Self = Self {
+        scale_in: true,
+        scale_out: true,
+        scheduled: true,
+    };
+}
+
+/// What has to be restored after a deployment that suspends the scaling of a service: what `live` shows, or what was `held` by one that has not restored it.
+/// Nothing where somebody else has suspended everything: then that is how it stays.
+#[must_use]
+pub fn before_suspension(live: &ScalingFacts, held: Option<Suspended>) -> Option<Suspended> {
+    held.or(Some(live.suspended).filter(|suspended| *suspended != Suspended::ALL))
+}
+
+/// Whether it takes a call to restore what was `before`. What somebody else has made of it since is left alone.
+#[must_use]
+pub fn is_to_be_restored(live: &ScalingFacts, before: Suspended) -> bool {
+    live.bounds.is_some() && live.suspended == Suspended::ALL && before != Suspended::ALL
 }
 
 /// Between how many tasks a service scales.
@@ -90,6 +125,9 @@ pub struct PlannedScaling {
     /// The policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Policy>,
+    /// Whether it does not scale while the service is deployed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
     /// What is registered otherwise when the plan is made, fit to be shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
@@ -126,6 +164,7 @@ impl PlannedScaling {
                     })
                 })
                 .collect(),
+            suspend: declared.suspend,
             changes: Vec::new(),
         };
         planned.changes = planned.changes_from(live);
@@ -233,6 +272,7 @@ mod tests {
             max,
             cpu_percent,
             memory_percent,
+            suspend: false,
         }
     }
 
@@ -265,6 +305,8 @@ mod tests {
         let live = ScalingFacts {
             bounds: Some(Bounds { min: 1, max: 4 }),
             policies: vec![policy("esclusa-cpu", Tracked::Cpu, 70.0)],
+            // Suspended or not is no difference of what is declared.
+            suspended: Suspended::ALL,
         };
         let planned = PlannedScaling::new(&declared(3, 10, Some(70), Some(60)), &live);
         assert_eq!(
@@ -302,6 +344,7 @@ mod tests {
         let live = |target| ScalingFacts {
             bounds: Some(Bounds { min: 1, max: 2 }),
             policies: vec![policy("by-terraform", Tracked::Cpu, target)],
+            suspended: Suspended::default(),
         };
         let planned = |live: &ScalingFacts| PlannedScaling::new(&declared(1, 2, Some(70), None), live);
         let same = live(70.0);
@@ -321,8 +364,48 @@ mod tests {
                 policy("esclusa-memory", Tracked::Memory, 60.0),
                 policy("by-hand", Tracked::Memory, 60.0),
             ],
+            suspended: Suspended::default(),
         };
         let planned = PlannedScaling::new(&declared(1, 2, Some(70), None), &live);
         assert_eq!(undeclared(&planned, &live).collect::<Vec<_>>(), ["esclusa-memory"]);
+    }
+
+    #[test]
+    fn what_was_suspended_before_is_restored_whoever_comes_after_and_what_somebody_else_did_stays() {
+        let live = |suspended| ScalingFacts {
+            bounds: Some(Bounds { min: 1, max: 2 }),
+            suspended,
+            ..ScalingFacts::default()
+        };
+        let none = Suspended::default();
+        let scheduled = Suspended {
+            scheduled: true,
+            ..none
+        };
+        for (shown, held, before) in [
+            (none, None, Some(none)),
+            (scheduled, None, Some(scheduled)),
+            (Suspended::ALL, None, None),
+            (Suspended::ALL, Some(scheduled), Some(scheduled)),
+        ] {
+            assert_eq!(before_suspension(&live(shown), held), before, "{shown:?} {held:?}");
+        }
+        for (shown, before, restores) in [
+            (Suspended::ALL, none, true),
+            (Suspended::ALL, scheduled, true),
+            (scheduled, none, false),
+            (none, none, false),
+        ] {
+            assert_eq!(
+                is_to_be_restored(&live(shown), before),
+                restores,
+                "{shown:?} {before:?}"
+            );
+        }
+        let gone = ScalingFacts {
+            suspended: Suspended::ALL,
+            ..ScalingFacts::default()
+        };
+        assert!(!is_to_be_restored(&gone, none));
     }
 }

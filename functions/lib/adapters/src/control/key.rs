@@ -260,6 +260,12 @@ impl Key {
         )
     }
 
+    /// That a deployment has suspended the scaling of a service.
+    #[must_use]
+    pub fn suspended_scaling(cluster: &str, service: &str) -> Self {
+        Self::new(Self::SUSPENDED_SCALING, format!("{cluster}/{service}"))
+    }
+
     /// What is known about the restore point that a step of a deployment needs.
     #[must_use]
     pub fn restore_point(deployment_id: &str, index: usize) -> Self {
@@ -422,6 +428,8 @@ impl Key {
     pub const OPEN_INTENTS: &str = "OPEN#INTENT";
     /// The partition of [`Key::open_wait`].
     pub const OPEN_WAITS: &str = "OPEN#WAIT";
+    /// The partition of [`Key::suspended_scaling`].
+    pub const SUSPENDED_SCALING: &str = "OPEN#SCALING";
     /// What the sort key of a listed deployment begins with.
     pub const PLANNED_PREFIX: &str = "PLANNED#";
     /// What the sort key of a step begins with.

@@ -11,6 +11,7 @@ use esclusa_core::pipeline::{Approval, LockPolicy, People};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::restore_point::SecuredRestorePoint;
+use esclusa_core::scaling::Suspended;
 use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
@@ -307,6 +308,27 @@ pub struct StepRow {
     /// When it was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_at: Option<Timestamp>,
+}
+
+/// The scaling of a service that a deployment has suspended. It stays until nobody can suspend it for that deployment any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspendedScalingRow {
+    /// The deployment.
+    pub deployment_id: String,
+    /// The key of the service in the pipeline file.
+    pub name: String,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The name of the service in ECS.
+    pub service: String,
+    /// What was suspended before.
+    pub before: Suspended,
+    /// When the deployment has restored that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<Timestamp>,
+    /// Whether a sweep has announced that it restores it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_swept: bool,
 }
 
 /// The restore point that a migration needs.

@@ -20,7 +20,9 @@ mod validate;
 mod verification;
 
 pub use gates::{Approval, ClosedTime, Day, People, Person, UnknownPusher, WeeklyWindow, Windows};
-pub use model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, Soaking, TagPolicy, Trigger, Waiting};
+pub use model::{
+    Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, SameAs, Soaking, TagPolicy, Trigger, Waiting,
+};
 pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
 pub use overlays::{
     CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, RestorePointOverlay, ScalingOverlay,

@@ -69,6 +69,9 @@ pub struct Environment {
     /// How it is verified that what was deployed works; nothing is looked at after the rollout unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// That it is set like another environment, but for what the file declares for each of them. What else differs is a note of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<SameAs>,
     /// When releases may come here; at any time unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
@@ -98,6 +101,19 @@ pub struct Environment {
     /// Laid over `tasks`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub tasks: IndexMap<Key, TaskOverlay>,
+}
+
+/// Like which environment another one is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SameAs {
+    /// The name of the environment.
+    pub environment: EnvironmentName,
+    /// What may differ besides, by its path in the plan, such as `cpu` or `containers.api.environment.LOG_LEVEL`, with `*` as wildcard; with the key of a
+    /// task definition before it in that one only, such as `web.cpu`. It stands for everything below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub except: Vec<String>,
 }
 
 /// What brings a release into an environment.

@@ -107,6 +107,9 @@ pub struct ScalingOverlay {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub memory_percent: Option<u32>,
+    /// Whether it does not scale while it is deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
 }
 
 /// What an environment changes in how ECS replaces the tasks of a service.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::gates::{Approval, People, Windows};
-use super::model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, TagPolicy, Trigger};
+use super::model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, SameAs, TagPolicy, Trigger};
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::overlays::DatabaseOverlay;
 use super::parts::{
@@ -52,6 +52,9 @@ pub struct ResolvedEnvironment {
     pub approval: Option<Approval>,
     /// The people of the pipeline.
     pub people: People,
+    /// Like which environment it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<SameAs>,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
     /// The name of the ECS cluster.
@@ -300,6 +303,7 @@ pub(super) fn resolve_environment(
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
         people: pipeline.people.clone(),
+        same_as: environment.same_as.clone(),
         account: environment.account.clone(),
         cluster,
         images: pipeline.images.clone(),

@@ -237,6 +237,21 @@ fn names_that_do_not_exist_are_reported_with_the_nearest() {
 }
 
 #[test]
+fn an_environment_is_set_like_another_one_that_exists() {
+    for (name, reason) in [
+        ("develop", "there is no other environment `develop`"),
+        ("prodution", "did you mean `production`?"),
+    ] {
+        let line = format!("    cluster: ${{cluster}}\n    same_as: {{environment: {name}}}\n");
+        let found = errors_after(&[("    cluster: ${cluster}\n", &line)]);
+        assert!(
+            found.contains("environments[0].same_as.environment") && found.contains(reason),
+            "{found}"
+        );
+    }
+}
+
+#[test]
 fn a_cycle_is_named() {
     assert_snapshot!(errors_after(&[
         (

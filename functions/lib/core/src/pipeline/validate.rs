@@ -202,6 +202,16 @@ impl Check<'_> {
                 None,
             );
         }
+        if let Some(same_as) = &environment.same_as {
+            let path = path.key("same_as").key("environment");
+            let name = same_as.environment.as_str();
+            let others = pipeline.environments.iter().map(|other| other.name.as_str());
+            let others: Vec<&str> = others.filter(|other| *other != environment.name.as_str()).collect();
+            if !others.contains(&name) {
+                let hint = suggestion(name, others);
+                self.report(&path, format!("there is no other environment `{name}`"), hint);
+            }
+        }
         let tags = path.key("tags");
         let lists = [("allow", &environment.tags.allow), ("deny", &environment.tags.deny)];
         for (list, index, pattern) in lists

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::drift::Twin;
 use super::preflight::Findings;
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
@@ -96,6 +97,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         .filter_map(|(key, definition)| planner.revision(key, definition, &references))
         .collect();
     let steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
+    planner.compare(&revisions);
     let unchanged = planner.is_unchanged(&steps, &revisions);
     if !unchanged {
         planner.check_verification();
@@ -197,6 +199,27 @@ impl Planner<'_> {
     fn take(&mut self, findings: Findings) {
         self.refusals.extend(findings.refusals);
         self.notes.extend(findings.notes);
+    }
+
+    /// Tells what differs from the environment that this one is to be set like.
+    fn compare(&mut self, revisions: &[PlannedRevision]) {
+        let environment = &self.input.environment;
+        let Some(declared) = &environment.same_as else {
+            return;
+        };
+        let Some(observed) = &self.observed.twin else {
+            let there = &declared.environment;
+            self.notes.push(format!(
+                "`{there}` could not be read, so that it cannot be said whether this environment is set alike"
+            ));
+            return;
+        };
+        let twin = Twin { declared, observed };
+        let of_key = |revision: &PlannedRevision| environment.task_definitions.get(&revision.key);
+        let notes = revisions
+            .iter()
+            .filter_map(|revision| twin.note(revision, of_key(revision)?));
+        self.notes.extend(notes);
     }
 
     /// What can be known beforehand about the alarms of the verification: one that fires already would take the release back.

@@ -1,6 +1,7 @@
 //! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose afterwards.
 
 mod compatibility;
+mod drift;
 mod forward;
 mod image;
 mod preflight;
@@ -11,6 +12,7 @@ mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
 use crate::identity::ReleaseId;
 use crate::pipeline::{
-    ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, Verification,
+    ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, TaskDefinition, Verification,
 };
 use crate::quarantine::Quarantine;
 use crate::restore_point::{DatabaseFacts, PlannedRestorePoint};
@@ -76,12 +78,23 @@ pub struct Observed {
     pub scaling: BTreeMap<String, ScalingFacts>,
     /// The databases of Amazon RDS that must have a restore point; one that does not exist is not here.
     pub databases: BTreeMap<Key, DatabaseFacts>,
+    /// The environment that this one is to be set like; none where none is declared or it could not be read.
+    pub twin: Option<ObservedTwin>,
     /// The schemas of the databases that migrations of ours moved.
     pub schemas: BTreeMap<Key, SchemaState>,
     /// What the schemas were before, the most recent first; read where migrations are to be taken back.
     pub schema_history: BTreeMap<Key, Vec<SchemaState>>,
     /// The revisions that the last migrations ran, by their ARN; read where they are to be taken back.
     pub movers: BTreeMap<String, ObservedDefinition>,
+}
+
+/// An environment that another one is to be set like.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedTwin {
+    /// What the pipeline file says of its task definitions.
+    pub settings: IndexMap<Key, TaskDefinition>,
+    /// What runs there; what nobody runs is not here.
+    pub live: BTreeMap<Key, Value>,
 }
 
 /// A revision of a task definition.

@@ -1,0 +1,220 @@
+//! Scaling that is suspended while a service is deployed, and that does not stay so: the deployment restores it when the step is judged, and a sweep restores
+//! what one that has ended, or died, has left.
+
+use esclusa_adapters::acts::{AFTERLIFE, Act, Announced};
+use esclusa_adapters::control::rows::SuspendedScalingRow;
+use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::deployments::Work;
+use esclusa_adapters::journal::Commit;
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Chain, Draft, RecordKind};
+use esclusa_core::plan::PlannedService;
+use esclusa_core::scaling::{Suspended, before_suspension, is_to_be_restored, resource_id};
+use serde_json::{Value, json};
+
+use crate::{ACTOR, Update};
+
+/// The call that suspends and restores.
+const ACTION: &str = "application-autoscaling:RegisterScalableTarget";
+
+impl Update {
+    /// Suspends the scaling of a service. Whether it is for this deployment to restore.
+    pub(crate) async fn suspend(&self, work: &Work, planned: &PlannedService) -> Result<bool, Failure> {
+        let PlannedService { cluster, service, .. } = planned;
+        let deployment_id = &work.deployment.row.deployment_id;
+        let key = Key::suspended_scaling(cluster, service);
+        let stored: Option<Stored<SuspendedScalingRow>> = self.journal.control().get(&key).await?;
+        let live = self.scaling.facts(cluster, service).await?;
+        if stored.as_ref().is_some_and(|stored| stored.row.is_swept) {
+            return Err(Failure::transient(format!(
+                "the scaling of `{service}` is being restored after an earlier deployment"
+            )));
+        }
+        let held = stored.as_ref().filter(|stored| stored.row.restored_at.is_none());
+        let Some(before) = before_suspension(&live, held.map(|held| held.row.before)) else {
+            return Ok(false);
+        };
+        let row = SuspendedScalingRow {
+            deployment_id: deployment_id.clone(),
+            name: planned.name.to_string(),
+            cluster: cluster.clone(),
+            service: service.clone(),
+            before,
+            restored_at: None,
+            is_swept: false,
+        };
+        let act = act(
+            work,
+            &row,
+            "suspended",
+            &json!({"service": planned.name, "suspended": Suspended::ALL}),
+        );
+        let is_ours = held.is_some_and(|held| held.row.deployment_id == *deployment_id);
+        let mut commit = Commit::new();
+        if !is_ours {
+            commit = commit.change(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
+        }
+        match self.journal.announce(&act, commit).await? {
+            Announced::Settled(_) => return Ok(true),
+            // A run that comes late: the deployment has restored it, and it must not be suspended again.
+            Announced::Before { .. } if !is_ours => {
+                return Err(Failure::conflict(format!(
+                    "the scaling of `{service}` is not suspended for deployment `{deployment_id}` any more"
+                )));
+            }
+            Announced::Now | Announced::Before { .. } => {}
+        }
+        if live.suspended != Suspended::ALL
+            && let Err(failure) = self.registrar.suspend(cluster, service, Suspended::ALL).await
+        {
+            return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+        }
+        self.journal
+            .settle(&act, &json!({"suspended": true}), Commit::new())
+            .await?;
+        Ok(true)
+    }
+
+    /// Restores what a deployment has suspended.
+    pub(crate) async fn restore_scaling(&self, deployment_id: &str) -> Result<Value, Failure> {
+        let work = self.journal.work(deployment_id).await?;
+        for stored in self.suspended().await? {
+            if stored.row.deployment_id == deployment_id && stored.row.restored_at.is_none() {
+                self.restore(&work, stored).await?;
+            }
+        }
+        Ok(json!({}))
+    }
+
+    async fn restore(&self, work: &Work, stored: Stored<SuspendedScalingRow>) -> Result<(), Failure> {
+        let row = stored.row;
+        let act = act(work, &row, "restored", &restoring(&row));
+        let live = self.scaling.facts(&row.cluster, &row.service).await?;
+        let outcome = json!({"restored": true});
+        if is_to_be_restored(&live, row.before) {
+            // One that was settled and shows as suspended is not shown yet; the sweep looks again.
+            if !matches!(self.journal.announce(&act, Commit::new()).await?, Announced::Settled(_)) {
+                if let Err(failure) = self.registrar.suspend(&row.cluster, &row.service, row.before).await {
+                    return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                }
+                self.journal.settle(&act, &outcome, Commit::new()).await?;
+            }
+        } else if self.journal.is_announced(&act).await? {
+            self.journal.settle(&act, &outcome, Commit::new()).await?;
+        }
+        let key = Key::suspended_scaling(&row.cluster, &row.service);
+        let restored = SuspendedScalingRow {
+            restored_at: Some(self.journal.clock().now()?),
+            ..row
+        };
+        let commit = Commit::new().change(Change::put(key, &restored, Expected::Revision(stored.revision))?);
+        self.journal.commit(commit).await?.or_failure().map(|_| ())
+    }
+
+    /// Looks at everything that is, or was, suspended. Which fails is said, and does not keep the others.
+    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
+        let (mut swept, mut failed) = (0, None);
+        for stored in self.suspended().await? {
+            let service = stored.row.service.clone();
+            match self.look_again(stored).await {
+                Ok(true) => swept += 1,
+                Ok(false) => {}
+                Err(failure) => {
+                    tracing::warn!(service, kind = %failure.kind, message = %failure.message, "suspended scaling could not be restored");
+                    failed = Some(failure);
+                }
+            }
+        }
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(json!({"swept": swept})),
+        }
+    }
+
+    /// Lets go of one that nobody can suspend any more, restored where its deployment has not done so.
+    async fn look_again(&self, stored: Stored<SuspendedScalingRow>) -> Result<bool, Failure> {
+        let row = &stored.row;
+        let work = self.journal.work(&row.deployment_id).await?;
+        let now = self.journal.clock().now()?;
+        let over_since = row.restored_at.or(work.deployment.row.ended_at);
+        if over_since.is_none_or(|since| now.duration_since(since) <= AFTERLIFE) {
+            return Ok(false);
+        }
+        let key = Key::suspended_scaling(&row.cluster, &row.service);
+        let live = self.scaling.facts(&row.cluster, &row.service).await?;
+        let is_due = is_to_be_restored(&live, row.before);
+        let mut revision = stored.revision;
+        if is_due && !row.is_swept {
+            // The chain of the release is closed. That nobody has taken the row over meanwhile is the fence.
+            let announced = SuspendedScalingRow {
+                is_swept: true,
+                ..row.clone()
+            };
+            let change = Change::put(key.clone(), &announced, Expected::Revision(revision))?;
+            let draft = late(&work, row, RecordKind::Intent, &json!({"facts": restoring(row)}))?;
+            let commit = Commit::new().change(change).record(&chain(&work), draft);
+            self.journal.commit(commit).await?.or_failure()?;
+            let written: Stored<SuspendedScalingRow> = self.journal.control().require(&key).await?;
+            if written.row != announced {
+                return Err(Failure::conflict(format!(
+                    "the scaling of `{}` is suspended anew",
+                    row.service
+                )));
+            }
+            revision = written.revision;
+        }
+        if is_due {
+            self.registrar.suspend(&row.cluster, &row.service, row.before).await?;
+        }
+        let mut commit = Commit::new().change(Change::delete(key, revision));
+        if is_due || row.is_swept {
+            let draft = late(&work, row, RecordKind::Outcome, &json!({"outcome": {"restored": true}}))?;
+            commit = commit.record(&chain(&work), draft);
+        }
+        self.journal.commit(commit).await?.or_failure().map(|_| true)
+    }
+
+    async fn suspended(&self) -> Result<Vec<Stored<SuspendedScalingRow>>, Failure> {
+        let rows: Vec<(String, Stored<SuspendedScalingRow>)> =
+            self.journal.control().list(Key::SUSPENDED_SCALING, "").await?;
+        Ok(rows.into_iter().map(|(_, stored)| stored).collect())
+    }
+}
+
+fn restoring(row: &SuspendedScalingRow) -> Value {
+    json!({"service": row.name, "suspended": row.before})
+}
+
+fn target(row: &SuspendedScalingRow, what: &str) -> String {
+    format!("{}/{what}", resource_id(&row.cluster, &row.service))
+}
+
+fn act<'a>(work: &'a Work, row: &SuspendedScalingRow, what: &str, facts: &Value) -> Act<'a> {
+    Act {
+        subject: &work.subject,
+        actor: ACTOR,
+        deployment: &work.deployment.row,
+        // Of no step: whatever became of it, what runs is the same.
+        step: None,
+        action: ACTION,
+        target: target(row, what),
+        facts: facts.clone(),
+    }
+}
+
+/// The chain for what is found out about a deployment after its end.
+fn chain(work: &Work) -> Chain {
+    Chain::application(&work.subject.application)
+}
+
+/// The record of an act for a deployment that has ended.
+fn late(work: &Work, row: &SuspendedScalingRow, kind: RecordKind, more: &Value) -> Result<Draft, Failure> {
+    let act = act(work, row, "restored-later", &Value::Null);
+    let mut facts = json!({"action": act.action, "target": act.target, "step": null});
+    if let (Some(facts), Some(more)) = (facts.as_object_mut(), more.as_object()) {
+        facts.extend(more.clone());
+    }
+    let mut draft = work.subject.draft(kind, ACTOR, &facts)?;
+    draft.intent_id = Some(act.intent_id());
+    Ok(draft)
+}
