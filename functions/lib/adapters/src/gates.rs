@@ -30,7 +30,7 @@ impl Said {
         application: &str,
         environment: &str,
     ) -> Result<Self, Failure> {
-        let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
+        let votes = Self::votes(control, release_id, environment).await?;
         let mut freezes = Vec::new();
         for of in [EVERYTHING, application] {
             let rows: Vec<(String, Stored<Freeze>)> = control.list(&Key::freezes_of(of), "").await?;
@@ -41,9 +41,18 @@ impl Said {
             let here = rows.into_iter().filter(|(key, _)| is_here(key));
             freezes.extend(here.map(|(_, stored)| stored.row));
         }
+        Ok(Self { votes, freezes })
+    }
+
+    /// What was said about a release in an environment, about this plan and others, the first word first.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::list`].
+    pub async fn votes(control: &ControlTable, release_id: &str, environment: &str) -> Result<Vec<Vote>, Failure> {
+        let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
         let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
         votes.sort_by_key(|vote| vote.at);
-        Ok(Self { votes, freezes })
+        Ok(votes)
     }
 
     /// A hash over everything, by which a change shows.

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::gates::{Approval, People, Windows};
-use super::model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, SameAs, TagPolicy, Trigger};
+use super::model::{
+    Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
+};
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::overlays::DatabaseOverlay;
 use super::parts::{
@@ -52,6 +54,9 @@ pub struct ResolvedEnvironment {
     pub approval: Option<Approval>,
     /// The people of the pipeline.
     pub people: People,
+    /// Who is told what becomes of releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
     /// Like which environment it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<SameAs>,
@@ -303,6 +308,10 @@ pub(super) fn resolve_environment(
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
         people: pipeline.people.clone(),
+        notifications: environment
+            .notifications
+            .clone()
+            .or_else(|| pipeline.notifications.clone()),
         same_as: environment.same_as.clone(),
         account: environment.account.clone(),
         cluster,
