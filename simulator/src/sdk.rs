@@ -218,7 +218,9 @@ fn api_input<'h>(
 /// What a refused call looks like to a client of no service of AWS.
 fn refusal(error: &ApiError) -> Value {
     let body = json!({"message": error.message}).to_string();
-    json!({"status": error.status, "headers": {"content-type": "application/json"}, "body": body})
+    let is_denied = error.code == "AccessDeniedException";
+    let status = if is_denied { 403 } else { error.status };
+    json!({"status": status, "headers": {"content-type": "application/json"}, "body": body})
 }
 
 fn reset() -> ConnectorError {

@@ -300,7 +300,7 @@ impl Journal {
         }
     }
 
-    /// Writes down that somebody wanted to decide who may not. A repeat of the same request, which `along` tells, writes nothing.
+    /// Writes down that somebody wanted to decide who may not. Whether it was written: a repeat of the same request, which `along` tells, is not.
     ///
     /// # Errors
     /// What the tables answered.
@@ -311,7 +311,7 @@ impl Journal {
         principal: &str,
         refusal: &Refusal,
         along: &[Change],
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let body = Body::new(&json!({"why": refusal.to_string()}))?;
         let draft = Draft {
             application: Some(application.to_owned()),
@@ -323,8 +323,8 @@ impl Journal {
             .changes(along.iter().cloned())
             .record(&Chain::application(application), draft);
         match self.commit(commit).await? {
-            Committed::Lost(_) => Ok(()),
-            written => written.or_failure().map(|_| ()),
+            Committed::Lost(_) => Ok(false),
+            written => written.or_failure().map(|_| true),
         }
     }
 

@@ -452,12 +452,12 @@ impl Key {
         Self::new(format!("CHAIN#{chain}"), "HEAD")
     }
 
-    /// Whether the row serves only a deployment that is at work and what is found out about it soon after: the ledger keeps what it said, and the row of the
-    /// deployment how it ended.
+    /// Whether the row serves only a deployment that is at work and what is found out, or told, about it soon after: the ledger keeps what it said, and the row
+    /// of the deployment how it ended.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         let is_work = self.pk.starts_with("DEPLOYMENT#") && self.sk != "DEPLOYMENT";
-        is_work || self.pk.starts_with("STARTEDBY#")
+        is_work || self.pk.starts_with("STARTEDBY#") || self.pk.starts_with("CARD#")
     }
 
     /// The partition that lists all applications.
