@@ -22,7 +22,7 @@ pub use logs::Logs;
 pub use rds::{Kind as DatabaseKind, Rds};
 pub use secrets_manager::SecretsManager;
 pub use sites::Sites;
-pub use slack::{Button as SlackButton, Message as SlackMessage, Slack};
+pub use slack::{Button as SlackButton, Delivery as SlackDelivery, Message as SlackMessage, Slack};
 pub use sqs::Sqs;
 pub use sts::Sts;
 

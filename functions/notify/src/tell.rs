@@ -3,7 +3,7 @@
 //! What is about to be told is written down first, so that two rounds at once do not tell it twice. Where the answer is lost, nobody knows what became of it:
 //! writing a card anew is safe, and a message that is posted once more is one too many in the channel, which only Slack could tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::control::rows::{CardPauseRow, CardRow, DeploymentRow, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
@@ -13,7 +13,7 @@ use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{Destination, Written};
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::card::{Card, alert_message, message};
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::pipeline::{Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
@@ -86,9 +86,9 @@ impl Notify {
             }
             looked = looked.saturating_add(1);
             match self.tell_release(release_id, &token, &mut pipelines).await {
-                Ok(Told::True) => self.forget_ended(release_id).await?,
-                Ok(Told::Later) => {}
-                Ok(Told::Paused) => break,
+                Ok((Told::True, true)) => self.forget(release_id).await?,
+                Ok((Told::True | Told::Later, _)) => {}
+                Ok((Told::Paused, _)) => break,
                 Err(failure) => {
                     tracing::warn!(release_id, kind = %failure.kind, message = %failure.message, "a release could not be told of");
                     failed = Some(failure);
@@ -98,29 +98,31 @@ impl Notify {
         failed.map_or_else(|| Ok(json!({"looked": looked})), Err)
     }
 
-    async fn forget_ended(&self, release_id: &str) -> Result<(), Failure> {
-        let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&Key::release(release_id)).await?;
-        if release.is_none_or(|stored| stored.row.end.is_some()) {
-            self.forget(release_id).await?;
-        }
-        Ok(())
-    }
-
+    /// Tells what differs about a release, and whether it was over before anything about it was read: only then nothing follows.
     async fn tell_release(
         &self,
         release_id: &str,
         token: &Secret<String>,
         pipelines: &mut Pipelines,
-    ) -> Result<Told, Failure> {
+    ) -> Result<(Told, bool), Failure> {
         let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&Key::release(release_id)).await?;
         let Some(release) = release.map(|stored| stored.row) else {
-            return Ok(Told::True);
+            return Ok((Told::True, true));
         };
+        let is_over = release.end.is_some();
         let key = (release.application.clone(), release.pipeline_version);
         if !pipelines.contains_key(&key) {
-            let (_, pipeline) =
-                pipeline_version(self.journal.control(), &release.application, release.pipeline_version).await?;
-            pipelines.insert(key.clone(), pipeline);
+            match pipeline_version(self.journal.control(), &release.application, release.pipeline_version).await {
+                Ok((_, pipeline)) => {
+                    pipelines.insert(key.clone(), pipeline);
+                }
+                // Nobody knows where to tell it.
+                Err(failure) if failure.kind == ErrorKind::Refused => {
+                    tracing::warn!(release_id, message = %failure.message, "nobody is told of a release");
+                    return Ok((Told::True, is_over));
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         let mut told = Told::True;
         for name in &release.environments {
@@ -146,7 +148,7 @@ impl Notify {
                     match self.tell(&place, &card).await? {
                         Told::True => {}
                         Told::Later => told = Told::Later,
-                        Told::Paused => return Ok(Told::Paused),
+                        Told::Paused => return Ok((Told::Paused, is_over)),
                     }
                 }
             }
@@ -154,20 +156,21 @@ impl Notify {
                 break;
             }
         }
-        Ok(told)
+        Ok((told, is_over))
     }
 
     /// Shows the card, then tells people of what they are told besides.
     async fn tell(&self, place: &Place<'_>, card: &Card) -> Result<Told, Failure> {
         let stored: Option<Stored<CardRow>> = self.journal.control().get(&place.key()).await?;
         let expected = Expected::unchanged(stored.as_ref());
-        let row = stored.map(|stored| stored.row).unwrap_or_else(|| CardRow {
+        let nothing_yet = || CardRow {
             channel: place.channel.to_owned(),
             ts: None,
             shown: None,
-            alerted: std::collections::BTreeSet::new(),
+            alerted: BTreeSet::new(),
             telling_since: None,
-        });
+        };
+        let row = stored.map_or_else(nothing_yet, |stored| stored.row);
         let now = self.journal.clock().now()?;
         if row.telling_since.is_some_and(|since| now.duration_since(since) < AT_IT) {
             return Ok(Told::Later);
@@ -205,7 +208,10 @@ impl Notify {
                 self.slack.post(place.token, to, &desired, &place.name("card")).await?
             }
         };
-        let mut next = row.clone();
+        let mut next = CardRow {
+            telling_since: None,
+            ..row.clone()
+        };
         let told = match written {
             Written::There { channel, ts } => {
                 match alert.filter(|_| is_shown) {

@@ -6,7 +6,7 @@ use crate::node::{Function, Kind, Member, Node};
 pub(crate) const FUNCTION: &str = "AWS::Serverless::Function";
 pub(crate) const STATE_MACHINE: &str = "AWS::Serverless::StateMachine";
 pub(crate) const HTTP_API: &str = "AWS::Serverless::HttpApi";
-/// A route of an HTTP API. The translator writes it into the OpenAPI definition of the API, and not as a resource.
+/// A route of an HTTP API. The translator writes it into the definition of the API, and not as a resource.
 pub(crate) const HTTP_ROUTE: &str = "HTTP route";
 
 /// The resources of the template with `Globals` merged in, and one resource for each that an event or a URL of a function stands for.

@@ -178,7 +178,7 @@ fn route_text(method: &str, path: &str, function: &str, asks: bool) -> String {
     format!("{method} {path} to {function}, asks who calls: {asks}")
 }
 
-/// The routes of the OpenAPI definition of an HTTP API.
+/// The routes in the definition of an HTTP API.
 fn routes(body: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (path, methods) in body["paths"].as_object().unwrap() {

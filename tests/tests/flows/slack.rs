@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::ApiError;
-use simulator::services::{Slack, SlackButton, SlackMessage};
+use simulator::services::{Slack, SlackButton, SlackDelivery, SlackMessage};
 use simulator::{DynamoDb, Fault, FaultKind, Principal, Selector};
 
 use crate::planning::latest;
@@ -113,10 +113,7 @@ fn told(account: &Account, user: &str) -> Vec<String> {
 fn assert_acknowledged(account: &Account, presses: usize) {
     let deliveries = slack(account).deliveries();
     assert_eq!(deliveries.len(), presses, "{deliveries:?}");
-    assert!(
-        deliveries.iter().all(|delivery| delivery.is_acknowledged()),
-        "{deliveries:?}"
-    );
+    assert!(deliveries.iter().all(SlackDelivery::is_acknowledged), "{deliveries:?}");
 }
 
 /// The person of each decision that was recorded.
@@ -464,6 +461,21 @@ fn slack_that_takes_no_more_for_a_while_is_left_alone_for_that_while() {
     press_shown(&mut account, "approve", "U0ANA");
     account.settle();
     account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+/// Whoever pressed a button sees no error, however slow the way back to them is.
+#[test]
+fn a_press_is_answered_in_time_whether_or_not_anybody_can_be_told() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    let slow = FaultKind::Delay(SignedDuration::from_secs(30));
+    let calls = Selector::operation("slack", "respond");
+    account.lab.world_mut().add_fault(Fault::new(calls, slow));
+    press_shown(&mut account, "approve", "U0EVA");
+    press_shown(&mut account, "approve", "U0ANA");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_acknowledged(&account, 2);
 }
 
 /// Nobody knows whether the message came about: it is posted once more, later, and that one is kept.

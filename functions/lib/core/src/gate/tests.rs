@@ -378,7 +378,7 @@ fn a_member_of_slack_is_the_person_who_has_its_id_and_no_pattern_of_arns_makes_s
         ("everybody".parse().unwrap(), person(&["*"], &[])),
         ("ana".parse().unwrap(), person(&["arn:aws:iam::1:user/ana"], &["U0ANA"])),
     ]);
-    let who = |principal: &str| person_of(&people, principal).map(|name| name.as_str());
+    let who = |principal: &str| person_of(&people, principal).map(Key::as_str);
     assert_eq!(who("slack:T0TEAM/U0ANA"), Some("ana"));
     assert_eq!(who("slack:T0TEAM/U0ANN"), None);
     assert_eq!(who("slack:U0ANA"), Some("everybody"));
