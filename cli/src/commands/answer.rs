@@ -2,7 +2,7 @@
 
 use esclusa_adapters::decisions::{Answered, Reply};
 use esclusa_core::pipeline::Choice;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{WHY, check_reason};
 use crate::arguments::Answer;
@@ -19,25 +19,22 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
         ..
     } = command;
     check_reason(reason, WHY)?;
-    let principal = session.caller().await?.arn;
-    let reply = Reply {
-        release,
-        environment: None,
-        check,
-        asked_at: None,
-        choice: if *keep { Choice::Keep } else { Choice::Rollback },
-        principal: &principal,
-        reason,
+    let choice = if *keep { Choice::Keep } else { Choice::Rollback };
+    let answered = match session.console() {
+        Some(console) => {
+            let answer = json!({"release": release, "check": check, "choice": choice, "reason": reason});
+            console.post("/api/answers", &answer).await?
+        }
+        None => directly(command, choice, session).await?,
     };
-    let Answered { answer, deployment } = session
-        .journal
-        .answer(&reply, &[])
-        .await?
-        .map_err(|refusal| CommandError::refused(refusal.to_string()))?;
     if output.format() == Format::Json {
-        output.document(&json!({"deployment_id": deployment.deployment_id, "check": check, "answer": answer}))?;
+        output.document(&json!({
+            "deployment_id": answered.get("deployment_id"),
+            "check": check,
+            "answer": answered.get("answer"),
+        }))?;
     } else {
-        let what = match answer.choice {
+        let what = match choice {
             Choice::Keep => "the release stays, and soaks on without this check",
             Choice::Rollback => "the release goes back",
         };
@@ -46,4 +43,21 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
         ))?;
     }
     Ok(Exit::Success)
+}
+
+/// Writes the answer with the permissions of the caller. What the console would answer.
+async fn directly(command: &Answer, choice: Choice, session: &Session) -> Result<Value, CommandError> {
+    let principal = session.caller().await?.arn;
+    let reply = Reply {
+        release: &command.release,
+        environment: None,
+        check: &command.check,
+        asked_at: None,
+        choice,
+        principal: &principal,
+        reason: &command.reason,
+    };
+    let answered = session.journal.answer(&reply, &[]).await?;
+    let Answered { answer, deployment } = answered.map_err(|refusal| CommandError::refused(refusal.to_string()))?;
+    Ok(json!({"answer": answer, "deployment_id": deployment.deployment_id}))
 }

@@ -667,6 +667,67 @@ fn whoever_aws_knows_votes_through_the_api_and_nobody_else() {
     account.assert_ended("SUCCEEDED", "none", "proven");
 }
 
+/// The command line asks the console where it is told of one: whoever calls needs no permission on a table then.
+#[test]
+fn the_command_line_decides_through_the_console_where_there_is_one() {
+    let iam =
+        "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"]}\n  luis: {slack: [U0LUIS]}\n\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, iam, &format!("{APPROVAL}{ASKING}"));
+    account.create_alarm("errors");
+    let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    let release = pushed(&mut account, "v1.0.0");
+    let through = ["--console-url", url.as_str()];
+    let answer = account.esclusa(&[&through[..], &["approve", &release]].concat());
+    assert!(
+        answer.out.contains("`v1.0.0` is approved for `development` by `ana`"),
+        "{}",
+        answer.out
+    );
+    let again = account.lab.esclusa(&[&through[..], &["approve", &release]].concat());
+    assert!(
+        again.code == 1 && again.err.contains("said so already"),
+        "{}",
+        again.err
+    );
+    account.run_until_entered(&format!("{release}-development-1"), "LookAtChecks");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(3));
+    let keep = [
+        "answer",
+        &release,
+        "--check",
+        "errors",
+        "--keep",
+        "--reason",
+        "it is the load test",
+    ];
+    let answer = account.esclusa(&[&through[..], &keep].concat());
+    assert!(answer.out.contains("the release stays"), "{}", answer.out);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let writers: BTreeSet<String> = account
+        .lab
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "TransactWriteItems")
+        .filter(|call| call.input.to_string().contains("person_decided"))
+        .map(|call| format!("{:?}", call.principal))
+        .collect();
+    assert_eq!(Vec::from_iter(writers), ["Role(\"esclusa-console\")"]);
+    let elsewhere = account
+        .lab
+        .esclusa(&["--console-url", "https://console.example.com", "approve", &release]);
+    assert!(
+        elsewhere.code == 1 && elsewhere.err.contains("console.example.com"),
+        "{}",
+        elsewhere.err
+    );
+}
+
 #[test]
 fn where_no_slack_is_configured_nobody_is_told_and_nothing_from_there_is_taken() {
     let mut account = Account::running("nest-demo", "v1.0.0");

@@ -63,8 +63,8 @@ pub(crate) struct Call<'a> {
     pub(crate) url: &'a str,
     /// JSON, where there is a body.
     pub(crate) body: Option<String>,
-    /// Whom it is from, where that is told.
-    pub(crate) bearer: Option<&'a Secret<String>>,
+    /// Headers that say whom it is from.
+    pub(crate) headers: Vec<(String, Secret<String>)>,
     /// How long an answer is waited for.
     pub(crate) timeout_seconds: u32,
 }
@@ -110,10 +110,9 @@ impl Http {
             method,
             url,
             body,
-            bearer,
+            headers: own,
             timeout_seconds,
         } = call;
-        let bearer = bearer.map(|token| format!("Bearer {}", token.expose()));
         let seconds = Duration::from_secs(u64::from(timeout_seconds));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(seconds)
@@ -147,8 +146,8 @@ impl Http {
                 if body.is_some() {
                     headers.insert("content-type", "application/json; charset=utf-8");
                 }
-                if let Some(bearer) = &bearer {
-                    headers.insert("authorization", bearer.clone());
+                for (name, value) in &own {
+                    headers.insert(name.clone(), value.expose().clone());
                 }
                 headers.insert("user-agent", "esclusa");
                 headers.insert("accept", "application/json, */*;q=0.5");
@@ -188,7 +187,7 @@ impl HttpProber {
             method,
             url,
             body,
-            bearer: None,
+            headers: Vec::new(),
             timeout_seconds,
         };
         Ok(match self.0.send(call).await? {

@@ -8,6 +8,7 @@ pub mod acts;
 pub mod alarms;
 
 pub mod clock;
+pub mod console;
 pub mod control;
 pub mod databases;
 pub mod decisions;

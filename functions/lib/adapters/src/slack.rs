@@ -107,11 +107,12 @@ impl SlackClient {
 
     async fn write(&self, method: &str, token: &Secret<String>, body: Map<String, Value>) -> Result<Written, Failure> {
         let url = format!("{API}/{method}");
+        let bearer = Secret::new(format!("Bearer {}", token.expose()));
         let call = Call {
             method: Method::Post,
             url: &url,
             body: Some(Value::Object(body).to_string()),
-            bearer: Some(token),
+            headers: vec![("authorization".to_owned(), bearer)],
             timeout_seconds: WRITE_SECONDS,
         };
         Ok(match self.0.send(call).await? {
@@ -130,7 +131,7 @@ impl SlackClient {
             method: Method::Post,
             url: response_url,
             body: Some(body.to_string()),
-            bearer: None,
+            headers: Vec::new(),
             timeout_seconds: ANSWER_SECONDS,
         };
         match self.0.send(call).await? {
