@@ -140,6 +140,23 @@ pub(crate) enum Command {
     Freeze(Freeze),
     /// Lift a freeze
     Unfreeze(Unfreeze),
+    /// Keep a release from coming into any further environment, for now
+    ///
+    /// It waits before the next environment; a deployment that has its locks goes on.
+    Hold(Hold),
+    /// Let a held release go on
+    ReleaseHold(ReleaseHold),
+    /// Have an environment keep the version that it runs
+    ///
+    /// Other versions wait before it. Rollbacks are let through.
+    Pin(Pin),
+    /// Let other versions come into an environment again
+    Unpin(Unpin),
+    /// Stop a release: begin nothing more of it, and bring back what it has moved
+    ///
+    /// A release that waits ends at once. A task that runs is let run to its end, a rollout is rolled back, and what soaks is brought back. A release
+    /// that is in force and has ended is taken back with `esclusa rollback`.
+    Stop(Stop),
     /// Decide about a check that failed and asks: keep the release, or take it back
     ///
     /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
@@ -386,6 +403,61 @@ pub(crate) struct Unfreeze {
     pub(crate) application: Option<String>,
     /// The environment; without one, what is frozen for all of them
     pub(crate) environment: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// The release; `esclusa status` lists those on their way
+    pub(crate) release: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseHold {
+    /// The release
+    pub(crate) release: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pin {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unpin {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// The release; `esclusa status` lists those on their way
+    pub(crate) release: String,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,

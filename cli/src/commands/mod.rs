@@ -5,7 +5,10 @@ mod approvals;
 mod audit;
 mod deploy;
 mod freeze;
+mod hold;
 mod locks;
+mod order;
+mod pin;
 mod pipelines;
 mod plan;
 mod quarantine;
@@ -13,6 +16,7 @@ mod recheck;
 mod request;
 mod rollback;
 mod status;
+mod stop;
 mod unlock;
 mod vote;
 
@@ -52,6 +56,11 @@ pub(crate) async fn execute(
         Command::Reject(command) => vote::execute(command, false, &session, output).await,
         Command::Freeze(command) => freeze::freeze(command, &session, output).await,
         Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
+        Command::Hold(command) => hold::hold(command, &session, output).await,
+        Command::ReleaseHold(command) => hold::release_hold(command, &session, output).await,
+        Command::Pin(command) => pin::pin(command, &session, output).await,
+        Command::Unpin(command) => pin::unpin(command, &session, output).await,
+        Command::Stop(command) => stop::execute(command, &session, output).await,
         Command::Answer(command) => answer::execute(command, &session, output).await,
         Command::Recheck(command) => recheck::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,

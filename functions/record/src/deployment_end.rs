@@ -12,9 +12,9 @@ use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::evidence::Blame;
-use esclusa_core::gate::Closed;
+use esclusa_core::gate::{Closed, Stop};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
@@ -65,7 +65,14 @@ impl Record {
             Some(superseded) => Some(superseded),
             None => self.closed(deployment_id).await?,
         };
-        let cause = closed.or_else(|| cause(failures));
+        let cause = match closed.or_else(|| cause(failures)) {
+            Some(Cause::Failure {
+                kind: Some(ErrorKind::Stopped),
+                ..
+            }) => self.stopped(&work).await?,
+            None if self.is_cut_short(deployment_id, &steps).await? => self.stopped(&work).await?,
+            cause => cause,
+        };
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let mut facts = self
             .facts(deployment_id, plan.as_ref(), &way_back, &steps, cause)
@@ -195,6 +202,20 @@ impl Record {
         })
     }
 
+    /// Whether a rollout or the verification was ended because a person stopped the release.
+    async fn is_cut_short(&self, deployment_id: &str, steps: &[StepRow]) -> Result<bool, Failure> {
+        let key = Key::verification(deployment_id);
+        let stored: Option<Stored<verification::State>> = self.journal.control().get(&key).await?;
+        let end = stored.and_then(|stored| stored.row.end);
+        Ok(matches!(end, Some(VerificationEnd::Stopped { .. })) || steps.iter().any(|row| row.is_stopped))
+    }
+
+    /// That a person stopped it.
+    async fn stopped(&self, work: &Work) -> Result<Option<Cause>, Failure> {
+        let stop = self.journal.stop(&work.release.row.release_id).await?;
+        Ok(stop.map(|Stop { by, reason, .. }| Cause::Stopped { by, why: reason }))
+    }
+
     /// That the gates closed for good before it began.
     async fn closed(&self, deployment_id: &str) -> Result<Option<Cause>, Failure> {
         let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
@@ -202,6 +223,7 @@ impl Record {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
             Closed::Superseded { by } => Cause::Superseded { by },
+            Closed::Stopped { by, why } => Cause::Stopped { by, why },
         }))
     }
 
@@ -216,6 +238,7 @@ impl Record {
             None => Verified::Unfinished,
             Some(VerificationEnd::Passed { .. }) => Verified::Passed,
             Some(VerificationEnd::GaveWay { to }) => Verified::GaveWay { to },
+            Some(VerificationEnd::Stopped { .. }) => Verified::Unfinished,
             Some(VerificationEnd::Failed { why, outcome, .. }) => Verified::Failed {
                 is_shown: outcome == Outcome::Fail,
                 why,

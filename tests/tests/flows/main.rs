@@ -18,6 +18,7 @@ mod locks;
 mod measures;
 mod migrations;
 mod mixed_versions;
+mod orders;
 mod path;
 mod planning;
 mod pushes;

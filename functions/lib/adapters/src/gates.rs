@@ -2,7 +2,7 @@
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Freeze, Vote};
+use esclusa_core::gate::{Order, Pin, Stop, Vote};
 use serde_json::json;
 
 use crate::control::{ControlTable, Key, Stored};
@@ -10,13 +10,19 @@ use crate::control::{ControlTable, Key, Stored};
 /// What stands for all applications, and for all environments of one.
 pub const EVERYTHING: &str = "*";
 
-/// Votes and freezes, as they stand.
+/// Votes and orders, as they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// What was said about the release in the environment, about this plan and others.
     pub votes: Vec<Vote>,
     /// The freezes over the environment, those that are over as well.
-    pub freezes: Vec<Freeze>,
+    pub freezes: Vec<Order>,
+    /// The hold of the release, one that is over as well.
+    pub hold: Option<Order>,
+    /// The pin of the environment, one that is over as well.
+    pub pin: Option<Pin>,
+    /// That the release stops.
+    pub stop: Option<Stop>,
 }
 
 impl Said {
@@ -33,7 +39,7 @@ impl Said {
         let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
         let mut freezes = Vec::new();
         for of in [EVERYTHING, application] {
-            let rows: Vec<(String, Stored<Freeze>)> = control.list(&Key::freezes_of(of), "").await?;
+            let rows: Vec<(String, Stored<Order>)> = control.list(&Key::freezes_of(of), "").await?;
             let is_here = |key: &str| {
                 let over = key.split('#').next();
                 over == Some(EVERYTHING) || over == Some(environment)
@@ -43,12 +49,27 @@ impl Said {
         }
         let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
         votes.sort_by_key(|vote| vote.at);
-        Ok(Self { votes, freezes })
+        let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
+        let pin: Option<Stored<Pin>> = control.get(&Key::pin(application, environment)).await?;
+        let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
+        Ok(Self {
+            votes,
+            freezes,
+            hold: hold.map(|stored| stored.row),
+            pin: pin.map(|stored| stored.row),
+            stop: stop.map(|stored| stored.row),
+        })
     }
 
     /// A hash over everything, by which a change shows.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        canonical_sha256(&json!({"votes": self.votes, "freezes": self.freezes}))
+        canonical_sha256(&json!({
+            "votes": self.votes,
+            "freezes": self.freezes,
+            "hold": self.hold,
+            "pin": self.pin,
+            "stop": self.stop,
+        }))
     }
 }

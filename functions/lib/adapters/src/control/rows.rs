@@ -303,6 +303,9 @@ pub struct StepRow {
     /// For a service whose rollout failed, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// For a service, whether it was seen that a person stopped the release while it rolled out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stopped: bool,
     /// When it was begun.
     pub begun_at: Timestamp,
     /// When it was judged.
