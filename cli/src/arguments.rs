@@ -157,6 +157,10 @@ pub(crate) enum Command {
     /// A release that waits ends at once. A task that runs is let run to its end, a rollout is rolled back, and what soaks is brought back. A release
     /// that is in force and has ended is taken back with `esclusa rollback`.
     Stop(Stop),
+    /// Show what hotfixes did without and still owe, or settle it
+    ///
+    /// A release in good order that is verified in the same environment settles it by itself. Without a subcommand what is owed is listed.
+    Debts(Debts),
     /// Decide about a check that failed and asks: keep the release, or take it back
     ///
     /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
@@ -228,6 +232,9 @@ pub(crate) struct Deploy {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+    /// Do without what the pipeline says that a hotfix does without; it owes that afterwards
+    #[arg(long, requires = "reason")]
+    pub(crate) hotfix: bool,
     #[command(flatten)]
     pub(crate) request: Request,
 }
@@ -406,6 +413,26 @@ pub(crate) struct Unfreeze {
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Debts {
+    #[command(subcommand)]
+    pub(crate) command: Option<DebtsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DebtsCommand {
+    /// Show what hotfixes owe
+    List,
+    /// Settle what a hotfix owes, after somebody has made up for it
+    Settle {
+        /// The release
+        release: String,
+        /// What was done
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

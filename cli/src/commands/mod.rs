@@ -3,6 +3,7 @@
 mod answer;
 mod approvals;
 mod audit;
+mod debts;
 mod deploy;
 mod freeze;
 mod hold;
@@ -61,6 +62,7 @@ pub(crate) async fn execute(
         Command::Pin(command) => pin::pin(command, &session, output).await,
         Command::Unpin(command) => pin::unpin(command, &session, output).await,
         Command::Stop(command) => stop::execute(command, &session, output).await,
+        Command::Debts(command) => debts::execute(command, &session, output).await,
         Command::Answer(command) => answer::execute(command, &session, output).await,
         Command::Recheck(command) => recheck::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,

@@ -477,6 +477,7 @@ impl Facts<'_> {
                 self.text("/place")?,
                 self.text("/tag")?
             ),
+            "settle_debt" => format!("settles what `{}` owed{reason}", self.text("/tag")?),
             "stop" => format!("stops `{}`{reason}", self.text("/tag")?),
             "answer" => {
                 let what = match self.text("/choice")? {

@@ -156,6 +156,7 @@ impl Intake {
                 pipeline_version: version,
                 target_release: None,
                 undo_migrations: false,
+                is_hotfix: is_hotfix(&pipeline, &push.tag)?,
                 requested_by: origin.words(),
                 reason: None,
                 progress: Progress::Claimed,
@@ -217,6 +218,16 @@ impl Intake {
             Progress::Started | Progress::Ended => Ok(json!({"releaseId": release_id, "duplicate": true})),
         }
     }
+}
+
+/// Whether a pushed tag makes a hotfix.
+fn is_hotfix(pipeline: &Pipeline, tag: &Tag) -> Result<bool, Failure> {
+    let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) else {
+        return Ok(false);
+    };
+    let rules = TagRules::new(tags)
+        .map_err(|error| Failure::defect(format!("the tags of hotfixes cannot be read: {error}")))?;
+    Ok(rules.decide(tag).is_allowed())
 }
 
 /// The environments that a pushed tag goes to, in order; or why there is none.
@@ -284,6 +295,7 @@ pub(crate) fn claimed(release: &ReleaseRow) -> Result<Draft, Failure> {
             "generation": release.asked.generation(),
             "environments": release.environments,
             "pipelineVersion": release.pipeline_version,
+            "isHotfix": release.is_hotfix,
             "targetRelease": release.target_release,
             "requestedBy": release.requested_by,
             "reason": release.reason,

@@ -108,7 +108,7 @@ impl Observe {
         let Place { release, policy, .. } = place;
         let environment = policy.name.as_str();
         let control = self.journal.control();
-        let said = Said::read(control, &release.release_id, &release.application, environment).await?;
+        let said = Said::read(control, release, environment).await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),

@@ -149,6 +149,7 @@ impl Observe {
                     release_id: waits.release.row.release_id.clone(),
                     asked: waits.release.row.asked,
                     is_rollback: waits.release.row.kind == ReleaseKind::Rollback,
+                    is_hotfix: waits.release.row.is_hotfix,
                 });
             }
         }

@@ -14,7 +14,8 @@ use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::evidence::Blame;
-use esclusa_core::gate::{Closed, Stop};
+use esclusa_core::gate::{Closed, Lifted, Stop};
+use esclusa_core::hotfix::{Debt, owes};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
@@ -25,7 +26,7 @@ use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    StepRecord, Verified, after, conclude,
+    StepRecord, Verdict, Verified, after, conclude,
 };
 use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
@@ -33,6 +34,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Record, StateFailure};
+
+/// How many debts one end settles.
+const SETTLED_AT_ONCE: usize = 20;
 
 impl Record {
     /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
@@ -123,6 +127,7 @@ impl Record {
             .filter(|plan| end.verdict.is_in_force() && !plan.unchanged)
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
+            commit = commit.changes(self.debts(&work, plan, &end, now).await?);
         }
         let schemas = match &plan {
             Some(plan) => self.schemas(&work, plan, &steps, &way_back, now).await?,
@@ -352,6 +357,46 @@ impl Record {
             asked: release.asked.clone(),
         };
         Change::put(key, &row, Expected::unchanged(stored.as_ref()))
+    }
+
+    /// What a hotfix owes; for a release in good order that was verified, that what hotfixes owe here is settled.
+    async fn debts(&self, work: &Work, plan: &Plan, end: &End, now: Timestamp) -> Result<Vec<Change>, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let (application, environment) = (release.application.as_str(), deployment.environment.as_str());
+        if release.is_hotfix {
+            let owes = owes(&plan.skipped, deployment.started_at.unwrap_or(deployment.created_at));
+            let debt = Debt {
+                release_id: release.release_id.clone(),
+                tag: release.tag.clone(),
+                by: release.requested_by.clone(),
+                reason: release.reason.clone(),
+                since: now,
+                owes,
+                settled: None,
+            };
+            let key = Key::debt(application, environment, &release.release_id);
+            let change = (!debt.owes.is_empty()).then(|| Change::put(key, &debt, Expected::Absent));
+            return change.into_iter().collect();
+        }
+        if end.verdict != Verdict::Succeeded || release.kind == ReleaseKind::Rollback {
+            return Ok(Vec::new());
+        }
+        let open = self.journal.debts(application, Some(environment)).await?;
+        let settle = |(_, stored): (String, Stored<Debt>)| {
+            let key = Key::debt(application, environment, &stored.row.release_id);
+            let settled = Lifted {
+                by: release.release_id.clone(),
+                reason: format!("`{}` came in good order", release.tag),
+                at: now,
+            };
+            let debt = Debt {
+                settled: Some(settled),
+                ..stored.row
+            };
+            Change::put(key, &debt, Expected::Revision(stored.revision))
+        };
+        // As many as fit beside what else is written at an end; the others are settled by the next.
+        open.into_iter().take(SETTLED_AT_ONCE).map(settle).collect()
     }
 
     /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the environment runs.

@@ -86,24 +86,19 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, or they need not be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release may be there, or they need not be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
             return Ok(false);
         };
         let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
-        let DeploymentRow {
-            release_id,
-            application,
-            environment,
-            ..
-        } = &deployment.row;
         // It was started or is over: nobody stands at the gates any more.
         if deployment.row.execution_arn.is_some() || deployment.row.end.is_some() {
             return Ok(true);
         }
-        let said = Said::read(self.control(), release_id, application, environment).await?;
+        let release = self.journal.release(&deployment.row.release_id).await?;
+        let said = Said::read(self.control(), &release.row, &deployment.row.environment).await?;
         Ok(gates.row.closed.is_some() || said.fingerprint() != gates.row.seen)
     }
 

@@ -14,6 +14,7 @@ mod drift;
 mod events;
 mod examples;
 mod gates;
+mod guide;
 mod locks;
 mod measures;
 mod migrations;

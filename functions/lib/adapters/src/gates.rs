@@ -1,10 +1,11 @@
-//! What people have said about a release that stands at the gates of an environment.
+//! What has happened about a release that stands at the gates of an environment: what people have said, and who else comes there.
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{Order, Pin, Stop, Vote};
 use serde_json::json;
 
+use crate::control::rows::{DeploymentPointerRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 
 /// What stands for all applications, and for all environments of one.
@@ -23,6 +24,8 @@ pub struct Said {
     pub pin: Option<Pin>,
     /// That the release stops.
     pub stop: Option<Stop>,
+    /// The deployment of the same image that was planned last for the environment, and the one in force: by another one a newer release shows.
+    pub others: Vec<String>,
 }
 
 impl Said {
@@ -30,34 +33,30 @@ impl Said {
     ///
     /// # Errors
     /// Those of [`ControlTable::list`].
-    pub async fn read(
-        control: &ControlTable,
-        release_id: &str,
-        application: &str,
-        environment: &str,
-    ) -> Result<Self, Failure> {
+    pub async fn read(control: &ControlTable, release: &ReleaseRow, environment: &str) -> Result<Self, Failure> {
+        let ReleaseRow {
+            release_id,
+            application,
+            image,
+            ..
+        } = release;
         let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
-        let mut freezes = Vec::new();
-        for of in [EVERYTHING, application] {
-            let rows: Vec<(String, Stored<Order>)> = control.list(&Key::freezes_of(of), "").await?;
-            let is_here = |key: &str| {
-                let over = key.split('#').next();
-                over == Some(EVERYTHING) || over == Some(environment)
-            };
-            let here = rows.into_iter().filter(|(key, _)| is_here(key));
-            freezes.extend(here.map(|(_, stored)| stored.row));
-        }
         let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
         votes.sort_by_key(|vote| vote.at);
         let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
-        let pin: Option<Stored<Pin>> = control.get(&Key::pin(application, environment)).await?;
         let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
+        let partition = Key::deployments_into(application, environment, image);
+        let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
+            control.latest(&partition, Key::PLANNED_PREFIX, 1).await?;
+        let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+        let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
         Ok(Self {
             votes,
-            freezes,
+            freezes: freezes(control, application, environment).await?,
             hold: hold.map(|stored| stored.row),
-            pin: pin.map(|stored| stored.row),
+            pin: pin(control, application, environment).await?,
             stop: stop.map(|stored| stored.row),
+            others: others.map(|stored| stored.row.deployment_id).collect(),
         })
     }
 
@@ -70,6 +69,34 @@ impl Said {
             "hold": self.hold,
             "pin": self.pin,
             "stop": self.stop,
+            "others": self.others,
         }))
     }
+}
+
+/// The freezes over an environment, those that are over as well.
+///
+/// # Errors
+/// Those of [`ControlTable::list`].
+pub async fn freezes(control: &ControlTable, application: &str, environment: &str) -> Result<Vec<Order>, Failure> {
+    let mut freezes = Vec::new();
+    for of in [EVERYTHING, application] {
+        let rows: Vec<(String, Stored<Order>)> = control.list(&Key::freezes_of(of), "").await?;
+        let is_here = |key: &str| {
+            let over = key.split('#').next();
+            over == Some(EVERYTHING) || over == Some(environment)
+        };
+        let here = rows.into_iter().filter(|(key, _)| is_here(key));
+        freezes.extend(here.map(|(_, stored)| stored.row));
+    }
+    Ok(freezes)
+}
+
+/// The pin of an environment, one that is over as well.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn pin(control: &ControlTable, application: &str, environment: &str) -> Result<Option<Pin>, Failure> {
+    let stored: Option<Stored<Pin>> = control.get(&Key::pin(application, environment)).await?;
+    Ok(stored.map(|stored| stored.row))
 }

@@ -236,6 +236,18 @@ impl Key {
         format!("PINS#{application}")
     }
 
+    /// What a hotfix owes in an environment.
+    #[must_use]
+    pub fn debt(application: &str, environment: &str, release_id: &str) -> Self {
+        Self::new(Self::debts_of(application), format!("{environment}#{release_id}"))
+    }
+
+    /// The partition of [`Key::debt`].
+    #[must_use]
+    pub fn debts_of(application: &str) -> String {
+        format!("DEBTS#{application}")
+    }
+
     /// A freeze over an environment, over all of an application (`*`), or with an application of `*` over everything.
     #[must_use]
     pub fn freeze(application: &str, environment: &str, since: &str) -> Self {

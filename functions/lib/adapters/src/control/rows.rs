@@ -148,6 +148,9 @@ pub struct ReleaseRow {
     /// For a rollback, whether the migrations since then are taken back as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undo_migrations: bool,
+    /// Whether it does without what the pipeline says that a hotfix does without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_hotfix: bool,
     /// Who asked: the event's id for a push, an ARN for a person.
     pub requested_by: String,
     /// Why, in the words of who asked.

@@ -153,8 +153,8 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         }
     };
     let mut reports = Vec::new();
-    reports.extend(frozen(facts, now));
-    reports.extend(pinned(facts, now));
+    reports.extend(frozen(facts.freezes, now));
+    reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
     reports.extend(held(facts, now));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
     let mut over = None;
@@ -206,18 +206,19 @@ fn waits(gate: &str, sentence: String, until: Option<Timestamp>) -> GateReport {
 }
 
 /// The freeze that holds longest, where any does.
-fn frozen(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
-    let holding = facts.freezes.iter().filter(|freeze| freeze.holds(now));
+#[must_use]
+pub fn frozen(freezes: &[Order], now: Timestamp) -> Option<GateReport> {
+    let holding = freezes.iter().filter(|freeze| freeze.holds(now));
     let longest = holding.max_by_key(|freeze| freeze.until.unwrap_or(Timestamp::MAX))?;
     let sentence = format!("frozen by `{}`: {}", longest.by, longest.reason);
     Some(waits("freeze", sentence, longest.until))
 }
 
-/// The pin of the environment, unless it is to the version that comes.
-fn pinned(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
-    let pin = facts.pin.filter(|pin| pin.order.holds(now))?;
-    let Pin { order, digests, tag } = pin;
-    if digests.get(facts.image).is_some_and(|digest| digest == facts.digest) {
+/// The pin of an environment, unless it is to the version that comes: an image by its key, and its digest.
+#[must_use]
+pub fn pinned(pin: Option<&Pin>, comes: Option<(&str, &str)>, now: Timestamp) -> Option<GateReport> {
+    let Pin { order, digests, tag } = pin.filter(|pin| pin.order.holds(now))?;
+    if comes.is_some_and(|(image, digest)| digests.get(image).is_some_and(|pinned| pinned == digest)) {
         return Some(open("pin", format!("it is pinned to this version, `{tag}`")));
     }
     let sentence = format!("pinned to `{tag}` by `{}`: {}", order.by, order.reason);
