@@ -130,6 +130,14 @@ pub(crate) enum Command {
     Quarantine(Quarantine),
     /// Show the releases that wait at a gate, and what each gate says
     Approvals,
+    /// Say why a version runs in an environment, or why it does not
+    ///
+    /// Every gate with what it said, who agreed, and what became of it before; without a version, of what runs there.
+    Why(Why),
+    /// Say when a version would come into which environment, if it were pushed now
+    ///
+    /// By the same functions that the gates are asked with. How long a deployment takes is what the last one took there.
+    When(When),
     /// Agree that a release comes into the environment it waits for
     ///
     /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
@@ -433,6 +441,25 @@ pub(crate) enum DebtsCommand {
         #[arg(long)]
         reason: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// The version, as a tag or a digest; what runs there unless given
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct When {
+    /// The application
+    pub(crate) application: String,
+    /// The tag that would be pushed
+    pub(crate) tag: String,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,8 @@ mod status;
 mod stop;
 mod unlock;
 mod vote;
+mod when;
+mod why;
 
 use aws_config::SdkConfig;
 
@@ -57,6 +59,8 @@ pub(crate) async fn execute(
         Command::Reject(command) => vote::execute(command, false, &session, output).await,
         Command::Freeze(command) => freeze::freeze(command, &session, output).await,
         Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
+        Command::Why(command) => why::execute(command, &session, output).await,
+        Command::When(command) => when::execute(command, &session, output).await,
         Command::Hold(command) => hold::hold(command, &session, output).await,
         Command::ReleaseHold(command) => hold::release_hold(command, &session, output).await,
         Command::Pin(command) => pin::pin(command, &session, output).await,

@@ -74,6 +74,15 @@ fn assert_began(account: &Account, release: &str, opened: &str) {
     );
 }
 
+/// When `esclusa when` says that a tag would come into an environment, pushed now.
+fn foretold(account: &mut Account, tag: &str, environment: &str) -> Option<Timestamp> {
+    let answer = account.esclusa(&["when", "imagy-catalog", tag, "--output", "json"]).out;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let stages = answer["environments"].as_array().unwrap();
+    let stage = stages.iter().find(|stage| stage["environment"] == environment).unwrap();
+    stage["opens"].as_str().map(|opens| opens.parse().unwrap())
+}
+
 /// When the deployments of a release took their locks and ended, and what its gates said, as people are told.
 fn story(account: &Account, release: &str) -> String {
     let mut told = String::new();
@@ -107,6 +116,16 @@ fn story(account: &Account, release: &str) -> String {
         .unwrap();
     }
     told
+}
+
+/// A first version everywhere, so that it is known how long deployments take. It came through with a hotfix, and the lead agreed at once.
+fn known(account: &mut Account) {
+    let release = pushed(account, "hotfix-0000000");
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_secs(5));
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
 }
 
 fn pushed(account: &mut Account, tag: &str) -> String {
@@ -218,4 +237,71 @@ fn a_second_push_takes_the_place_of_the_first_that_waits_and_needs_an_approval_o
     account.settle();
     account.assert_release_ended(&second, "SUCCEEDED", "schema_moved", "proven");
     insta::assert_snapshot!(format!("{}\n{}", story(&account, &first), story(&account, &second)));
+}
+
+#[test]
+fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
+    let mut account = guide();
+    known(&mut account);
+    let foretold_of =
+        ["develop", "staging", "production"].map(|name| (name, foretold(&mut account, "4f2c1e9", name).unwrap()));
+    let told = account.esclusa(&["when", "imagy-catalog", "4f2c1e9"]).out;
+    assert!(
+        told.contains("`production` at 2026-11-09 15:00:00Z, if 1 of `lead` must agree before")
+            && told.contains("it waits for window"),
+        "{told}"
+    );
+    // A freeze that nobody has lifted yet.
+    account.esclusa(&["freeze", "imagy-catalog", "staging", "--reason", "the audit"]);
+    assert_eq!(foretold(&mut account, "4f2c1e9", "production"), None);
+    account.esclusa(&["unfreeze", "imagy-catalog", "staging", "--reason", "over"]);
+    let refused = account.lab.esclusa(&["when", "imagy-catalog", "latest"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("denied by `latest`"),
+        "{}",
+        refused.err
+    );
+    account.push("4f2c1e9", Kind::Good);
+    account.pass(SignedDuration::from_mins(25));
+    let release = account.releases().pop().unwrap();
+    let why = account
+        .esclusa(&["why", "imagy-catalog", "production", "--version", "4f2c1e9"])
+        .out;
+    for part in [
+        "`4f2c1e9` does not: `hotfix-0000000` runs in",
+        "staging: SUCCEEDED",
+        "gate window: outside of the windows",
+        "gate approval: 1 of `lead` must agree",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
+    account.settle();
+    let records = account.records("lock_acquired");
+    for (environment, foretold) in foretold_of {
+        let is_it = |record: &&Value| record["release_id"] == release.as_str() && record["environment"] == environment;
+        let began = moment(records.iter().find(is_it).unwrap());
+        let off = began.duration_since(foretold).abs();
+        assert!(
+            off < SignedDuration::from_secs(60),
+            "`{environment}` began at {began} instead of {foretold}"
+        );
+    }
+    let why = account.esclusa(&["why", "imagy-catalog", "production"]).out;
+    for part in [
+        "`4f2c1e9` runs in `imagy-catalog/production` since",
+        "production: SUCCEEDED",
+        "gate window: open",
+        "lead agreed at",
+        ": seen in staging",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    let why = account
+        .esclusa(&["why", "imagy-catalog", "production", "--version", "latest"])
+        .out;
+    assert!(
+        why.contains("no release of it is known") && why.contains("denied by `latest`"),
+        "{why}"
+    );
 }

@@ -4,8 +4,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Failure;
 use crate::gate::{Lifted, OpenTimes, Opening};
-use crate::pipeline::{ResolvedEnvironment, Skip, Windows};
+use crate::pipeline::{Pipeline, ResolvedEnvironment, Skip, Tag, Windows};
+use crate::tags::TagRules;
 
 /// What a hotfix does without in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +17,19 @@ pub enum Skipped {
     Soak(u32),
     /// The windows.
     Windows(Windows),
+}
+
+/// Whether a pushed tag makes a hotfix.
+///
+/// # Errors
+/// `Defect` for tags that were not checked when the pipeline was applied.
+pub fn is_hotfix(pipeline: &Pipeline, tag: &Tag) -> Result<bool, Failure> {
+    let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) else {
+        return Ok(false);
+    };
+    let rules = TagRules::new(tags)
+        .map_err(|error| Failure::defect(format!("the tags of hotfixes cannot be read: {error}")))?;
+    Ok(rules.decide(tag).is_allowed())
 }
 
 /// Takes out of an environment what a hotfix does without there, and keeps what that is. The soak of the last environment on its way stays: nothing comes after it.

@@ -4,6 +4,7 @@
 //! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire. A stop
 //! ends even that.
 
+mod forecast;
 mod order;
 mod window;
 
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Approval, Key, People, UnknownPusher, Windows};

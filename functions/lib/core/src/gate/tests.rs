@@ -404,6 +404,60 @@ fn a_stop_ends_everything_even_a_way_back() {
     }
 }
 
+#[test]
+fn what_would_open_when_is_foretold_one_gate_after_another() {
+    let windows = lima();
+    let people = People::new();
+    let approval = approval(1, UnknownPusher::IsNobody);
+    let policy = GatePolicy {
+        windows: Some(&windows),
+        approval: Some(&approval),
+        people: &people,
+    };
+    let told = |freezes: &[Order], pin: Option<&Pin>, from: &str| {
+        let standing = Standing {
+            freezes,
+            pin,
+            comes: Some(("app", "sha256:new")),
+        };
+        let forecast = forecast(&policy, &standing, at(from));
+        assert_eq!(forecast.approval.as_deref(), Some("1 of `ana`, `luis` must agree"));
+        let waits: Vec<String> = forecast.waits.into_iter().map(|report| report.gate).collect();
+        (forecast.opens.map(|opens| opens.to_string()), waits.join(", "))
+    };
+    let opens = |moment: &str, waits: &str| (Some(moment.to_owned()), waits.to_owned());
+    // A Thursday in the window; after it; and with a freeze that ends when the window is closed again.
+    assert_eq!(
+        told(&[], None, "2026-11-26T16:00:00Z"),
+        opens("2026-11-26T16:00:00Z", "")
+    );
+    assert_eq!(
+        told(&[], None, "2026-11-26T22:00:00Z"),
+        opens("2026-11-30T15:00:00Z", "window")
+    );
+    let over_monday = [order(Some("2026-11-30T22:00:00Z"), false)];
+    assert_eq!(
+        told(&over_monday, None, "2026-11-26T16:00:00Z"),
+        opens("2026-12-01T15:00:00Z", "freeze, window")
+    );
+    let forever = [order(None, false)];
+    assert_eq!(
+        told(&forever, None, "2026-11-26T16:00:00Z"),
+        (None, "freeze".to_owned())
+    );
+    for (digest, expected) in [
+        ("sha256:new", opens("2026-11-26T16:00:00Z", "")),
+        ("sha256:old", (None, "pin".to_owned())),
+    ] {
+        let pin = Pin {
+            order: order(None, false),
+            digests: [("app".to_owned(), digest.to_owned())].into(),
+            tag: "v1".to_owned(),
+        };
+        assert_eq!(told(&[], Some(&pin), "2026-11-26T16:00:00Z"), expected);
+    }
+}
+
 proptest! {
     /// Whatever the windows are: what is said to open is open then, and not before; what is said to close is closed then.
     #[test]
