@@ -1,6 +1,8 @@
 use jiff::civil::{Date, DateTime};
 use proptest::prelude::*;
 
+mod calendars;
+
 use super::*;
 use crate::pipeline::{ClosedTime, Day, Person, WeeklyWindow};
 
