@@ -139,6 +139,14 @@ pub(crate) enum Command {
     Quarantine(Quarantine),
     /// Show the releases that wait at a gate, and what each gate says
     Approvals,
+    /// Say why a version runs in an environment, or why it does not
+    ///
+    /// Every gate with what it said, who agreed, and what became of it before; without a version, of what runs there.
+    Why(Why),
+    /// Say when a version would come into which environment, if it were pushed now
+    ///
+    /// By the same functions that the gates are asked with. How long a deployment takes is what the last one took there.
+    When(When),
     /// Agree that a release comes into the environment it waits for
     ///
     /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
@@ -149,6 +157,27 @@ pub(crate) enum Command {
     Freeze(Freeze),
     /// Lift a freeze
     Unfreeze(Unfreeze),
+    /// Keep a release from coming into any further environment, for now
+    ///
+    /// It waits before the next environment; a deployment that has its locks goes on.
+    Hold(Hold),
+    /// Let a held release go on
+    ReleaseHold(ReleaseHold),
+    /// Have an environment keep the version that it runs
+    ///
+    /// Other versions wait before it. Rollbacks are let through.
+    Pin(Pin),
+    /// Let other versions come into an environment again
+    Unpin(Unpin),
+    /// Stop a release: begin nothing more of it, and bring back what it has moved
+    ///
+    /// A release that waits ends at once. A task that runs is let run to its end, a rollout is rolled back, and what soaks is brought back. A release
+    /// that is in force and has ended is taken back with `esclusa rollback`.
+    Stop(Stop),
+    /// Show what hotfixes did without and still owe, or settle it
+    ///
+    /// A release in good order that is verified in the same environment settles it by itself. Without a subcommand what is owed is listed.
+    Debts(Debts),
     /// Decide about a check that failed and asks: keep the release, or take it back
     ///
     /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
@@ -220,6 +249,9 @@ pub(crate) struct Deploy {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+    /// Do without what the pipeline says that a hotfix does without; it owes that afterwards
+    #[arg(long, requires = "reason")]
+    pub(crate) hotfix: bool,
     #[command(flatten)]
     pub(crate) request: Request,
 }
@@ -395,6 +427,100 @@ pub(crate) struct Unfreeze {
     pub(crate) application: Option<String>,
     /// The environment; without one, what is frozen for all of them
     pub(crate) environment: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Debts {
+    #[command(subcommand)]
+    pub(crate) command: Option<DebtsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DebtsCommand {
+    /// Show what hotfixes owe
+    List,
+    /// Settle what a hotfix owes, after somebody has made up for it
+    Settle {
+        /// The release
+        release: String,
+        /// What was done
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// The version, as a tag or a digest; what runs there unless given
+    #[arg(long)]
+    pub(crate) version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct When {
+    /// The application
+    pub(crate) application: String,
+    /// The tag that would be pushed
+    pub(crate) tag: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// The release; `esclusa status` lists those on their way
+    pub(crate) release: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseHold {
+    /// The release
+    pub(crate) release: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pin {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unpin {
+    /// The application
+    pub(crate) application: String,
+    /// The environment
+    pub(crate) environment: String,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// The release; `esclusa status` lists those on their way
+    pub(crate) release: String,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,

@@ -19,6 +19,7 @@ pub(super) async fn execute(command: &Deploy, session: &Session, output: &mut Ou
         version: Some(&version),
         target_release: None,
         undo_migrations: false,
+        hotfix: command.hotfix,
         reason: command.reason.as_deref(),
     };
     request::execute(&wish, &command.request, session, output).await

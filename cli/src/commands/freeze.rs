@@ -7,15 +7,14 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName};
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::order::{how_long, order};
 use super::{WHY, check_reason, parse};
 use crate::arguments::{Freeze, Unfreeze};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
-use crate::render::words;
 use crate::session::Session;
 
 /// What is frozen.
@@ -29,15 +28,9 @@ pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Out
     let reason = command.reason.trim();
     check_reason(reason, WHY)?;
     let since = session.now()?;
-    let until = command.until.as_deref().map(|text| moment(text, since)).transpose()?;
     let by = session.caller().await?.arn;
-    let row = gate::Freeze {
-        by: by.clone(),
-        reason: reason.to_owned(),
-        since,
-        until,
-        lifted: None,
-    };
+    let row = order(&by, reason, since, command.until.as_deref())?;
+    let until = row.until;
     let body = json!({"decision": "freeze", "place": place.to_string(), "reason": reason, "until": until});
     let commit = Commit::new()
         .change(Change::put(place.key(since), &row, Expected::Absent)?)
@@ -46,11 +39,10 @@ pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Out
     if output.format() == Format::Json {
         output.document(&json!({"freeze": row}))?;
     } else {
-        let until = until.map_or_else(
-            || "until it is lifted".to_owned(),
-            |until| format!("until {}", words::time(until)),
-        );
-        output.line(format_args!("{place} is frozen {until}; rollbacks are let through"))?;
+        output.line(format_args!(
+            "{place} is frozen {}; rollbacks are let through",
+            how_long(&row)
+        ))?;
     }
     Ok(Exit::Success)
 }
@@ -62,17 +54,14 @@ pub(super) async fn unfreeze(command: &Unfreeze, session: &Session, output: &mut
     let now = session.now()?;
     let by = session.caller().await?.arn;
     let prefix = format!("{}#", place.environment.unwrap_or(EVERYTHING));
-    let rows: Vec<(String, Stored<gate::Freeze>)> = session.control().list(&place.partition(), &prefix).await?;
+    let rows: Vec<(String, Stored<gate::Order>)> = session.control().list(&place.partition(), &prefix).await?;
     let mut lifted = 0_usize;
     for (_, stored) in rows.into_iter().filter(|(_, stored)| stored.row.holds(now)) {
-        let row = gate::Freeze {
-            lifted: Some(gate::Lifted {
-                by: by.clone(),
-                reason: reason.to_owned(),
-                at: now,
-            }),
-            ..stored.row
-        };
+        let row = stored.row.lifted(gate::Lifted {
+            by: by.clone(),
+            reason: reason.to_owned(),
+            at: now,
+        });
         let body = json!({"decision": "unfreeze", "place": place.to_string(), "reason": reason, "since": row.since});
         let commit = Commit::new()
             .change(Change::put(
@@ -98,23 +87,6 @@ pub(super) async fn unfreeze(command: &Unfreeze, session: &Session, output: &mut
         output.line(format_args!("{place} is frozen no more"))?;
     }
     Ok(Exit::Success)
-}
-
-/// A moment that is yet to come: a time, or how long from now.
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    let ahead = |span: Span| {
-        now.to_zoned(TimeZone::UTC)
-            .checked_add(span)
-            .ok()
-            .map(|ahead| ahead.timestamp())
-    };
-    let span = text.parse::<Span>().ok().and_then(ahead);
-    let moment = span.or_else(|| text.parse::<Timestamp>().ok());
-    moment.filter(|moment| *moment > now).ok_or_else(|| {
-        CommandError::InvalidInput(format!(
-            "`{text}` is no time to come, such as `2026-12-01T08:00Z` or `2h`"
-        ))
-    })
 }
 
 impl<'a> Place<'a> {
@@ -157,26 +129,6 @@ impl std::fmt::Display for Place<'_> {
             (Some(application), None) => write!(formatter, "`{application}` everywhere"),
             (None, Some(environment)) => write!(formatter, "everything in `{environment}`"),
             (None, None) => formatter.write_str("everything"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_to_come_is_a_moment_or_how_long_from_now() {
-        let now: Timestamp = "2026-11-21T14:05:00Z".parse().unwrap();
-        for (text, expected) in [
-            ("2h", "2026-11-21T16:05:00Z"),
-            ("3d", "2026-11-24T14:05:00Z"),
-            ("2026-12-01T08:00Z", "2026-12-01T08:00:00Z"),
-        ] {
-            assert_eq!(moment(text, now).unwrap(), expected.parse().unwrap(), "{text}");
-        }
-        for text in ["tomorrow", "2026-11-20T08:00Z", "-2h", "2026-12-01"] {
-            assert!(moment(text, now).is_err(), "{text}");
         }
     }
 }

@@ -3,9 +3,13 @@
 mod answer;
 mod approvals;
 mod audit;
+mod debts;
 mod deploy;
 mod freeze;
+mod hold;
 mod locks;
+mod order;
+mod pin;
 mod pipelines;
 mod plan;
 mod quarantine;
@@ -13,8 +17,11 @@ mod recheck;
 mod request;
 mod rollback;
 mod status;
+mod stop;
 mod unlock;
 mod vote;
+mod when;
+mod why;
 
 use aws_config::SdkConfig;
 
@@ -52,6 +59,14 @@ pub(crate) async fn execute(
         Command::Reject(command) => vote::execute(command, false, &session, output).await,
         Command::Freeze(command) => freeze::freeze(command, &session, output).await,
         Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
+        Command::Why(command) => why::execute(command, &session, output).await,
+        Command::When(command) => when::execute(command, &session, output).await,
+        Command::Hold(command) => hold::hold(command, &session, output).await,
+        Command::ReleaseHold(command) => hold::release_hold(command, &session, output).await,
+        Command::Pin(command) => pin::pin(command, &session, output).await,
+        Command::Unpin(command) => pin::unpin(command, &session, output).await,
+        Command::Stop(command) => stop::execute(command, &session, output).await,
+        Command::Debts(command) => debts::execute(command, &session, output).await,
         Command::Answer(command) => answer::execute(command, &session, output).await,
         Command::Recheck(command) => recheck::execute(command, &session, output).await,
         Command::Unlock(command) => unlock::execute(command, &session, output).await,

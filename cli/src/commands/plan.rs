@@ -119,6 +119,7 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         tag: tag.unwrap_or_else(|| digest.to_string()),
         digest,
         back_to: None,
+        hotfix: None,
     };
     let (account, region) = (home.account.as_str(), home.region.as_str());
     let planner = Planner::new(session.config(), session.control().clone(), account, region)?;

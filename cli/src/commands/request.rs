@@ -36,6 +36,7 @@ pub(super) struct Wish<'a> {
     pub(super) version: Option<&'a Version>,
     pub(super) target_release: Option<&'a str>,
     pub(super) undo_migrations: bool,
+    pub(super) hotfix: bool,
     pub(super) reason: Option<&'a str>,
 }
 
@@ -67,6 +68,7 @@ pub(super) async fn execute(
         version,
         target_release,
         undo_migrations,
+        hotfix,
         reason,
     } = wish;
     let request_id = match &request.request_id {
@@ -82,6 +84,7 @@ pub(super) async fn execute(
             version,
             target_release,
             undo_migrations,
+            hotfix,
             reason
         ]))
         .chars()
@@ -97,6 +100,7 @@ pub(super) async fn execute(
         "version": version,
         "targetRelease": target_release,
         "undoMigrations": undo_migrations,
+        "hotfix": hotfix,
         "requestId": request_id,
         "requestedBy": caller,
         "reason": reason,

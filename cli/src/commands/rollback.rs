@@ -19,6 +19,7 @@ pub(super) async fn execute(command: &Rollback, session: &Session, output: &mut 
         version: None,
         target_release: command.to.as_deref(),
         undo_migrations: command.undo_migrations,
+        hotfix: false,
         reason: Some(&command.reason),
     };
     request::execute(&wish, &command.request, session, output).await

@@ -325,6 +325,7 @@ mod tests {
             )]),
             revisions,
             steps,
+            skipped: Vec::new(),
             unchanged,
             notes: Vec::new(),
         }

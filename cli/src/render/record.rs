@@ -470,6 +470,16 @@ impl Facts<'_> {
             "reject" => format!("rejects `{}`{reason}", self.text("/tag")?),
             "freeze" => format!("freezes {}{reason}", self.text("/place")?),
             "unfreeze" => format!("lifts the freeze of {}{reason}", self.text("/place")?),
+            "hold" => format!("holds `{}`{reason}", self.text("/tag")?),
+            "release_hold" => format!("lets `{}` go on{reason}", self.text("/tag")?),
+            "pin" => format!("pins {} to `{}`{reason}", self.text("/place")?, self.text("/tag")?),
+            "unpin" => format!(
+                "lifts the pin of {} to `{}`{reason}",
+                self.text("/place")?,
+                self.text("/tag")?
+            ),
+            "settle_debt" => format!("settles what `{}` owed{reason}", self.text("/tag")?),
+            "stop" => format!("stops `{}`{reason}", self.text("/tag")?),
             "answer" => {
                 let what = match self.text("/choice")? {
                     "keep" => "keeps the release in spite of",

@@ -7,11 +7,12 @@ use esclusa_core::error::Failure;
 use esclusa_core::identity::{is_overdue, sought_since};
 use esclusa_core::image::elsewhere;
 use esclusa_core::pipeline::{Image as PipelineImage, Key as Name};
+use esclusa_core::tags::environments_for;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::Intake;
-use crate::take::{Origin, Push, Taken, environments_for};
+use crate::take::{Origin, Push, Taken};
 
 impl Intake {
     /// Claims a release for every push whose event should have come and did not. One application that cannot be read does not keep the others waiting.

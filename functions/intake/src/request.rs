@@ -42,6 +42,9 @@ pub(crate) struct ReleaseRequest {
     /// For a rollback: whether the migrations since then are taken back as well.
     #[serde(default)]
     undo_migrations: bool,
+    /// For a deployment: whether it does without what the pipeline says that a hotfix does without.
+    #[serde(default)]
+    hotfix: bool,
     request_id: String,
     requested_by: String,
     #[serde(default)]
@@ -79,6 +82,12 @@ impl Intake {
         {
             return self.start_release(&release_id).await;
         }
+        if request.hotfix && environment.hotfix.is_none() {
+            return Err(Failure::refused(format!(
+                "the pipeline of `{}` knows no hotfix: declare `hotfix` in it, and apply it with `esclusa pipelines apply`",
+                pipeline.application
+            )));
+        }
         let chosen = match request.kind {
             RequestKind::Deploy => self.version(&environment, request).await?,
             RequestKind::Rollback => self.earlier(request).await?,
@@ -107,6 +116,7 @@ impl Intake {
             pipeline_version: version,
             target_release: chosen.target_release,
             undo_migrations: request.undo_migrations && request.kind == RequestKind::Rollback,
+            is_hotfix: request.hotfix && request.kind == RequestKind::Deploy,
             requested_by: request.requested_by.clone(),
             reason: request.reason.clone(),
             execution_arn,

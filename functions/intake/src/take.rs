@@ -6,12 +6,13 @@ use esclusa_adapters::ecr::{self, Image, Lookup};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_core::error::Failure;
+use esclusa_core::hotfix::is_hotfix;
 use esclusa_core::identity::{FoundBy, PushIdentity, PushObservation, PushSeen, observe_push};
 use esclusa_core::image;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
-use esclusa_core::pipeline::{AccountId, Digest, Pipeline, Region, RepositoryName, Tag, Trigger};
+use esclusa_core::pipeline::{AccountId, Digest, Region, RepositoryName, Tag};
 use esclusa_core::supersession::Asked;
-use esclusa_core::tags::TagRules;
+use esclusa_core::tags::environments_for;
 use esclusa_events::{EcrImageAction, Envelope};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -156,6 +157,7 @@ impl Intake {
                 pipeline_version: version,
                 target_release: None,
                 undo_migrations: false,
+                is_hotfix: is_hotfix(&pipeline, &push.tag)?,
                 requested_by: origin.words(),
                 reason: None,
                 progress: Progress::Claimed,
@@ -219,37 +221,6 @@ impl Intake {
     }
 }
 
-/// The environments that a pushed tag goes to, in order; or why there is none.
-pub(crate) fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
-    let (mut environments, mut refused) = (Vec::new(), Vec::new());
-    for environment in pipeline
-        .environments
-        .iter()
-        .filter(|environment| environment.trigger == Trigger::Push)
-    {
-        let rules = TagRules::new(&environment.tags).map_err(|error| {
-            Failure::defect(format!(
-                "the tag policy of `{}` cannot be read: {error}",
-                environment.name
-            ))
-        })?;
-        let decision = rules.decide(tag);
-        if decision.is_allowed() {
-            environments.push(environment.name.to_string());
-        } else {
-            refused.push(format!("`{}`: {decision}", environment.name));
-        }
-    }
-    if !environments.is_empty() {
-        return Ok(Ok(environments));
-    }
-    Ok(Err(if refused.is_empty() {
-        "no environment of the pipeline takes pushes".to_owned()
-    } else {
-        format!("no environment takes tag `{tag}`: {}", refused.join("; "))
-    }))
-}
-
 fn received(push: &Push, origin: &Origin<'_>, release: &ReleaseRow) -> Result<Draft, Failure> {
     let facts = json!({"release": release.release_id, "generation": release.asked.generation()});
     let body = match origin {
@@ -284,47 +255,10 @@ pub(crate) fn claimed(release: &ReleaseRow) -> Result<Draft, Failure> {
             "generation": release.asked.generation(),
             "environments": release.environments,
             "pipelineVersion": release.pipeline_version,
+            "isHotfix": release.is_hotfix,
             "targetRelease": release.target_release,
             "requestedBy": release.requested_by,
             "reason": release.reason,
         }),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use esclusa_core::pipeline::parse;
-
-    use super::*;
-
-    fn going_to(environments: &str, tag: &str) -> Result<Vec<String>, String> {
-        let text = format!(
-            "version: 1\napplication: shop\nimages: {{app: {{repository: shop}}}}\n\
-             task_definitions: {{web: {{family: shop, containers: {{web: {{image: app}}}}}}}}\n\
-             services: {{web: {{service: shop, task_definition: web}}}}\nenvironments:\n{environments}"
-        );
-        environments_for(&parse(&text).unwrap(), &tag.parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_push_goes_to_the_environments_that_take_pushes_and_its_tag_in_their_order() {
-        let environments = "  - {name: develop, trigger: push, cluster: a}\n  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"]}}\n  \
-                            - {name: production, trigger: manual, cluster: c}\n";
-        assert_eq!(going_to(environments, "v1").unwrap(), ["develop", "staging"]);
-        assert_eq!(going_to(environments, "main-3f2a").unwrap(), ["develop"]);
-    }
-
-    #[test]
-    fn a_push_that_goes_nowhere_is_told_why_for_every_environment() {
-        let environments =
-            "  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"], deny: [\"*-rc\"]}}\n";
-        assert_eq!(
-            going_to(environments, "v1-rc").unwrap_err(),
-            "no environment takes tag `v1-rc`: `staging`: denied by `*-rc`"
-        );
-        assert_eq!(
-            going_to("  - {name: production, trigger: manual, cluster: c}\n", "v1").unwrap_err(),
-            "no environment of the pipeline takes pushes"
-        );
-    }
 }

@@ -33,6 +33,8 @@ impl Migrate {
         if stored.as_ref().is_some_and(|stored| stored.row.secured.is_some()) {
             return Ok(answer(true, 0));
         }
+        let work = self.journal.work(deployment_id).await?;
+        self.journal.unless_stopped(&work.release.row.release_id).await?;
         let now = self.journal.clock().now()?;
         let facts = self.databases.facts(&point.database).await?;
         let (latest_restorable, lack) = match point.check(facts.as_ref(), now) {
@@ -42,7 +44,6 @@ impl Migrate {
                 return Err(Failure::refused(format!("{message}; nothing was migrated: {help}")));
             }
         };
-        let work = self.journal.work(deployment_id).await?;
         // Of a database that is not there, which is accepted, there can be no snapshot.
         let snapshot = (point.snapshot && facts.is_some()).then(|| snapshot_id(deployment_id, step.index));
         if let Some(snapshot) = &snapshot
@@ -79,6 +80,7 @@ impl Migrate {
             deployment: &work.deployment.row,
             // Of no step: a snapshot changes nothing that runs.
             step: None,
+            goes_on: true,
             action: match point.database {
                 DatabaseId::Instance(_) => "rds:CreateDBSnapshot",
                 DatabaseId::Cluster(_) => "rds:CreateDBClusterSnapshot",

@@ -9,7 +9,7 @@ use esclusa_adapters::journal::Commit;
 use esclusa_core::error::Failure;
 use esclusa_core::migration::{RunTaskDecision, TaskFacts, decide_answer, decide_error, is_same_run, started_by};
 use esclusa_core::plan::PlannedTask;
-use esclusa_core::verdict::{StepKind, StepOutcome, StepRecord, StepReference};
+use esclusa_core::verdict::{Mode, StepKind, StepOutcome, StepRecord, StepReference};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ impl Migrate {
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: Some(step),
+            goes_on: step.mode == Mode::Forward,
             action: "ecs:RunTask",
             target: format!("{}/{}", task.cluster, task.name),
             facts: json!({"task": task.name, "taskDefinitionArn": revision, "container": task.container, "database": task.database}),
@@ -186,6 +187,7 @@ impl Migrate {
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: Some(step),
+            goes_on: false,
             action: "ecs:StopTask",
             target: task_arn.to_owned(),
             facts: json!({"task": task.name, "reason": reason}),
@@ -234,6 +236,7 @@ fn begun(task: &PlannedTask, step: StepReference, arn: Option<&str>, now: Timest
         before: None,
         proof: None,
         diagnosis: None,
+        is_stopped: false,
         begun_at: now,
         judged_at: None,
     }

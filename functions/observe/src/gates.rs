@@ -6,7 +6,7 @@ use esclusa_adapters::gates::Said;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Closed, GateFacts, GatePolicy, GateReport, Passage, pass};
+use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, pass};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::ResolvedEnvironment;
 use jiff::Timestamp;
@@ -71,7 +71,7 @@ impl Observe {
     /// That the gates are open for a deployment that has its locks: they may have closed while it waited.
     ///
     /// # Errors
-    /// `PlanChanged` when one is not: the release asks again.
+    /// `PlanChanged` when one is not: the release asks again. `Stopped` when the release is stopped.
     pub(crate) async fn still_open(
         &self,
         release: &ReleaseRow,
@@ -79,6 +79,7 @@ impl Observe {
         environment: &str,
         plan_hash: &str,
     ) -> Result<(), Failure> {
+        self.journal.unless_stopped(&release.release_id).await?;
         let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
         let now = self.journal.clock().now()?;
         let policy = self
@@ -107,7 +108,7 @@ impl Observe {
         let Place { release, policy, .. } = place;
         let environment = policy.name.as_str();
         let control = self.journal.control();
-        let said = Said::read(control, &release.release_id, &release.application, environment).await?;
+        let said = Said::read(control, release, environment).await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
@@ -119,7 +120,12 @@ impl Observe {
             requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
             is_rollback: release.kind == ReleaseKind::Rollback,
             votes: &said.votes,
+            image: &release.image,
+            digest: &release.digest,
             freezes: &said.freezes,
+            hold: said.hold.as_ref(),
+            pin: said.pin.as_ref(),
+            stop: said.stop.as_ref(),
             newer: place.newer,
         };
         let (passage, reports) = pass(&gates, &facts, now);
@@ -155,7 +161,7 @@ fn answer(passage: &Passage) -> Value {
     let (outcome, pause_seconds) = match passage {
         Passage::Open => ("open", 0),
         Passage::Wait { pause } => ("wait", pause.as_secs().saturating_add(1)),
-        Passage::Over(Closed::Rejected { .. } | Closed::Expired | Closed::Superseded { .. }) => ("over", 0),
+        Passage::Over(_) => ("over", 0),
     };
     json!({"outcome": outcome, "pauseSeconds": pause_seconds})
 }

@@ -43,6 +43,8 @@ impl Observe {
             judgement => (judgement.step_outcome(), sentence(judgement)),
         };
         let is_over = outcome != StepOutcome::Begun;
+        let release_id = &work.release.row.release_id;
+        let stops = !is_over && !stop_requested && rollout.is_stopped(&self.journal, release_id).await?;
         let row = StepRow {
             record: StepRecord {
                 outcome,
@@ -54,6 +56,7 @@ impl Observe {
                 Judgement::Succeeded(proof) => Some(proof.clone()),
                 _ => None,
             },
+            is_stopped: rollout.step.row.is_stopped || stops,
             judged_at: is_over.then_some(now),
             ..rollout.step.row.clone()
         };
@@ -82,6 +85,9 @@ impl Observe {
             )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
+        if stops {
+            return Ok(json!({"outcome": "stop"}));
+        }
         Ok(answer(outcome))
     }
 }

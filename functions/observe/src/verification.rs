@@ -74,6 +74,7 @@ impl Observe {
                 true => self.who_may_go_first(&work).await?,
                 false => None,
             },
+            stop: self.journal.stop(&work.release.row.release_id).await?,
         };
         let measured = sight.measured.clone();
         let (next, decision) = judge(policy, &state, sight, now);
@@ -148,6 +149,7 @@ impl Observe {
                     release_id: waits.release.row.release_id.clone(),
                     asked: waits.release.row.asked,
                     is_rollback: waits.release.row.kind == ReleaseKind::Rollback,
+                    is_hotfix: waits.release.row.is_hotfix,
                 });
             }
         }
@@ -302,6 +304,7 @@ fn answer(policy: &Verification, decision: &Decision) -> Value {
         }
         Decision::Over(VerificationEnd::Passed { .. }) => ("passed", 0),
         Decision::Over(VerificationEnd::GaveWay { .. }) => ("gave_way", 0),
+        Decision::Over(VerificationEnd::Stopped { .. }) => ("stopped", 0),
         Decision::Over(VerificationEnd::Failed { .. }) => ("failed", 0),
     };
     json!({"outcome": outcome, "pauseSeconds": pause_seconds, "watchesAlarms": policy.alarms().next().is_some()})

@@ -12,9 +12,10 @@ use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::out_of_queues;
 use esclusa_adapters::planning::service_name;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::evidence::Blame;
-use esclusa_core::gate::Closed;
+use esclusa_core::gate::{Closed, Lifted, Stop};
+use esclusa_core::hotfix::{Debt, owes};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
@@ -25,7 +26,7 @@ use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    StepRecord, Verified, after, conclude,
+    StepRecord, Verdict, Verified, after, conclude,
 };
 use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
@@ -33,6 +34,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Record, StateFailure};
+
+/// How many debts one end settles.
+const SETTLED_AT_ONCE: usize = 20;
 
 impl Record {
     /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
@@ -65,7 +69,14 @@ impl Record {
             Some(superseded) => Some(superseded),
             None => self.closed(deployment_id).await?,
         };
-        let cause = closed.or_else(|| cause(failures));
+        let cause = match closed.or_else(|| cause(failures)) {
+            Some(Cause::Failure {
+                kind: Some(ErrorKind::Stopped),
+                ..
+            }) => self.stopped(&work).await?,
+            None if self.is_cut_short(deployment_id, &steps).await? => self.stopped(&work).await?,
+            cause => cause,
+        };
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let mut facts = self
             .facts(deployment_id, plan.as_ref(), &way_back, &steps, cause)
@@ -116,6 +127,7 @@ impl Record {
             .filter(|plan| end.verdict.is_in_force() && !plan.unchanged)
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
+            commit = commit.changes(self.debts(&work, plan, &end, now).await?);
         }
         let schemas = match &plan {
             Some(plan) => self.schemas(&work, plan, &steps, &way_back, now).await?,
@@ -195,6 +207,20 @@ impl Record {
         })
     }
 
+    /// Whether a rollout or the verification was ended because a person stopped the release.
+    async fn is_cut_short(&self, deployment_id: &str, steps: &[StepRow]) -> Result<bool, Failure> {
+        let key = Key::verification(deployment_id);
+        let stored: Option<Stored<verification::State>> = self.journal.control().get(&key).await?;
+        let end = stored.and_then(|stored| stored.row.end);
+        Ok(matches!(end, Some(VerificationEnd::Stopped { .. })) || steps.iter().any(|row| row.is_stopped))
+    }
+
+    /// That a person stopped it.
+    async fn stopped(&self, work: &Work) -> Result<Option<Cause>, Failure> {
+        let stop = self.journal.stop(&work.release.row.release_id).await?;
+        Ok(stop.map(|Stop { by, reason, .. }| Cause::Stopped { by, why: reason }))
+    }
+
     /// That the gates closed for good before it began.
     async fn closed(&self, deployment_id: &str) -> Result<Option<Cause>, Failure> {
         let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
@@ -202,6 +228,7 @@ impl Record {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
             Closed::Superseded { by } => Cause::Superseded { by },
+            Closed::Stopped { by, why } => Cause::Stopped { by, why },
         }))
     }
 
@@ -216,6 +243,7 @@ impl Record {
             None => Verified::Unfinished,
             Some(VerificationEnd::Passed { .. }) => Verified::Passed,
             Some(VerificationEnd::GaveWay { to }) => Verified::GaveWay { to },
+            Some(VerificationEnd::Stopped { .. }) => Verified::Unfinished,
             Some(VerificationEnd::Failed { why, outcome, .. }) => Verified::Failed {
                 is_shown: outcome == Outcome::Fail,
                 why,
@@ -329,6 +357,46 @@ impl Record {
             asked: release.asked.clone(),
         };
         Change::put(key, &row, Expected::unchanged(stored.as_ref()))
+    }
+
+    /// What a hotfix owes; for a release in good order that was verified, that what hotfixes owe here is settled.
+    async fn debts(&self, work: &Work, plan: &Plan, end: &End, now: Timestamp) -> Result<Vec<Change>, Failure> {
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
+        let (application, environment) = (release.application.as_str(), deployment.environment.as_str());
+        if release.is_hotfix {
+            let owes = owes(&plan.skipped, deployment.started_at.unwrap_or(deployment.created_at));
+            let debt = Debt {
+                release_id: release.release_id.clone(),
+                tag: release.tag.clone(),
+                by: release.requested_by.clone(),
+                reason: release.reason.clone(),
+                since: now,
+                owes,
+                settled: None,
+            };
+            let key = Key::debt(application, environment, &release.release_id);
+            let change = (!debt.owes.is_empty()).then(|| Change::put(key, &debt, Expected::Absent));
+            return change.into_iter().collect();
+        }
+        if end.verdict != Verdict::Succeeded || release.kind == ReleaseKind::Rollback {
+            return Ok(Vec::new());
+        }
+        let open = self.journal.debts(application, Some(environment)).await?;
+        let settle = |(_, stored): (String, Stored<Debt>)| {
+            let key = Key::debt(application, environment, &stored.row.release_id);
+            let settled = Lifted {
+                by: release.release_id.clone(),
+                reason: format!("`{}` came in good order", release.tag),
+                at: now,
+            };
+            let debt = Debt {
+                settled: Some(settled),
+                ..stored.row
+            };
+            Change::put(key, &debt, Expected::Revision(stored.revision))
+        };
+        // As many as fit beside what else is written at an end; the others are settled by the next.
+        open.into_iter().take(SETTLED_AT_ONCE).map(settle).collect()
     }
 
     /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the environment runs.

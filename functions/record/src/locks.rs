@@ -26,7 +26,7 @@ impl Record {
     /// or keeps its place.
     ///
     /// # Errors
-    /// `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it, or at once without a `queue`.
+    /// `Stopped` when the release is; `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it, or at once without a `queue`.
     pub(crate) async fn acquire_locks(
         &self,
         deployment_id: &str,
@@ -38,6 +38,7 @@ impl Record {
         if deployment.progress == Progress::Ended {
             return Err(Failure::refused(format!("deployment `{deployment_id}` has ended")));
         }
+        self.journal.unless_stopped(&work.release.row.release_id).await?;
         let claimant = Claimant {
             owner: execution_arn.to_owned(),
             deployment_id: deployment_id.to_owned(),

@@ -87,6 +87,7 @@ impl Register {
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: None,
+            goes_on: true,
             action: "ecs:RegisterTaskDefinition",
             target: revision.family.clone(),
             facts: json!({"name": revision.key, "base": revision.base_arn, "contentSha256": revision.content_sha256}),

@@ -18,6 +18,9 @@ use serde_json::Value;
 
 use crate::{Resume, WaitRow};
 
+/// The state that waits for a rollout on its way back.
+const GOING_BACK: &str = "AwaitRollback";
+
 impl Resume {
     pub(crate) async fn truth(&self, row: &WaitRow) -> Result<Truth, Failure> {
         if row.waiter.status != WaitStatus::Open {
@@ -66,6 +69,9 @@ impl Resume {
     async fn turn_has_come(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
+        if self.journal.stop(&deployment.row.release_id).await?.is_some() {
+            return Ok(true);
+        }
         let claimant = Claimant {
             owner: row.execution_arn.clone(),
             deployment_id: deployment_id.clone(),
@@ -80,39 +86,49 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, or they need not be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release may be there, or they need not be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
             return Ok(false);
         };
         let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
-        let DeploymentRow {
-            release_id,
-            application,
-            environment,
-            ..
-        } = &deployment.row;
         // It was started or is over: nobody stands at the gates any more.
         if deployment.row.execution_arn.is_some() || deployment.row.end.is_some() {
             return Ok(true);
         }
-        let said = Said::read(self.control(), release_id, application, environment).await?;
+        let release = self.journal.release(&deployment.row.release_id).await?;
+        let said = Said::read(self.control(), &release.row, &deployment.row.environment).await?;
         Ok(gates.row.closed.is_some() || said.fingerprint() != gates.row.seen)
     }
 
-    /// Whether there were events of its alarms that the verification has not taken into account, or it is over: then nobody pauses any more.
+    async fn release_of(&self, deployment_id: &str) -> Result<String, Failure> {
+        let deployment: Stored<DeploymentRow> = self.control().require(&Key::deployment(deployment_id)).await?;
+        Ok(deployment.row.release_id)
+    }
+
+    /// Whether there were events of its alarms that the verification has not taken into account, it is over, or its release is stopped: then nobody pauses any more.
     async fn is_told(&self, row: &WaitRow, told: usize) -> Result<bool, Failure> {
         let key = Key::verification(&row.waiter.deployment_id);
         let stored: Option<Stored<State>> = self.control().get(&key).await?;
-        Ok(stored.is_some_and(|stored| told > stored.row.told || stored.row.end.is_some()))
+        let is_told = stored.is_some_and(|stored| told > stored.row.told || stored.row.end.is_some());
+        let release_id = self.release_of(&row.waiter.deployment_id).await?;
+        Ok(is_told || self.journal.stop(&release_id).await?.is_some())
     }
 
     async fn rollout_is_over(&self, row: &WaitRow) -> Result<Option<bool>, Failure> {
         let step = row
             .step
             .ok_or_else(|| Failure::defect("a wait for a service names no step"))?;
-        let rollout = rollouts::observe(&self.journal, &self.ecs, &row.waiter.deployment_id, step).await?;
-        Ok(Some(is_over(&rollout.expected, &rollout.observed)))
+        let deployment_id = &row.waiter.deployment_id;
+        let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
+        // What goes back is waited for until it is over.
+        let is_over = is_over(&rollout.expected, &rollout.observed);
+        let is_stopped = !is_over
+            && row.state != GOING_BACK
+            && rollout
+                .is_stopped(&self.journal, &self.release_of(deployment_id).await?)
+                .await?;
+        Ok(Some(is_over || is_stopped))
     }
 }

@@ -68,6 +68,7 @@ impl Traffic {
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: Some(step),
+            goes_on: false,
             action: "ecs:StopServiceDeployment",
             target: service,
             facts: json!({"service": rollout.step.row.name, "stopType": "ROLLBACK"}),

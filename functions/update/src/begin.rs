@@ -43,6 +43,7 @@ impl Update {
             }),
             proof: None,
             diagnosis: None,
+            is_stopped: false,
             begun_at: self.journal.clock().now()?,
             judged_at: None,
         })

@@ -15,7 +15,7 @@ use esclusa_adapters::scaling::{ScalingReader, ScalingRegistrar};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{BeforeUpdate, ServiceFacts, Wanted, before_update};
-use esclusa_core::verdict::{StepOutcome, StepReference};
+use esclusa_core::verdict::{Mode, StepOutcome, StepReference};
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -109,6 +109,7 @@ impl Update {
             actor: ACTOR,
             deployment: &work.deployment.row,
             step: Some(step),
+            goes_on: step.mode == Mode::Forward,
             action: "ecs:UpdateService",
             target: format!("{}/{}", planned.cluster, planned.service),
             facts: facts(&planned, &observed, &wanted, &decision),

@@ -52,6 +52,7 @@ impl Update {
             deployment: &work.deployment.row,
             // Of no step: whatever became of it, what runs is the same.
             step: None,
+            goes_on: true,
             action,
             target,
             facts,

@@ -17,6 +17,9 @@ use crate::{ACTOR, Update};
 /// The call that suspends and restores.
 const ACTION: &str = "application-autoscaling:RegisterScalableTarget";
 
+/// What is done to the scaling of a service before it is updated.
+const SUSPENDED: &str = "suspended";
+
 impl Update {
     /// Suspends the scaling of a service. Whether it is for this deployment to restore.
     pub(crate) async fn suspend(&self, work: &Work, planned: &PlannedService) -> Result<bool, Failure> {
@@ -46,7 +49,7 @@ impl Update {
         let act = act(
             work,
             &row,
-            "suspended",
+            SUSPENDED,
             &json!({"service": planned.name, "suspended": Suspended::ALL}),
         );
         let is_ours = held.is_some_and(|held| held.row.deployment_id == *deployment_id);
@@ -196,6 +199,7 @@ fn act<'a>(work: &'a Work, row: &SuspendedScalingRow, what: &str, facts: &Value)
         deployment: &work.deployment.row,
         // Of no step: whatever became of it, what runs is the same.
         step: None,
+        goes_on: what == SUSPENDED,
         action: ACTION,
         target: target(row, what),
         facts: facts.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
 use lab::{Answer, Beside, Lab};
@@ -33,6 +33,15 @@ impl Account {
     pub(crate) fn seeded(name: &str, seed: u64) -> Self {
         let settings = Settings {
             seed,
+            ..Settings::default()
+        };
+        Self::resting(name, Kind::Good, &settings)
+    }
+
+    /// An account with one of the examples that begins at a moment.
+    pub(crate) fn beginning(name: &str, start: Timestamp) -> Self {
+        let settings = Settings {
+            start,
             ..Settings::default()
         };
         Self::resting(name, Kind::Good, &settings)

@@ -6,9 +6,12 @@ use std::fmt::Write as _;
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::EcsReader;
+use esclusa_adapters::gates::{freezes, pin};
 use esclusa_adapters::planning::schemas;
 use esclusa_core::delivery::Undelivered;
 use esclusa_core::error::Failure;
+use esclusa_core::gate::{frozen, pinned};
+use esclusa_core::hotfix::Debt;
 use esclusa_core::identity::DeploymentId;
 use esclusa_core::pipeline::{Key as Name, Pipeline, resolve};
 use esclusa_core::protocol::lock::LockStatus;
@@ -19,6 +22,7 @@ use serde_json::json;
 
 use super::View;
 use super::services::{self, Services};
+use crate::commands::approvals::told;
 use crate::commands::locks::{self, NamedLock};
 use crate::error::CommandError;
 use crate::pipelines;
@@ -55,6 +59,9 @@ struct EnvironmentStatus {
     earlier: Vec<EnvironmentRow>,
     /// What ECS says; only where one application was asked for.
     services: Option<Services>,
+    /// What people ordered about it, and what hotfixes owe there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standing: Vec<String>,
     /// What is known about its schemas, by database; only where one environment was asked for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     schemas: BTreeMap<Name, SchemaState>,
@@ -200,8 +207,28 @@ async fn environment_status(
         current,
         earlier,
         services,
+        standing: standing(application, environment, session).await?,
         schemas: known,
     })
+}
+
+/// What stands about an environment until somebody lifts or settles it.
+async fn standing(application: &str, environment: &str, session: &Session) -> Result<Vec<String>, Failure> {
+    let (control, now) = (session.control(), session.now()?);
+    let freezes = freezes(control, application, environment).await?;
+    let pin = pin(control, application, environment).await?;
+    let orders = frozen(&freezes, now).into_iter().chain(pinned(pin.as_ref(), None, now));
+    let mut standing: Vec<String> = orders.map(|report| told(&report)).collect();
+    for (_, stored) in session.journal.debts(application, Some(environment)).await? {
+        let Debt {
+            release_id, tag, owes, ..
+        } = stored.row;
+        standing.push(format!(
+            "debt: hotfix `{tag}` owes {}: `esclusa debts settle {release_id}`",
+            owes.join("; ")
+        ));
+    }
+    Ok(standing)
 }
 
 /// The releases of an application that have not ended: among the newest, and those that hold a lock.
@@ -269,6 +296,13 @@ fn write_application(text: &mut String, status: &ApplicationStatus, width: Optio
     }
     write!(text, "{table}")?;
     for environment in environments {
+        for line in &environment.standing {
+            writeln!(
+                text,
+                "{} {line}",
+                palette::warning(&format!("{}:", environment.environment))
+            )?;
+        }
         write_details(text, environment, width)?;
     }
     for release in in_flight {
@@ -441,6 +475,7 @@ mod tests {
             current,
             earlier,
             services: None,
+            standing: Vec::new(),
             schemas: BTreeMap::new(),
         }
     }

@@ -77,6 +77,8 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
     let rejected = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "gates": [], "closed": {"closed": "rejected", "by": "`luis`: not today"}});
     let approved = json!({"decision": "approve", "tag": "v1.4.0", "reason": "seen in staging"});
     let frozen = json!({"decision": "freeze", "place": "`shop` in `production`", "reason": "the sale"});
+    let stops = json!({"decision": "stop", "tag": "v1.1.0", "reason": "the wrong version"});
+    let pinned = json!({"decision": "pin", "place": "`shop/production`", "tag": "v1.0.0", "reason": "the audit"});
     let answered = json!({"decision": "answer", "check": "errors", "choice": "keep", "reason": "it is the load test"});
     let locks = json!({"execution": "arn:…", "locks": {"environment/shop/develop": 7, "database/1/us-east-1/shop/develop/main": 3}});
     let anchored =
@@ -128,6 +130,8 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         ),
         (RecordKind::PersonDecided, ana, approved),
         (RecordKind::PersonDecided, ana, frozen),
+        (RecordKind::PersonDecided, ana, pinned),
+        (RecordKind::PersonDecided, ana, stops),
         (
             RecordKind::WayBackPlanned,
             "esclusa/observe",

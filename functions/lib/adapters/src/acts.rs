@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::gate::Stop;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
 use esclusa_core::protocol::lock::Lock;
@@ -86,6 +87,8 @@ pub struct Act<'a> {
     pub deployment: &'a DeploymentRow,
     /// The step it belongs to; none for what changes nothing that runs.
     pub step: Option<StepReference>,
+    /// Whether it brings the deployment on, so that it is not begun any more once the release is stopped.
+    pub goes_on: bool,
     /// In IAM's spelling, such as `ecs:UpdateService`.
     pub action: &'static str,
     /// What it is aimed at.
@@ -182,7 +185,7 @@ impl Journal {
     /// Announces an act together with the rows that say what it is about to change, or finds that it was announced before. No act without this.
     ///
     /// # Errors
-    /// `FenceLost` when a lock of the deployment is gone; `Conflict` when a row of `commit` was not as expected; otherwise those of [`Journal::commit`].
+    /// `FenceLost` when a lock of the deployment is gone; `Stopped` when the act goes on and the release is stopped; `Conflict` when a row of `commit` was not as expected; otherwise those of [`Journal::commit`].
     pub async fn announce(&self, act: &Act<'_>, commit: Commit<'_>) -> Result<Announced, Failure> {
         let stored: Option<Stored<IntentRow>> = self.control().get(&act.key()).await?;
         let locks = self.locks(act.deployment).await?;
@@ -211,6 +214,28 @@ impl Journal {
             ))),
             (Open::Write { .. } | Open::FindOut, _) => self.open(act, commit).await,
         }
+    }
+
+    /// That a release is not stopped.
+    ///
+    /// # Errors
+    /// `Stopped` when it is; otherwise those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn unless_stopped(&self, release_id: &str) -> Result<(), Failure> {
+        match self.stop(release_id).await? {
+            None => Ok(()),
+            Some(Stop { by, reason, .. }) => Err(Failure::stopped(format!(
+                "release `{release_id}` was stopped by `{by}`: {reason}"
+            ))),
+        }
+    }
+
+    /// That a release stops, where somebody has ordered it.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`](crate::control::ControlTable::get).
+    pub async fn stop(&self, release_id: &str) -> Result<Option<Stop>, Failure> {
+        let stored: Option<Stored<Stop>> = self.control().get(&Key::stop(release_id)).await?;
+        Ok(stored.map(|stored| stored.row))
     }
 
     /// Whether an act was announced before, whatever became of it.
@@ -245,8 +270,13 @@ impl Journal {
             intent_id,
             opened_at,
         };
+        // In the transaction of the announcement: from the moment of a stop nothing more is begun.
+        let unless_stopped = act
+            .goes_on
+            .then(|| Change::absent(Key::stop(&act.deployment.release_id)));
         let commit = commit
             .fenced(fences(act.deployment))
+            .changes(unless_stopped)
             .record(&act.subject.chain, draft)
             .change(Change::put(act.open_key(), &pointer, Expected::Absent)?)
             .change_with(|records| {
@@ -263,6 +293,9 @@ impl Journal {
         match self.commit(commit).await? {
             lost @ Committed::Lost(_) => {
                 let Some(stored) = self.control().get::<IntentRow>(&act.key()).await? else {
+                    if act.goes_on {
+                        self.unless_stopped(&act.deployment.release_id).await?;
+                    }
                     return Err(match lost.or_failure() {
                         Err(failure) => failure,
                         Ok(_) => Failure::defect("a lost commit was written"),

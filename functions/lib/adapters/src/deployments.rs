@@ -1,6 +1,7 @@
 //! Reading what is written down about a release and its deployments.
 
 use esclusa_core::error::Failure;
+use esclusa_core::hotfix::Debt;
 use esclusa_core::pipeline::{Key as Name, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
@@ -82,6 +83,25 @@ impl Journal {
     /// `InvalidInput` when there is none; otherwise those of [`ControlTable::get`](crate::control::ControlTable::get).
     pub async fn release(&self, release_id: &str) -> Result<Stored<ReleaseRow>, Failure> {
         self.control().require(&Key::release(release_id)).await
+    }
+
+    /// What hotfixes of an application still owe, in one environment or in all of them.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::list`](crate::control::ControlTable::list).
+    pub async fn debts(
+        &self,
+        application: &str,
+        environment: Option<&str>,
+    ) -> Result<Vec<(String, Stored<Debt>)>, Failure> {
+        let prefix = environment
+            .map(|environment| format!("{environment}#"))
+            .unwrap_or_default();
+        let rows: Vec<(String, Stored<Debt>)> = self.control().list(&Key::debts_of(application), &prefix).await?;
+        Ok(rows
+            .into_iter()
+            .filter(|(_, stored)| stored.row.settled.is_none())
+            .collect())
     }
 
     /// A deployment with its release.

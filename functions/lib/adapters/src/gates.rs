@@ -1,22 +1,31 @@
-//! What people have said about a release that stands at the gates of an environment.
+//! What has happened about a release that stands at the gates of an environment: what people have said, and who else comes there.
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Freeze, Vote};
+use esclusa_core::gate::{Order, Pin, Stop, Vote};
 use serde_json::json;
 
+use crate::control::rows::{DeploymentPointerRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 
 /// What stands for all applications, and for all environments of one.
 pub const EVERYTHING: &str = "*";
 
-/// Votes and freezes, as they stand.
+/// Votes and orders, as they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// What was said about the release in the environment, about this plan and others.
     pub votes: Vec<Vote>,
     /// The freezes over the environment, those that are over as well.
-    pub freezes: Vec<Freeze>,
+    pub freezes: Vec<Order>,
+    /// The hold of the release, one that is over as well.
+    pub hold: Option<Order>,
+    /// The pin of the environment, one that is over as well.
+    pub pin: Option<Pin>,
+    /// That the release stops.
+    pub stop: Option<Stop>,
+    /// The deployment of the same image that was planned last for the environment, and the one in force: by another one a newer release shows.
+    pub others: Vec<String>,
 }
 
 impl Said {
@@ -24,24 +33,29 @@ impl Said {
     ///
     /// # Errors
     /// Those of [`ControlTable::list`].
-    pub async fn read(
-        control: &ControlTable,
-        release_id: &str,
-        application: &str,
-        environment: &str,
-    ) -> Result<Self, Failure> {
+    pub async fn read(control: &ControlTable, release: &ReleaseRow, environment: &str) -> Result<Self, Failure> {
+        let ReleaseRow {
+            release_id,
+            application,
+            image,
+            ..
+        } = release;
         let votes = Self::votes(control, release_id, environment).await?;
-        let mut freezes = Vec::new();
-        for of in [EVERYTHING, application] {
-            let rows: Vec<(String, Stored<Freeze>)> = control.list(&Key::freezes_of(of), "").await?;
-            let is_here = |key: &str| {
-                let over = key.split('#').next();
-                over == Some(EVERYTHING) || over == Some(environment)
-            };
-            let here = rows.into_iter().filter(|(key, _)| is_here(key));
-            freezes.extend(here.map(|(_, stored)| stored.row));
-        }
-        Ok(Self { votes, freezes })
+        let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
+        let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
+        let partition = Key::deployments_into(application, environment, image);
+        let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
+            control.latest(&partition, Key::PLANNED_PREFIX, 1).await?;
+        let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+        let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
+        Ok(Self {
+            votes,
+            freezes: freezes(control, application, environment).await?,
+            hold: hold.map(|stored| stored.row),
+            pin: pin(control, application, environment).await?,
+            stop: stop.map(|stored| stored.row),
+            others: others.map(|stored| stored.row.deployment_id).collect(),
+        })
     }
 
     /// What was said about a release in an environment, about this plan and others, the first word first.
@@ -58,6 +72,40 @@ impl Said {
     /// A hash over everything, by which a change shows.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        canonical_sha256(&json!({"votes": self.votes, "freezes": self.freezes}))
+        canonical_sha256(&json!({
+            "votes": self.votes,
+            "freezes": self.freezes,
+            "hold": self.hold,
+            "pin": self.pin,
+            "stop": self.stop,
+            "others": self.others,
+        }))
     }
+}
+
+/// The freezes over an environment, those that are over as well.
+///
+/// # Errors
+/// Those of [`ControlTable::list`].
+pub async fn freezes(control: &ControlTable, application: &str, environment: &str) -> Result<Vec<Order>, Failure> {
+    let mut freezes = Vec::new();
+    for of in [EVERYTHING, application] {
+        let rows: Vec<(String, Stored<Order>)> = control.list(&Key::freezes_of(of), "").await?;
+        let is_here = |key: &str| {
+            let over = key.split('#').next();
+            over == Some(EVERYTHING) || over == Some(environment)
+        };
+        let here = rows.into_iter().filter(|(key, _)| is_here(key));
+        freezes.extend(here.map(|(_, stored)| stored.row));
+    }
+    Ok(freezes)
+}
+
+/// The pin of an environment, one that is over as well.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn pin(control: &ControlTable, application: &str, environment: &str) -> Result<Option<Pin>, Failure> {
+    let stored: Option<Stored<Pin>> = control.get(&Key::pin(application, environment)).await?;
+    Ok(stored.map(|stored| stored.row))
 }

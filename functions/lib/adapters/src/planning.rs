@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
+use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{
     AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, Region, ResolvedEnvironment,
@@ -55,6 +56,17 @@ pub struct PlanRequest {
     pub tag: String,
     /// For a rollback, where it goes.
     pub back_to: Option<BackTo>,
+    /// For a hotfix, what follows.
+    pub hotfix: Option<Follows>,
+}
+
+/// Whether another environment follows on the way of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Another one.
+    Another,
+    /// It is the last.
+    Nothing,
 }
 
 /// Where a rollback goes.
@@ -89,6 +101,13 @@ impl PlanRequest {
             digest: read(&release.digest)?,
             tag: release.tag.clone(),
             back_to,
+            hotfix: release.is_hotfix.then(|| {
+                if release.environments.last().is_some_and(|last| last == environment) {
+                    Follows::Nothing
+                } else {
+                    Follows::Another
+                }
+            }),
         })
     }
 }
@@ -158,8 +177,11 @@ impl Planner {
     ) -> Result<(Stored<PipelineVersionRow>, Pipeline, ResolvedEnvironment), Failure> {
         let (version, pipeline) =
             pipeline_version(&self.control, &request.application, request.pipeline_version).await?;
-        let environment =
+        let mut environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
+        if let Some(follows) = request.hotfix {
+            ease(&mut environment, follows == Follows::Nothing);
+        }
         Ok((version, pipeline, environment))
     }
 

@@ -8,7 +8,7 @@ use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{
     Candidate, Expected, Observed, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts, ours,
 };
-use esclusa_core::verdict::StepReference;
+use esclusa_core::verdict::{Mode, StepReference};
 use serde_json::Value;
 
 use crate::control::Stored;
@@ -30,6 +30,17 @@ pub struct Rollout {
     pub observed: Observed,
     /// The step's row.
     pub step: Stored<StepRow>,
+}
+
+impl Rollout {
+    /// Whether it goes back because its release is stopped. One that goes back already does so anyway, and one that the schema does not let go back goes on.
+    ///
+    /// # Errors
+    /// Those of [`Journal::stop`].
+    pub async fn is_stopped(&self, journal: &Journal, release_id: &str) -> Result<bool, Failure> {
+        let may_go_back = self.step.row.record.step.mode == Mode::Forward && !self.planned.stays;
+        Ok(may_go_back && journal.stop(release_id).await?.is_some())
+    }
 }
 
 /// Reads the rollout that a step started.

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     FenceLost,
     /// The plan computed under the lock is not the one that passed the gate.
     PlanChanged,
+    /// A person has stopped the release: nothing of it is begun any more.
+    Stopped,
     /// A compare-and-set was lost to another writer; reading again and repeating is safe.
     Conflict,
     /// Throttling, a server-side error or a read that is not consistent yet; repeating is safe.
@@ -45,13 +47,14 @@ pub enum Reaction {
 
 impl ErrorKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidInput,
         Self::Refused,
         Self::AccessDenied,
         Self::LockHeld,
         Self::FenceLost,
         Self::PlanChanged,
+        Self::Stopped,
         Self::Conflict,
         Self::Transient,
         Self::UnknownEffect,
@@ -67,6 +70,7 @@ impl ErrorKind {
             Self::LockHeld => "LockHeld",
             Self::FenceLost => "FenceLost",
             Self::PlanChanged => "PlanChanged",
+            Self::Stopped => "Stopped",
             Self::Conflict => "Conflict",
             Self::Transient => "Transient",
             Self::UnknownEffect => "UnknownEffect",
@@ -79,7 +83,7 @@ impl ErrorKind {
         match self {
             Self::Conflict | Self::Transient => Reaction::Retry,
             Self::PlanChanged => Reaction::AskAgain,
-            Self::Refused | Self::AccessDenied | Self::LockHeld => Reaction::End,
+            Self::Refused | Self::AccessDenied | Self::LockHeld | Self::Stopped => Reaction::End,
             Self::InvalidInput | Self::FenceLost | Self::UnknownEffect | Self::Defect => Reaction::Page,
         }
     }
@@ -153,6 +157,11 @@ impl Failure {
     /// [`ErrorKind::PlanChanged`]: say what changed.
     pub fn plan_changed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::PlanChanged, message)
+    }
+
+    /// [`ErrorKind::Stopped`]: say by whom and why.
+    pub fn stopped(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Stopped, message)
     }
 
     /// [`ErrorKind::Conflict`].

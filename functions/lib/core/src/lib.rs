@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod error;
 pub mod evidence;
 pub mod gate;
+pub mod hotfix;
 pub mod identity;
 pub mod image;
 pub mod ledger;

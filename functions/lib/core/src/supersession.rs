@@ -141,14 +141,17 @@ pub struct InQueue {
     pub asked: Asked,
     /// Whether it goes back to an earlier release.
     pub is_rollback: bool,
+    /// Whether it is a hotfix.
+    pub is_hotfix: bool,
 }
 
 /// The release that one which is in force and only soaks gives way to: a rollback by hand that was asked for after it, always, because whoever goes back has seen enough;
-/// where the policy says so, the newest that stands above it.
+/// the newest that stands above it, where that is a hotfix, or the policy says so.
 #[must_use]
 pub fn soak_gives_way<'a>(newest: Newest, soaking: Soaking, ours: &Asked, queue: &'a [InQueue]) -> Option<&'a str> {
     let rollback = |waits: &&InQueue| waits.is_rollback && waits.asked.moment() > ours.moment();
-    let above = |waits: &&InQueue| soaking == Soaking::GiveWay && waits.asked.is_newer_than(ours, newest);
+    let may = |waits: &InQueue| soaking == Soaking::GiveWay || waits.is_hotfix;
+    let above = |waits: &&InQueue| may(waits) && waits.asked.is_newer_than(ours, newest);
     let first = queue.iter().find(rollback).or_else(|| {
         queue.iter().filter(above).reduce(|first, waits| {
             if waits.asked.is_newer_than(&first.asked, newest) {
@@ -218,6 +221,7 @@ mod tests {
             release_id: release_id.to_owned(),
             asked,
             is_rollback,
+            is_hotfix: false,
         };
         let queue = [
             waits("older", push("v1", 1, 10), false),
@@ -232,6 +236,14 @@ mod tests {
         let back = [queue[2].clone(), waits("back", person(25), true)];
         assert_eq!(gives_way(Soaking::Hold, &back).as_deref(), Some("back"));
         assert_eq!(gives_way(Soaking::GiveWay, &back).as_deref(), Some("back"));
+        let hotfix = InQueue {
+            is_hotfix: true,
+            ..queue[1].clone()
+        };
+        assert_eq!(
+            gives_way(Soaking::Hold, &[queue[2].clone(), hotfix]).as_deref(),
+            Some("newer")
+        );
         let old_wish = [waits("back", person(15), true)];
         assert_eq!(
             gives_way(Soaking::GiveWay, &old_wish),

@@ -8,7 +8,8 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use crate::pipeline::{Newest, Tag, TagPolicy};
+use crate::error::Failure;
+use crate::pipeline::{Newest, Pipeline, Tag, TagPolicy, Trigger};
 
 /// How a pattern says that it is a version requirement.
 const VERSION_PREFIX: &str = "semver:";
@@ -124,6 +125,37 @@ impl TagRules {
         }
         matching(&self.allow).map_or(TagDecision::NotAllowed, |pattern| TagDecision::Allowed { pattern })
     }
+}
+
+/// The environments that a pushed tag goes to, in order; or why there is none.
+///
+/// # Errors
+/// `Defect` for a tag policy that was not checked when the pipeline was applied.
+pub fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
+    let (mut environments, mut refused) = (Vec::new(), Vec::new());
+    let pushed = pipeline.environments.iter();
+    for environment in pushed.filter(|environment| environment.trigger == Trigger::Push) {
+        let rules = TagRules::new(&environment.tags).map_err(|error| {
+            Failure::defect(format!(
+                "the tag policy of `{}` cannot be read: {error}",
+                environment.name
+            ))
+        })?;
+        let decision = rules.decide(tag);
+        if decision.is_allowed() {
+            environments.push(environment.name.to_string());
+        } else {
+            refused.push(format!("`{}`: {decision}", environment.name));
+        }
+    }
+    if !environments.is_empty() {
+        return Ok(Ok(environments));
+    }
+    Ok(Err(if refused.is_empty() {
+        "no environment of the pipeline takes pushes".to_owned()
+    } else {
+        format!("no environment takes tag `{tag}`: {}", refused.join("; "))
+    }))
 }
 
 #[derive(Debug, Clone)]
@@ -280,6 +312,37 @@ mod tests {
         assert_eq!(
             compare_age(Newest::Push, &candidate(&main, 2, 9), &candidate(&main, 1, 9)),
             Ordering::Greater
+        );
+    }
+
+    fn going_to(environments: &str, tag: &str) -> Result<Vec<String>, String> {
+        let text = format!(
+            "version: 1\napplication: shop\nimages: {{app: {{repository: shop}}}}\n\
+             task_definitions: {{web: {{family: shop, containers: {{web: {{image: app}}}}}}}}\n\
+             services: {{web: {{service: shop, task_definition: web}}}}\nenvironments:\n{environments}"
+        );
+        environments_for(&crate::pipeline::parse(&text).unwrap(), &tag.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_push_goes_to_the_environments_that_take_pushes_and_its_tag_in_their_order() {
+        let environments = "  - {name: develop, trigger: push, cluster: a}\n  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"]}}\n  \
+                            - {name: production, trigger: manual, cluster: c}\n";
+        assert_eq!(going_to(environments, "v1").unwrap(), ["develop", "staging"]);
+        assert_eq!(going_to(environments, "main-3f2a").unwrap(), ["develop"]);
+    }
+
+    #[test]
+    fn a_push_that_goes_nowhere_is_told_why_for_every_environment() {
+        let environments =
+            "  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"], deny: [\"*-rc\"]}}\n";
+        assert_eq!(
+            going_to(environments, "v1-rc").unwrap_err(),
+            "no environment takes tag `v1-rc`: `staging`: denied by `*-rc`"
+        );
+        assert_eq!(
+            going_to("  - {name: production, trigger: manual, cluster: c}\n", "v1").unwrap_err(),
+            "no environment of the pipeline takes pushes"
         );
     }
 }

@@ -259,6 +259,7 @@ mod tests {
             revisions: Vec::new(),
             steps: Vec::new(),
             verification: None,
+            skipped: Vec::new(),
             unchanged: false,
             notes: Vec::new(),
         }

@@ -103,6 +103,18 @@ impl Key {
         Self::new(format!("RELEASE#{release_id}"), "RELEASE")
     }
 
+    /// That a release comes no further for now.
+    #[must_use]
+    pub fn hold(release_id: &str) -> Self {
+        Self::new(format!("RELEASE#{release_id}"), "HOLD")
+    }
+
+    /// That a release stops.
+    #[must_use]
+    pub fn stop(release_id: &str) -> Self {
+        Self::new(format!("RELEASE#{release_id}"), "STOP")
+    }
+
     /// The pointer by which the releases of an application are listed, oldest first.
     #[must_use]
     pub fn release_listing(application: &str, created_at: &str, release_id: &str) -> Self {
@@ -252,6 +264,30 @@ impl Key {
     #[must_use]
     pub fn vote_rows(release_id: &str, environment: &str) -> String {
         format!("VOTES#{release_id}#{environment}")
+    }
+
+    /// The version that an environment keeps.
+    #[must_use]
+    pub fn pin(application: &str, environment: &str) -> Self {
+        Self::new(Self::pins_of(application), environment)
+    }
+
+    /// The partition of [`Key::pin`].
+    #[must_use]
+    pub fn pins_of(application: &str) -> String {
+        format!("PINS#{application}")
+    }
+
+    /// What a hotfix owes in an environment.
+    #[must_use]
+    pub fn debt(application: &str, environment: &str, release_id: &str) -> Self {
+        Self::new(Self::debts_of(application), format!("{environment}#{release_id}"))
+    }
+
+    /// The partition of [`Key::debt`].
+    #[must_use]
+    pub fn debts_of(application: &str) -> String {
+        format!("DEBTS#{application}")
     }
 
     /// A freeze over an environment, over all of an application (`*`), or with an application of `*` over everything.

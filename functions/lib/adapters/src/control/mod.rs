@@ -115,6 +115,16 @@ impl Change {
         }
     }
 
+    /// Writes nothing, and requires that there is no row.
+    #[must_use]
+    pub fn absent(key: Key) -> Self {
+        Self {
+            key,
+            expected: Expected::Absent,
+            write: Write::Check,
+        }
+    }
+
     /// The row that is written.
     #[must_use]
     pub fn key(&self) -> &Key {

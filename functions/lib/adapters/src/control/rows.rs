@@ -148,6 +148,9 @@ pub struct ReleaseRow {
     /// For a rollback, whether the migrations since then are taken back as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undo_migrations: bool,
+    /// Whether it does without what the pipeline says that a hotfix does without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_hotfix: bool,
     /// Who asked: the event's id for a push, an ARN for a person.
     pub requested_by: String,
     /// Why, in the words of who asked.
@@ -343,6 +346,9 @@ pub struct StepRow {
     /// For a service whose rollout failed, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// For a service, whether it was seen that a person stopped the release while it rolled out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stopped: bool,
     /// When it was begun.
     pub begun_at: Timestamp,
     /// When it was judged.

@@ -310,6 +310,11 @@ fn closed_words(closed: &Closed) -> Line {
     match closed {
         Closed::Rejected { by } => Line::text(format!("Rejected by {by}")),
         Closed::Expired => Line::text("Expired: nobody agreed in time"),
+        Closed::Stopped { by, why } => Line::from([
+            Part::text("Stopped by "),
+            Part::code(by.as_str()),
+            Part::text(format!(": {why}")),
+        ]),
         Closed::Superseded { by } => {
             Line::from([Part::text("Superseded by the newer release "), Part::code(by.as_str())])
         }

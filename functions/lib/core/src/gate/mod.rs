@@ -1,14 +1,19 @@
 //! Gates: whether a release may come into an environment now, and if not, why and until when. Facts come in, a report goes out; the same report is what the state
 //! machine branches on and what people read.
 //!
-//! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire.
+//! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire. A stop
+//! ends even that.
 
+mod forecast;
+mod order;
 mod window;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+pub use self::forecast::{Forecast, Standing, forecast};
+pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
@@ -46,42 +51,6 @@ pub struct Vote {
     pub at: Timestamp,
 }
 
-/// That nothing comes into a place, until somebody lifts it or the time is over.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Freeze {
-    /// Who is asked about it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Until when; none where somebody must lift it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// Who lifted it, and when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifted: Option<Lifted>,
-}
-
-/// That a freeze was lifted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Lifted {
-    /// By whom.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Freeze {
-    /// Whether it holds at a moment.
-    #[must_use]
-    pub fn holds(&self, now: Timestamp) -> bool {
-        self.lifted.is_none() && self.until.is_none_or(|until| now < until)
-    }
-}
-
 /// What is known when a gate is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct GateFacts<'a> {
@@ -95,8 +64,18 @@ pub struct GateFacts<'a> {
     pub is_rollback: bool,
     /// What was said about it.
     pub votes: &'a [Vote],
+    /// The key of the image that comes.
+    pub image: &'a str,
+    /// Its digest.
+    pub digest: &'a str,
     /// The freezes over the environment, those that are over as well.
-    pub freezes: &'a [Freeze],
+    pub freezes: &'a [Order],
+    /// The hold of the release, one that is over as well.
+    pub hold: Option<&'a Order>,
+    /// The pin of the environment, one that is over as well.
+    pub pin: Option<&'a Pin>,
+    /// That the release stops.
+    pub stop: Option<&'a Stop>,
     /// The newer release that takes its place.
     pub newer: Option<&'a str>,
 }
@@ -131,6 +110,13 @@ pub enum Closed {
         /// That release.
         by: String,
     },
+    /// Somebody stopped it.
+    Stopped {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// What asking comes to.
@@ -150,6 +136,10 @@ pub enum Passage {
 /// Asks all gates of an environment. Windows that are none keep everything out: they were checked when the pipeline was applied.
 #[must_use]
 pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (Passage, Vec<GateReport>) {
+    if let Some(Stop { by, reason, .. }) = facts.stop {
+        let (by, why) = (by.clone(), reason.clone());
+        return (Passage::Over(Closed::Stopped { by, why }), Vec::new());
+    }
     if facts.is_rollback {
         return (Passage::Open, Vec::new());
     }
@@ -166,7 +156,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         }
     };
     let mut reports = Vec::new();
-    reports.extend(frozen(facts, now));
+    reports.extend(frozen(facts.freezes, now));
+    reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
+    reports.extend(held(facts, now));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
     let mut over = None;
     let mut expires = None;
@@ -217,11 +209,29 @@ fn waits(gate: &str, sentence: String, until: Option<Timestamp>) -> GateReport {
 }
 
 /// The freeze that holds longest, where any does.
-fn frozen(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
-    let holding = facts.freezes.iter().filter(|freeze| freeze.holds(now));
+#[must_use]
+pub fn frozen(freezes: &[Order], now: Timestamp) -> Option<GateReport> {
+    let holding = freezes.iter().filter(|freeze| freeze.holds(now));
     let longest = holding.max_by_key(|freeze| freeze.until.unwrap_or(Timestamp::MAX))?;
     let sentence = format!("frozen by `{}`: {}", longest.by, longest.reason);
     Some(waits("freeze", sentence, longest.until))
+}
+
+/// The pin of an environment, unless it is to the version that comes: an image by its key, and its digest.
+#[must_use]
+pub fn pinned(pin: Option<&Pin>, comes: Option<(&str, &str)>, now: Timestamp) -> Option<GateReport> {
+    let Pin { order, digests, tag } = pin.filter(|pin| pin.order.holds(now))?;
+    if comes.is_some_and(|(image, digest)| digests.get(image).is_some_and(|pinned| pinned == digest)) {
+        return Some(open("pin", format!("it is pinned to this version, `{tag}`")));
+    }
+    let sentence = format!("pinned to `{tag}` by `{}`: {}", order.by, order.reason);
+    Some(waits("pin", sentence, order.until))
+}
+
+fn held(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
+    let hold = facts.hold.filter(|hold| hold.holds(now))?;
+    let sentence = format!("held by `{}`: {}", hold.by, hold.reason);
+    Some(waits("hold", sentence, hold.until))
 }
 
 fn windowed(times: &OpenTimes, now: Timestamp) -> GateReport {

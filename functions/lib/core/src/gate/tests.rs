@@ -1,6 +1,8 @@
 use jiff::civil::{Date, DateTime};
 use proptest::prelude::*;
 
+mod calendars;
+
 use super::*;
 use crate::pipeline::{ClosedTime, Day, Person, WeeklyWindow};
 
@@ -145,6 +147,24 @@ fn vote(principal: &str, approves: bool, plan_hash: &str) -> Vote {
     }
 }
 
+/// Of a release that was pushed, that nobody said anything about, and that nothing is in the way of.
+fn facts(since: &str) -> GateFacts<'static> {
+    GateFacts {
+        since: at(since),
+        plan_hash: "plan",
+        requested_by: None,
+        is_rollback: false,
+        votes: &[],
+        image: "app",
+        digest: "sha256:new",
+        freezes: &[],
+        hold: None,
+        pin: None,
+        stop: None,
+        newer: None,
+    }
+}
+
 const ANA: &str = "arn:aws:iam::1:user/ana";
 const LUIS: &str = "arn:aws:sts::1:assumed-role/lead/luis@example.com";
 
@@ -162,13 +182,9 @@ fn asked(
         people: &people,
     };
     let facts = GateFacts {
-        since: at("2026-11-26T15:00:00Z"),
-        plan_hash: "plan",
         requested_by,
-        is_rollback: false,
         votes,
-        freezes: &[],
-        newer: None,
+        ..facts("2026-11-26T15:00:00Z")
     };
     pass(&policy, &facts, at(now))
 }
@@ -247,13 +263,8 @@ fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered(
     };
     let ask = |votes: &[Vote], now: &str| {
         let facts = GateFacts {
-            since: at("2026-11-26T20:00:00Z"),
-            plan_hash: "plan",
-            requested_by: None,
-            is_rollback: false,
             votes,
-            freezes: &[],
-            newer: None,
+            ..facts("2026-11-26T20:00:00Z")
         };
         pass(&policy, &facts, at(now))
     };
@@ -276,48 +287,178 @@ fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered(
     assert_eq!(ask(&agreed, "2026-11-30T15:00:00Z").0, Passage::Open);
 }
 
-#[test]
-fn a_freeze_holds_until_it_is_over_or_lifted_and_keeps_nobody_from_going_back() {
-    let freeze = |until: Option<&str>, lifted: bool| Freeze {
-        by: ANA.to_owned(),
-        reason: "the sale".to_owned(),
-        since: at("2026-11-26T12:00:00Z"),
-        until: until.map(at),
-        lifted: lifted.then(|| Lifted {
-            by: ANA.to_owned(),
-            reason: "it is over".to_owned(),
-            at: at("2026-11-26T13:00:00Z"),
-        }),
-    };
+/// An environment without windows and approvals.
+fn asked_of_nobody(facts: &GateFacts<'_>) -> (Passage, Vec<GateReport>) {
     let people = People::new();
     let policy = GatePolicy {
         windows: None,
         approval: None,
         people: &people,
     };
-    let ask = |freezes: &[Freeze], is_rollback| {
-        let facts = GateFacts {
-            since: at("2026-11-26T15:00:00Z"),
-            plan_hash: "plan",
-            requested_by: None,
-            is_rollback,
-            votes: &[],
-            freezes,
-            newer: None,
+    pass(&policy, facts, at("2026-11-26T16:00:00Z"))
+}
+
+fn order(until: Option<&str>, is_lifted: bool) -> Order {
+    Order {
+        by: ANA.to_owned(),
+        reason: "the sale".to_owned(),
+        since: at("2026-11-26T12:00:00Z"),
+        until: until.map(at),
+        lifted: is_lifted.then(|| Lifted {
+            by: ANA.to_owned(),
+            reason: "it is over".to_owned(),
+            at: at("2026-11-26T13:00:00Z"),
+        }),
+    }
+}
+
+/// An order, and how long nothing changes by itself while it is all there is; none where it keeps nobody out.
+fn orders() -> Vec<(Order, Option<SignedDuration>)> {
+    vec![
+        (
+            order(Some("2026-11-26T17:00:00Z"), false),
+            Some(SignedDuration::from_hours(1)),
+        ),
+        (order(Some("2026-11-26T16:00:00Z"), false), None),
+        (order(None, true), None),
+        (order(None, false), Some(PAUSE_MAX)),
+    ]
+}
+
+#[test]
+fn a_freeze_a_hold_and_a_pin_hold_until_they_are_over_or_lifted_and_keep_nobody_from_going_back() {
+    for (order, pause) in orders() {
+        let pin = Pin {
+            order: order.clone(),
+            digests: [("app".to_owned(), "sha256:old".to_owned())].into(),
+            tag: "v1".to_owned(),
         };
-        pass(&policy, &facts, at("2026-11-26T16:00:00Z")).0
+        let none = facts("2026-11-26T15:00:00Z");
+        let freezes = [order.clone()];
+        for (gate, facts) in [
+            (
+                "freeze",
+                GateFacts {
+                    freezes: &freezes,
+                    ..none
+                },
+            ),
+            (
+                "hold",
+                GateFacts {
+                    hold: Some(&order),
+                    ..none
+                },
+            ),
+            (
+                "pin",
+                GateFacts {
+                    pin: Some(&pin),
+                    ..none
+                },
+            ),
+        ] {
+            let (passage, reports) = asked_of_nobody(&facts);
+            let expected = pause.map_or(Passage::Open, |pause| Passage::Wait { pause });
+            assert_eq!(passage, expected, "{gate}: {order:?}");
+            let names: Vec<&str> = reports.iter().map(|report| report.gate.as_str()).collect();
+            assert_eq!(names, pause.map(|_| gate).into_iter().collect::<Vec<_>>());
+            let back = GateFacts {
+                is_rollback: true,
+                ..facts
+            };
+            assert_eq!(asked_of_nobody(&back).0, Passage::Open, "{gate}");
+        }
+    }
+}
+
+#[test]
+fn what_an_environment_is_pinned_to_comes_in() {
+    let pin = Pin {
+        order: order(None, false),
+        digests: [("app".to_owned(), "sha256:new".to_owned())].into(),
+        tag: "v2".to_owned(),
     };
-    let an_hour = Passage::Wait {
-        pause: SignedDuration::from_hours(1),
+    let facts = GateFacts {
+        pin: Some(&pin),
+        ..facts("2026-11-26T15:00:00Z")
     };
-    assert_eq!(ask(&[freeze(Some("2026-11-26T17:00:00Z"), false)], false), an_hour);
+    let (passage, reports) = asked_of_nobody(&facts);
+    assert_eq!(passage, Passage::Open);
+    assert_eq!(reports[0].sentence, "it is pinned to this version, `v2`");
+}
+
+#[test]
+fn a_stop_ends_everything_even_a_way_back() {
+    let stop = Stop {
+        by: ANA.to_owned(),
+        reason: "wrong window".to_owned(),
+        at: at("2026-11-26T15:30:00Z"),
+    };
+    for is_rollback in [false, true] {
+        let facts = GateFacts {
+            stop: Some(&stop),
+            newer: Some("newer"),
+            is_rollback,
+            ..facts("2026-11-26T15:00:00Z")
+        };
+        let (by, why) = (ANA.to_owned(), "wrong window".to_owned());
+        assert_eq!(asked_of_nobody(&facts).0, Passage::Over(Closed::Stopped { by, why }));
+    }
+}
+
+#[test]
+fn what_would_open_when_is_foretold_one_gate_after_another() {
+    let windows = lima();
+    let people = People::new();
+    let approval = approval(1, UnknownPusher::IsNobody);
+    let policy = GatePolicy {
+        windows: Some(&windows),
+        approval: Some(&approval),
+        people: &people,
+    };
+    let told = |freezes: &[Order], pin: Option<&Pin>, from: &str| {
+        let standing = Standing {
+            freezes,
+            pin,
+            comes: Some(("app", "sha256:new")),
+        };
+        let forecast = forecast(&policy, &standing, at(from));
+        assert_eq!(forecast.approval.as_deref(), Some("1 of `ana`, `luis` must agree"));
+        let waits: Vec<String> = forecast.waits.into_iter().map(|report| report.gate).collect();
+        (forecast.opens.map(|opens| opens.to_string()), waits.join(", "))
+    };
+    let opens = |moment: &str, waits: &str| (Some(moment.to_owned()), waits.to_owned());
+    // A Thursday in the window; after it; and with a freeze that ends when the window is closed again.
     assert_eq!(
-        ask(&[freeze(Some("2026-11-26T16:00:00Z"), false)], false),
-        Passage::Open
+        told(&[], None, "2026-11-26T16:00:00Z"),
+        opens("2026-11-26T16:00:00Z", "")
     );
-    assert_eq!(ask(&[freeze(None, true)], false), Passage::Open);
-    assert_eq!(ask(&[freeze(None, false)], false), Passage::Wait { pause: PAUSE_MAX });
-    assert_eq!(ask(&[freeze(None, false)], true), Passage::Open);
+    assert_eq!(
+        told(&[], None, "2026-11-26T22:00:00Z"),
+        opens("2026-11-30T15:00:00Z", "window")
+    );
+    let over_monday = [order(Some("2026-11-30T22:00:00Z"), false)];
+    assert_eq!(
+        told(&over_monday, None, "2026-11-26T16:00:00Z"),
+        opens("2026-12-01T15:00:00Z", "freeze, window")
+    );
+    let forever = [order(None, false)];
+    assert_eq!(
+        told(&forever, None, "2026-11-26T16:00:00Z"),
+        (None, "freeze".to_owned())
+    );
+    for (digest, expected) in [
+        ("sha256:new", opens("2026-11-26T16:00:00Z", "")),
+        ("sha256:old", (None, "pin".to_owned())),
+    ] {
+        let pin = Pin {
+            order: order(None, false),
+            digests: [("app".to_owned(), digest.to_owned())].into(),
+            tag: "v1".to_owned(),
+        };
+        assert_eq!(told(&[], Some(&pin), "2026-11-26T16:00:00Z"), expected);
+    }
 }
 
 proptest! {

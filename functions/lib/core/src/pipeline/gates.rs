@@ -5,6 +5,7 @@ use jiff::civil::{Date, DateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::model::TagPolicy;
 use super::names::{Key, MemberId};
 
 /// A person, by the identities under which they come.
@@ -119,6 +120,33 @@ pub enum UnknownPusher {
     RaisesQuorum,
     /// It is somebody else, such as a job.
     IsNobody,
+}
+
+/// Which releases are hotfixes, and what they do without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hotfix {
+    /// The tags that make a push one; none unless given: then only `esclusa deploy --hotfix` asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<TagPolicy>,
+    /// What it does without.
+    #[serde(default = "everything_skipped")]
+    #[schemars(length(min = 1, max = 2))]
+    pub skips: Vec<Skip>,
+}
+
+/// Something that a hotfix does without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// The soak of environments that another one follows.
+    Soak,
+    /// The windows.
+    Window,
+}
+
+fn everything_skipped() -> Vec<Skip> {
+    vec![Skip::Soak, Skip::Window]
 }
 
 /// The people of a pipeline by their names.

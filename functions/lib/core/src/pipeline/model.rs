@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gates::{Approval, People, Windows};
+use super::gates::{Approval, Hotfix, People, Windows};
 use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key};
 use super::overlays::{DatabaseOverlay, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
@@ -38,6 +38,9 @@ pub struct Pipeline {
     /// The people who approve, by their names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub people: People,
+    /// Which releases are hotfixes, and what they do without; there are none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
     /// Who is told what becomes of releases; nobody unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,
@@ -150,7 +153,7 @@ pub enum Trigger {
 }
 
 /// Which tags may come into an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagPolicy {
     /// Globs (`*`, `?`) or `semver:` requirements; one must match.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
-use super::gates::{Approval, People, Windows};
+use super::gates::{Approval, Hotfix, People, Windows};
 use super::model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
 };
@@ -25,6 +25,7 @@ use super::path::Path;
 use super::problem::suggestion;
 use super::references::order;
 use super::verification::Verification;
+use crate::hotfix::Skipped;
 use crate::schema::PREVIOUS_MIGRATION;
 
 /// A pipeline in one environment. Every later decision reads this and never the file.
@@ -54,6 +55,12 @@ pub struct ResolvedEnvironment {
     pub approval: Option<Approval>,
     /// The people of the pipeline.
     pub people: People,
+    /// What a hotfix does without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
+    /// What was taken out because a hotfix does without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
     /// Who is told what becomes of releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,
@@ -308,6 +315,8 @@ pub(super) fn resolve_environment(
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
         people: pipeline.people.clone(),
+        hotfix: pipeline.hotfix.clone(),
+        skipped: Vec::new(),
         notifications: environment
             .notifications
             .clone()

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::model::{Environment, Pipeline};
+use super::model::{Environment, Pipeline, TagPolicy};
 use super::names::Key;
 use super::parts::Phase;
 use super::path::Path;
@@ -23,6 +23,9 @@ pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError>
     check.tasks(pipeline);
     check.services(pipeline);
     check.people(pipeline);
+    if let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) {
+        check.tags(tags, &Path::default().key("hotfix").key("tags"));
+    }
     for (index, environment) in pipeline.environments.iter().enumerate() {
         check.environment(pipeline, index, environment);
     }
@@ -197,6 +200,16 @@ impl Check<'_> {
         }
     }
 
+    fn tags(&mut self, policy: &TagPolicy, path: &Path) {
+        for (list, patterns) in [("allow", &policy.allow), ("deny", &policy.deny)] {
+            for (index, pattern) in patterns.iter().enumerate() {
+                if let Err(error) = TagRules::check_pattern(pattern) {
+                    self.report(&path.key(list).index(index), error.to_string(), None);
+                }
+            }
+        }
+    }
+
     fn environment(&mut self, pipeline: &Pipeline, index: usize, environment: &Environment) {
         let path = Path::default().key("environments").index(index);
         if pipeline
@@ -232,16 +245,7 @@ impl Check<'_> {
                 self.report(&path, format!("there is no other environment `{name}`"), hint);
             }
         }
-        let tags = path.key("tags");
-        let lists = [("allow", &environment.tags.allow), ("deny", &environment.tags.deny)];
-        for (list, index, pattern) in lists
-            .iter()
-            .flat_map(|(list, patterns)| patterns.iter().enumerate().map(|(index, text)| (*list, index, text)))
-        {
-            if let Err(error) = TagRules::check_pattern(pattern) {
-                self.report(&tags.key(list).index(index), error.to_string(), None);
-            }
-        }
+        self.tags(&environment.tags, &path.key("tags"));
         self.overlay_keys(
             "database",
             environment.databases.keys(),

@@ -13,6 +13,7 @@ use super::{
     Observed, PinnedDigest, Plan, PlanInput, PlannedDown, PlannedRevision, PlannedService, PlannedStep, PlannedTask,
     RevisionAction, Target, compatibility, image, preflight, service,
 };
+use crate::hotfix;
 use crate::pipeline::{
     AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment,
     ResolvedService, ResolvedStep, ResolvedTask, Scaling, TaskDefinition,
@@ -98,6 +99,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         .collect();
     let steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
     planner.compare(&revisions);
+    planner.notes.extend(hotfix::notes(&input.environment.skipped));
     let unchanged = planner.is_unchanged(&steps, &revisions);
     if !unchanged {
         planner.check_verification();
@@ -129,6 +131,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         steps,
         // Where no service moves nothing was deployed that could be looked at.
         verification: input.environment.verification.clone().filter(|_| moves_services),
+        skipped: input.environment.skipped.clone(),
         unchanged,
         notes: planner.notes,
     };

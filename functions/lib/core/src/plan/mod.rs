@@ -22,6 +22,7 @@ pub use self::preflight::Powers;
 pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
+use crate::hotfix::Skipped;
 use crate::identity::ReleaseId;
 use crate::pipeline::{
     ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, TaskDefinition, Verification,
@@ -219,6 +220,9 @@ pub struct Plan {
     /// How it is verified that what was deployed works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// What is skipped for a hotfix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
     /// Whether every service already runs what the steps would bring, completed and verified by us: then nothing is called.
     pub unchanged: bool,
     /// What a reader of the plan should know.

@@ -158,6 +158,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         steps,
         // What is gone back to was verified when it came.
         verification: None,
+        skipped: Vec::new(),
         unchanged,
         notes,
     };

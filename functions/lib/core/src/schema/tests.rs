@@ -131,6 +131,7 @@ fn plan(before: Option<SchemaState>, steps: Vec<PlannedStep>) -> Plan {
         revisions: Vec::new(),
         steps,
         verification: None,
+        skipped: Vec::new(),
         unchanged: false,
         notes: Vec::new(),
     }

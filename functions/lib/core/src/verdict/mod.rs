@@ -236,6 +236,7 @@ impl From<ErrorKind> for Reason {
             ErrorKind::LockHeld => Self::LockHeld,
             ErrorKind::FenceLost => Self::FenceLost,
             ErrorKind::PlanChanged => Self::PlanChanged,
+            ErrorKind::Stopped => Self::Stopped,
             ErrorKind::Conflict | ErrorKind::Transient => Self::AwsUnavailable,
             ErrorKind::UnknownEffect => Self::UnknownEffect,
             ErrorKind::Defect => Self::Defect,

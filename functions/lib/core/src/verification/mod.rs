@@ -21,6 +21,7 @@ pub use self::measure::{
 };
 pub use self::question::{Answer, Question};
 pub use self::smoke::{FunctionSight, function, smoke};
+use crate::gate::Stop;
 use crate::pipeline::{Measure, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
@@ -125,6 +126,13 @@ pub enum VerificationEnd {
         /// That release.
         to: String,
     },
+    /// A person stopped the release before it was over.
+    Stopped {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
     /// A check decided against it, or it was not healthy in time.
     Failed {
         /// The check.
@@ -201,6 +209,8 @@ pub struct Sight {
     pub told: usize,
     /// The release that waits for the lock and may have it before the soak is over.
     pub gives_way_to: Option<String>,
+    /// That a person stops the release.
+    pub stop: Option<Stop>,
 }
 
 /// What a look comes to.
@@ -348,6 +358,10 @@ pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp)
     let end = failed(policy, &state)
         .or(answered.flatten())
         .or_else(|| passed(policy, &state, now))
+        .or_else(|| {
+            let Stop { by, reason, .. } = sight.stop?;
+            Some(VerificationEnd::Stopped { by, why: reason })
+        })
         .or_else(|| sight.gives_way_to.map(|to| VerificationEnd::GaveWay { to }))
         .or_else(|| late(policy, &state, now));
     if let Some(end) = end {

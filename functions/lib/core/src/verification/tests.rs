@@ -72,7 +72,7 @@ fn passes(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> Option<i64> 
 fn fails(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> Option<(i64, String)> {
     match run(policy, shows) {
         (VerificationEnd::Failed { why, .. }, second) => Some((second, why)),
-        (VerificationEnd::Passed { .. } | VerificationEnd::GaveWay { .. }, _) => None,
+        (VerificationEnd::Passed { .. } | VerificationEnd::GaveWay { .. } | VerificationEnd::Stopped { .. }, _) => None,
     }
 }
 
@@ -313,9 +313,14 @@ fn what_was_good_often_enough_is_not_measured_again() {
 }
 
 #[test]
-fn a_soak_gives_way_only_while_nothing_is_decided() {
+fn a_soak_gives_way_and_is_stopped_only_while_nothing_is_decided() {
     let policy = policy(300, Pace::default(), Reaction::Rollback);
-    let look = |second: i64, outcome| {
+    let stop = Stop {
+        by: "ana".to_owned(),
+        reason: "the wrong version".to_owned(),
+        at: at(20),
+    };
+    let look = |stop: Option<&Stop>, second: i64, outcome| {
         let state = State {
             healthy_since: Some(at(0)),
             looked_at: Some(at(0)),
@@ -325,6 +330,7 @@ fn a_soak_gives_way_only_while_nothing_is_decided() {
         let sight = Sight {
             measured: measured.into(),
             gives_way_to: Some("newer".to_owned()),
+            stop: stop.cloned(),
             ..Sight::default()
         };
         match judge(&policy, &state, sight, at(second)).1 {
@@ -333,11 +339,19 @@ fn a_soak_gives_way_only_while_nothing_is_decided() {
         }
     };
     assert_eq!(
-        look(30, Outcome::Pass),
+        look(None, 30, Outcome::Pass),
         VerificationEnd::GaveWay { to: "newer".to_owned() }
     );
-    assert!(matches!(look(300, Outcome::Pass), VerificationEnd::Passed { .. }));
-    assert!(matches!(look(30, Outcome::Fail), VerificationEnd::Failed { .. }));
+    let (by, why) = ("ana".to_owned(), "the wrong version".to_owned());
+    assert_eq!(
+        look(Some(&stop), 30, Outcome::Pass),
+        VerificationEnd::Stopped { by, why },
+        "a person comes first"
+    );
+    for stop in [None, Some(&stop)] {
+        assert!(matches!(look(stop, 300, Outcome::Pass), VerificationEnd::Passed { .. }));
+        assert!(matches!(look(stop, 30, Outcome::Fail), VerificationEnd::Failed { .. }));
+    }
 }
 
 #[test]

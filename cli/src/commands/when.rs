@@ -1,0 +1,175 @@
+//! `esclusa when`: if a version were pushed now, when would it come where. Answered by the functions that the gates are asked with.
+
+use std::fmt::Write as _;
+
+use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::gates::{freezes, pin};
+use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
+use esclusa_core::hotfix::{ease, is_hotfix};
+use esclusa_core::pipeline::{ApplicationName, ResolvedEnvironment, Tag, resolve};
+use esclusa_core::tags::environments_for;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use super::approvals::told;
+use super::parse;
+use crate::arguments::When;
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
+use crate::pipelines;
+use crate::render::words;
+use crate::session::Session;
+
+/// One environment on the way.
+#[derive(Debug, Clone, Serialize)]
+struct Stage {
+    environment: String,
+    /// When it would come to the gates; none where nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrives: Option<Timestamp>,
+    #[serde(flatten)]
+    forecast: Option<Forecast>,
+    /// Seconds that a deployment takes there, soak and all.
+    takes_seconds: i64,
+    /// Whether that was measured there; otherwise it is the soak alone.
+    is_measured: bool,
+}
+
+pub(super) async fn execute(command: &When, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    parse::<ApplicationName>(&command.application)?;
+    let tag: Tag = parse(&command.tag)?;
+    let row = pipelines::current(session.control(), &command.application).await?;
+    let pipeline = pipelines::parsed(&row)?;
+    let environments = environments_for(&pipeline, &tag)?.map_err(CommandError::refused)?;
+    let is_hotfix = is_hotfix(&pipeline, &tag)?;
+    let now = session.now()?;
+    let mut at = Some(now);
+    let mut stages = Vec::new();
+    for name in &environments {
+        let mut environment =
+            resolve(&pipeline, name).map_err(|error| CommandError::InvalidInput(error.to_string()))?;
+        if is_hotfix {
+            ease(&mut environment, environments.last() == Some(name));
+        }
+        let stage = stage(&command.application, name, &environment, at, session).await?;
+        let opens = stage.forecast.as_ref().and_then(|forecast| forecast.opens);
+        at = opens.and_then(|opens| opens.checked_add(SignedDuration::from_secs(stage.takes_seconds)).ok());
+        stages.push(stage);
+    }
+    if output.format() == Format::Json {
+        output.document(&json!({"application": command.application, "tag": tag, "pushed": now, "hotfix": is_hotfix, "environments": stages}))?;
+    } else {
+        output.text(text(&tag, is_hotfix, now, &stages))?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn stage(
+    application: &str,
+    name: &str,
+    environment: &ResolvedEnvironment,
+    arrives: Option<Timestamp>,
+    session: &Session,
+) -> Result<Stage, CommandError> {
+    let soak = environment
+        .verification
+        .as_ref()
+        .map_or(0, |policy| i64::from(policy.soak_seconds));
+    let measured = rollouts_seconds(application, name, session).await?;
+    let freezes = freezes(session.control(), application, name).await?;
+    let pin = pin(session.control(), application, name).await?;
+    let policy = GatePolicy {
+        windows: environment.windows.as_ref(),
+        approval: environment.approval.as_ref(),
+        people: &environment.people,
+    };
+    let standing = Standing {
+        freezes: &freezes,
+        pin: pin.as_ref(),
+        // Nobody knows the digest of what was not pushed yet.
+        comes: None,
+    };
+    Ok(Stage {
+        environment: name.to_owned(),
+        arrives,
+        forecast: arrives.map(|arrives| forecast(&policy, &standing, arrives)),
+        takes_seconds: measured.unwrap_or(0).saturating_add(soak),
+        is_measured: measured.is_some(),
+    })
+}
+
+/// How long the deployment in force took without its soak; none where there is none.
+async fn rollouts_seconds(
+    application: &str,
+    environment: &str,
+    session: &Session,
+) -> Result<Option<i64>, CommandError> {
+    let current: Option<Stored<EnvironmentRow>> = session
+        .control()
+        .get(&Key::environment(application, environment))
+        .await?;
+    let Some(current) = current else { return Ok(None) };
+    let key = Key::deployment(&current.row.deployment_id);
+    let deployment: Option<Stored<DeploymentRow>> = session.control().get(&key).await?;
+    let Some(deployment) = deployment.map(|stored| stored.row) else {
+        return Ok(None);
+    };
+    let (Some(started_at), Some(ended_at)) = (deployment.started_at, deployment.ended_at) else {
+        return Ok(None);
+    };
+    let plan = session.journal.plan(&deployment.deployment_id).await?;
+    let soak = plan.verification.map_or(0, |policy| i64::from(policy.soak_seconds));
+    Ok(Some(
+        ended_at
+            .duration_since(started_at)
+            .as_secs()
+            .saturating_sub(soak)
+            .max(0),
+    ))
+}
+
+fn text(tag: &Tag, is_hotfix: bool, now: Timestamp, stages: &[Stage]) -> String {
+    let what = if is_hotfix { ", a hotfix," } else { "" };
+    let mut text = format!("`{tag}`{what} pushed now ({}) would come into\n", words::time(now));
+    for stage in stages {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "  {}", line(stage));
+    }
+    text
+}
+
+fn line(stage: &Stage) -> String {
+    let Stage {
+        environment,
+        forecast,
+        takes_seconds,
+        is_measured,
+        ..
+    } = stage;
+    let Some(Forecast { opens, waits, approval }) = forecast else {
+        return format!("`{environment}` after that");
+    };
+    let when = match opens {
+        Some(opens) => format!("at {}", words::time(*opens)),
+        None => "when somebody lets it".to_owned(),
+    };
+    let agreed = approval
+        .as_ref()
+        .map(|approval| format!(", if {approval} before"))
+        .unwrap_or_default();
+    let waits: Vec<String> = waits.iter().map(told).collect();
+    let waits = if waits.is_empty() {
+        String::new()
+    } else {
+        format!("; it waits for {}", waits.join(", then "))
+    };
+    let least = if *is_measured { "about" } else { "at least" };
+    let begins = opens.unwrap_or_default();
+    let through = begins
+        .saturating_add(SignedDuration::from_secs(*takes_seconds))
+        .unwrap_or(begins);
+    let takes = words::span(begins, through);
+    format!("`{environment}` {when}{agreed}, which takes {least} {takes}{waits}")
+}

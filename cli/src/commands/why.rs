@@ -1,0 +1,288 @@
+//! `esclusa why`: why a version runs in an environment, or why it does not.
+
+use std::fmt::Write as _;
+
+use esclusa_adapters::control::rows::{EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_core::error::Failure;
+use esclusa_core::gate::{Vote, person_of};
+use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Pipeline, Tag, Trigger};
+use esclusa_core::tags::TagRules;
+use esclusa_core::version::Version;
+use serde::Serialize;
+use serde_json::json;
+
+use super::approvals::told;
+use super::parse;
+use crate::arguments::Why;
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
+use crate::pipelines;
+use crate::render::words;
+use crate::session::Session;
+use crate::situation::{self, ReleaseSituation};
+
+/// How many of the newest releases are looked through for a version.
+const LOOKED_THROUGH: usize = 200;
+
+/// How many releases of a version are told of.
+const TOLD: usize = 3;
+
+/// What is known about a version and an environment.
+#[derive(Debug, Clone, Serialize)]
+struct Story {
+    application: String,
+    environment: String,
+    /// What runs there.
+    in_force: Option<EnvironmentRow>,
+    /// The releases of the version, the newest first.
+    releases: Vec<Told>,
+    /// Why a push of the version does not come there, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_taken: Option<String>,
+}
+
+/// A release, as far as it concerns the environment.
+#[derive(Debug, Clone, Serialize)]
+struct Told {
+    #[serde(flatten)]
+    release: ReleaseSituation,
+    /// Whether it is what runs there.
+    is_in_force: bool,
+    /// What the gates said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gates: Option<GatesRow>,
+    /// What people said about it there.
+    votes: Vec<Vote>,
+}
+
+pub(super) async fn execute(command: &Why, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    let Why {
+        application,
+        environment,
+        version,
+    } = command;
+    parse::<ApplicationName>(application)?;
+    parse::<EnvironmentName>(environment)?;
+    let version: Option<Version> = version.as_deref().map(parse).transpose()?;
+    let row = pipelines::current(session.control(), application).await?;
+    let pipeline = pipelines::parsed(&row)?;
+    let in_force: Option<Stored<EnvironmentRow>> = session
+        .control()
+        .get(&Key::environment(application, environment))
+        .await?;
+    let in_force = in_force.map(|stored| stored.row);
+    let rows = match (&version, &in_force) {
+        (Some(version), _) => of_version(application, version, session).await?,
+        (None, Some(in_force)) => vec![session.journal.release(&in_force.release_id).await?.row],
+        (None, None) => {
+            return Err(CommandError::refused(format!(
+                "nothing of ours runs in `{application}/{environment}`: name a version with `--version`"
+            )));
+        }
+    };
+    let mut releases = Vec::new();
+    for row in rows.iter().take(TOLD) {
+        let is_in_force = in_force
+            .as_ref()
+            .is_some_and(|in_force| in_force.release_id == row.release_id);
+        releases.push(told_of(row, environment, is_in_force, session).await?);
+    }
+    let story = Story {
+        application: application.clone(),
+        environment: environment.clone(),
+        in_force,
+        releases,
+        not_taken: match &version {
+            Some(Version::Tag(tag)) => not_taken(&pipeline, environment, tag)?,
+            Some(Version::Digest(_)) | None => None,
+        },
+    };
+    if output.format() == Format::Json {
+        output.document(&json!(story))?;
+    } else {
+        output.text(text(&story, version.as_ref()))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// The newest releases of a version, the newest first.
+async fn of_version(application: &str, version: &Version, session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
+    let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session
+        .control()
+        .latest(&Key::releases_of(application), "", LOOKED_THROUGH)
+        .await?;
+    let mut releases = Vec::new();
+    for (_, pointer) in pointers {
+        let release = session.journal.release(&pointer.row.release_id).await?.row;
+        let is_it = match version {
+            Version::Tag(tag) => release.tag == tag.as_str(),
+            Version::Digest(digest) => release.digest == digest.as_str(),
+        };
+        if is_it {
+            releases.push(release);
+        }
+    }
+    Ok(releases)
+}
+
+async fn told_of(row: &ReleaseRow, environment: &str, is_in_force: bool, session: &Session) -> Result<Told, Failure> {
+    let release = situation::release(&session.journal, row).await?;
+    let here = release
+        .environments
+        .iter()
+        .find(|there| there.environment == environment);
+    let deployment = here.and_then(|here| here.deployment.as_ref());
+    let gates: Option<Stored<GatesRow>> = match deployment {
+        Some(deployment) => session.control().get(&Key::gates(&deployment.deployment_id)).await?,
+        None => None,
+    };
+    let partition = Key::vote_rows(&row.release_id, environment);
+    let votes: Vec<(String, Stored<Vote>)> = session.control().list(&partition, "").await?;
+    let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
+    votes.sort_by_key(|vote| vote.at);
+    Ok(Told {
+        release,
+        is_in_force,
+        gates: gates.map(|stored| stored.row),
+        votes,
+    })
+}
+
+/// Why a push of a tag does not come into an environment, where it does not.
+fn not_taken(pipeline: &Pipeline, environment: &str, tag: &Tag) -> Result<Option<String>, CommandError> {
+    let mut environments = pipeline.environments.iter();
+    let Some(environment) = environments.find(|known| known.name.as_str() == environment) else {
+        return Err(CommandError::InvalidInput(format!(
+            "the pipeline of `{}` has no environment `{environment}`",
+            pipeline.application
+        )));
+    };
+    let rules = TagRules::new(&environment.tags).map_err(|error| Failure::defect(error.to_string()))?;
+    let decision = rules.decide(tag);
+    Ok(match environment.trigger {
+        _ if !decision.is_allowed() => Some(format!(
+            "the tags of `{}` do not take `{tag}`: {decision}",
+            environment.name
+        )),
+        Trigger::Manual => Some(format!(
+            "pushes do not come into `{}`: a person brings a version there with `esclusa deploy`",
+            environment.name
+        )),
+        Trigger::Push => None,
+    })
+}
+
+fn text(story: &Story, version: Option<&Version>) -> String {
+    let place = format!("{}/{}", story.application, story.environment);
+    let mut lines = vec![headline(story, version, &place)];
+    for told in &story.releases {
+        lines.extend(tale(told, &story.environment));
+    }
+    if !story.releases.iter().any(|told| told.is_in_force) {
+        lines.extend(story.not_taken.clone());
+    }
+    let mut text = String::new();
+    for line in lines {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn headline(story: &Story, version: Option<&Version>, place: &str) -> String {
+    let runs = match &story.in_force {
+        Some(in_force) => format!(
+            "`{}` runs in `{place}` since {}",
+            in_force.tag,
+            words::time(in_force.since)
+        ),
+        None => format!("nothing of ours runs in `{place}`"),
+    };
+    match version {
+        Some(version) if !story.releases.iter().any(|told| told.is_in_force) => {
+            let nothing = if story.releases.is_empty() {
+                ", and no release of it is known"
+            } else {
+                ""
+            };
+            format!("`{version}` does not: {runs}{nothing}")
+        }
+        Some(_) | None => runs,
+    }
+}
+
+/// What became of a release on its way to the environment.
+fn tale(told_of: &Told, environment: &str) -> Vec<String> {
+    let release = &told_of.release;
+    let why = release
+        .reason
+        .as_ref()
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    let mut lines = vec![format!(
+        "release {} of `{}` ({}), asked for at {} by {}{why}",
+        release.release_id,
+        release.tag,
+        words::digest(&release.digest),
+        words::time(release.created_at),
+        release.requested_by
+    )];
+    if !release
+        .environments
+        .iter()
+        .any(|there| there.environment == environment)
+    {
+        let goes: Vec<&str> = release
+            .environments
+            .iter()
+            .map(|there| there.environment.as_str())
+            .collect();
+        lines.push(format!("  it does not go there, but to {}", words::names(goes)));
+    }
+    for there in &release.environments {
+        let Some(deployment) = &there.deployment else {
+            continue;
+        };
+        lines.push(format!("  {}: {}", there.environment, deployment.sentence()));
+        if there.environment == environment {
+            let reasons = deployment.end.iter().flat_map(|end| &end.reasons);
+            lines.extend(reasons.map(|reason| format!("    {reason}")));
+            lines.extend(gates(told_of));
+        }
+        if there.environment == environment {
+            break;
+        }
+    }
+    let is_there = release
+        .environments
+        .iter()
+        .any(|there| there.environment == environment && there.deployment.is_some());
+    if let (false, Some(end)) = (is_there, &release.end) {
+        let reasons = end.reasons.join("; ");
+        lines.push(format!(
+            "  it ended before: {} ({}): {reasons}",
+            end.verdict, end.reason
+        ));
+    }
+    lines
+}
+
+fn gates(told_of: &Told) -> Vec<String> {
+    let Some(gates) = &told_of.gates else {
+        return Vec::new();
+    };
+    let said = gates.reports.iter().map(|report| format!("    gate {}", told(report)));
+    let votes = told_of.votes.iter().map(|vote| {
+        let person =
+            person_of(&gates.people, &vote.principal).map_or(vote.principal.as_str(), |person| person.as_str());
+        let what = if vote.approves { "agreed" } else { "said no" };
+        let why = vote
+            .reason
+            .as_ref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        format!("    {person} {what} at {}{why}", words::time(vote.at))
+    });
+    said.chain(votes).collect()
+}

@@ -1,0 +1,234 @@
+//! Random calendars, judged minute by minute by another implementation of time zones.
+
+use chrono::{
+    DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc,
+};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+
+use super::super::*;
+use crate::pipeline::{ClosedTime, Day, WeeklyWindow};
+
+/// How many minutes of a calendar are judged.
+const MINUTES: i64 = 10 * 24 * 60;
+
+const DAYS: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
+
+/// Zones whose clocks change by an hour, by half an hour and at midnight, on both halves of the globe, and one whose clocks never do.
+const ZONES: [&str; 6] = [
+    "America/New_York",
+    "Europe/Madrid",
+    "Australia/Lord_Howe",
+    "America/Santiago",
+    "Pacific/Auckland",
+    "America/Lima",
+];
+
+/// Days shortly before clocks change in one of the zones, before a leap day and before the end of a year.
+const BEGINNINGS: [(i32, u32, u32); 9] = [
+    (2026, 3, 5),
+    (2026, 3, 26),
+    (2026, 4, 2),
+    (2026, 9, 3),
+    (2026, 9, 24),
+    (2026, 10, 1),
+    (2026, 10, 29),
+    (2028, 2, 26),
+    (2026, 12, 28),
+];
+
+/// A window: on which days, from which minute of the day, to which.
+type Window = (Vec<usize>, u32, u32);
+
+/// A calendar as numbers: minutes of the day, and minutes since its beginning.
+#[derive(Debug, Clone)]
+struct Calendar {
+    zone: &'static str,
+    begins: NaiveDate,
+    windows: Vec<Window>,
+    closed: Vec<(i64, i64)>,
+    holidays: Vec<u64>,
+}
+
+fn calendars() -> impl Strategy<Value = Calendar> {
+    let quarter = || (0u32..96).prop_map(|quarter| quarter * 15);
+    let window = (proptest::collection::vec(0usize..7, 1..5), quarter(), quarter());
+    (
+        0..ZONES.len(),
+        0..BEGINNINGS.len(),
+        proptest::collection::vec(window, 1..4),
+        proptest::collection::vec((0i64..MINUTES, 15i64..3_000), 0..3),
+        proptest::collection::vec(0u64..11, 0..3),
+    )
+        .prop_map(|(zone, begins, windows, closed, holidays)| {
+            let (year, month, day) = BEGINNINGS[begins];
+            Calendar {
+                zone: ZONES[zone],
+                begins: NaiveDate::from_ymd_opt(year, month, day).unwrap(),
+                windows,
+                closed,
+                holidays,
+            }
+        })
+}
+
+fn time(minute: u32) -> NaiveTime {
+    NaiveTime::from_hms_opt(minute / 60, minute % 60, 0).unwrap()
+}
+
+impl Calendar {
+    fn closed(&self) -> impl Iterator<Item = (NaiveDateTime, NaiveDateTime)> {
+        let begins = self.begins.and_time(NaiveTime::MIN);
+        let closed = self.closed.iter();
+        closed.map(move |(from, length)| {
+            (
+                begins + Duration::minutes(*from),
+                begins + Duration::minutes(from + length),
+            )
+        })
+    }
+
+    fn is_holiday(&self, day: NaiveDate) -> bool {
+        let mut holidays = self.holidays.iter();
+        holidays.any(|after| self.begins + chrono::Days::new(*after) == day)
+    }
+
+    fn windows(&self) -> Windows {
+        let text = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let civil = |at: NaiveDateTime| at.format("%Y-%m-%dT%H:%M").to_string().parse().unwrap();
+        Windows {
+            zone: self.zone.to_owned(),
+            allow: (self.windows.iter())
+                .map(|(days, from, to)| WeeklyWindow {
+                    days: days.iter().map(|day| DAYS[*day]).collect(),
+                    from: text(*from),
+                    to: text(*to),
+                })
+                .collect(),
+            deny: (self.closed())
+                .map(|(from, to)| ClosedTime {
+                    from: civil(from),
+                    to: civil(to),
+                    reason: None,
+                })
+                .collect(),
+            holidays: (self.holidays.iter())
+                .map(|after| (self.begins + chrono::Days::new(*after)).to_string().parse().unwrap())
+                .collect(),
+        }
+    }
+}
+
+/// The other implementation.
+struct Judge {
+    zone: Tz,
+    calendar: Calendar,
+    /// The windows and the closed times as instants.
+    open: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    closed: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// The instant of a local time: the first of two, and as much later as clocks jump over it.
+fn instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.to_utc(),
+        LocalResult::None => {
+            let before = zone
+                .from_local_datetime(&(local - Duration::hours(3)))
+                .earliest()
+                .unwrap();
+            (local - before.offset().fix()).and_utc()
+        }
+    }
+}
+
+impl Judge {
+    fn new(calendar: &Calendar) -> Self {
+        let zone: Tz = calendar.zone.parse().unwrap();
+        let mut open = Vec::new();
+        for after in 0..14 {
+            let day = calendar.begins - chrono::Days::new(1) + chrono::Days::new(after);
+            let weekday = day.weekday().num_days_from_monday() as usize;
+            for (_, from, to) in calendar.windows.iter().filter(|(days, _, _)| days.contains(&weekday)) {
+                let ends = if to > from { day } else { day + chrono::Days::new(1) };
+                open.push((
+                    instant(zone, day.and_time(time(*from))),
+                    instant(zone, ends.and_time(time(*to))),
+                ));
+            }
+        }
+        Self {
+            zone,
+            calendar: calendar.clone(),
+            open,
+            closed: (calendar.closed())
+                .map(|(from, to)| (instant(zone, from), instant(zone, to)))
+                .collect(),
+        }
+    }
+
+    fn is_open(&self, at: DateTime<Utc>) -> bool {
+        let within = |times: &[(DateTime<Utc>, DateTime<Utc>)]| times.iter().any(|(from, to)| *from <= at && at < *to);
+        let is_holiday = self.calendar.is_holiday(at.with_timezone(&self.zone).date_naive());
+        within(&self.open) && !within(&self.closed) && !is_holiday
+    }
+
+    /// By what the clock on the wall shows, which is the same as long as no clock changes.
+    fn shows_open(&self, at: DateTime<Utc>) -> Option<bool> {
+        let offset = |hours: i64| (at + Duration::hours(hours)).with_timezone(&self.zone).offset().fix();
+        if [-50, 50].into_iter().any(|hours| offset(hours) != offset(0)) {
+            return None;
+        }
+        let wall = at.with_timezone(&self.zone).naive_local();
+        let minute = wall.hour() * 60 + wall.minute();
+        let today = wall.weekday().num_days_from_monday() as usize;
+        let yesterday = (today + 6) % 7;
+        let is_within = self.calendar.windows.iter().any(|(days, from, to)| {
+            let begins_today = days.contains(&today) && minute >= *from && (to <= from || minute < *to);
+            let began_yesterday = to <= from && days.contains(&yesterday) && minute < *to;
+            begins_today || began_yesterday
+        });
+        let is_closed = self.calendar.closed().any(|(from, to)| from <= wall && wall < to);
+        Some(is_within && !is_closed && !self.calendar.is_holiday(wall.date()))
+    }
+}
+
+fn other(at: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp(at.as_second(), 0).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Never open outside, and open at the first minute that is allowed.
+    #[test]
+    fn a_calendar_is_what_another_implementation_says_in_every_minute(calendar in calendars()) {
+        let judge = Judge::new(&calendar);
+        let times = OpenTimes::new(&calendar.windows());
+        // A closed time that a change of clocks turns backwards is refused where the pipeline is applied.
+        prop_assume!(times.is_ok());
+        let times = times.unwrap();
+        let begins = instant(judge.zone, calendar.begins.and_time(NaiveTime::MIN));
+        let begins = Timestamp::from_second(begins.timestamp()).unwrap();
+        let (mut at, ends) = (begins, begins + SignedDuration::from_mins(MINUTES));
+        while at < ends {
+            let (is_open, until) = match times.at(at) {
+                Opening::Open { until } => (true, until),
+                Opening::Closed { until, .. } => (false, until),
+            };
+            let until = until.unwrap_or(ends).min(ends);
+            prop_assert!(until > at);
+            let mut minute = at;
+            while minute < until {
+                prop_assert_eq!(judge.is_open(other(minute)), is_open, "{}", minute);
+                if let Some(shown) = judge.shows_open(other(minute)) {
+                    prop_assert_eq!(shown, is_open, "{} by the clock on the wall", minute);
+                }
+                minute += SignedDuration::from_mins(1);
+            }
+            // What is closed opens in the very minute in which it may; a window that another one follows closes at no time.
+            prop_assert!(is_open || until == ends || judge.is_open(other(until)), "{} is too late or too early", until);
+            at = until;
+        }
+    }
+}

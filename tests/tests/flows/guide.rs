@@ -1,0 +1,307 @@
+//! The promotion of the platform guide: develop at once, staging after five healthy minutes, production with the approval of a tech lead within its windows; and its
+//! hotfixes.
+
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+use lab::images::Kind;
+use serde_json::Value;
+
+use crate::support::Account;
+
+/// The principal of the command line in these accounts.
+const LEAD: &str = "arn:aws:iam::123456789012:user/*";
+
+/// The pipeline of the guide, over that of its example.
+fn guide() -> Account {
+    let start: Timestamp = FRIDAY.parse().unwrap();
+    let mut account = Account::beginning("imagy-catalog", start - SignedDuration::from_mins(15));
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let people = format!(
+        "people:\n  lead: {{iam: [\"{LEAD}\"]}}\n\nhotfix: {{tags: {{allow: [\"hotfix-*\"]}}}}\n\nenvironments:\n"
+    );
+    let gates = "    trigger: push\n    approval: {approvers: [lead], unknown_pusher: is_nobody}\n    \
+                 windows: {zone: America/Lima, allow: [{days: [mon, tue, wed, thu], from: \"10:00\", to: \"16:00\"}]}\n    \
+                 verification: {soak_seconds: 900, services: {interval_seconds: 60}}\n";
+    let soak = "    verification: {soak_seconds: 300, services: {interval_seconds: 30}}\n";
+    let text = text
+        .replacen("environments:\n", &people, 1)
+        .replace("    trigger: push\n", &format!("    trigger: push\n{soak}"))
+        .replace("    trigger: manual\n", gates);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account
+}
+
+/// Lets time pass until a moment.
+fn until(account: &mut Account, moment: &str) {
+    let now = account.lab.world().now();
+    let moment: Timestamp = moment.parse().unwrap();
+    assert!(moment > now, "it is {now} already");
+    account.pass(moment.duration_since(now));
+}
+
+/// Friday, three in the afternoon in Lima: production opens again on Monday at ten.
+const FRIDAY: &str = "2026-11-06T20:00:00Z";
+const SATURDAY: &str = "2026-11-07T15:00:00Z";
+const MONDAY: &str = "2026-11-09T15:00:00Z";
+
+fn moment(record: &Value) -> Timestamp {
+    record["at"].as_str().unwrap().parse().unwrap()
+}
+
+/// Ten minutes of the week: how long a rollout takes to the second depends on much that does not matter here.
+fn about(at: Timestamp) -> String {
+    let tens = jiff::TimestampRound::new().smallest(jiff::Unit::Minute).increment(10);
+    let rounded = at.round(tens.mode(jiff::RoundMode::Trunc)).unwrap();
+    rounded.strftime("%a %H:%M").to_string()
+}
+
+/// When a release took the lock of production.
+fn began_in_production(account: &Account, release: &str) -> Timestamp {
+    let records = account.records("lock_acquired");
+    let is_it = |record: &&Value| record["release_id"] == release && record["environment"] == "production";
+    moment(records.iter().find(is_it).unwrap())
+}
+
+/// Asserts that a release came into production in the minute in which it could.
+#[track_caller]
+fn assert_began(account: &Account, release: &str, opened: &str) {
+    let late = began_in_production(account, release).duration_since(opened.parse().unwrap());
+    assert!(
+        !late.is_negative() && late < SignedDuration::from_mins(1),
+        "{late} after {opened}"
+    );
+}
+
+/// When `esclusa when` says that a tag would come into an environment, pushed now.
+fn foretold(account: &mut Account, tag: &str, environment: &str) -> Option<Timestamp> {
+    let answer = account.esclusa(&["when", "imagy-catalog", tag, "--output", "json"]).out;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let stages = answer["environments"].as_array().unwrap();
+    let stage = stages.iter().find(|stage| stage["environment"] == environment).unwrap();
+    stage["opens"].as_str().map(|opens| opens.parse().unwrap())
+}
+
+/// When the deployments of a release took their locks and ended, and what its gates said, as people are told.
+fn story(account: &Account, release: &str) -> String {
+    let mut told = String::new();
+    let told_of = ["gates_asked", "lock_acquired", "deployment_ended"];
+    let mut records: Vec<Value> = told_of.iter().flat_map(|kind| account.records(kind)).collect();
+    records.retain(|record| record["release_id"] == release);
+    records.sort_by_key(|record| record["sequence"].as_u64());
+    for record in records {
+        let body = &record["body"];
+        let what = match record["kind"].as_str().unwrap() {
+            "gates_asked" if !body["closed"].is_null() => {
+                format!("{} closes", body["closed"]["closed"].as_str().unwrap())
+            }
+            "gates_asked" => {
+                let gates = body["gates"].as_array().unwrap().iter();
+                let said = gates.map(|gate| {
+                    let state = if gate["is_open"] == true { "open" } else { "closed" };
+                    format!("{} {state}", gate["gate"].as_str().unwrap())
+                });
+                said.collect::<Vec<_>>().join(", ")
+            }
+            "lock_acquired" => "begins".to_owned(),
+            _ => format!("ends {}", body["end"]["verdict"].as_str().unwrap()),
+        };
+        writeln!(
+            told,
+            "{} {}: {what}",
+            about(moment(&record)),
+            record["environment"].as_str().unwrap()
+        )
+        .unwrap();
+    }
+    told
+}
+
+/// A first version everywhere, so that it is known how long deployments take. It came through with a hotfix, and the lead agreed at once.
+fn known(account: &mut Account) {
+    let release = pushed(account, "hotfix-0000000");
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_secs(5));
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+}
+
+fn pushed(account: &mut Account, tag: &str) -> String {
+    account.push(tag, Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    account.releases().pop().unwrap()
+}
+
+#[test]
+fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monday_at_ten() {
+    let mut account = guide();
+    until(&mut account, FRIDAY);
+    let release = pushed(&mut account, "4f2c1e9");
+    until(&mut account, SATURDAY);
+    account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    insta::assert_snapshot!(story(&account, &release));
+    assert_began(&account, &release, MONDAY);
+    account.assert_left("FREE");
+    assert_eq!(account.rows("DEBTS"), Vec::<Value>::new());
+}
+
+#[test]
+fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
+    let mut account = guide();
+    until(&mut account, FRIDAY);
+    let release = pushed(&mut account, "hotfix-4f2c1e9");
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_secs(5));
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains("imagy-catalog/production") && !waiting.contains("window"),
+        "{waiting}"
+    );
+    until(&mut account, "2026-11-06T21:30:00Z");
+    account.esclusa(&["approve", &release, "--reason", "customers cannot pay"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    insta::assert_snapshot!(story(&account, &release));
+    let owed = account.esclusa(&["debts"]).out;
+    for owes in [
+        "imagy-catalog/develop",
+        "the soak of 300 seconds",
+        "imagy-catalog/production",
+        "a window: it began outside",
+    ] {
+        assert!(owed.contains(owes), "{owed}");
+    }
+    let shown = account.esclusa(&["status", "imagy-catalog", "production"]).out;
+    assert!(shown.contains("debt: hotfix `hotfix-4f2c1e9` owes a window"), "{shown}");
+    // A release in good order settles what is owed where it is verified; a person settles the rest.
+    pushed(&mut account, "4f2c1ea");
+    account.pass(SignedDuration::from_hours(1));
+    let owed = account.esclusa(&["debts"]).out;
+    assert!(!owed.contains("develop") && owed.contains("production"), "{owed}");
+    account.esclusa(&["debts", "settle", &release, "--reason", "watched over the weekend"]);
+    let owed = account.esclusa(&["debts"]);
+    assert!(!owed.out.contains("production"), "{}", owed.out);
+}
+
+#[test]
+fn a_release_that_fails_in_develop_comes_no_further() {
+    let mut account = guide();
+    until(&mut account, FRIDAY);
+    account.push("4f2c1e9", Kind::Unhealthy);
+    account.settle();
+    account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
+    let release = account.only_release();
+    insta::assert_snapshot!(story(&account, &release));
+}
+
+#[test]
+fn a_freeze_over_the_weekend_is_waited_for_besides_the_window() {
+    let mut account = guide();
+    until(&mut account, FRIDAY);
+    let release = pushed(&mut account, "4f2c1e9");
+    until(&mut account, SATURDAY);
+    account.esclusa(&["approve", &release]);
+    account.esclusa(&[
+        "freeze",
+        "imagy-catalog",
+        "production",
+        "--until",
+        "2026-11-09T17:30Z",
+        "--reason",
+        "the audit",
+    ]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    insta::assert_snapshot!(story(&account, &release));
+    assert_began(&account, &release, "2026-11-09T17:30:00Z");
+}
+
+#[test]
+fn a_second_push_takes_the_place_of_the_first_that_waits_and_needs_an_approval_of_its_own() {
+    let mut account = guide();
+    until(&mut account, FRIDAY);
+    let first = pushed(&mut account, "4f2c1e9");
+    account.run_until_entered(&first, "AwaitGate");
+    account.pass(SignedDuration::from_mins(3));
+    account.esclusa(&["approve", &first]);
+    until(&mut account, SATURDAY);
+    let second = pushed(&mut account, "4f2c1ea");
+    until(&mut account, MONDAY);
+    account.pass(SignedDuration::from_mins(30));
+    account.assert_release_ended(&first, "SUPERSEDED", "none", "superseded");
+    account.esclusa(&["approve", &second]);
+    account.settle();
+    account.assert_release_ended(&second, "SUCCEEDED", "schema_moved", "proven");
+    insta::assert_snapshot!(format!("{}\n{}", story(&account, &first), story(&account, &second)));
+}
+
+#[test]
+fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
+    let mut account = guide();
+    known(&mut account);
+    let foretold_of =
+        ["develop", "staging", "production"].map(|name| (name, foretold(&mut account, "4f2c1e9", name).unwrap()));
+    let told = account.esclusa(&["when", "imagy-catalog", "4f2c1e9"]).out;
+    assert!(
+        told.contains("`production` at 2026-11-09 15:00:00Z, if 1 of `lead` must agree before")
+            && told.contains("it waits for window"),
+        "{told}"
+    );
+    // A freeze that nobody has lifted yet.
+    account.esclusa(&["freeze", "imagy-catalog", "staging", "--reason", "the audit"]);
+    assert_eq!(foretold(&mut account, "4f2c1e9", "production"), None);
+    account.esclusa(&["unfreeze", "imagy-catalog", "staging", "--reason", "over"]);
+    let refused = account.lab.esclusa(&["when", "imagy-catalog", "latest"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("denied by `latest`"),
+        "{}",
+        refused.err
+    );
+    account.push("4f2c1e9", Kind::Good);
+    account.pass(SignedDuration::from_mins(25));
+    let release = account.releases().pop().unwrap();
+    let why = account
+        .esclusa(&["why", "imagy-catalog", "production", "--version", "4f2c1e9"])
+        .out;
+    for part in [
+        "`4f2c1e9` does not: `hotfix-0000000` runs in",
+        "staging: SUCCEEDED",
+        "gate window: outside of the windows",
+        "gate approval: 1 of `lead` must agree",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
+    account.settle();
+    let records = account.records("lock_acquired");
+    for (environment, foretold) in foretold_of {
+        let is_it = |record: &&Value| record["release_id"] == release.as_str() && record["environment"] == environment;
+        let began = moment(records.iter().find(is_it).unwrap());
+        let off = began.duration_since(foretold).abs();
+        assert!(
+            off < SignedDuration::from_secs(60),
+            "`{environment}` began at {began} instead of {foretold}"
+        );
+    }
+    let why = account.esclusa(&["why", "imagy-catalog", "production"]).out;
+    for part in [
+        "`4f2c1e9` runs in `imagy-catalog/production` since",
+        "production: SUCCEEDED",
+        "gate window: open",
+        "lead agreed at",
+        ": seen in staging",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    let why = account
+        .esclusa(&["why", "imagy-catalog", "production", "--version", "latest"])
+        .out;
+    assert!(
+        why.contains("no release of it is known") && why.contains("denied by `latest`"),
+        "{why}"
+    );
+}
