@@ -30,6 +30,9 @@ use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::{self, HttpAnswer, HttpCall, Protocol};
 use crate::services::{http_apis, sites, slack};
 
+/// The host name of the loopback endpoint.
+const LOOPBACK: &str = "localhost";
+
 /// What the host names of HTTP APIs have in them.
 const API_DOMAIN: &str = ".execute-api.";
 
@@ -191,6 +194,47 @@ impl WorldConnector {
             Err(error) => page_response(&refusal(&error)),
         }
     }
+}
+
+/// Puts a request to an HTTP API into the world, which came over the loopback endpoint: `/_apis/{id}` and then the path of the route. Its answer is a page; none
+/// when the connection is reset.
+pub(crate) async fn submit_to_api<'h>(
+    mailbox: &Mailbox,
+    method: &str,
+    uri: &http::Uri,
+    headers: impl Iterator<Item = (&'h str, &'h str)>,
+    body: &str,
+) -> Option<Value> {
+    let (id, path) = api_path(uri.path()).unwrap_or_default();
+    let (mut input, key) = api_input(LOOPBACK, uri, headers, body);
+    if let Some(members) = input.as_object_mut() {
+        members.insert("api".to_owned(), json!(id));
+        members.insert("path".to_owned(), json!(format!("/{path}")));
+    }
+    let caller = match key {
+        // Nobody: a route that asks who calls does not let them in.
+        None => Some((Principal::Service(LOOPBACK.to_owned()), None)),
+        Some(key) => mailbox.principal(&key),
+    };
+    let Some((principal, owner)) = caller else {
+        return Some(refusal(&ApiError::client("AccessDeniedException", "Forbidden")));
+    };
+    let (answer, answered) = oneshot::channel();
+    mailbox.put(Arrival::Call(ClientCall {
+        principal,
+        service: http_apis::NAME.to_owned(),
+        operation: method.to_owned(),
+        input,
+        invocation: owner,
+        answer,
+    }));
+    let (_, result) = answered.await.ok()?;
+    Some(result.unwrap_or_else(|error| refusal(&error)))
+}
+
+/// Id and path of a request to an HTTP API over the loopback endpoint.
+pub(crate) fn api_path(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/_apis/")?.split_once('/')
 }
 
 /// The input of a request to an HTTP API, and the access key that signed it. Who signs nothing is nobody.

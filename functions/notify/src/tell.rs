@@ -166,6 +166,7 @@ impl Notify {
         let nothing_yet = || CardRow {
             channel: place.channel.to_owned(),
             ts: None,
+            gone: 0,
             shown: None,
             alerted: BTreeSet::new(),
             telling_since: None,
@@ -196,7 +197,12 @@ impl Notify {
                     thread: Some(ts),
                 };
                 self.slack
-                    .post(place.token, to, &alert_message(alert), &place.name(&alert.key))
+                    .post(
+                        place.token,
+                        to,
+                        &alert_message(alert),
+                        &place.name(&format!("{}/{}", alert.key, row.gone)),
+                    )
                     .await?
             }
             (Some(ts), _) => self.slack.update(place.token, &row.channel, ts, &desired).await?,
@@ -205,7 +211,8 @@ impl Notify {
                     channel: &row.channel,
                     thread: None,
                 };
-                self.slack.post(place.token, to, &desired, &place.name("card")).await?
+                let name = place.name(&format!("card/{}", row.gone));
+                self.slack.post(place.token, to, &desired, &name).await?
             }
         };
         let mut next = CardRow {
@@ -231,10 +238,11 @@ impl Notify {
                 Told::Paused
             }
             Written::Refused { code } => {
-                if IS_GONE.contains(&code.as_str()) && row.ts.is_some() {
-                    // Somebody removed the card: it is written anew.
+                if IS_GONE.contains(&code.as_str()) {
+                    // Somebody removed the card: it is written anew, as another message.
                     next.ts = None;
                     next.shown = None;
+                    next.gone = next.gone.saturating_add(1);
                 } else {
                     tracing::warn!(
                         code,
@@ -289,7 +297,12 @@ impl Notify {
 }
 
 /// Slack's words for a message that is not there any more.
-const IS_GONE: [&str; 2] = ["message_not_found", "thread_not_found"];
+const IS_GONE: [&str; 4] = [
+    "message_not_found",
+    "thread_not_found",
+    "duplicate_message_not_found",
+    "duplicate_channel_not_found",
+];
 
 /// What helps against what Slack says.
 fn remedy(code: &str) -> &'static str {

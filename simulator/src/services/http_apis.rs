@@ -19,7 +19,7 @@ pub(crate) const NAME: &str = "execute-api";
 /// The service that invokes the functions.
 const GATEWAY: &str = "apigateway.amazonaws.com";
 
-/// The service `execute-api`. The input of a call is `{"host", "path", "query", "headers", "body", "signed"}`, its operation the method, its output
+/// The service `execute-api`. The input of a call is `{"host", "api", "path", "query", "headers", "body", "signed"}`, its operation the method, its output
 /// `{"status", "headers", "body"}`.
 #[derive(Debug, Default)]
 pub struct HttpApis {
@@ -44,15 +44,16 @@ impl HttpApis {
         }
     }
 
-    /// The id of the API that a host name is of.
-    fn api(&self, host: &str, kernel: &Kernel) -> Option<&str> {
-        let id = host.strip_suffix(&suffix(kernel))?;
+    /// The id of the API that a request is for: by its host name, or by `api` where it came over the loopback endpoint.
+    fn api(&self, input: Input<'_>, kernel: &Kernel) -> Option<&str> {
+        let by_host = || input.text("host")?.strip_suffix(&suffix(kernel));
+        let id = input.text("api").or_else(by_host)?;
         self.ids.iter().map(String::as_str).find(|known| *known == id)
     }
 
     fn route(&self, request: &Request, kernel: &Kernel) -> Option<&HttpRoute> {
         let input = Input(&request.input);
-        let api = self.api(input.text("host")?, kernel)?;
+        let api = self.api(input, kernel)?;
         let path = input.text("path")?;
         let is_meant = |route: &&HttpRoute| {
             route.api_id == api && route.path == path && (route.method == request.operation || route.method == "ANY")
@@ -63,7 +64,7 @@ impl HttpApis {
     fn answer(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Reply, ApiError> {
         let input = Input(&request.input);
         let host = input.required("host")?;
-        if self.api(host, kernel).is_none() {
+        if self.api(input, kernel).is_none() {
             let message = format!("failed to lookup address information of `{host}`: Name or service not known");
             return Err(ApiError::client(UNKNOWN_HOST, message));
         }
@@ -90,7 +91,7 @@ impl HttpApis {
 }
 
 /// What the host names of the Region end with.
-pub(crate) fn suffix(kernel: &Kernel) -> String {
+fn suffix(kernel: &Kernel) -> String {
     format!(".{NAME}.{}.amazonaws.com", kernel.region())
 }
 

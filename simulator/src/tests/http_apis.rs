@@ -57,7 +57,7 @@ Resources:
 "#;
 
 /// A function that answers what it saw, or what it is told to.
-fn door() -> Simulation {
+pub(super) fn door() -> Simulation {
     let mut simulation = simulation();
     load(&mut simulation, TEMPLATE, Path::new("."));
     simulation.register_function("door", |event, _| {
@@ -175,11 +175,14 @@ fn a_secret_is_read_by_whoever_may_and_by_its_arn() {
     let (own, other) = (created(world, "own"), created(world, "other"));
     let config = simulation.sdk_config(&Principal::Role("door".to_owned()));
     let client = aws_sdk_secretsmanager::Client::new(&config);
-    let mut read = |arn: &str| simulation.block_on(client.get_secret_value().secret_id(arn).send());
+    let mut read = |arn: &str| {
+        let answer = simulation.block_on(client.get_secret_value().secret_id(arn).send());
+        answer.map_err(|error| Box::new(error.into_service_error()))
+    };
     assert_eq!(read(&own).unwrap().secret_string(), Some("hush"));
-    let denied = read(&other).unwrap_err().into_service_error();
+    let denied = read(&other).unwrap_err();
     assert!(format!("{denied:?}").contains("AccessDenied"), "{denied:?}");
     let unknown = own.replace("own-", "own-x");
-    let missing = read(&unknown).unwrap_err().into_service_error();
+    let missing = read(&unknown).unwrap_err();
     assert!(missing.is_resource_not_found_exception(), "{missing:?}");
 }

@@ -82,6 +82,9 @@ impl SlackClient {
         let mut body = members(message);
         body.insert("channel".to_owned(), Value::from(to.channel));
         body.insert("client_msg_id".to_owned(), Value::from(message_id(name)));
+        // Nothing that is named in a message is looked at by Slack.
+        body.insert("unfurl_links".to_owned(), Value::from(false));
+        body.insert("unfurl_media".to_owned(), Value::from(false));
         if let Some(thread) = to.thread {
             body.insert("thread_ts".to_owned(), Value::from(thread));
         }

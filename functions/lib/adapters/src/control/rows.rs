@@ -276,6 +276,9 @@ pub struct CardRow {
     /// The message of Slack that shows the card; none while nobody knows of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ts: Option<String>,
+    /// How many messages that showed it are gone: each is another one to Slack.
+    #[serde(default)]
+    pub gone: u32,
     /// The hash of what it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<String>,

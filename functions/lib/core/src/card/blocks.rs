@@ -47,18 +47,13 @@ pub fn message(card: &Card) -> Value {
         "elements": [{"type": "mrkdwn", "text": card.context.mrkdwn(SECTION_MAX), "verbatim": true}],
     }));
     blocks.truncate(BLOCKS_MAX);
-    json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks, "unfurl_links": false, "unfurl_media": false})
+    json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks})
 }
 
 /// `text` of a message that tells people, in the thread of the card and in the channel.
 #[must_use]
 pub fn alert_message(alert: &Alert) -> Value {
-    json!({
-        "text": alert.words.mrkdwn(ALERT_TEXT_MAX),
-        "reply_broadcast": true,
-        "unfurl_links": false,
-        "unfurl_media": false,
-    })
+    json!({"text": alert.words.mrkdwn(ALERT_TEXT_MAX), "reply_broadcast": true})
 }
 
 impl Card {
