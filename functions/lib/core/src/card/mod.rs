@@ -423,7 +423,7 @@ fn summary_sections(summary: &Summary) -> [Section; 4] {
     if let Some(replaces) = &summary.replaces {
         way_back.insert(
             0,
-            Line::from([Part::text("In force now: "), Part::code(replaces.as_str())]),
+            Line::from([Part::text("In force before: "), Part::code(replaces.as_str())]),
         );
     }
     [
@@ -573,7 +573,7 @@ fn quarantine_of_locks() -> Line {
 fn quarantine_of_image(why: &str) -> Line {
     Line::from([
         Part::text(format!("The image is in quarantine: {why} (")),
-        Part::code("esclusa quarantine list"),
+        Part::code("esclusa quarantine"),
         Part::text(")"),
     ])
 }
