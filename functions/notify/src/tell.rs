@@ -25,6 +25,9 @@ use crate::facts::Known;
 /// How long somebody who tells something may still be at it: longer than the function runs.
 const AT_IT: SignedDuration = SignedDuration::from_secs(70);
 
+/// How long after the end of a release it is still tried to tell it.
+const GIVEN_UP: SignedDuration = SignedDuration::from_hours(72);
+
 /// What is left of the time of an invocation when nothing more is begun: longer than Slack is waited for.
 const RESERVE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -86,7 +89,14 @@ impl Notify {
             }
             looked = looked.saturating_add(1);
             match self.tell_release(release_id, &token, &mut pipelines).await {
-                Ok((Told::True, true)) => self.forget(release_id).await?,
+                Ok((Told::True, Some(_))) => self.forget(release_id).await?,
+                Ok((Told::Later, Some(ended_at))) if now.duration_since(ended_at) > GIVEN_UP => {
+                    tracing::warn!(
+                        release_id,
+                        "the end of a release could not be told for days, and is not told any more"
+                    );
+                    self.forget(release_id).await?;
+                }
                 Ok((Told::True | Told::Later, _)) => {}
                 Ok((Told::Paused, _)) => break,
                 Err(failure) => {
@@ -98,18 +108,21 @@ impl Notify {
         failed.map_or_else(|| Ok(json!({"looked": looked})), Err)
     }
 
-    /// Tells what differs about a release, and whether it was over before anything about it was read: only then nothing follows.
+    /// Tells what differs about a release, and when it ended where it had before anything about it was read: only then nothing follows.
     async fn tell_release(
         &self,
         release_id: &str,
         token: &Secret<String>,
         pipelines: &mut Pipelines,
-    ) -> Result<(Told, bool), Failure> {
+    ) -> Result<(Told, Option<Timestamp>), Failure> {
         let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&Key::release(release_id)).await?;
         let Some(release) = release.map(|stored| stored.row) else {
-            return Ok((Told::True, true));
+            return Ok((Told::True, Some(Timestamp::MIN)));
         };
-        let is_over = release.end.is_some();
+        let over = release
+            .end
+            .as_ref()
+            .map(|_| release.ended_at.unwrap_or(release.created_at));
         let key = (release.application.clone(), release.pipeline_version);
         if !pipelines.contains_key(&key) {
             match pipeline_version(self.journal.control(), &release.application, release.pipeline_version).await {
@@ -119,7 +132,7 @@ impl Notify {
                 // Nobody knows where to tell it.
                 Err(failure) if failure.kind == ErrorKind::Refused => {
                     tracing::warn!(release_id, message = %failure.message, "nobody is told of a release");
-                    return Ok((Told::True, is_over));
+                    return Ok((Told::True, over));
                 }
                 Err(failure) => return Err(failure),
             }
@@ -148,7 +161,7 @@ impl Notify {
                     match self.tell(&place, &card).await? {
                         Told::True => {}
                         Told::Later => told = Told::Later,
-                        Told::Paused => return Ok((Told::Paused, is_over)),
+                        Told::Paused => return Ok((Told::Paused, over)),
                     }
                 }
             }
@@ -156,7 +169,7 @@ impl Notify {
                 break;
             }
         }
-        Ok((told, is_over))
+        Ok((told, over))
     }
 
     /// Shows the card, then tells people of what they are told besides.

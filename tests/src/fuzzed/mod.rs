@@ -7,6 +7,7 @@
 
 mod ecs_answer;
 mod event;
+mod interaction;
 mod json;
 mod ledger;
 mod mask;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "event",
         check: event::check,
@@ -52,6 +53,10 @@ pub const TARGETS: [Target; 7] = [
     Target {
         name: "ledger",
         check: ledger::check,
+    },
+    Target {
+        name: "interaction",
+        check: interaction::check,
     },
 ];
 

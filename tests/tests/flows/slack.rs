@@ -445,6 +445,32 @@ fn slack_that_is_down_keeps_nobody_waiting_and_shows_what_is_true_afterwards() {
     assert_eq!(account.calls("slack", "chat.update").len(), calls);
 }
 
+/// A channel that does not take messages does not make more and more of them wait.
+#[test]
+fn what_cannot_be_told_for_days_is_given_up() {
+    let mut account = gated("");
+    let (slack, _) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.token = "another".to_owned();
+    account.push("v1.0.0", Kind::Good);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    // The rounds in between would only repeat themselves.
+    let rounds = |account: &mut Account, state: &str| {
+        let mut schedule = account.administer("scheduler", "GetSchedule", json!({"Name": "esclusa-tell"}));
+        schedule["State"] = json!(state);
+        let members = schedule.as_object_mut().unwrap();
+        members.retain(|name, _| !["Arn", "CreationDate", "LastModificationDate"].contains(&name.as_str()));
+        account.administer("scheduler", "UpdateSchedule", schedule);
+    };
+    for (hours, left) in [(71, 1), (2, 0)] {
+        rounds(&mut account, "DISABLED");
+        account.pass(SignedDuration::from_hours(hours));
+        rounds(&mut account, "ENABLED");
+        account.pass(SignedDuration::from_mins(3));
+        assert_eq!(account.rows("CARD#OPEN").len(), left);
+    }
+}
+
 /// F71: it is not asked again before the time that it names.
 #[test]
 fn slack_that_takes_no_more_for_a_while_is_left_alone_for_that_while() {

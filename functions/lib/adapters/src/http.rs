@@ -144,7 +144,7 @@ impl Http {
                 request.set_uri(path)?;
                 let headers = request.headers_mut();
                 if body.is_some() {
-                    headers.insert("content-type", "application/json; charset=utf-8");
+                    headers.insert("content-type", "application/json");
                 }
                 for (name, value) in &own {
                     headers.insert(name.clone(), value.expose().clone());

@@ -130,6 +130,9 @@ pub fn read(body: &[u8]) -> Result<Interaction, NotReadable> {
         .team_id
         .or_else(|| payload.team.map(|team| team.id))
         .ok_or(NotReadable)?;
+    if !is_id(&team) || !is_id(&user.id) {
+        return Err(NotReadable);
+    }
     let pressed = payload.actions.iter().find_map(|action| {
         let press = Press::ALL
             .into_iter()
@@ -147,6 +150,11 @@ pub fn read(body: &[u8]) -> Result<Interaction, NotReadable> {
         pointer,
         response_url,
     })))
+}
+
+/// Whether a text can be an id of Slack: what else it may hold would be somebody else as a principal.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether an address is one of Slack: nothing is sent anywhere else.

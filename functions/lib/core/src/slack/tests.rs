@@ -157,6 +157,9 @@ fn what_is_no_button_of_ours_is_nothing_to_do_and_what_cannot_be_read_is_refused
     }
     for (pointer, value) in [
         ("/user", Value::Null),
+        ("/user/id", json!("U0ANA/U0LUIS")),
+        ("/user/team_id", json!("T0/U0")),
+        ("/user/id", json!("")),
         ("/actions/0/value", json!("shop-1")),
         ("/actions/0/value", json!("{}")),
     ] {
