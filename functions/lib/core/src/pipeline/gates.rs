@@ -125,7 +125,6 @@ pub enum Acknowledgement {
     /// The image says so by an annotation of its manifest, as a job wrote it.
     Image {
         /// The annotation, such as `com.example.tests`.
-        #[schemars(length(min = 1))]
         annotation: String,
         /// What it must be.
         is: String,
@@ -133,7 +132,6 @@ pub enum Acknowledgement {
     /// A person says so with `esclusa acknowledge`.
     Person {
         /// What is said, such as `the feature flags are set`.
-        #[schemars(length(min = 1))]
         that: String,
         /// Who may, by their names in `people`; all of them unless given.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -125,14 +125,30 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
             }
         }
     };
+    let path = root.key("acknowledgements");
+    let mut silent = Vec::new();
     for (name, acknowledgement) in &environment.acknowledgements {
-        if let Acknowledgement::Person { by, .. } = acknowledgement {
-            people(by, &root.key("acknowledgements").key(name).key("person").key("by"));
+        match acknowledgement {
+            Acknowledgement::Person { that, by } => {
+                people(by, &path.key(name).key("person").key("by"));
+                silent.extend(that.trim().is_empty().then(|| path.key(name).key("person").key("that")));
+            }
+            Acknowledgement::Image { annotation, .. } => {
+                silent.extend(
+                    annotation
+                        .trim()
+                        .is_empty()
+                        .then(|| path.key(name).key("image").key("annotation")),
+                );
+            }
         }
     }
+    if let Some(approval) = &environment.approval {
+        people(&approval.approvers, &root.key("approval").key("approvers"));
+    }
+    problems.extend(silent.into_iter().map(|path| problem(path, "must say something", None)));
     let Some(approval) = &environment.approval else { return };
     let path = root.key("approval");
-    people(&approval.approvers, &path.key("approvers"));
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!("is more than the {} approvers", known.len());
