@@ -83,6 +83,15 @@ pub(crate) struct Options {
         value_name = "NAME"
     )]
     pub(crate) observe_function: String,
+    /// Where the console of the installation is: people decide through it then, and need no permission on a table
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_CONSOLE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) console_url: Option<String>,
     /// The Region of the installation
     #[arg(long, global = true)]
     pub(crate) region: Option<String>,

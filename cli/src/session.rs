@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use esclusa_adapters::console::ConsoleClient;
 use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::ledger::LedgerTable;
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     tables: [String; 2],
     intake_function: String,
     observe_function: String,
+    console: Option<ConsoleClient>,
     pub(crate) journal: Journal,
 }
 
@@ -42,6 +44,10 @@ impl Session {
             tables: [options.control_table.clone(), options.ledger_table.clone()],
             intake_function: options.intake_function.clone(),
             observe_function: options.observe_function.clone(),
+            console: options
+                .console_url
+                .as_deref()
+                .map(|url| ConsoleClient::new(&config, url)),
             config,
         }
     }
@@ -56,6 +62,11 @@ impl Session {
 
     pub(crate) fn ledger(&self) -> &LedgerTable {
         self.journal.ledger()
+    }
+
+    /// The console of the installation, where one is named.
+    pub(crate) fn console(&self) -> Option<&ConsoleClient> {
+        self.console.as_ref()
     }
 
     pub(crate) fn now(&self) -> Result<Timestamp, Failure> {

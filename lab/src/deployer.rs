@@ -7,6 +7,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation};
+use serde_json::{Value, json};
+use simulator::services::Slack;
 use simulator::{FunctionError, Lambda, Template, TemplateSettings, World};
 
 /// The name of the stack, which the names of its functions begin with.
@@ -46,17 +48,32 @@ pub fn repository() -> &'static Path {
     })
 }
 
+/// What people have beside the deployer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing: nobody is told.
+    Nobody,
+    /// A Slack with an app of the deployer in it, whose secrets lie in the account.
+    Slack,
+}
+
 /// Loads the template with its state machines, and gives every function its handler.
 ///
 /// # Errors
 /// When a file is missing or wrong, or the simulated account refuses a resource.
-pub fn install(world: &mut World) -> Result<(), InstallError> {
+pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
+    let [token, signing] = match beside {
+        Beside::Nobody => [String::new(), String::new()],
+        Beside::Slack => secrets(world)?,
+    };
     let kernel = world.kernel();
     let parameters = [
         ("RepositoryPattern", "*"),
         ("ClusterPattern", "*"),
         ("FamilyPattern", "*"),
         ("PassableRoleArns", &passable_roles(kernel.account())),
+        ("SlackBotTokenArn", &token),
+        ("SlackSigningSecretArn", &signing),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = TemplateSettings {
@@ -76,7 +93,52 @@ pub fn install(world: &mut World) -> Result<(), InstallError> {
     register::<esclusa_traffic::Traffic>(world);
     register::<esclusa_record::Record>(world);
     register::<esclusa_resume::Resume>(world);
+    register::<esclusa_notify::Notify>(world);
+    register::<esclusa_console::Console>(world);
+    if beside == Beside::Slack {
+        connect(world)?;
+    }
     Ok(())
+}
+
+/// Puts the secrets of the Slack app into the account, as whoever sets it up does. Their ARNs: the token, then what it signs with.
+fn secrets(world: &mut World) -> Result<[String; 2], InstallError> {
+    let (slack, _) = world.service_mut::<Slack>().ok_or_else(no_slack)?;
+    let values = [
+        ("slack-bot-token", slack.token.clone()),
+        ("slack-signing-secret", slack.signing_secret.clone()),
+    ];
+    let mut arns = [String::new(), String::new()];
+    for (arn, (name, value)) in arns.iter_mut().zip(values) {
+        let input = json!({"Name": format!("{DEPLOYER}/{name}"), "SecretString": value});
+        let created = world
+            .administer("secretsmanager", "CreateSecret", input)
+            .map_err(|error| InstallError::Account(error.to_string()))?;
+        *arn = created
+            .get("ARN")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+    }
+    Ok(arns)
+}
+
+/// Tells Slack where the presses of buttons go.
+fn connect(world: &mut World) -> Result<(), InstallError> {
+    let endpoint = world
+        .template()
+        .and_then(|template| template.outputs.get("ConsoleEndpoint"));
+    let host = endpoint
+        .and_then(|output| output.value.strip_prefix("https://"))
+        .map(str::to_owned);
+    let host = host.ok_or_else(|| InstallError::Account("the template has no `ConsoleEndpoint`".to_owned()))?;
+    let (slack, _) = world.service_mut::<Slack>().ok_or_else(no_slack)?;
+    slack.request_url = Some((host, "/slack/interactions".to_owned()));
+    Ok(())
+}
+
+fn no_slack() -> InstallError {
+    InstallError::Account("there is no Slack in this world".to_owned())
 }
 
 /// The deployer's template for an account. It is read once for all accounts that are alike: whoever explores opens thousands of them.

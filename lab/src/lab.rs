@@ -6,7 +6,7 @@ use simulator::kernel::{Behaviour, Outcome, Program};
 use simulator::{ApiError, Principal, Settings, Simulation, World};
 use simulator_step_functions::{Status, StepFunctions};
 
-use crate::deployer::{DEPLOYER, InstallError, install};
+use crate::deployer::{Beside, DEPLOYER, InstallError, install};
 use crate::example::Example;
 use crate::images::Kind;
 
@@ -40,8 +40,16 @@ impl Lab {
     /// # Errors
     /// When the template cannot be installed.
     pub fn new(settings: &Settings) -> Result<Self, InstallError> {
+        Self::beside(settings, Beside::Nobody)
+    }
+
+    /// An account with the deployer, and what people have beside it.
+    ///
+    /// # Errors
+    /// When the template cannot be installed.
+    pub fn beside(settings: &Settings, beside: Beside) -> Result<Self, InstallError> {
         let mut simulation = Simulation::new(settings).map_err(|error| InstallError::Account(error.to_string()))?;
-        prepare(simulation.world_mut())?;
+        prepare(simulation.world_mut(), beside)?;
         let administrator = simulation.sdk_config(&Principal::Administrator);
         Ok(Self {
             simulation,
@@ -197,8 +205,8 @@ impl Lab {
 }
 
 /// What every lab has: the deployer, and how the images of other registries behave.
-pub(crate) fn prepare(world: &mut World) -> Result<(), InstallError> {
-    install(world)?;
+pub(crate) fn prepare(world: &mut World, beside: Beside) -> Result<(), InstallError> {
+    install(world, beside)?;
     let once = Program {
         container: Some("redis-cli".to_owned()),
         command_contains: None,

@@ -11,5 +11,5 @@ mod lab;
 pub mod oracle;
 pub mod walk;
 
-pub use deployer::{DEPLOYER, InstallError, install, repository};
+pub use deployer::{Beside, DEPLOYER, InstallError, install, repository};
 pub use lab::{Answer, Lab, is_at_work, is_settled};

@@ -68,3 +68,18 @@ fn a_migration_that_fails_moves_no_service() {
     );
     assert!(!told.contains("UpdateService"), "{told}");
 }
+
+#[test]
+fn what_people_are_told_in_slack_is_shown() {
+    let output = local(&["--slack"]).unwrap();
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    let (_, channel) = told.split_once("in the channel of the simulated Slack").unwrap();
+    for line in [
+        "imagy-catalog v1.5.0 → develop",
+        "imagy-catalog v1.5.0 → staging",
+        ":white_check_mark: Succeeded",
+    ] {
+        assert!(channel.contains(line), "`{line}`: {channel}");
+    }
+}

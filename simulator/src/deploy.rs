@@ -8,7 +8,7 @@ use simulator_kernel::{ApiError, Principal, Reply, Request, RequestId};
 use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
-use crate::services::Sqs;
+use crate::services::{HttpApis, Sqs};
 use crate::world::World;
 
 /// Why a template cannot be brought into the world.
@@ -95,6 +95,9 @@ impl World {
                 "CreateSchedule",
                 schedule.create_schedule_input(),
             )?;
+        }
+        if let Some((apis, _)) = self.service_mut::<HttpApis>() {
+            apis.load(&template);
         }
         for role in template.roles.values() {
             self.register_principal(Principal::Role(role.name.clone()));

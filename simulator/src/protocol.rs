@@ -354,7 +354,7 @@ fn plain<'b>(encoding: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Ap
 }
 
 /// Access key id and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
-fn credential(authorization: &str) -> Option<(&str, &str)> {
+pub(crate) fn credential(authorization: &str) -> Option<(&str, &str)> {
     let (_, rest) = authorization.split_once("Credential=")?;
     let scope = rest.split([',', ' ']).next()?;
     let mut parts = scope.split('/');

@@ -1,5 +1,6 @@
 //! The seam to the AWS SDK for Rust: an HTTP client without a socket, a clock and a sleep that are the world's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +28,13 @@ use tokio::sync::oneshot;
 use crate::identity::{self, AccessKey};
 use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::{self, HttpAnswer, HttpCall, Protocol};
-use crate::services::sites;
+use crate::services::{http_apis, sites, slack};
+
+/// The host name of the loopback endpoint.
+const LOOPBACK: &str = "localhost";
+
+/// What the host names of HTTP APIs have in them.
+const API_DOMAIN: &str = ".execute-api.";
 
 /// An SDK configuration whose clients act as the owner of `access_key_id` and know no other world and no other time.
 pub(crate) fn config(mailbox: &Arc<Mailbox>, region: &str, access_key_id: &str) -> SdkConfig {
@@ -120,8 +127,8 @@ impl HttpConnector for WorldConnector {
             let authorization = request.headers().get("authorization");
             let is_signed = authorization.is_some_and(|authorization| authorization.starts_with("AWS4-"));
             match uri.host() {
-                Some(host) if !is_signed && !is_of_aws(host) => {
-                    let visit = connector.visit(request.method(), host, uri.path());
+                Some(host) if host.contains(API_DOMAIN) || !is_signed && !is_of_aws(host) => {
+                    let visit = connector.visit(&request, host, &uri);
                     connector.within_timeout(visit).await?
                 }
                 _ => response(connector.answer(&request, &uri).await?),
@@ -153,26 +160,111 @@ impl WorldConnector {
         }
     }
 
-    /// A request to a host that is none of AWS.
-    async fn visit(&self, method: &str, host: &str, path: &str) -> Result<HttpResponse, ConnectorError> {
-        let (principal, owner) = self.mailbox.principal(&self.access_key_id).ok_or_else(|| {
-            ConnectorError::user(format!("nobody owns the access key `{}`", self.access_key_id).into())
-        })?;
+    /// A request to a host that is no endpoint of a service of AWS: one of Slack, an HTTP API, or else a site.
+    async fn visit(&self, request: &HttpRequest, host: &str, uri: &http::Uri) -> Result<HttpResponse, ConnectorError> {
+        let header = |name: &str| request.headers().get(name);
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let (service, operation, input, key) = if host.contains(API_DOMAIN) {
+            let (input, key) = api_input(host, uri, request.headers().iter(), &body);
+            (http_apis::NAME, request.method().to_owned(), input, key)
+        } else if let Some(operation) = slack::operation(host, uri.path()) {
+            let input = json!({"path": uri.path(), "authorization": header("authorization"), "body": body});
+            (slack::NAME, operation, input, None)
+        } else {
+            let input = json!({"host": host, "path": uri.path()});
+            (sites::NAME, request.method().to_owned(), input, None)
+        };
+        let key = key.unwrap_or_else(|| self.access_key_id.clone());
+        let (principal, owner) = self
+            .mailbox
+            .principal(&key)
+            .ok_or_else(|| ConnectorError::user(format!("nobody owns the access key `{key}`").into()))?;
         let (answer, answered) = oneshot::channel();
         self.mailbox.put(Arrival::Call(ClientCall {
             principal,
-            service: sites::NAME.to_owned(),
-            operation: method.to_owned(),
-            input: json!({"host": host, "path": path}),
+            service: service.to_owned(),
+            operation,
+            input,
             invocation: self.mailbox.running().or(owner),
             answer,
         }));
         match answered.await.map_err(|_| reset())?.1 {
             Ok(page) => page_response(&page),
             Err(error) if error.code == sites::UNKNOWN_HOST => Err(ConnectorError::io(error.message.into())),
-            Err(error) => page_response(&json!({"status": error.status, "body": error.to_string()})),
+            Err(error) => page_response(&refusal(&error)),
         }
     }
+}
+
+/// Puts a request to an HTTP API into the world, which came over the loopback endpoint: `/_apis/{id}` and then the path of the route. Its answer is a page; none
+/// when the connection is reset.
+pub(crate) async fn submit_to_api<'h>(
+    mailbox: &Mailbox,
+    method: &str,
+    uri: &http::Uri,
+    headers: impl Iterator<Item = (&'h str, &'h str)>,
+    body: &str,
+) -> Option<Value> {
+    let (id, path) = api_path(uri.path()).unwrap_or_default();
+    let (mut input, key) = api_input(LOOPBACK, uri, headers, body);
+    if let Some(members) = input.as_object_mut() {
+        members.insert("api".to_owned(), json!(id));
+        members.insert("path".to_owned(), json!(format!("/{path}")));
+    }
+    let caller = match key {
+        // Nobody: a route that asks who calls does not let them in.
+        None => Some((Principal::Service(LOOPBACK.to_owned()), None)),
+        Some(key) => mailbox.principal(&key),
+    };
+    let Some((principal, owner)) = caller else {
+        return Some(refusal(&ApiError::client("AccessDeniedException", "Forbidden")));
+    };
+    let (answer, answered) = oneshot::channel();
+    mailbox.put(Arrival::Call(ClientCall {
+        principal,
+        service: http_apis::NAME.to_owned(),
+        operation: method.to_owned(),
+        input,
+        invocation: owner,
+        answer,
+    }));
+    let (_, result) = answered.await.ok()?;
+    Some(result.unwrap_or_else(|error| refusal(&error)))
+}
+
+/// Id and path of a request to an HTTP API over the loopback endpoint.
+pub(crate) fn api_path(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/_apis/")?.split_once('/')
+}
+
+/// The input of a request to an HTTP API, and the access key that signed it. Who signs nothing is nobody.
+fn api_input<'h>(
+    host: &str,
+    uri: &http::Uri,
+    headers: impl Iterator<Item = (&'h str, &'h str)>,
+    body: &str,
+) -> (Value, Option<String>) {
+    let headers: BTreeMap<String, &str> = headers
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    let key = headers
+        .get("authorization")
+        .and_then(|header| protocol::credential(header));
+    let key = key
+        .filter(|(_, service)| *service == http_apis::NAME)
+        .map(|(key, _)| key.to_owned());
+    let input = json!({
+        "host": host, "path": uri.path(), "query": uri.query(), "headers": headers, "body": body, "signed": key.is_some(),
+    });
+    (input, key)
+}
+
+/// What a refused call looks like to a client of no service of AWS.
+fn refusal(error: &ApiError) -> Value {
+    let body = json!({"message": error.message}).to_string();
+    let is_denied = error.code == "AccessDeniedException";
+    let status = if is_denied { 403 } else { error.status };
+    json!({"status": status, "headers": {"content-type": "application/json"}, "body": body})
 }
 
 fn reset() -> ConnectorError {

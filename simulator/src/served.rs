@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use simulator_kernel::ApiError;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -277,6 +278,9 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
         .map_err(|error| ApiError::client("RequestAborted", error.to_string()))?
         .to_bytes();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    if sdk::api_path(parts.uri.path()).is_some() {
+        return answer_of_api(&mailbox, &parts, &body).await;
+    }
     let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
     let answer = sdk::submit(&mailbox, call, None).await;
     let answer = answer.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
@@ -286,5 +290,28 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
     }
     response
         .body(Full::new(Bytes::from(answer.body)))
+        .map_err(|error| ApiError::server("InternalFailure", error.to_string()))
+}
+
+/// Answers a request to an HTTP API.
+async fn answer_of_api(
+    mailbox: &Mailbox,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Result<Response<Full<Bytes>>, ApiError> {
+    let headers = parts.headers.iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let body = String::from_utf8_lossy(body);
+    let page = sdk::submit_to_api(mailbox, parts.method.as_str(), &parts.uri, headers, &body).await;
+    let page = page.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
+    let status = page.get("status").and_then(Value::as_u64);
+    let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(502);
+    let mut response = Response::builder().status(status);
+    for (name, value) in page.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        response = response.header(name, value.as_str().unwrap_or_default());
+    }
+    let text = page.get("body").and_then(Value::as_str).unwrap_or_default().to_owned();
+    response
+        .body(Full::new(Bytes::from(text)))
         .map_err(|error| ApiError::server("InternalFailure", error.to_string()))
 }

@@ -4,9 +4,12 @@ mod application_auto_scaling;
 mod cloudwatch;
 mod ecr;
 mod elastic_load_balancing;
+pub(crate) mod http_apis;
 mod logs;
 mod rds;
+mod secrets_manager;
 pub(crate) mod sites;
+pub(crate) mod slack;
 mod sqs;
 mod sts;
 
@@ -14,9 +17,12 @@ pub use application_auto_scaling::ApplicationAutoScaling;
 pub use cloudwatch::CloudWatch;
 pub use ecr::Ecr;
 pub use elastic_load_balancing::ElasticLoadBalancing;
+pub use http_apis::HttpApis;
 pub use logs::Logs;
 pub use rds::{Kind as DatabaseKind, Rds};
+pub use secrets_manager::SecretsManager;
 pub use sites::Sites;
+pub use slack::{Button as SlackButton, Delivery as SlackDelivery, Message as SlackMessage, Slack};
 pub use sqs::Sqs;
 pub use sts::Sts;
 

@@ -3,11 +3,13 @@
 mod databases;
 mod faults;
 mod functions;
+mod http_apis;
 mod metrics;
 mod running;
 mod scaling;
 mod served;
 mod services;
+mod slack;
 mod stack;
 
 use aws_sdk_dynamodb::types::{

@@ -24,7 +24,10 @@ use crate::identity::AccessKey;
 use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
-use crate::services::{ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, Logs, Rds, Sites, Sqs, Sts};
+use crate::services::{
+    ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, HttpApis, Logs, Rds, SecretsManager, Sites, Slack,
+    Sqs, Sts,
+};
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
 use invocations::Running;
@@ -146,6 +149,9 @@ impl World {
         world.add_service(Rds::default());
         world.add_service(Logs);
         world.add_service(Sites::default());
+        world.add_service(Slack::default());
+        world.add_service(SecretsManager::default());
+        world.add_service(HttpApis::default());
         world.add_service(CloudWatch::default());
         world.add_service(Sqs::default());
         world.add_service(Sts);

@@ -25,6 +25,8 @@ PARAMETERS = {
     "ClusterPattern": "clusters-*",
     "FamilyPattern": "families-*",
     "PassableRoleArns": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two",
+    "SlackBotTokenArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:token-abcdef",
+    "SlackSigningSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:signing-abcdef",
 }
 PSEUDO_PARAMETERS = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": STACK, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
 # By type: the property that holds the physical name, and the ARN, in which {} is that name.
@@ -67,6 +69,16 @@ class Stack:
         for name, parameter in template["Parameters"].items():
             value = PARAMETERS.get(name, parameter.get("Default"))
             self.parameters[name] = value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
+        self.conditions = {name: self.holds(condition) for name, condition in template.get("Conditions", {}).items()}
+        self.resources = {name: resource for name, resource in self.resources.items() if self.conditions.get(resource.get("Condition"), True)}
+
+    def holds(self, condition) -> bool:
+        match list(condition.items()):
+            case [("Fn::Not", [negated])]:
+                return not self.holds(negated)
+            case [("Fn::Equals", [one, other])]:
+                return self.resolved(one) == self.resolved(other)
+        raise ValueError(f"the judge does not know the condition {condition}")
 
     def resolved(self, node):
         if isinstance(node, list):
@@ -80,6 +92,11 @@ class Stack:
                 return self.attribute(logical_id, attribute)
             case [("Fn::Sub", str(text))]:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: str(self.named(found.group(1))), text)
+            case [("Fn::Sub", [str(text), dict(own)])]:
+                values = self.resolved(own)
+                return re.sub(r"\$\{([^}]+)\}", lambda found: str(values.get(found.group(1)) or self.named(found.group(1))), text)
+            case [("Fn::If", [condition, one, other])]:
+                return self.resolved(one if self.conditions[condition] else other)
             case [("Fn::Join", [separator, items])]:
                 return separator.join(str(item) for item in self.resolved(items))
             case [(function, _)] if function.startswith("Fn::"):
@@ -96,6 +113,8 @@ class Stack:
         if name in self.parameters:
             return self.parameters[name]
         kind = self.resources[name]["Type"]
+        if kind == "AWS::ApiGatewayV2::Api":
+            return name.lower()
         return self.attribute(name, "Arn") if kind in ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine") else self.name(name)
 
     def attribute(self, logical_id: str, attribute: str):
@@ -118,7 +137,7 @@ def main() -> None:
     stack = Stack(template)
     resources = {
         logical_id: {"Type": resource["Type"], "Properties": stack.resolved(resource.get("Properties", {}))}
-        for logical_id, resource in template["Resources"].items()
+        for logical_id, resource in stack.resources.items()
     }
     settings = {"account": ACCOUNT, "region": REGION, "stack": STACK, "parameters": PARAMETERS}
     output.write_text(json.dumps({"settings": settings, "resources": resources}, indent=2, sort_keys=True) + "\n")

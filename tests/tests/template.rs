@@ -1,18 +1,33 @@
 //! The template keeps the powers apart and lets no event be lost without a trace.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read what it checks has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot read what it checks has failed"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_tests::template::{Template, one_or_many, project, statements};
 use serde_json::Value;
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 10] = [
+    "Intake", "Observe", "Register", "Migrate", "Update", "Traffic", "Record", "Resume", "Notify", "Console",
+];
+
+/// The functions that act on releases: what they may do with the two tables they share. The others have what they need and no more.
+const ACTING: [&str; 8] = [
     "Intake", "Observe", "Register", "Migrate", "Update", "Traffic", "Record", "Resume",
 ];
 
+/// The secrets, each with the policy by which the only function that holds it may read it.
+const SECRETS: [(&str, &str, &str); 2] = [
+    ("SlackBotTokenArn", "NotifySecretPolicy", "NotifyRole"),
+    ("SlackSigningSecretArn", "ConsoleSecretPolicy", "ConsoleRole"),
+];
+
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 42] = [
+const POWERS: [(&str, &[&str]); 46] = [
     (
         "application-autoscaling:DescribeScalableTargets",
         &["Observe", "Update"],
@@ -27,6 +42,10 @@ const POWERS: [(&str, &[&str]); 42] = [
     ("cloudwatch:DescribeAlarms", &["Observe", "Update"]),
     ("cloudwatch:GetMetricData", &["Observe"]),
     ("cloudwatch:PutMetricAlarm", &["Update"]),
+    ("dynamodb:DeleteItem", &["Notify"]),
+    ("dynamodb:GetItem", &["Console", "Notify"]),
+    ("dynamodb:PutItem", &["Console", "Notify"]),
+    ("dynamodb:Query", &["Notify"]),
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
@@ -60,7 +79,10 @@ const POWERS: [(&str, &[&str]); 42] = [
     ("rds:DescribeDBInstances", &["Migrate", "Observe"]),
     ("rds:DescribeDBSnapshots", &["Migrate"]),
     ("sqs:GetQueueAttributes", &["Record"]),
-    ("sqs:SendMessage", &["Intake", "Observe", "Record", "Resume", "Update"]),
+    (
+        "sqs:SendMessage",
+        &["Intake", "Notify", "Observe", "Record", "Resume", "Update"],
+    ),
     ("states:DescribeExecution", &["Record", "Resume"]),
     ("states:SendTaskSuccess", &["Resume"]),
     ("states:StartExecution", &["Intake"]),
@@ -112,6 +134,7 @@ fn a_power_is_bound_to_resources_wherever_iam_can_bind_it() {
         .flat_map(|function| template.role_statements(&format!("{function}Role")));
     for statement in own
         .chain(template.policy_statements("FunctionPolicy"))
+        .chain(template.policy_statements("TablePolicy"))
         .filter(|statement| statement.allows)
     {
         let free: Vec<&String> = statement
@@ -141,11 +164,10 @@ fn a_power_is_bound_to_resources_wherever_iam_can_bind_it() {
 #[test]
 fn no_function_may_rewrite_the_ledger_or_the_deployer() {
     let template = template();
-    let attached_to = one_or_many(template.properties("FunctionPolicy").get("Roles"));
-    assert_eq!(
-        attached_to,
-        FUNCTIONS.iter().map(|function| format!("{function}Role")).collect()
-    );
+    let attached = |policy: &str| one_or_many(template.properties(policy).get("Roles"));
+    let roles = |functions: &[&str]| functions.iter().map(|function| format!("{function}Role")).collect();
+    assert_eq!(attached("FunctionPolicy"), roles(&FUNCTIONS));
+    assert_eq!(attached("TablePolicy"), roles(&ACTING));
     for function in FUNCTIONS {
         let properties = template.properties(&format!("{function}Function"));
         assert_eq!(properties["Role"], format!("{function}Role.Arn"));
@@ -184,7 +206,7 @@ fn the_ledger_refuses_rewriting_whoever_asks() {
     let ledger = template.properties("LedgerTable");
     let policy = statements(&ledger["ResourcePolicy"]["PolicyDocument"]);
     let allowed_to_append = template
-        .policy_statements("FunctionPolicy")
+        .policy_statements("TablePolicy")
         .into_iter()
         .find(|statement| statement.sid == "AppendToLedger")
         .unwrap();
@@ -221,11 +243,94 @@ fn a_table_cannot_be_lost_by_accident() {
     }
 }
 
-/// The events of all functions: (function, name, type, properties).
+/// Whoever tells people writes only what was told, and whoever hears from them only what they decided: a whole table is nobody's who talks to the outside.
+#[test]
+fn who_talks_to_people_writes_no_more_than_that() {
+    let template = template();
+    for (function, allowed) in [
+        ("Notify", &["CARD#*"][..]),
+        ("Console", &["VOTES#*", "DEPLOYMENT#*", "INTERACTION#*", "CHAIN#*"]),
+    ] {
+        let policy = &template.properties(&format!("{function}Role"))["Policies"][0]["PolicyDocument"];
+        for statement in policy["Statement"].as_array().unwrap() {
+            let writes = one_or_many(statement.get("Action"));
+            let writes = writes.contains("dynamodb:PutItem") || writes.contains("dynamodb:DeleteItem");
+            if writes && statement["Resource"] == "ControlTable.Arn" {
+                let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+                assert_eq!(keys, &serde_json::json!(allowed), "{function}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_secret_is_read_by_one_function() {
+    let template = template();
+    let policies = template.resources("AWS::IAM::Policy");
+    for (parameter, policy, role) in SECRETS {
+        let attached = one_or_many(template.properties(policy).get("Roles"));
+        assert_eq!(attached, BTreeSet::from([role.to_owned()]));
+        let [statement] = &template.policy_statements(policy)[..] else {
+            panic!("{policy} has one statement")
+        };
+        let text = |text: &str| BTreeSet::from([text.to_owned()]);
+        assert_eq!(statement.actions, text("secretsmanager:GetSecretValue"));
+        assert_eq!(statement.resources, text(parameter));
+    }
+    let known: BTreeSet<&str> = SECRETS.iter().map(|(_, policy, _)| *policy).collect();
+    for name in policies.keys().filter(|name| !known.contains(*name)) {
+        let statements = template.policy_statements(name);
+        let reads = |statement: &esclusa_tests::template::Statement| {
+            statement
+                .actions
+                .iter()
+                .any(|action| action.starts_with("secretsmanager:"))
+        };
+        assert!(!statements.iter().any(reads), "{name}");
+    }
+}
+
+/// The routes of the console: (path, authorizer of its own).
+#[test]
+fn only_slack_comes_in_without_a_signature_of_aws() {
+    let template = template();
+    let auth = &template.properties("ConsoleApi")["Auth"];
+    assert_eq!(
+        (&auth["EnableIamAuthorizer"], &auth["DefaultAuthorizer"]),
+        (&true.into(), &"AWS_IAM".into())
+    );
+    let routes: BTreeMap<String, Option<String>> = http_routes(&template)
+        .map(|properties| {
+            let path = properties["Path"].as_str().unwrap().to_owned();
+            (path, properties["Auth"]["Authorizer"].as_str().map(str::to_owned))
+        })
+        .collect();
+    let expected = [
+        ("/api/answers", None),
+        ("/api/votes", None),
+        ("/slack/interactions", Some("NONE".to_owned())),
+    ];
+    assert_eq!(
+        routes,
+        expected.map(|(path, authorizer)| (path.to_owned(), authorizer)).into()
+    );
+}
+
+/// The properties of the routes of the console.
+fn http_routes(template: &Template) -> impl Iterator<Item = Value> {
+    let events = template.properties("ConsoleFunction")["Events"].as_object().cloned();
+    let events = events.into_iter().flatten().map(|(_, event)| event);
+    events
+        .filter(|event| event["Type"] == "HttpApi")
+        .map(|event| event["Properties"].clone())
+}
+
+/// The events of all functions that nobody waits for: (function, name, type, properties).
 fn events(template: &Template) -> Vec<(String, String, String, Value)> {
     let functions = template.resources("AWS::Serverless::Function");
     let events = functions.iter().flat_map(|(function, properties)| {
         let events = properties["Events"].as_object().into_iter().flatten();
+        let events = events.filter(|(_, event)| event["Type"] != "HttpApi");
         events.map(|(name, event)| {
             (
                 (*function).to_owned(),
@@ -291,6 +396,7 @@ fn a_lost_event_is_made_up_for_by_a_schedule() {
         .collect();
     let expected = [
         ("IntakeFunction", "reconcile"),
+        ("NotifyFunction", "tell"),
         ("RecordFunction", "sweep"),
         ("ResumeFunction", "sweep"),
         ("UpdateFunction", "sweep"),

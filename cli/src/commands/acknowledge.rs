@@ -1,11 +1,11 @@
 //! `esclusa acknowledge`: a person says that something was seen to, which a release waits for.
 
 use esclusa_adapters::control::{Change, Expected, Key};
+use esclusa_adapters::decisions::Waiting;
 use esclusa_core::gate::{Acknowledged, may_acknowledge};
 use esclusa_core::pipeline::Acknowledgement;
 use serde_json::json;
 
-use super::approvals::{self, Waiting};
 use super::hold::decided;
 use super::order::write;
 use crate::arguments::Acknowledge;
@@ -20,7 +20,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Exit, CommandError> {
     let Acknowledge { release, name, note } = command;
-    let Some(waits) = approvals::of(release, session).await? else {
+    let Some(waits) = session.journal.waiting(release).await? else {
         return Err(CommandError::refused(format!(
             "release `{release}` waits at no gate: `esclusa approvals` lists those that do"
         )));

@@ -62,6 +62,7 @@ impl Facts<'_> {
             )),
             RecordKind::LockAcquired => Some(format!("holds {}", self.lock_names()?)),
             RecordKind::PersonDecided => self.person_decided(),
+            RecordKind::DecisionRefused => Some(format!("was not let decide: {}", self.text("/why")?)),
         }
     }
 

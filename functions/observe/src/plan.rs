@@ -8,6 +8,7 @@ use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, database_lock, environment_lock};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::planning::PlanRequest;
+use esclusa_core::card::Summary;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
@@ -84,11 +85,22 @@ impl Observe {
             &format!("{:.3}", row.created_at),
             &row.deployment_id,
         );
+        let in_force: Option<Stored<EnvironmentRow>> = self
+            .journal
+            .control()
+            .get(&Key::environment(&row.application, environment))
+            .await?;
+        let summary = Summary::of(&plan, in_force.as_ref().map(|stored| stored.row.tag.as_str()));
         // A run that nobody waits for any more must leave nothing behind the end of its release: nobody would conclude it.
         let commit = Commit::new()
             .change(Change::unchanged(Key::release(release_id), release.revision))
             .change(Change::put(key.clone(), &row, Expected::Absent)?)
             .change(Change::put(listing, &pointer, Expected::Absent)?)
+            .change(Change::put(
+                Key::summary(&row.deployment_id),
+                &summary,
+                Expected::Absent,
+            )?)
             .record(&subject.chain, draft);
         match self.journal.commit(commit).await? {
             lost @ Committed::Lost(_) => match self.journal.control().get::<DeploymentRow>(&key).await? {

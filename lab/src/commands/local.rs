@@ -10,11 +10,11 @@ use lab::example::{Example, NAMES};
 use lab::images::Kind;
 use lab::oracle::{self, Arrival, Opinion};
 use lab::walk::Walk;
-use lab::{Lab, is_settled};
+use lab::{Beside, Lab, is_settled};
 use simulator::Settings;
 
 use super::page::Page;
-use super::{CommandError, served};
+use super::{CommandError, channel, served};
 
 /// How long what runs already is given to become steady.
 const STEADY: SignedDuration = SignedDuration::from_mins(5);
@@ -24,6 +24,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// How long the event of a push may be on its way.
 const DELIVERY: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long people may wait until they are told: two rounds.
+const TOLD: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long before its first client a served world begins: about as long as what is shown first takes in it.
 const PRELUDE: SignedDuration = SignedDuration::from_mins(30);
@@ -44,6 +47,9 @@ pub(crate) struct Local {
     /// How the pushed image behaves
     #[arg(long, value_enum, default_value_t)]
     image: Kind,
+    /// People are told in a simulated Slack: its channel is shown at the end
+    #[arg(long)]
+    slack: bool,
     /// Decides every interleaving, delay and id; with `--once` the same seed gives the same lines
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -107,6 +113,10 @@ fn show(local: &Local, start: Timestamp) -> Result<(Lab, Walk, bool), CommandErr
     page.faint("  time      where       who            what")?;
     let version = run.follow(version, page)?;
     run.tell(&version, page)?;
+    if local.slack {
+        run.lab.simulation().run_for(TOLD);
+        channel::show(&run.lab, page)?;
+    }
     let agreed = run.judge(&version, before.as_ref(), page)?;
     Ok((run.lab, run.walk, agreed))
 }
@@ -122,7 +132,8 @@ fn prepare(local: &Local, settings: &Settings, page: &mut Page) -> Result<Run, C
     page.faint(
         "The template, the state machines and the functions are those that are deployed; AWS around them is simulated.",
     )?;
-    let mut lab = Lab::new(settings)?;
+    let beside = if local.slack { Beside::Slack } else { Beside::Nobody };
+    let mut lab = Lab::beside(settings, beside)?;
     page.heading("Applying the pipelines of five applications")?;
     let mut examples = Vec::new();
     for name in NAMES {
@@ -130,6 +141,9 @@ fn prepare(local: &Local, settings: &Settings, page: &mut Page) -> Result<Run, C
         lab.add(&example)?;
         provide_images(&mut lab, &example)?;
         lab.simulation().run_for(STEADY);
+        if local.slack && example.name == local.application {
+            channel::open(&mut lab, &example)?;
+        }
         page.text(format_args!("  {name:<14}  {}", outline(&example)))?;
         examples.push(example);
     }

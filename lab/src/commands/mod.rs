@@ -1,6 +1,7 @@
 //! One module for every command, and what they write on.
 
 pub(crate) mod bench;
+mod channel;
 pub(crate) mod explore;
 pub(crate) mod local;
 pub(crate) mod page;

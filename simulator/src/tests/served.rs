@@ -1,6 +1,10 @@
 //! The loopback endpoint, through the SDK's real HTTP client on real threads.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use aws_sdk_ecr::config::{BehaviorVersion, Credentials, Region};
+use simulator_kernel::ApiError;
 
 use crate::served::{Pace, Server};
 use crate::{AccessKey, Fault, FaultKind, Principal, SECRET_ACCESS_KEY, Selector, Settings, World};
@@ -186,4 +190,43 @@ fn a_program_is_a_function_that_is_started_again_when_it_has_died_or_hung() {
     assert_eq!(invoke("1"), answered);
     drop(server);
     std::fs::remove_file(program).unwrap();
+}
+
+/// What the loopback endpoint answers to a request that no SDK sends: the status line and the rest.
+fn plain_request(server: &Server, path: &str, headers: &str) -> (String, String) {
+    let address = server.endpoint_url().replace("http://", "");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 2\r\n{headers}\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (status, rest) = answer.split_once("\r\n").unwrap();
+    (status.to_owned(), rest.to_owned())
+}
+
+#[test]
+fn an_http_api_is_behind_its_id_and_asks_who_calls_there_too() {
+    let server = Server::start(Pace::Jump, || Ok::<_, ApiError>(super::http_apis::door().into_world())).unwrap();
+    let (status, body) = plain_request(&server, "/_apis/api/open?a=b", "content-type: application/json\r\n");
+    assert!(status.contains("201") && body.contains("POST /open"), "{status} {body}");
+    assert!(plain_request(&server, "/_apis/api/own", "").0.contains("403"));
+    assert!(plain_request(&server, "/_apis/other/open", "").0.contains("400"));
+    let key = Principal::Administrator.access_key_id();
+    let scope = |key: &str| {
+        format!(
+            "authorization: AWS4-HMAC-SHA256 Credential={key}/20261102/us-east-1/execute-api/aws4_request, Signature=0\r\n"
+        )
+    };
+    let (status, body) = plain_request(&server, "/_apis/api/own", &scope(&key));
+    assert!(
+        status.contains("201") && body.contains("user/administrator"),
+        "{status} {body}"
+    );
+    assert!(
+        plain_request(&server, "/_apis/api/own", &scope("AKIASOMEBODYELSE0000"))
+            .0
+            .contains("403")
+    );
 }

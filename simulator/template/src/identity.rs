@@ -120,6 +120,11 @@ fn identity(resource: &Member, kind: &str, scope: &Scope<'_>) -> Result<Identity
                 attributes: BTreeMap::from([("FunctionUrl", url)]),
             }
         }
+        sam::HTTP_API => {
+            let id: String = resource.name.to_ascii_lowercase();
+            let endpoint = format!("https://{id}.execute-api.{}.amazonaws.com", settings.region);
+            named(id, [("ApiEndpoint", endpoint)])
+        }
         _ => Identity::default(),
     })
 }

@@ -84,6 +84,30 @@ pub struct FunctionUrl {
     pub url: String,
 }
 
+/// An HTTP API of API Gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpApi {
+    /// The id, which its host name begins with.
+    pub id: String,
+    /// Whose callers are asked who they are, unless a route says otherwise: `AWS_IAM` or nobody.
+    pub default_authorizer: Option<String>,
+}
+
+/// A route of an HTTP API, which leads to a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRoute {
+    /// The id of the API.
+    pub api_id: String,
+    /// The method, in capital letters.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The ARN of the function.
+    pub function_arn: String,
+    /// `AWS_IAM`, `NONE`, or what the API says.
+    pub authorizer: Option<String>,
+}
+
 /// A state machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateMachine {

@@ -38,6 +38,8 @@ pub(crate) fn read(resource: Resource<'_>, template: &mut Template) -> Result<()
         sam::FUNCTION => compute::function(resource, template),
         sam::STATE_MACHINE => compute::state_machine(resource, template),
         "AWS::Lambda::Url" => compute::url(resource, template),
+        sam::HTTP_API => compute::http_api(resource, template),
+        sam::HTTP_ROUTE => compute::http_route(resource, template),
         "AWS::DynamoDB::Table" => storage::table(resource, template),
         "AWS::SQS::Queue" => storage::queue(resource, template),
         "AWS::SQS::QueuePolicy" => security::queue_policy(resource, template),

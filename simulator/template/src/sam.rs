@@ -5,6 +5,9 @@ use crate::node::{Function, Kind, Member, Node};
 
 pub(crate) const FUNCTION: &str = "AWS::Serverless::Function";
 pub(crate) const STATE_MACHINE: &str = "AWS::Serverless::StateMachine";
+pub(crate) const HTTP_API: &str = "AWS::Serverless::HttpApi";
+/// A route of an HTTP API. The translator writes it into the definition of the API, and not as a resource.
+pub(crate) const HTTP_ROUTE: &str = "HTTP route";
 
 /// The resources of the template with `Globals` merged in, and one resource for each that an event or a URL of a function stands for.
 pub(crate) fn expand(resources: &[Member], globals: Option<&Node>) -> Result<Vec<Member>, TemplateError> {
@@ -185,10 +188,11 @@ impl Generated<'_> {
             Some("EventBridgeRule") => self.pattern_rule(&id, path, &properties),
             Some("Schedule") => self.scheduled_rule(&id, path, &properties),
             Some("ScheduleV2") => self.schedule(&id, path, &properties),
+            Some("HttpApi") if self.kind == Owner::FUNCTION => self.http_route(&id, path, &properties),
             _ => Err(TemplateError::new(
                 kind.line,
                 path,
-                "the event type is not supported; supported are EventBridgeRule, Schedule, ScheduleV2",
+                "the event type is not supported; supported are EventBridgeRule, Schedule, ScheduleV2, and HttpApi for functions",
             )),
         }
     }
@@ -356,6 +360,60 @@ impl Generated<'_> {
                 .extend(dead_letters.map(|queue| policy(line, &format!("{id}SQSPolicy"), "sqs:SendMessage", queue)));
             self.role(id, line, "scheduler.amazonaws.com", policies);
         }
+        Ok(())
+    }
+
+    /// A route, and the permission of its API to invoke the function.
+    fn http_route(&mut self, id: &str, path: String, properties: &Node) -> Result<(), TemplateError> {
+        let known = ["ApiId", "Path", "Method", "Auth", "PayloadFormatVersion"];
+        let event = Properties::new(path, properties, &known)?;
+        let line = event.line;
+        let (api, at, method) = (
+            event.required("ApiId")?,
+            event.required("Path")?,
+            event.required("Method")?,
+        );
+        let auth = event.get("Auth");
+        let auth = auth
+            .as_ref()
+            .map(|auth| Properties::new(format!("{}.Auth", event.path), auth, &["Authorizer"]));
+        let authorizer = auth.transpose()?.and_then(|auth| auth.get("Authorizer"));
+        let (Kind::Call(Function::Ref, api_id), Some(literal), Some(verb)) =
+            (&api.kind, at.as_text(), method.as_text())
+        else {
+            let message = "`ApiId` must be a `Ref`, `Path` and `Method` must be texts";
+            return Err(TemplateError::new(line, event.path, message));
+        };
+        let api_id = api_id.as_text().unwrap_or_default();
+        let source = format!(
+            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api_id}}}/*/{}{literal}",
+            verb.to_ascii_uppercase()
+        );
+        let source = Node {
+            line,
+            kind: Kind::Call(Function::Sub, Box::new(text(line, &source))),
+        };
+        let permission = vec![
+            ("Action", Some(text(line, "lambda:InvokeFunction"))),
+            ("FunctionName", Some(reference(line, &self.owner.name))),
+            ("Principal", Some(text(line, "apigateway.amazonaws.com"))),
+            ("SourceArn", Some(source)),
+        ];
+        let route = vec![
+            ("ApiId", Some(api.clone())),
+            ("Path", Some(at)),
+            ("Method", Some(method)),
+            ("Function", Some(reference(line, &self.owner.name))),
+            ("Authorizer", authorizer),
+            ("PayloadFormatVersion", event.get("PayloadFormatVersion")),
+        ];
+        self.push(id, line, HTTP_ROUTE, map(line, route));
+        self.push(
+            &format!("{id}Permission"),
+            line,
+            "AWS::Lambda::Permission",
+            map(line, permission),
+        );
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use crate::error::TemplateError;
 use crate::fields::{Fields, Item};
 use crate::identity::identify;
 use crate::model::{
-    Alarm, Function, FunctionUrl, LogGroup, Output, Permission, Queue, Role, Rule, Schedule, StateMachine,
-    StoredParameter, Table, Target,
+    Alarm, Function, FunctionUrl, HttpApi, HttpRoute, LogGroup, Output, Permission, Queue, Role, Rule, Schedule,
+    StateMachine, StoredParameter, Table, Target,
 };
 use crate::node::{Kind, Member, Node, read};
 use crate::parameters::parameters;
@@ -25,6 +25,10 @@ pub struct Template {
     pub functions: BTreeMap<String, Function>,
     /// URLs of functions.
     pub function_urls: BTreeMap<String, FunctionUrl>,
+    /// HTTP APIs of API Gateway.
+    pub http_apis: BTreeMap<String, HttpApi>,
+    /// Their routes.
+    pub http_routes: BTreeMap<String, HttpRoute>,
     /// State machines.
     pub state_machines: BTreeMap<String, StateMachine>,
     /// DynamoDB tables.

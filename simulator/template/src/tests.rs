@@ -524,6 +524,41 @@ fn a_public_function_url_brings_its_two_permissions() {
 }
 
 #[test]
+fn a_route_leads_to_its_function_by_a_permission_and_asks_who_calls_as_its_api_says() {
+    let api = "  Door:\n    Type: AWS::Serverless::HttpApi\n    Properties:\n      Auth: {EnableIamAuthorizer: true, DefaultAuthorizer: AWS_IAM}\n";
+    let events = |path: &str| {
+        format!(
+            "      Events:\n        Open: {{Type: HttpApi, Properties: {{ApiId: !Ref Door, Method: post, Path: /open, Auth: {{Authorizer: NONE}}}}}}\n        \
+             Own: {{Type: HttpApi, Properties: {{ApiId: !Ref Door, Method: get, Path: {path}}}}}"
+        )
+    };
+    let template = load(&format!("{}\n{api}", function(&events("/own")))).unwrap();
+    assert_eq!(
+        template.http_apis["Door"].default_authorizer.as_deref(),
+        Some("AWS_IAM")
+    );
+    let route = |id: &str| {
+        let route = &template.http_routes[id];
+        (route.method.as_str(), route.path.as_str(), route.authorizer.as_deref())
+    };
+    assert_eq!(route("IntakeOpen"), ("POST", "/open", Some("NONE")));
+    assert_eq!(route("IntakeOwn"), ("GET", "/own", None));
+    let permission = &template.permissions["IntakeOpenPermission"];
+    assert_eq!(
+        (permission.principal.as_str(), permission.source_arn.as_deref()),
+        (
+            "apigateway.amazonaws.com",
+            Some("arn:aws:execute-api:us-east-1:123456789012:door/*/POST/open")
+        )
+    );
+    let error = load(&format!("{}\n{api}", function(&events("'/own/{id}'")))).unwrap_err();
+    assert!(error.to_string().contains("parameters in a path"), "{error}");
+    let unasked = api.replace("EnableIamAuthorizer: true, ", "");
+    let error = load(&format!("{}\n{unasked}", function(&events("/own")))).unwrap_err();
+    assert!(error.to_string().contains("EnableIamAuthorizer"), "{error}");
+}
+
+#[test]
 fn a_table_keeps_its_keys_indexes_and_protections() {
     let text = "
 Resources:

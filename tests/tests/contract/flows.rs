@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::SignedDuration;
-use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
+use lab::{Beside, Lab};
 use serde_json::{Value, json};
+use simulator::services::Slack;
 use simulator::{ApiError, Fault, FaultKind, Handler, Lambda, Principal, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as Loss, Occurrence, Pattern};
 
@@ -35,9 +36,10 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 17] = [
+pub(crate) const ALL: [(&str, Flow); 18] = [
     ("promotion", promotion),
     ("release that is looked at", looked_at),
+    ("people who are told and decide in Slack", told),
     ("snapshot of an instance", || {
         snapshot("instance", "CreateDBInstance", "DBInstanceIdentifier")
     }),
@@ -124,6 +126,38 @@ fn looked_at() -> Lab {
     lambda.register("imagy-smoke-test", returns);
     push(&mut lab, &example, "4f2c1e9", Kind::Good);
     monitoring(&mut lab, "SetAlarmState", says("ALARM"));
+    lab.simulation().run_for(SignedDuration::from_mins(5));
+    lab
+}
+
+/// People are told of a release and let it in with a button; nobody can be told while the table is away.
+fn told() -> Lab {
+    const CHANNEL: &str = "C0DEPLOY";
+    let example = Example::load("imagy-catalog").unwrap();
+    let mut lab = Lab::beside(&Settings::default(), Beside::Slack).unwrap();
+    lab.add(&example).unwrap();
+    let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.invite(CHANNEL);
+    lab.simulation().run_for(SignedDuration::from_mins(5));
+    let develop = "  - name: develop\n    trigger: push\n";
+    let gated = format!(
+        "notifications: {{slack: {{channel: {CHANNEL}}}}}\npeople: {{ana: {{slack: [U0ANA]}}}}\nenvironments:\n{develop}    approval: {{approvers: [ana], unknown_pusher: is_nobody}}\n"
+    );
+    let file = altered_pipeline(&example, &format!("environments:\n{develop}"), &gated);
+    done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);
+    let image = example.pipeline.images.keys().next().unwrap().to_string();
+    lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
+    lab.simulation().run_for(SignedDuration::from_mins(3));
+    let (slack, kernel) = lab.world_mut().service_mut::<Slack>().unwrap();
+    let card = slack.messages(CHANNEL).first().unwrap().ts.clone();
+    let button = slack.button(CHANNEL, &card, "approve").unwrap();
+    slack.press(&button, "U0ANA", kernel);
+    assert!(lab.settle(), "an execution still runs");
+    lab.simulation().run_for(SignedDuration::from_mins(3));
+    let broken = ApiError::server("InternalServerError", "the table is away");
+    let calls = Selector::function("esclusa-notify");
+    lab.world_mut()
+        .add_fault(Fault::new(calls, FaultKind::ErrorBefore(broken)));
     lab.simulation().run_for(SignedDuration::from_mins(5));
     lab
 }

@@ -15,8 +15,8 @@ use simulator::services::Ecr;
 use simulator::{CallOutcome, Fault, FaultKind, Lambda, Selector, Settings, World};
 use simulator_step_functions::{Status, StepFunctions};
 
-const FUNCTIONS: [&str; 8] = [
-    "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume",
+const FUNCTIONS: [&str; 10] = [
+    "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume", "notify", "console",
 ];
 
 /// How long a release may take in real time before the test gives up.

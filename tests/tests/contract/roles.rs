@@ -77,7 +77,7 @@ impl Needs {
 }
 
 /// The policies that several roles share: they say what functions or state machines need, not what each of them does.
-const SHARED: [&str; 2] = ["FunctionPolicy", "StateMachinePolicy"];
+const SHARED: [&str; 3] = ["FunctionPolicy", "StateMachinePolicy", "TablePolicy"];
 
 /// What no flow can use, and why it stays: the beginning of the action, a part of the resource, the reason.
 const EXCEPTIONS: [(&str, &str, &str); 7] = [
@@ -161,7 +161,7 @@ fn an_action_that_is_taken_from_a_role_is_named_and_so_is_one_that_nobody_uses()
 /// The functions' own roles in the text of the template: the name, what stands before the role, the role, what stands behind it.
 fn role_blocks(text: &str) -> Vec<(&'static str, &str, &str, &str)> {
     let functions = [
-        "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume",
+        "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume", "notify", "console",
     ];
     let block = |name: &'static str| {
         let start = text.find(&format!("      RoleName: !Sub ${{AWS::StackName}}-{name}\n"));
@@ -210,7 +210,7 @@ fn needs() -> &'static Needs {
 
 /// A template with the values that the lab gives its parameters.
 fn template(text: &str) -> Template {
-    let loaded = lab::Lab::new(&simulator::Settings::default()).unwrap();
+    let loaded = lab::Lab::beside(&simulator::Settings::default(), lab::Beside::Slack).unwrap();
     let loaded = loaded.world().template().unwrap();
     let simulator::Settings { account, region, .. } = simulator::Settings::default();
     let settings = TemplateSettings {

@@ -90,6 +90,22 @@ fn understood(template: &Template) -> Said {
             }),
         );
     }
+    for (id, api) in &template.http_apis {
+        let own = template.http_routes.values().filter(|route| route.api_id == api.id);
+        let routes: BTreeSet<String> = own
+            .map(|route| {
+                let authorizer = route.authorizer.as_ref().or(api.default_authorizer.as_ref());
+                let function = last(&route.function_arn, ':');
+                route_text(
+                    &route.method,
+                    &route.path,
+                    function,
+                    authorizer.map(String::as_str) == Some("AWS_IAM"),
+                )
+            })
+            .collect();
+        said.insert(id.clone(), json!({"routes": routes}));
+    }
     for (id, role) in &template.roles {
         let grants = template.allowed_actions(&role.name).into_iter();
         let allows: BTreeSet<String> = grants
@@ -141,6 +157,7 @@ fn made(resources: &Map<String, Value>) -> Said {
                 "action": properties["Action"], "function": properties["FunctionName"],
                 "principal": properties["Principal"], "source": properties["SourceArn"],
             }),
+            "AWS::ApiGatewayV2::Api" => json!({"routes": routes(&properties["Body"])}),
             "AWS::IAM::Role" => {
                 let statements = statements(resources, id);
                 let allowing = statements.iter().filter(|statement| statement["Effect"] == "Allow");
@@ -155,6 +172,32 @@ fn made(resources: &Map<String, Value>) -> Said {
         said.insert(id.clone(), shape);
     }
     said
+}
+
+fn route_text(method: &str, path: &str, function: &str, asks: bool) -> String {
+    format!("{method} {path} to {function}, asks who calls: {asks}")
+}
+
+/// The routes in the definition of an HTTP API.
+fn routes(body: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (path, methods) in body["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let integration = &operation["x-amazon-apigateway-integration"];
+            assert_eq!(integration["payloadFormatVersion"], "2.0", "{path}");
+            let uri = integration["uri"]
+                .as_str()
+                .unwrap()
+                .strip_suffix("/invocations")
+                .unwrap();
+            let security = operation["security"].as_array().into_iter().flatten();
+            let asks = security
+                .flat_map(|schemes| schemes.as_object().unwrap().keys())
+                .any(|name| name == "AWS_IAM");
+            found.insert(route_text(&method.to_uppercase(), path, last(uri, ':'), asks));
+        }
+    }
+    found
 }
 
 /// The logging of a state machine with the ARNs of its log groups beside each other.

@@ -29,6 +29,7 @@ mod restore_points;
 mod rollouts;
 mod scaling;
 mod schemas;
+mod slack;
 mod soak;
 mod success;
 mod support;

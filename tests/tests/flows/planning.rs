@@ -17,7 +17,7 @@ const NOTHING_TO_DO: &[&str] = &[
 ];
 
 /// The most recent revision of a family, in the shape in which it is registered.
-fn latest(account: &mut Account, family: &str) -> Value {
+pub(crate) fn latest(account: &mut Account, family: &str) -> Value {
     let described = account.administer("ecs", "DescribeTaskDefinition", json!({"taskDefinition": family}));
     let mut definition = described["taskDefinition"].clone();
     let members = definition.as_object_mut().unwrap();

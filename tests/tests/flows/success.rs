@@ -49,6 +49,7 @@ fn rows_that_only_serve_a_deployment_at_work_expire_long_after_it_and_no_others_
             "DEPLOYMENT PLAN",
             "DEPLOYMENT REVISION",
             "DEPLOYMENT STEP",
+            "DEPLOYMENT SUMMARY",
             "STARTEDBY STEP"
         ]
     );

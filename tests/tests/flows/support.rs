@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
-use lab::{Answer, Lab};
+use lab::{Answer, Beside, Lab};
 use serde_json::{Map, Value, json};
 use simulator::kernel::{Behaviour, Image, ImageStatus, Service};
-use simulator::services::{ApplicationAutoScaling, Sqs};
+use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
@@ -52,9 +52,23 @@ impl Account {
         Self::resting(name, Kind::CrashLoop, &Settings::default())
     }
 
+    /// An account with one of the examples, whose people have a Slack with this channel.
+    pub(crate) fn beside_slack(name: &str, channel: &str) -> Self {
+        let example = Example::load(name).unwrap();
+        let mut lab = Lab::beside(&Settings::default(), Beside::Slack).unwrap();
+        lab.add(&example).unwrap();
+        let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
+        slack.invite(channel);
+        Self::rested(lab, example, Kind::Good)
+    }
+
     fn resting(name: &str, base: Kind, settings: &Settings) -> Self {
         let example = Example::load(name).unwrap();
         let lab = Lab::with_example(settings, &example).unwrap();
+        Self::rested(lab, example, base)
+    }
+
+    fn rested(lab: Lab, example: Example, base: Kind) -> Self {
         let mut account = Self { lab, example, ready: 0 };
         account.provide_base_images(base);
         account.pass(SignedDuration::from_mins(5));

@@ -123,6 +123,11 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (RecordKind::PersonDecided, ana, answered),
         (RecordKind::GatesAsked, "esclusa/observe", waits),
         (RecordKind::GatesAsked, "esclusa/observe", rejected),
+        (
+            RecordKind::DecisionRefused,
+            "slack:T0TEAM/U0EVA",
+            json!({"why": "`slack:T0TEAM/U0EVA` is none of those who may decide about `shop/develop`: `ana`"}),
+        ),
         (RecordKind::PersonDecided, ana, approved),
         (RecordKind::PersonDecided, ana, frozen),
         (RecordKind::PersonDecided, ana, pinned),

@@ -44,9 +44,7 @@ impl Said {
             image,
             ..
         } = release;
-        let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
-        let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
-        votes.sort_by_key(|vote| vote.at);
+        let votes = Self::votes(control, release_id, environment).await?;
         let rows = Key::acknowledgement_rows(release_id, environment);
         let acknowledged: Vec<(String, Stored<Acknowledged>)> = control.list(&rows, "").await?;
         let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
@@ -68,6 +66,17 @@ impl Said {
             stop: stop.map(|stored| stored.row),
             others: others.map(|stored| stored.row.deployment_id).collect(),
         })
+    }
+
+    /// What was said about a release in an environment, about this plan and others, the first word first.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::list`].
+    pub async fn votes(control: &ControlTable, release_id: &str, environment: &str) -> Result<Vec<Vote>, Failure> {
+        let votes: Vec<(String, Stored<Vote>)> = control.list(&Key::vote_rows(release_id, environment), "").await?;
+        let mut votes: Vec<Vote> = votes.into_iter().map(|(_, stored)| stored.row).collect();
+        votes.sort_by_key(|vote| vote.at);
+        Ok(votes)
     }
 
     /// A hash over everything, by which a change shows.

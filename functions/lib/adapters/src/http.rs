@@ -1,4 +1,4 @@
-//! Asking an HTTP endpoint, as a client of the service would. Nothing is sent but what the pipeline says, and redirects are not followed.
+//! Requests to what is no service of AWS: an endpoint, asked as a client of the service would, and the API of Slack. Redirects are not followed.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -17,6 +17,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{HttpMeasure, Method, SmokeStep};
+use esclusa_core::secret::Secret;
 use esclusa_core::verification::{HttpSight, is_forbidden};
 
 /// How much of a body is read for what it says.
@@ -53,17 +54,42 @@ impl<'a> From<&'a SmokeStep> for Question<'a> {
     }
 }
 
-/// Asks HTTP endpoints.
+/// One request, as it is sent.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// The method.
+    pub(crate) method: Method,
+    /// The address.
+    pub(crate) url: &'a str,
+    /// JSON, where there is a body.
+    pub(crate) body: Option<String>,
+    /// Headers that say whom it is from.
+    pub(crate) headers: Vec<(String, Secret<String>)>,
+    /// How long an answer is waited for.
+    pub(crate) timeout_seconds: u32,
+}
+
+/// What is answered to a [`Call`].
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The status.
+    pub(crate) status: u16,
+    /// The header `Retry-After`.
+    pub(crate) retry_after: Option<String>,
+    /// The beginning of the body.
+    pub(crate) body: String,
+}
+
+/// Sends requests that are none of AWS.
 #[derive(Debug, Clone)]
-pub struct HttpProber {
+pub(crate) struct Http {
     config: SdkConfig,
     client: SharedHttpClient,
 }
 
-impl HttpProber {
-    /// A prober over the client of the configuration, if it has one of its own.
-    #[must_use]
-    pub fn new(config: &SdkConfig) -> Self {
+impl Http {
+    /// Over the client of the configuration, if it has one of its own.
+    pub(crate) fn new(config: &SdkConfig) -> Self {
         let client = config.http_client().unwrap_or_else(|| {
             Builder::new()
                 .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
@@ -75,17 +101,18 @@ impl HttpProber {
         }
     }
 
-    /// What the endpoint answers.
+    /// What is answered, or why nothing is.
     ///
     /// # Errors
-    /// `Defect` for an address that is none; an endpoint that does not answer is no failure of the question.
-    pub async fn ask(&self, question: impl Into<Question<'_>>) -> Result<HttpSight, Failure> {
-        let Question {
+    /// `Defect` for an address that is none.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Result<Reply, String>, Failure> {
+        let Call {
             method,
             url,
             body,
+            headers: own,
             timeout_seconds,
-        } = question.into();
+        } = call;
         let seconds = Duration::from_secs(u64::from(timeout_seconds));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(seconds)
@@ -115,19 +142,57 @@ impl HttpProber {
                 };
                 request.set_method(method.as_str())?;
                 request.set_uri(path)?;
+                let headers = request.headers_mut();
                 if body.is_some() {
-                    request.headers_mut().insert("content-type", "application/json");
+                    headers.insert("content-type", "application/json; charset=utf-8");
                 }
-                request.headers_mut().insert("user-agent", "esclusa");
-                request.headers_mut().insert("accept", "application/json, */*;q=0.5");
+                for (name, value) in &own {
+                    headers.insert(name.clone(), value.expose().clone());
+                }
+                headers.insert("user-agent", "esclusa");
+                headers.insert("accept", "application/json, */*;q=0.5");
                 Ok(request)
             })
             // Whatever its status is, an answer is one.
-            .deserializer(|response: &HttpResponse| Ok::<_, OrchestratorError<Infallible>>(answer(response)))
+            .deserializer(|response: &HttpResponse| Ok::<_, OrchestratorError<Infallible>>(reply(response)))
             .build();
-        Ok(match operation.invoke(path).await {
-            Ok(sight) => sight,
-            Err(error) => HttpSight::Silent(why(&error, timeout_seconds)),
+        let sent = operation.invoke(path).await;
+        Ok(sent.map_err(|error| why(&error, timeout_seconds)))
+    }
+}
+
+/// Asks HTTP endpoints.
+#[derive(Debug, Clone)]
+pub struct HttpProber(Http);
+
+impl HttpProber {
+    /// A prober over the client of the configuration, if it has one of its own.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self(Http::new(config))
+    }
+
+    /// What the endpoint answers.
+    ///
+    /// # Errors
+    /// `Defect` for an address that is none; an endpoint that does not answer is no failure of the question.
+    pub async fn ask(&self, question: impl Into<Question<'_>>) -> Result<HttpSight, Failure> {
+        let Question {
+            method,
+            url,
+            body,
+            timeout_seconds,
+        } = question.into();
+        let call = Call {
+            method,
+            url,
+            body,
+            headers: Vec::new(),
+            timeout_seconds,
+        };
+        Ok(match self.0.send(call).await? {
+            Ok(Reply { status, body, .. }) => HttpSight::Answer { status, body },
+            Err(why) => HttpSight::Silent(why),
         })
     }
 }
@@ -146,11 +211,12 @@ fn split(url: &str) -> Option<(&str, String)> {
     Some((origin, path))
 }
 
-fn answer(response: &HttpResponse) -> HttpSight {
+fn reply(response: &HttpResponse) -> Reply {
     let bytes = response.body().bytes().unwrap_or_default();
     let beginning = bytes.get(..BODY_BYTES).unwrap_or(bytes);
-    HttpSight::Answer {
+    Reply {
         status: response.status().as_u16(),
+        retry_after: response.headers().get("retry-after").map(str::to_owned),
         body: String::from_utf8_lossy(beginning).into_owned(),
     }
 }

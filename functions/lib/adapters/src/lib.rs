@@ -6,9 +6,12 @@
 
 pub mod acts;
 pub mod alarms;
+
 pub mod clock;
+pub mod console;
 pub mod control;
 pub mod databases;
+pub mod decisions;
 pub mod deployments;
 pub mod ecr;
 pub mod ecs;
@@ -27,6 +30,8 @@ mod raw;
 pub mod rollouts;
 pub mod scaling;
 mod sdk;
+pub mod secrets;
+pub mod slack;
 pub mod step_functions;
 pub mod targets;
 mod task_token;

@@ -175,14 +175,8 @@ impl Planner {
         &self,
         request: &PlanRequest,
     ) -> Result<(Stored<PipelineVersionRow>, Pipeline, ResolvedEnvironment), Failure> {
-        let key = Key::pipeline_version(&request.application, request.pipeline_version);
-        let version: Stored<PipelineVersionRow> = self.control.require(&key).await?;
-        let pipeline = parse(&version.row.text).map_err(|errors| {
-            let PipelineVersionRow { application, version, .. } = &version.row;
-            Failure::refused(format!(
-                "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; apply it again: {errors}"
-            ))
-        })?;
+        let (version, pipeline) =
+            pipeline_version(&self.control, &request.application, request.pipeline_version).await?;
         let mut environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
         if let Some(follows) = request.hotfix {
@@ -557,6 +551,25 @@ impl Planner {
         }
         Ok(Some(observed))
     }
+}
+
+/// A version of the pipeline of an application.
+///
+/// # Errors
+/// `Refused` when this program does not take it any more; otherwise those of [`ControlTable::require`].
+pub async fn pipeline_version(
+    control: &ControlTable,
+    application: &str,
+    version: u32,
+) -> Result<(Stored<PipelineVersionRow>, Pipeline), Failure> {
+    let key = Key::pipeline_version(application, version);
+    let stored: Stored<PipelineVersionRow> = control.require(&key).await?;
+    let pipeline = parse(&stored.row.text).map_err(|errors| {
+        Failure::refused(format!(
+            "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; apply it again: {errors}"
+        ))
+    })?;
+    Ok((stored, pipeline))
 }
 
 /// What is known about the schemas that migrations of an application moved in an environment, by database.

@@ -1,6 +1,8 @@
 //! The decisions of Esclusa, pure: pipeline, plan, protocols, verdicts, audit chain.
 
 pub mod canonical;
+pub mod card;
+pub mod decision;
 pub mod delivery;
 pub mod error;
 pub mod evidence;
@@ -19,6 +21,7 @@ pub mod scaling;
 pub mod schema;
 pub mod secret;
 pub mod service_deployment;
+pub mod slack;
 pub mod supersession;
 pub mod tags;
 pub mod task_definition;

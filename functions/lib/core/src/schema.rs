@@ -19,6 +19,9 @@ use crate::verdict::{Mode, StepOutcome, StepRecord};
 /// The version of the code, as the [OCI image specification](https://github.com/opencontainers/image-spec/blob/main/annotations.md) names it.
 pub const ANNOTATION_VERSION: &str = "org.opencontainers.image.version";
 
+/// The commit that the image was built from, as the OCI image specification names it.
+pub const ANNOTATION_REVISION: &str = "org.opencontainers.image.revision";
+
 /// The oldest version of the code that works with the schema as the image's migrations leave it.
 pub const ANNOTATION_COMPATIBLE_SINCE: &str = "esclusa.compatible-since";
 
@@ -106,6 +109,9 @@ pub struct Declared {
     /// The last migration in it, by the name that its tool knows it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<String>,
+    /// The commit that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 impl Declared {
@@ -118,16 +124,15 @@ impl Declared {
         let declared = annotations
             .get(ANNOTATION_VERSION)
             .and_then(|version| version.parse().ok());
+        let text = |name: &str| annotations.get(name).filter(|text| !text.is_empty()).cloned();
         Ok(Self {
             version: declared.or_else(|| tag.parse().ok()),
             compatible_since: annotations
                 .get(ANNOTATION_COMPATIBLE_SINCE)
                 .map(|since| since.parse())
                 .transpose()?,
-            migration: annotations
-                .get(ANNOTATION_MIGRATION)
-                .filter(|name| !name.is_empty())
-                .cloned(),
+            migration: text(ANNOTATION_MIGRATION),
+            commit: text(ANNOTATION_REVISION),
         })
     }
 }

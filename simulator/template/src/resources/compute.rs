@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use super::{Resource, one_of};
 use crate::error::TemplateError;
 use crate::fields::{Fields, Item};
-use crate::model::{AsynchronousInvocation, Function, FunctionUrl, Logging, StateMachine};
+use crate::model::{AsynchronousInvocation, Function, FunctionUrl, HttpApi, HttpRoute, Logging, StateMachine};
 use crate::template::{Template, role_name};
+
+/// The authorizer that asks for the signature of an AWS principal.
+const AWS_IAM: &str = "AWS_IAM";
 
 pub(super) fn function(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
     let (arn, name, metadata) = (resource.attribute("Arn"), resource.name(), resource.metadata.clone());
@@ -84,6 +87,57 @@ pub(super) fn url(mut resource: Resource<'_>, template: &mut Template) -> Result
     };
     resource.properties.finish()?;
     template.function_urls.insert(resource.id.to_owned(), url);
+    Ok(())
+}
+
+pub(super) fn http_api(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
+    let id = resource.name();
+    let fields = &mut resource.properties;
+    for described in ["Name", "Description"] {
+        fields.optional_text(described)?;
+    }
+    let mut default_authorizer = None;
+    if let Some(mut auth) = fields.optional_fields("Auth")? {
+        let enabled = auth.optional_flag("EnableIamAuthorizer")?.unwrap_or(false);
+        default_authorizer = one_of(&mut auth, "DefaultAuthorizer", &[AWS_IAM])?;
+        if default_authorizer.is_some() && !enabled {
+            return Err(auth.error("`DefaultAuthorizer` is `AWS_IAM` without `EnableIamAuthorizer`"));
+        }
+        auth.finish()?;
+    }
+    if let Some(mut settings) = fields.optional_fields("DefaultRouteSettings")? {
+        settings.optional_number::<u32>("ThrottlingBurstLimit")?;
+        settings.optional_number::<f64>("ThrottlingRateLimit")?;
+        settings.finish()?;
+    }
+    resource.properties.finish()?;
+    let api = HttpApi { id, default_authorizer };
+    template.http_apis.insert(resource.id.to_owned(), api);
+    Ok(())
+}
+
+pub(super) fn http_route(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
+    let fields = &mut resource.properties;
+    let function = fields.required("Function")?;
+    let path = fields.required("Path")?;
+    let route = HttpRoute {
+        api_id: fields.text("ApiId")?,
+        method: fields.text("Method")?.to_ascii_uppercase(),
+        path: path.text()?,
+        function_arn: template.function_arn(&function)?,
+        authorizer: one_of(fields, "Authorizer", &[AWS_IAM, "NONE"])?,
+    };
+    if route.path.contains('{') {
+        return Err(path.error("parameters in a path are not supported"));
+    }
+    if fields
+        .optional_text("PayloadFormatVersion")?
+        .is_some_and(|version| version != "2.0")
+    {
+        return Err(fields.error("only version 2.0 of the payload format is supported"));
+    }
+    resource.properties.finish()?;
+    template.http_routes.insert(resource.id.to_owned(), route);
     Ok(())
 }
 

@@ -208,6 +208,48 @@ impl Key {
         Self::new(Self::deployment_rows(deployment_id), "GATES")
     }
 
+    /// What the plan of a deployment changes, as people are shown it.
+    #[must_use]
+    pub fn summary(deployment_id: &str) -> Self {
+        Self::new(Self::deployment_rows(deployment_id), "SUMMARY")
+    }
+
+    /// The card of a release in an environment.
+    #[must_use]
+    pub fn card(release_id: &str, environment: &str) -> Self {
+        Self::new(Self::cards_of(release_id), environment)
+    }
+
+    /// The partition of [`Key::card`].
+    #[must_use]
+    pub fn cards_of(release_id: &str) -> String {
+        format!("CARD#{release_id}")
+    }
+
+    /// The pointer by which a release is found whose cards may be others by now.
+    #[must_use]
+    pub fn open_card(release_id: &str) -> Self {
+        Self::new(Self::OPEN_CARDS, release_id)
+    }
+
+    /// The proof that the end of a release was told. No environment has this name.
+    #[must_use]
+    pub fn cards_told(release_id: &str) -> Self {
+        Self::new(Self::cards_of(release_id), "TOLD")
+    }
+
+    /// Until when Slack takes no more messages.
+    #[must_use]
+    pub fn card_pause() -> Self {
+        Self::new("CARD#SLACK", "PAUSE")
+    }
+
+    /// The proof that a request of Slack was taken, by the digest of its signature.
+    #[must_use]
+    pub fn slack_request(signature: &str) -> Self {
+        Self::new(format!("INTERACTION#{signature}"), "REQUEST")
+    }
+
     /// What somebody said about a plan of a release for an environment.
     #[must_use]
     pub fn vote(release_id: &str, environment: &str, plan_hash: &str, principal: &str, approves: bool) -> Self {
@@ -458,18 +500,20 @@ impl Key {
         Self::new(format!("CHAIN#{chain}"), "HEAD")
     }
 
-    /// Whether the row serves only a deployment that is at work and what is found out about it soon after: the ledger keeps what it said, and the row of the
-    /// deployment how it ended.
+    /// Whether the row serves only a deployment that is at work and what is found out, or told, about it soon after: the ledger keeps what it said, and the row
+    /// of the deployment how it ended.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         let is_work = self.pk.starts_with("DEPLOYMENT#") && self.sk != "DEPLOYMENT";
-        is_work || self.pk.starts_with("STARTEDBY#")
+        is_work || self.pk.starts_with("STARTEDBY#") || self.pk.starts_with("CARD#")
     }
 
     /// The partition that lists all applications.
     pub const APPLICATIONS: &str = "APPLICATIONS";
     /// The partition of [`Key::open_release`].
     pub const OPEN_RELEASES: &str = "OPEN#RELEASE";
+    /// The partition of [`Key::open_card`].
+    pub const OPEN_CARDS: &str = "CARD#OPEN";
     /// The partition of [`Key::open_deployment`].
     pub const OPEN_DEPLOYMENTS: &str = "OPEN#DEPLOYMENT";
     /// The partition of [`Key::open_intent`].

@@ -1,7 +1,7 @@
 //! The rows of the control table that belong to no protocol of their own. Lock, waiter, inbox, intent and tag rows are types of
 //! [`esclusa_core::protocol`] and [`esclusa_core::identity`], because their transitions are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::evidence::Diagnosis;
 use esclusa_core::gate::{Closed, GateReport};
@@ -270,6 +270,49 @@ pub struct GatesRow {
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,
+}
+
+/// What was last told about a release in an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardRow {
+    /// The id of the channel.
+    pub channel: String,
+    /// The message of Slack that shows the card; none while nobody knows of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ts: Option<String>,
+    /// How many messages that showed it are gone: each is another one to Slack.
+    #[serde(default)]
+    pub gone: u32,
+    /// The hash of what it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
+    /// What people were told of besides, by the keys of the alerts.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub alerted: BTreeSet<String>,
+    /// Since when somebody tells Slack something, of which no outcome is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telling_since: Option<Timestamp>,
+}
+
+/// Says that the cards of a release may be others by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCardRow {
+    /// The release.
+    pub release_id: String,
+}
+
+/// Until when Slack takes no more messages, as it said itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardPauseRow {
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Says that a request of Slack was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlackRequestRow {
+    /// When DynamoDB may remove the row, in seconds since the epoch.
+    pub expires_at: i64,
 }
 
 /// A deployment whose verification looks at an alarm.

@@ -20,7 +20,8 @@ pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::window::{OpenTimes, Opening, WindowError};
-use crate::pipeline::{Acknowledgement, Approval, Key, People, UnknownPusher, Windows};
+use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
+use crate::slack::Member;
 
 /// The longest time between two looks at a gate that nothing opens.
 const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -46,7 +47,7 @@ pub struct GatePolicy<'a> {
 pub struct Vote {
     /// The plan that it is about. A vote about another plan is none.
     pub plan_hash: String,
-    /// The ARN of whoever says so.
+    /// The principal of whoever says so: an ARN, or a member of Slack.
     pub principal: String,
     /// Whether the release may come.
     pub approves: bool,
@@ -326,14 +327,17 @@ fn quorum(approval: &Approval, facts: &GateFacts<'_>, approvers: usize) -> usize
     raised.min(approvers.max(wanted))
 }
 
-/// The person that an ARN belongs to.
+/// The person that a principal is: an ARN, or a member of Slack as `slack:T0123ABCD/U0123ABCD`.
 #[must_use]
 pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
+    let member = Member::of(principal);
     let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
+    let is_meant = |person: &Person| match &member {
+        Some(member) => person.slack.iter().any(|known| known.as_str() == member.user),
+        None => person.iam.iter().any(known),
+    };
     let mut people = people.iter();
-    people
-        .find(|(_, person)| person.iam.iter().any(known))
-        .map(|(name, _)| name)
+    people.find(|(_, person)| is_meant(person)).map(|(name, _)| name)
 }
 
 /// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.

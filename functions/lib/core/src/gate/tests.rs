@@ -127,6 +127,7 @@ fn windows_that_are_none_are_named() {
 fn people() -> People {
     let person = |iam: &str| Person {
         iam: vec![iam.to_owned()],
+        slack: vec![format!("U0{:03}", iam.len()).parse().unwrap()],
     };
     [
         ("ana", "arn:aws:iam::1:user/ana"),
@@ -585,4 +586,21 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_member_of_slack_is_the_person_who_has_its_id_and_no_pattern_of_arns_makes_somebody_one() {
+    let person = |iam: &[&str], slack: &[&str]| Person {
+        iam: iam.iter().map(|&pattern| pattern.to_owned()).collect(),
+        slack: slack.iter().map(|id| id.parse().unwrap()).collect(),
+    };
+    let people = People::from_iter([
+        ("everybody".parse().unwrap(), person(&["*"], &[])),
+        ("ana".parse().unwrap(), person(&["arn:aws:iam::1:user/ana"], &["U0ANA"])),
+    ]);
+    let who = |principal: &str| person_of(&people, principal).map(Key::as_str);
+    assert_eq!(who("slack:T0TEAM/U0ANA"), Some("ana"));
+    assert_eq!(who("slack:T0TEAM/U0ANN"), None);
+    assert_eq!(who("slack:U0ANA"), Some("everybody"));
+    assert_eq!(who("arn:aws:iam::1:user/ana"), Some("everybody"));
 }

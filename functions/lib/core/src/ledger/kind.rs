@@ -78,6 +78,8 @@ record_kinds! {
     LockAcquired = "lock_acquired",
     /// A person lifted a quarantine or stopped a deployment.
     PersonDecided = "person_decided",
+    /// Somebody wanted to decide who may not.
+    DecisionRefused = "decision_refused",
 }
 
 impl fmt::Display for RecordKind {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::TagPolicy;
-use super::names::Key;
+use super::names::{Key, MemberId};
 
 /// A person, by the identities under which they come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,10 @@ pub struct Person {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub iam: Vec<String>,
+    /// Ids of the members of the Slack workspace that this person is, such as `U0123ABCD`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub slack: Vec<MemberId>,
 }
 
 /// When releases may come into an environment.

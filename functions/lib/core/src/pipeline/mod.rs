@@ -23,9 +23,13 @@ pub use gates::{
     Acknowledgement, Approval, ClosedTime, Day, Hotfix, People, Person, Skip, UnknownPusher, WeeklyWindow, Windows,
 };
 pub use model::{
-    Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, SameAs, Soaking, TagPolicy, Trigger, Waiting,
+    Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, SlackNotifications, Soaking,
+    TagPolicy, Trigger, Waiting,
 };
-pub use names::{AccountId, ApplicationName, Digest, EnvironmentName, InvalidName, Key, Region, RepositoryName, Tag};
+pub use names::{
+    AccountId, ApplicationName, ChannelId, Digest, EnvironmentName, InvalidName, Key, MemberId, Region, RepositoryName,
+    Tag,
+};
 pub use overlays::{
     CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, RestorePointOverlay, ScalingOverlay,
     ServiceOverlay, TaskDefinitionOverlay, TaskOverlay,

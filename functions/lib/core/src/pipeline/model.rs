@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
-use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
+use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key};
 use super::overlays::{DatabaseOverlay, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
 use super::verification::Verification;
@@ -41,6 +41,9 @@ pub struct Pipeline {
     /// Which releases are hotfixes, and what they do without; there are none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
+    /// Who is told what becomes of releases; nobody unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
     /// The environments, in order of promotion.
     #[schemars(length(min = 1, max = 20))]
     pub environments: Vec<Environment>,
@@ -84,6 +87,9 @@ pub struct Environment {
     /// What must have been seen to before a release comes here, by names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    /// Who is told what becomes of releases here, in place of what the file says for all environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
@@ -107,6 +113,23 @@ pub struct Environment {
     /// Laid over `tasks`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub tasks: IndexMap<Key, TaskOverlay>,
+}
+
+/// Who is told what becomes of releases.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notifications {
+    /// Where in Slack; nowhere unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackNotifications>,
+}
+
+/// Where in Slack people are told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlackNotifications {
+    /// The id of the channel, such as `C0123ABCD`. The app must be a member of it.
+    pub channel: ChannelId,
 }
 
 /// Like which environment another one is set.

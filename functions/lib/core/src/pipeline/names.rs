@@ -116,6 +116,16 @@ name!(
     |text| text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_lower_hexadecimal))
 );
 name!(
+    /// A member of a Slack workspace.
+    MemberId, "Slack member id", "^[UW][A-Z0-9]{2,30}$",
+    "`U` or `W` followed by capital letters and digits, as the profile of the member shows it", |text| is_slack_id(text, &["U", "W"])
+);
+name!(
+    /// A channel of a Slack workspace.
+    ChannelId, "Slack channel id", "^[CG][A-Z0-9]{2,30}$",
+    "`C` or `G` followed by capital letters and digits, as the details of the channel show it", |text| is_slack_id(text, &["C", "G"])
+);
+name!(
     /// A tag of an image, by the grammar of the OCI distribution specification.
     Tag, "tag", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
     "letters, digits, `_`, `.` and `-`, from 1 to 128 characters, not starting with `.` or `-`", is_tag
@@ -146,6 +156,8 @@ pub(super) fn check_by_pattern(pattern: &str, text: &str) -> Option<Result<(), I
         RepositoryName::PATTERN => check::<RepositoryName>(text),
         AccountId::PATTERN => check::<AccountId>(text),
         Region::PATTERN => check::<Region>(text),
+        MemberId::PATTERN => check::<MemberId>(text),
+        ChannelId::PATTERN => check::<ChannelId>(text),
         _ => return None,
     })
 }
@@ -164,6 +176,16 @@ fn is_plain_name(text: &str, length_max: usize) -> bool {
         && !text.ends_with('-')
         && !text.contains("--")
         && text.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+}
+
+fn is_slack_id(text: &str, kinds: &[&str]) -> bool {
+    let rest = kinds.iter().find_map(|kind| text.strip_prefix(kind));
+    rest.is_some_and(|rest| {
+        (2..=30).contains(&rest.len())
+            && rest
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    })
 }
 
 fn is_tag(text: &str) -> bool {

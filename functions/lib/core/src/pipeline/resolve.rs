@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
 use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
-use super::model::{Environment, Hazard, LockPolicy, Newest, OnFailure, Pipeline, SameAs, TagPolicy, Trigger};
+use super::model::{
+    Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
+};
 use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
 use super::overlays::DatabaseOverlay;
 use super::parts::{
@@ -62,6 +64,9 @@ pub struct ResolvedEnvironment {
     /// What was taken out because a hotfix does without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// Who is told what becomes of releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
     /// Like which environment it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<SameAs>,
@@ -316,6 +321,10 @@ pub(super) fn resolve_environment(
         people: pipeline.people.clone(),
         hotfix: pipeline.hotfix.clone(),
         skipped: Vec::new(),
+        notifications: environment
+            .notifications
+            .clone()
+            .or_else(|| pipeline.notifications.clone()),
         same_as: environment.same_as.clone(),
         account: environment.account.clone(),
         cluster,

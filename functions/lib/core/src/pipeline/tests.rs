@@ -489,3 +489,43 @@ fn every_field_of_the_schema_is_in_the_reference() {
     let missing: Vec<&String> = found.iter().filter(|field| !is_named(field.as_str())).collect();
     assert!(found.len() > 50 && missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn a_member_of_slack_is_one_person_and_a_channel_is_given_by_its_id() {
+    let after = |text: &str| errors(&format!("{SOUND}{text}"));
+    assert_eq!(
+        after("people: {ana: {slack: [U0ANA]}, luis: {slack: [W0LUIS]}}\n"),
+        "nothing is wrong"
+    );
+    let twice = after("people: {ana: {slack: [U0ANA]}, luis: {slack: [U0ANA]}}\n");
+    assert!(twice.contains("the Slack member `U0ANA` is `ana` already"), "{twice}");
+    let again = after("people: {ana: {slack: [U0ANA, U0ANA]}}\n");
+    assert!(again.contains("`U0ANA` is here already"), "{again}");
+    for wrong in [
+        "people: {ana: {slack: [ana]}}\n",
+        "notifications: {slack: {channel: \"#deployments\"}}\n",
+    ] {
+        let found = after(wrong);
+        assert!(found.contains("Slack"), "{found}");
+    }
+}
+
+#[test]
+fn an_environment_tells_somebody_else_or_nobody() {
+    let told = "notifications: {slack: {channel: C0ALL}}\n";
+    let develop = "  - name: develop\n    notifications: {slack: {channel: C0DEVELOP}}\n";
+    let production = "  - name: production\n    notifications: {}\n";
+    let channel = |text: &str, environment: &str| {
+        let resolved = resolve(&parse(text).unwrap(), environment).unwrap();
+        let slack = resolved.notifications.and_then(|notifications| notifications.slack);
+        slack.map(|slack| slack.channel.to_string())
+    };
+    let all = format!("{SOUND}{told}");
+    assert_eq!(channel(&all, "develop").as_deref(), Some("C0ALL"));
+    assert_eq!(channel(SOUND, "develop"), None);
+    let own = all
+        .replace("  - name: develop\n", develop)
+        .replace("  - name: production\n", production);
+    assert_eq!(channel(&own, "develop").as_deref(), Some("C0DEVELOP"));
+    assert_eq!(channel(&own, "production"), None);
+}

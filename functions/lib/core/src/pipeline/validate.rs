@@ -22,6 +22,7 @@ pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError>
     check.task_definitions(pipeline);
     check.tasks(pipeline);
     check.services(pipeline);
+    check.people(pipeline);
     if let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) {
         check.tags(tags, &Path::default().key("hotfix").key("tags"));
     }
@@ -178,6 +179,25 @@ impl Check<'_> {
                 .collect(),
             &path,
         );
+    }
+
+    /// A member of Slack is one person: whose vote would it be otherwise?
+    fn people(&mut self, pipeline: &Pipeline) {
+        let path = Path::default().key("people");
+        let mut seen = IndexMap::new();
+        for (name, person) in &pipeline.people {
+            for (index, member) in person.slack.iter().enumerate() {
+                if let Some(first) = seen.insert(member, name) {
+                    let whom = if first == name {
+                        "is here already".to_owned()
+                    } else {
+                        format!("is `{first}` already")
+                    };
+                    let path = path.key(name).key("slack").index(index);
+                    self.report(&path, format!("the Slack member `{member}` {whom}"), None);
+                }
+            }
+        }
     }
 
     fn tags(&mut self, policy: &TagPolicy, path: &Path) {

@@ -1,0 +1,137 @@
+//! `/api/…`: the same decisions for whoever AWS knows. Who they are is what API Gateway says, and nothing of the request.
+
+use esclusa_adapters::control::rows::ReleaseRow;
+use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::decisions::{Reply, Voice};
+use esclusa_core::decision::Refusal;
+use esclusa_core::error::Failure;
+use esclusa_core::pipeline::Choice;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::Console;
+use crate::request::{HttpRequest, Response};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct VoteBody {
+    release: String,
+    #[serde(default)]
+    environment: Option<String>,
+    #[serde(default)]
+    plan: Option<String>,
+    approves: bool,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AnswerBody {
+    release: String,
+    #[serde(default)]
+    environment: Option<String>,
+    check: String,
+    #[serde(default)]
+    asked_at: Option<Timestamp>,
+    choice: Choice,
+    reason: String,
+}
+
+/// What was sent and by whom, or the response that says what is missing.
+fn read<T: DeserializeOwned>(request: &HttpRequest) -> Result<(T, &str), Response> {
+    let Some(principal) = request.principal() else {
+        return Err(Response::error(
+            403,
+            "sign the request with the credentials of an IAM principal",
+        ));
+    };
+    let body = request.body().unwrap_or_default();
+    let body = serde_json::from_slice(&body).map_err(|error| Response::error(400, &format!("the body: {error}")))?;
+    Ok((body, principal))
+}
+
+fn is_blank(text: Option<&str>) -> bool {
+    text.is_none_or(|text| text.trim().is_empty())
+}
+
+impl Console {
+    pub(crate) async fn post_vote(&self, request: &HttpRequest) -> Result<Response, Failure> {
+        let (body, principal): (VoteBody, &str) = match read(request) {
+            Ok(read) => read,
+            Err(response) => return Ok(response),
+        };
+        if !body.approves && is_blank(body.reason.as_deref()) {
+            return Ok(Response::error(400, "say why in `reason`"));
+        }
+        let voice = Voice {
+            release: &body.release,
+            environment: body.environment.as_deref(),
+            plan: body.plan.as_deref(),
+            principal,
+            approves: body.approves,
+            reason: body.reason.as_deref(),
+        };
+        match self.journal.vote(&voice, &[]).await? {
+            Ok(voted) => {
+                let environment = &voted.waiting.deployment.environment;
+                let told = json!({"vote": voted.vote, "person": voted.person, "environment": environment, "tag": voted.waiting.release.tag});
+                Ok(Response::json(200, &told))
+            }
+            Err(refusal) => {
+                self.refused((&body.release, body.environment.as_deref()), principal, &refusal)
+                    .await
+            }
+        }
+    }
+
+    pub(crate) async fn post_answer(&self, request: &HttpRequest) -> Result<Response, Failure> {
+        let (body, principal): (AnswerBody, &str) = match read(request) {
+            Ok(read) => read,
+            Err(response) => return Ok(response),
+        };
+        if is_blank(Some(&body.reason)) {
+            return Ok(Response::error(400, "say why in `reason`"));
+        }
+        let reply = Reply {
+            release: &body.release,
+            environment: body.environment.as_deref(),
+            check: &body.check,
+            asked_at: body.asked_at,
+            choice: body.choice,
+            principal,
+            reason: &body.reason,
+        };
+        match self.journal.answer(&reply, &[]).await? {
+            Ok(answered) => {
+                let told = json!({"answer": answered.answer, "deployment_id": answered.deployment.deployment_id});
+                Ok(Response::json(200, &told))
+            }
+            Err(refusal) => {
+                self.refused((&body.release, body.environment.as_deref()), principal, &refusal)
+                    .await
+            }
+        }
+    }
+
+    async fn refused(
+        &self,
+        (release_id, environment): (&str, Option<&str>),
+        principal: &str,
+        refusal: &Refusal,
+    ) -> Result<Response, Failure> {
+        if !refusal.is_forbidden() {
+            return Ok(Response::error(409, &refusal.to_string()));
+        }
+        let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&Key::release(release_id)).await?;
+        if let Some(release) = release {
+            let about = (release_id, environment);
+            self.journal
+                .refuse(&release.row.application, about, principal, refusal, &[])
+                .await?;
+        }
+        Ok(Response::error(403, &refusal.to_string()))
+    }
+}

@@ -1,0 +1,382 @@
+//! What a person decides, written once, wherever it comes from: votes about a release that waits, and answers to the questions of checks.
+
+use esclusa_core::decision::{Ballot, Refusal, may_answer, may_vote};
+use esclusa_core::error::Failure;
+use esclusa_core::gate::{self, Closed};
+use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
+use esclusa_core::pipeline::{Approval, Choice, Key as Name, People};
+use esclusa_core::verification::{self, Question};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::control::rows::{DeploymentRow, GatesRow, PipelineCurrentRow, Progress, ReleaseRow};
+use crate::control::{Change, ControlTable, Expected, Key, Stored};
+use crate::journal::{Commit, Committed, Journal};
+use crate::planning::pipeline_version;
+
+/// A release before an environment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Waiting {
+    /// The release.
+    pub release: ReleaseRow,
+    /// The deployment that is planned.
+    pub deployment: DeploymentRow,
+    /// What the gates say.
+    pub gates: GatesRow,
+}
+
+/// What somebody says about a release that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice<'a> {
+    /// The release.
+    pub release: &'a str,
+    /// The environment that it is about; where it waits, unless given.
+    pub environment: Option<&'a str>,
+    /// The plan that it is about; the one that is made, unless given.
+    pub plan: Option<&'a str>,
+    /// Who says so.
+    pub principal: &'a str,
+    /// Whether the release may come.
+    pub approves: bool,
+    /// Why.
+    pub reason: Option<&'a str>,
+}
+
+/// A vote that counts.
+#[derive(Debug, Clone)]
+pub struct Voted {
+    /// The person.
+    pub person: Name,
+    /// What they said.
+    pub vote: gate::Vote,
+    /// What it is about.
+    pub waiting: Waiting,
+}
+
+/// What somebody answers to the question of a check.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// The release.
+    pub release: &'a str,
+    /// The environment; the one that asks, unless given.
+    pub environment: Option<&'a str>,
+    /// The check.
+    pub check: &'a str,
+    /// The moment of the question; that of the one that is open, unless given.
+    pub asked_at: Option<Timestamp>,
+    /// What becomes of the release.
+    pub choice: Choice,
+    /// Who says so.
+    pub principal: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// An answer that counts.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// What was answered.
+    pub answer: verification::Answer,
+    /// The deployment that asked.
+    pub deployment: DeploymentRow,
+}
+
+/// The people of an application now, and who of them must agree before something comes into an environment.
+#[derive(Debug, Clone, Default)]
+struct Now {
+    people: People,
+    approval: Option<Approval>,
+}
+
+impl Now {
+    async fn read(control: &ControlTable, application: &str, environment: &str) -> Result<Self, Failure> {
+        let current: Stored<PipelineCurrentRow> = control.require(&Key::pipeline_current(application)).await?;
+        let (_, pipeline) = pipeline_version(control, application, current.row.version).await?;
+        let found = pipeline
+            .environments
+            .into_iter()
+            .find(|known| known.name.as_str() == environment);
+        Ok(Self {
+            people: pipeline.people,
+            approval: found.and_then(|environment| environment.approval),
+        })
+    }
+}
+
+impl Journal {
+    /// Where a release waits at a gate, if it does.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`].
+    pub async fn waiting(&self, release_id: &str) -> Result<Option<Waiting>, Failure> {
+        let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
+        let Some(release) = release.map(|stored| stored.row) else {
+            return Ok(None);
+        };
+        for environment in &release.environments {
+            let last = self.last_deployment(release_id, environment).await?;
+            let Some(deployment) = last.map(|stored| stored.row) else {
+                continue;
+            };
+            if deployment.progress != Progress::Claimed || deployment.execution_arn.is_some() {
+                continue;
+            }
+            let key = Key::gates(&deployment.deployment_id);
+            let gates: Option<Stored<GatesRow>> = self.control().get(&key).await?;
+            if let Some(gates) = gates.map(|stored| stored.row).filter(|gates| gates.closed.is_none()) {
+                return Ok(Some(Waiting {
+                    release,
+                    deployment,
+                    gates,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a vote, or says why it does not count. `along` is written with it, or nothing is.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn vote(&self, voice: &Voice<'_>, along: &[Change]) -> Result<Result<Voted, Refusal>, Failure> {
+        let (release_id, principal) = (voice.release, voice.principal);
+        let release = || release_id.to_owned();
+        let Some(waiting) = self.waiting(release_id).await? else {
+            return self.settled(release_id, voice.environment).await.map(Err);
+        };
+        let Waiting {
+            release: row,
+            deployment,
+            gates,
+        } = &waiting;
+        let place = format!("{}/{}", row.application, deployment.environment);
+        let now = Now::read(self.control(), &row.application, &deployment.environment).await?;
+        let ballot = Ballot {
+            place: &place,
+            approval: gates.approval.as_ref(),
+            people: &gates.people,
+            requested_by: &row.requested_by,
+            approval_now: now.approval.as_ref(),
+            people_now: &now.people,
+        };
+        let person = match may_vote(&ballot, principal, voice.approves) {
+            Ok(person) => person,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Some(environment) = voice.environment.filter(|name| *name != deployment.environment) {
+            let environment = environment.to_owned();
+            return Ok(Err(Refusal::Elsewhere {
+                release: release(),
+                environment,
+            }));
+        }
+        if voice.plan.is_some_and(|plan| plan != deployment.plan_hash) {
+            let environment = deployment.environment.clone();
+            return Ok(Err(Refusal::OtherPlan {
+                release: release(),
+                environment,
+            }));
+        }
+        let vote = gate::Vote {
+            plan_hash: deployment.plan_hash.clone(),
+            principal: principal.to_owned(),
+            approves: voice.approves,
+            reason: voice.reason.map(str::to_owned),
+            at: self.clock().now()?,
+        };
+        let body = json!({
+            "decision": if voice.approves { "approve" } else { "reject" },
+            "person": person,
+            "planHash": deployment.plan_hash,
+            "tag": row.tag,
+            "reason": voice.reason,
+        });
+        let key = Key::vote(
+            release_id,
+            &deployment.environment,
+            &vote.plan_hash,
+            principal,
+            voice.approves,
+        );
+        let commit = Commit::new()
+            .change(Change::put(key.clone(), &vote, Expected::Absent)?)
+            .changes(along.iter().cloned())
+            .record(
+                &Chain::application(&deployment.application),
+                draft(RecordKind::PersonDecided, deployment, principal, &body)?,
+            );
+        Ok(match self.commit(commit).await? {
+            Committed::Lost(lost) if lost == key => Err(Refusal::SaidAlready { person }),
+            Committed::Lost(_) => Err(Refusal::Repeated),
+            written => {
+                written.or_failure()?;
+                Ok(Voted { person, vote, waiting })
+            }
+        })
+    }
+
+    /// What became of a release that waits for nobody.
+    async fn settled(&self, release_id: &str, environment: Option<&str>) -> Result<Refusal, Failure> {
+        let release = release_id.to_owned();
+        let Some(environment) = environment else {
+            return Ok(Refusal::NotWaiting { release });
+        };
+        let last = self.last_deployment(release_id, environment).await?;
+        let Some(deployment) = last.map(|stored| stored.row) else {
+            return Ok(Refusal::NotWaiting { release });
+        };
+        let gates: Option<Stored<GatesRow>> = self.control().get(&Key::gates(&deployment.deployment_id)).await?;
+        let how = match (&deployment.end, gates.and_then(|stored| stored.row.closed)) {
+            (Some(end), _) => format!("it ended {}", end.verdict),
+            (None, Some(Closed::Rejected { by })) => format!("it was rejected by {by}"),
+            (None, Some(Closed::Expired)) => "nobody agreed in time".to_owned(),
+            (None, Some(Closed::Stopped { by, why })) => format!("it was stopped by `{by}`: {why}"),
+            (None, Some(Closed::Superseded { by })) => format!("the newer release `{by}` takes its place"),
+            (None, None) => "it was let in".to_owned(),
+        };
+        Ok(Refusal::Settled {
+            release,
+            environment: environment.to_owned(),
+            how,
+        })
+    }
+
+    /// Writes an answer, or says why it does not count. `along` is written with it, or nothing is.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn answer(&self, reply: &Reply<'_>, along: &[Change]) -> Result<Result<Answered, Refusal>, Failure> {
+        let Reply { check, principal, .. } = *reply;
+        let (deployment, question) = match self.asked(reply.release, reply.environment, check).await? {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let people = Now::read(self.control(), &deployment.application, &deployment.environment)
+            .await?
+            .people;
+        let now = self.clock().now()?;
+        if let Err(refusal) = may_answer(&deployment.application, &people, principal, (check, question), now) {
+            return Ok(Err(refusal));
+        }
+        if reply.asked_at.is_some_and(|asked_at| asked_at != question.asked_at) {
+            return Ok(Err(Refusal::OtherQuestion {
+                release: reply.release.to_owned(),
+                check: check.to_owned(),
+            }));
+        }
+        let answer = verification::Answer {
+            asked_at: question.asked_at,
+            choice: reply.choice,
+            by: principal.to_owned(),
+            reason: reply.reason.to_owned(),
+            at: now,
+        };
+        let body = json!({
+            "decision": "answer",
+            "check": check,
+            "choice": answer.choice,
+            "askedAt": question.asked_at,
+            "reason": reply.reason,
+        });
+        let key = Key::answer(&deployment.deployment_id, check, &question.asked_at.to_string());
+        let commit = Commit::new()
+            .change(Change::put(key.clone(), &answer, Expected::Absent)?)
+            .changes(along.iter().cloned())
+            .record(
+                &Chain::application(&deployment.application),
+                draft(RecordKind::PersonDecided, &deployment, principal, &body)?,
+            );
+        match self.commit(commit).await? {
+            Committed::Lost(lost) if lost == key => {
+                let first: Option<Stored<verification::Answer>> = self.control().get(&key).await?;
+                let by = first.map_or_else(|| "somebody".to_owned(), |stored| format!("`{}`", stored.row.by));
+                Ok(Err(Refusal::AnsweredFirst { by }))
+            }
+            Committed::Lost(_) => Ok(Err(Refusal::Repeated)),
+            written => {
+                written.or_failure()?;
+                Ok(Ok(Answered { answer, deployment }))
+            }
+        }
+    }
+
+    /// Writes down that somebody wanted to decide who may not. Whether it was written: a repeat of the same request, which `along` tells, is not.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn refuse(
+        &self,
+        application: &str,
+        (release_id, environment): (&str, Option<&str>),
+        principal: &str,
+        refusal: &Refusal,
+        along: &[Change],
+    ) -> Result<bool, Failure> {
+        let body = Body::new(&json!({"why": refusal.to_string()}))?;
+        let draft = Draft {
+            application: Some(application.to_owned()),
+            environment: environment.map(str::to_owned),
+            release_id: Some(release_id.to_owned()),
+            ..Draft::new(RecordKind::DecisionRefused, principal, body)
+        };
+        let commit = Commit::new()
+            .changes(along.iter().cloned())
+            .record(&Chain::application(application), draft);
+        match self.commit(commit).await? {
+            Committed::Lost(_) => Ok(false),
+            written => written.or_failure().map(|_| true),
+        }
+    }
+
+    /// The deployment of a release that asks about a check, and its question.
+    async fn asked(
+        &self,
+        release_id: &str,
+        environment: Option<&str>,
+        check: &str,
+    ) -> Result<Result<(DeploymentRow, Question), Refusal>, Failure> {
+        let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
+        let environments = release.map(|stored| stored.row.environments).unwrap_or_default();
+        let mut open = Vec::new();
+        for name in environments {
+            if environment.is_some_and(|meant| meant != name) {
+                continue;
+            }
+            let last = self.last_deployment(release_id, &name).await?;
+            let Some(deployment) = last.filter(|stored| stored.row.progress != Progress::Ended) else {
+                continue;
+            };
+            let key = Key::verification(&deployment.row.deployment_id);
+            let Some(state) = self.control().get::<verification::State>(&key).await? else {
+                continue;
+            };
+            for (name, known) in state.row.checks {
+                match known.question {
+                    Some(question) if name == check => return Ok(Ok((deployment.row, question))),
+                    Some(_) => open.push(format!("`{name}`")),
+                    None => {}
+                }
+            }
+        }
+        let instead = match open.as_slice() {
+            [] => "it asks nothing now".to_owned(),
+            open => format!("it asks about {}", open.join(", ")),
+        };
+        Ok(Err(Refusal::NotAsked {
+            release: release_id.to_owned(),
+            check: check.to_owned(),
+            instead,
+        }))
+    }
+}
+
+fn draft(kind: RecordKind, deployment: &DeploymentRow, principal: &str, body: &Value) -> Result<Draft, Failure> {
+    Ok(Draft {
+        application: Some(deployment.application.clone()),
+        environment: Some(deployment.environment.clone()),
+        deployment_id: Some(deployment.deployment_id.clone()),
+        release_id: Some(deployment.release_id.clone()),
+        ..Draft::new(kind, principal, Body::new(body)?)
+    })
+}

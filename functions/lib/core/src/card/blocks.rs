@@ -1,0 +1,152 @@
+//! A card as a message of Slack, within its limits (<https://docs.slack.dev/reference/block-kit/blocks>), and as text.
+
+use serde_json::{Value, json};
+
+use super::markup::{Line, cut_text, length};
+use super::{Alert, Ask, Button, Card, Section, Tone};
+
+/// The most blocks of a message.
+pub const BLOCKS_MAX: usize = 50;
+
+/// The most characters of a header.
+pub const HEADER_MAX: usize = 150;
+
+/// The most characters of the text of a section.
+pub const SECTION_MAX: usize = 3_000;
+
+/// The most characters on a button.
+pub const ACTION_TEXT_MAX: usize = 75;
+
+/// The most characters of what a button stands for.
+pub const VALUE_MAX: usize = 2_000;
+
+/// The most characters of a message without blocks.
+pub const ALERT_TEXT_MAX: usize = 3_000;
+
+/// The most characters of one line of a section, so that one long line leaves room for others.
+const LINE_MAX: usize = 700;
+
+/// The room for the note that lines are left out.
+const NOTE_ROOM: usize = 40;
+
+/// `blocks` and `text` of a message that shows the card. Where Slack shows no blocks, such as in a notification, it shows the text.
+#[must_use]
+pub fn message(card: &Card) -> Value {
+    let mut blocks = vec![header(&card.title), section(&status(card))];
+    blocks.extend(card.sections.iter().map(|each| section(&paragraph(each))));
+    for (index, ask) in card.asks.iter().enumerate() {
+        blocks.push(section(&ask.words.mrkdwn(SECTION_MAX)));
+        // A button must not be pressed whose meaning would be cut.
+        let value = json!(ask.pointer).to_string();
+        if length(&value) <= VALUE_MAX {
+            blocks.push(actions(index, ask, &value));
+        }
+    }
+    blocks.push(json!({
+        "type": "context",
+        "elements": [{"type": "mrkdwn", "text": card.context.mrkdwn(SECTION_MAX), "verbatim": true}],
+    }));
+    blocks.truncate(BLOCKS_MAX);
+    json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks})
+}
+
+/// `text` of a message that tells people, in the thread of the card and in the channel.
+#[must_use]
+pub fn alert_message(alert: &Alert) -> Value {
+    json!({"text": alert.words.mrkdwn(ALERT_TEXT_MAX), "reply_broadcast": true})
+}
+
+impl Card {
+    /// The card as plain text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut lines = vec![self.title.clone(), format!("  {}", self.status.plain(usize::MAX))];
+        for section in &self.sections {
+            lines.push(format!("  {}", section.title));
+            lines.extend(
+                section
+                    .lines
+                    .iter()
+                    .map(|line| format!("    {}", line.plain(usize::MAX))),
+            );
+        }
+        for ask in &self.asks {
+            lines.push(format!("  {}", ask.words.plain(usize::MAX)));
+            let buttons: Vec<String> = ask.buttons.iter().map(|button| format!("[{}]", button.label)).collect();
+            lines.push(format!("    {}", buttons.join(" ")));
+        }
+        lines.push(format!("  {}", self.context.plain(usize::MAX)));
+        lines.join("\n")
+    }
+}
+
+/// Title and status, for where blocks are not shown.
+fn text(card: &Card, limit: usize) -> String {
+    let mut line = Line::text(card.title.as_str());
+    line.extend(Line::text(": "));
+    line.extend(card.status.clone());
+    line.mrkdwn(limit)
+}
+
+fn status(card: &Card) -> String {
+    let sign = match card.tone {
+        Tone::Waits => ":hourglass_flowing_sand:",
+        Tone::Works => ":gear:",
+        Tone::Good => ":white_check_mark:",
+        Tone::Over => ":heavy_minus_sign:",
+        Tone::Bad => ":rotating_light:",
+    };
+    let room = SECTION_MAX.saturating_sub(length(sign)).saturating_sub(1);
+    format!("{sign} {}", card.status.mrkdwn(room))
+}
+
+fn header(title: &str) -> Value {
+    json!({"type": "header", "text": {"type": "plain_text", "text": cut_text(title, HEADER_MAX), "emoji": false}})
+}
+
+fn section(text: &str) -> Value {
+    // Nothing in it becomes a link that was none.
+    json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}})
+}
+
+/// A section with as many of its lines as fit, and how many are left out.
+fn paragraph(section: &Section) -> String {
+    let mut text = format!("*{}*", section.title);
+    for (index, line) in section.lines.iter().enumerate() {
+        let line = format!("\n• {}", line.mrkdwn(LINE_MAX));
+        let is_last = index.saturating_add(1) == section.lines.len();
+        let room = if is_last { 0 } else { NOTE_ROOM };
+        if length(&text).saturating_add(length(&line)).saturating_add(room) > SECTION_MAX {
+            let left_out = section.lines.len().saturating_sub(index);
+            text.push_str(&format!("\n… and {left_out} more"));
+            break;
+        }
+        text.push_str(&line);
+    }
+    text
+}
+
+fn actions(index: usize, ask: &Ask, value: &str) -> Value {
+    let elements: Vec<Value> = ask.buttons.iter().map(|each| button(each, value)).collect();
+    json!({"type": "actions", "block_id": format!("ask-{index}"), "elements": elements})
+}
+
+fn button(button: &Button, value: &str) -> Value {
+    let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
+    let mut element = json!({
+        "type": "button",
+        "action_id": button.press.action_id(),
+        "text": plain(button.label),
+        "value": value,
+        "confirm": {
+            "title": plain("Are you sure?"),
+            "text": plain(button.confirm),
+            "confirm": plain(button.label),
+            "deny": plain("Cancel"),
+        },
+    });
+    if let (Some(style), Some(members)) = (button.style, element.as_object_mut()) {
+        members.insert("style".to_owned(), Value::from(style));
+    }
+    element
+}

@@ -1,0 +1,720 @@
+//! The card of a release in an environment: what people must know to decide about it, and what became of it. Facts come in, a card goes out; the same card is
+//! shown in Slack and as text.
+//!
+//! A card shows moments and never how long something takes from now: it is another one only when something is.
+
+mod blocks;
+mod markup;
+mod summary;
+
+use jiff::Timestamp;
+
+pub use self::blocks::{
+    ACTION_TEXT_MAX, ALERT_TEXT_MAX, BLOCKS_MAX, HEADER_MAX, SECTION_MAX, VALUE_MAX, alert_message, message,
+};
+use self::markup::{Line, Part};
+pub use self::summary::{Migration, Moved, PlannedChange, Summary, Undo};
+use crate::gate::{Closed, GateReport, Vote, person_of};
+use crate::pipeline::{Approval, Choice, Key, MemberId, People};
+use crate::slack::{Pointer, Press};
+use crate::verdict::{End, Reason, Verdict};
+use crate::verification::{Outcome, State};
+
+/// The most questions that a card has buttons for: each takes two blocks of the few that there are.
+const QUESTIONS_MAX: usize = 12;
+
+/// The digits of a digest or a hash that are shown.
+const DIGITS: usize = 12;
+
+/// Where a release stands in an environment.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// Its plan is made and nothing is started.
+    Gates {
+        /// What each gate says; nothing before they were asked.
+        reports: &'a [GateReport],
+        /// Since when it stands there.
+        since: Option<Timestamp>,
+        /// That it does not come any more.
+        closed: Option<&'a Closed>,
+        /// Who must agree.
+        approval: Option<&'a Approval>,
+    },
+    /// It waits for its turn.
+    Queued {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is at work.
+    UnderWay {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        end: &'a End,
+        /// When.
+        at: Option<Timestamp>,
+        /// Whether its release plans and asks once more.
+        asks_again: bool,
+    },
+}
+
+/// What a card is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The application.
+    pub application: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// The release.
+    pub release_id: &'a str,
+    /// The tag under which it was pushed or asked for.
+    pub tag: &'a str,
+    /// The digest of its image.
+    pub digest: &'a str,
+    /// Who asked for it; none for a push, which does not say who.
+    pub requested_by: Option<&'a str>,
+    /// Why, in the words of who asked.
+    pub reason: Option<&'a str>,
+    /// Whether it goes back to an earlier release.
+    pub is_rollback: bool,
+    /// The people of the pipeline.
+    pub people: &'a People,
+    /// The hash of the plan; none where none was made.
+    pub plan_hash: Option<&'a str>,
+    /// What the plan changes.
+    pub summary: Option<&'a Summary>,
+    /// Where it stands.
+    pub standing: Standing<'a>,
+    /// What was said about it, about this plan and others.
+    pub votes: &'a [Vote],
+    /// What is known about its verification.
+    pub verification: Option<&'a State>,
+    /// Why its image is in quarantine, where it is.
+    pub quarantined: Option<&'a str>,
+}
+
+/// How it stands, at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Somebody is waited for.
+    Waits,
+    /// It is at work.
+    Works,
+    /// It ended well.
+    Good,
+    /// It ended with nothing moved, or moved back.
+    Over,
+    /// Somebody should look.
+    Bad,
+}
+
+/// A part of a card with a heading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Section {
+    title: &'static str,
+    lines: Vec<Line>,
+}
+
+/// What people are asked, with the buttons that answer it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ask {
+    words: Line,
+    pointer: Pointer,
+    buttons: &'static [Button],
+}
+
+/// A button of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Button {
+    press: Press,
+    label: &'static str,
+    style: Option<&'static str>,
+    /// What is asked before it counts.
+    confirm: &'static str,
+}
+
+/// The buttons where an approval is missing.
+const DECIDE: &[Button] = &[
+    Button {
+        press: Press::Approve,
+        label: "Approve",
+        style: Some("primary"),
+        confirm: "The release may come, as this card shows it.",
+    },
+    Button {
+        press: Press::Reject,
+        label: "Reject",
+        style: Some("danger"),
+        confirm: "The release ends here, whatever others say.",
+    },
+];
+
+/// The buttons where a check asks.
+const ANSWER: &[Button] = &[
+    Button {
+        press: Press::RollBack,
+        label: "Roll back",
+        style: Some("danger"),
+        confirm: "The services go back to what they ran before.",
+    },
+    Button {
+        press: Press::Keep,
+        label: "Keep",
+        style: None,
+        confirm: "The release stays, whatever this check shows.",
+    },
+];
+
+/// Something that people are told of besides the card, because what is changed in a card tells nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Names it: what was told once is not told again.
+    pub key: String,
+    words: Line,
+}
+
+/// What people are shown about a release in an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    title: String,
+    tone: Tone,
+    status: Line,
+    sections: Vec<Section>,
+    asks: Vec<Ask>,
+    context: Line,
+    alerts: Vec<Alert>,
+}
+
+impl Card {
+    /// What people are told of besides.
+    #[must_use]
+    pub fn alerts(&self) -> &[Alert] {
+        &self.alerts
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub const fn tone(&self) -> Tone {
+        self.tone
+    }
+
+    /// Whether it has buttons.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !self.asks.is_empty()
+    }
+}
+
+/// The card that shows these facts.
+#[must_use]
+pub fn card(facts: &Facts<'_>) -> Card {
+    let (tone, status) = status(facts);
+    let mut sections = vec![origin(facts)];
+    if let Some(summary) = facts.summary {
+        sections.extend(summary_sections(summary));
+    }
+    sections.push(gates(facts));
+    sections.push(votes(facts));
+    sections.push(verification(facts));
+    sections.push(outcome(facts));
+    sections.retain(|section| !section.lines.is_empty());
+    let asks = asks(facts);
+    Card {
+        title: format!("{} {} → {}", facts.application, facts.tag, facts.environment),
+        tone,
+        status,
+        sections,
+        alerts: alerts(facts),
+        asks,
+        context: context(facts),
+    }
+}
+
+/// Whether an approval is missing that a vote can give.
+fn is_asked(facts: &Facts<'_>) -> bool {
+    let Standing::Gates {
+        reports, closed: None, ..
+    } = facts.standing
+    else {
+        return false;
+    };
+    facts.plan_hash.is_some()
+        && reports
+            .iter()
+            .any(|report| report.gate == "approval" && !report.is_open)
+}
+
+fn status(facts: &Facts<'_>) -> (Tone, Line) {
+    match facts.standing {
+        Standing::Gates {
+            closed: Some(closed), ..
+        } => (Tone::Over, closed_words(closed)),
+        Standing::Gates { reports, since, .. } => {
+            let waits: Vec<&str> = reports
+                .iter()
+                .filter(|report| !report.is_open)
+                .map(|report| report.gate.as_str())
+                .collect();
+            let mut line = match waits.as_slice() {
+                [] => Line::text("It is about to be started"),
+                waits => Line::text(format!("Waits: {}", waits.join(", "))),
+            };
+            if let Some(since) = since.filter(|_| !waits.is_empty()) {
+                line.push(Part::text(", since "));
+                line.push(Part::Time(since));
+            }
+            (Tone::Waits, line)
+        }
+        Standing::Queued { since } => {
+            let line = Line::from([Part::text("Waits for its turn, since "), Part::Time(since)]);
+            (Tone::Waits, line)
+        }
+        Standing::UnderWay { since } => {
+            let is_verified = facts.verification.is_some_and(|state| state.end.is_none());
+            let what = if is_verified {
+                "In force, and being verified"
+            } else {
+                "Being deployed"
+            };
+            let mut line = Line::text(what);
+            if let Some(since) = since {
+                line.push(Part::text(", since "));
+                line.push(Part::Time(since));
+            }
+            (Tone::Works, line)
+        }
+        Standing::Ended {
+            asks_again: true, end, ..
+        } => {
+            let first = end.reasons.first().map_or("the plan changed", String::as_str);
+            (
+                Tone::Waits,
+                Line::text(format!("The plan changed, and is made and asked about again: {first}")),
+            )
+        }
+        Standing::Ended { end, at, .. } => {
+            let mut line = Line::text(verdict_words(end));
+            if let Some(at) = at {
+                line.push(Part::text(", "));
+                line.push(Part::Time(at));
+            }
+            (verdict_tone(end), line)
+        }
+    }
+}
+
+fn closed_words(closed: &Closed) -> Line {
+    match closed {
+        Closed::Rejected { by } => Line::text(format!("Rejected by {by}")),
+        Closed::Expired => Line::text("Expired: nobody agreed in time"),
+        Closed::Stopped { by, why } => Line::from([
+            Part::text("Stopped by "),
+            Part::code(by.as_str()),
+            Part::text(format!(": {why}")),
+        ]),
+        Closed::Superseded { by } => {
+            Line::from([Part::text("Superseded by the newer release "), Part::code(by.as_str())])
+        }
+    }
+}
+
+fn verdict_words(end: &End) -> &'static str {
+    match end.verdict {
+        Verdict::Succeeded => "Succeeded",
+        Verdict::Unchanged => "In force already: nothing was done",
+        Verdict::RolledBack => "Rolled back",
+        Verdict::Failed if end.effect.is_dirty() => "Failed, and a person must look",
+        Verdict::Failed => "Failed",
+        Verdict::Superseded => "Superseded by a newer release",
+        Verdict::Rejected => "Rejected",
+        Verdict::Expired => "Expired: nobody agreed in time",
+        Verdict::Stopped if end.reason == Reason::GaveWay => "Gave way to a newer release while it soaked",
+        Verdict::Stopped => "Stopped",
+    }
+}
+
+fn verdict_tone(end: &End) -> Tone {
+    match end.verdict {
+        _ if end.effect.is_dirty() => Tone::Bad,
+        Verdict::Succeeded | Verdict::Unchanged => Tone::Good,
+        Verdict::RolledBack | Verdict::Failed => Tone::Bad,
+        Verdict::Superseded | Verdict::Rejected | Verdict::Expired | Verdict::Stopped => Tone::Over,
+    }
+}
+
+/// The name of a person where the pipeline knows them, else the principal.
+fn who(people: &People, principal: &str) -> Part {
+    let name = person_of(people, principal).map_or(principal, |name| name.as_str());
+    Part::code(name)
+}
+
+fn origin(facts: &Facts<'_>) -> Section {
+    let mut lines = Vec::new();
+    let what = if facts.is_rollback {
+        "Goes back, asked for by "
+    } else {
+        "Asked for by "
+    };
+    if let Some(principal) = facts.requested_by {
+        let mut line = Line::from([Part::text(what), who(facts.people, principal)]);
+        if let Some(reason) = facts.reason {
+            line.push(Part::text(format!(": {reason}")));
+        }
+        lines.push(line);
+    }
+    let declared = facts.summary.map(|summary| &summary.declared);
+    let declared = declared.into_iter().flat_map(|declared| {
+        [
+            ("Version ", declared.version.as_ref().map(ToString::to_string)),
+            ("Commit ", declared.commit.clone()),
+            ("Migration ", declared.migration.clone()),
+        ]
+    });
+    for (label, value) in declared {
+        lines.extend(value.map(|value| Line::from([Part::text(label), Part::code(value)])));
+    }
+    Section {
+        title: "Release",
+        lines,
+    }
+}
+
+fn summary_sections(summary: &Summary) -> [Section; 4] {
+    let mut changes: Vec<Line> = summary
+        .changes
+        .iter()
+        .map(|change| {
+            Line::from([
+                Part::code(change.family.as_str()),
+                Part::text(format!(" {}: ", change.what())),
+                Part::code(change.path.as_str()),
+            ])
+        })
+        .collect();
+    if summary.changes_left_out > 0 {
+        changes.push(Line::text(format!("and {} more", summary.changes_left_out)));
+    }
+    let migrations = summary.migrations.iter().map(|migration| {
+        let on = migration.database.as_ref();
+        let mut line = Line::from([Part::code(migration.task.as_str())]);
+        if let Some(database) = on {
+            line.push(Part::text(" on "));
+            line.push(Part::code(database.as_str()));
+        }
+        line.push(Part::text(format!(": {}", migration.undo.words())));
+        line
+    });
+    let back = summary.services.iter().map(|moved| {
+        let mut line = Line::from([Part::code(moved.service.as_str())]);
+        match (&moved.previous, moved.stays) {
+            (_, true) => line.push(Part::text(" does not go back: the schema does not take what runs now")),
+            (Some(previous), false) => {
+                line.push(Part::text(" goes back to "));
+                line.push(Part::code(previous.as_str()));
+            }
+            (None, false) => line.push(Part::text(" has nothing to go back to")),
+        }
+        line
+    });
+    let mut way_back: Vec<Line> = back.collect();
+    if let Some(replaces) = &summary.replaces {
+        way_back.insert(
+            0,
+            Line::from([Part::text("In force before: "), Part::code(replaces.as_str())]),
+        );
+    }
+    [
+        Section {
+            title: "What changes",
+            lines: changes,
+        },
+        Section {
+            title: "Migrations",
+            lines: migrations.collect(),
+        },
+        Section {
+            title: "Way back",
+            lines: way_back,
+        },
+        Section {
+            title: "To know",
+            lines: summary.notes.iter().map(Line::text).collect(),
+        },
+    ]
+}
+
+fn gates(facts: &Facts<'_>) -> Section {
+    let title = "Gates";
+    let Standing::Gates {
+        reports,
+        since,
+        closed: None,
+        approval,
+    } = facts.standing
+    else {
+        return Section {
+            title,
+            lines: Vec::new(),
+        };
+    };
+    let has_windows = reports.iter().any(|report| report.gate == "window");
+    let lines = reports.iter().map(|report| {
+        let mark = if report.is_open { "✓" } else { "✗" };
+        let mut line = Line::text(format!("{mark} {}: {}", report.gate, report.sentence));
+        if let Some(until) = report.until {
+            line.push(Part::text(", until "));
+            line.push(Part::Time(until));
+        }
+        let hours = approval.and_then(|approval| approval.expires_open_hours);
+        if let (Some(hours), Some(since), false) = (hours, since, report.is_open)
+            && report.gate == "approval"
+        {
+            let limit = jiff::SignedDuration::from_hours(i64::from(hours));
+            match since.saturating_add(limit) {
+                Ok(at) if !has_windows => {
+                    line.push(Part::text("; it expires "));
+                    line.push(Part::Time(at));
+                }
+                _ => line.push(Part::text(format!(
+                    "; it expires after {hours} hours in which the windows are open"
+                ))),
+            }
+        }
+        line
+    });
+    Section {
+        title,
+        lines: lines.collect(),
+    }
+}
+
+fn votes(facts: &Facts<'_>) -> Section {
+    let lines = facts.votes.iter().map(|vote| {
+        let what = if vote.approves { " approved " } else { " rejected " };
+        let mut line = Line::from([
+            who(facts.people, &vote.principal),
+            Part::text(what),
+            Part::Time(vote.at),
+        ]);
+        if facts.plan_hash != Some(vote.plan_hash.as_str()) {
+            line.push(Part::text(", about an earlier plan"));
+        }
+        if let Some(reason) = &vote.reason {
+            line.push(Part::text(format!(": {reason}")));
+        }
+        line
+    });
+    Section {
+        title: "Votes",
+        lines: lines.collect(),
+    }
+}
+
+fn verification(facts: &Facts<'_>) -> Section {
+    let mut lines = Vec::new();
+    if let Some(state) = facts.verification {
+        if let Some(since) = state.healthy_since {
+            lines.push(Line::from([
+                Part::text("Healthy without a break since "),
+                Part::Time(since),
+            ]));
+        }
+        for (name, check) in &state.checks {
+            let Some(last) = &check.last else { continue };
+            let mark = match last.outcome {
+                Outcome::Pass => "✓",
+                Outcome::Fail => "✗",
+                Outcome::Inconclusive | Outcome::Error => "?",
+            };
+            let mut line = Line::from([
+                Part::text(format!("{mark} ")),
+                Part::code(name.as_str()),
+                Part::text(format!(": {}", last.sentence)),
+            ]);
+            if let Some(kept) = &check.kept {
+                line.push(Part::text(format!("; kept: {kept}")));
+            }
+            lines.push(line);
+        }
+    }
+    Section {
+        title: "Verification",
+        lines,
+    }
+}
+
+fn outcome(facts: &Facts<'_>) -> Section {
+    let mut lines = Vec::new();
+    if let Standing::Ended {
+        end, asks_again: false, ..
+    } = facts.standing
+    {
+        lines.extend(end.reasons.iter().map(Line::text));
+        if end.effect.is_dirty() {
+            lines.push(quarantine_of_locks());
+        }
+    }
+    if let Some(why) = facts.quarantined {
+        lines.push(quarantine_of_image(why));
+    }
+    Section { title: "End", lines }
+}
+
+fn quarantine_of_locks() -> Line {
+    Line::from([
+        Part::text("Nothing comes here until somebody has looked: "),
+        Part::code("esclusa locks"),
+    ])
+}
+
+fn quarantine_of_image(why: &str) -> Line {
+    Line::from([
+        Part::text(format!("The image is in quarantine: {why} (")),
+        Part::code("esclusa quarantine"),
+        Part::text(")"),
+    ])
+}
+
+/// The checks that ask, with the moment at which each did.
+fn questions<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a str, &'a crate::verification::CheckState)> {
+    let is_at_work = matches!(facts.standing, Standing::UnderWay { .. });
+    let state = facts.verification.filter(|state| is_at_work && state.end.is_none());
+    let checks = state.into_iter().flat_map(|state| &state.checks);
+    checks
+        .filter(|(_, check)| check.question.is_some())
+        .map(|(name, check)| (name.as_str(), check))
+}
+
+/// What is asked, with the buttons: the one place where a card gets them.
+fn asks(facts: &Facts<'_>) -> Vec<Ask> {
+    let pointer = |plan: Option<&str>, check: Option<&str>, asked_at: Option<Timestamp>| Pointer {
+        release: facts.release_id.to_owned(),
+        environment: facts.environment.to_owned(),
+        plan: plan.map(str::to_owned),
+        check: check.map(str::to_owned),
+        asked_at,
+    };
+    if is_asked(facts) {
+        return vec![Ask {
+            words: Line::text("May this release come?"),
+            pointer: pointer(facts.plan_hash, None, None),
+            buttons: DECIDE,
+        }];
+    }
+    let questions = questions(facts).take(QUESTIONS_MAX);
+    let asks = questions.filter_map(|(name, check)| {
+        let question = check.question?;
+        Some(Ask {
+            words: question_words(name, check, question),
+            pointer: pointer(None, Some(name), Some(question.asked_at)),
+            buttons: ANSWER,
+        })
+    });
+    asks.collect()
+}
+
+fn question_words(
+    name: &str,
+    check: &crate::verification::CheckState,
+    question: crate::verification::Question,
+) -> Line {
+    let unanswered = match question.unanswered {
+        Choice::Keep => "it stays",
+        Choice::Rollback => "it goes back",
+    };
+    let mut line = Line::from([Part::text("Check "), Part::code(name), Part::text(" failed")]);
+    if let Some(last) = &check.last {
+        line.push(Part::text(format!(": {}", last.sentence)));
+    }
+    line.push(Part::text(format!(
+        ". What becomes of the release? Without an answer {unanswered}, "
+    )));
+    line.push(Part::Time(question.until));
+    line
+}
+
+/// The members of Slack who may still agree.
+fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator<Item = &'a MemberId> {
+    let person = |principal: &str| person_of(facts.people, principal);
+    let out: Vec<&Key> = facts
+        .votes
+        .iter()
+        .filter(|vote| facts.plan_hash == Some(vote.plan_hash.as_str()))
+        .filter_map(|vote| person(&vote.principal))
+        .chain(facts.requested_by.and_then(person))
+        .collect();
+    let people = facts.people;
+    let names = approval.approvers.iter().filter(move |name| !out.contains(name));
+    names
+        .filter_map(|name| people.get(name))
+        .flat_map(|person| &person.slack)
+}
+
+fn alerts(facts: &Facts<'_>) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    let name = format!("{} {}", facts.application, facts.tag);
+    match facts.standing {
+        Standing::Gates { approval, .. } if is_asked(facts) => {
+            let mut words = Line::text(format!("{name} waits for an approval for {}.", facts.environment));
+            for member in approval.into_iter().flat_map(|approval| asked_members(facts, approval)) {
+                words.push(Part::text(" "));
+                words.push(Part::Member(member.clone()));
+            }
+            let key = format!("approval:{}", facts.plan_hash.unwrap_or_default());
+            alerts.push(Alert { key, words });
+        }
+        Standing::Ended {
+            end, asks_again: false, ..
+        } if verdict_tone(end) == Tone::Bad => {
+            let why = end.reasons.first().map_or(end.reason.as_str(), String::as_str);
+            let what = verdict_words(end);
+            let mut words = Line::text(format!("{name} in {}: {what}: {why}", facts.environment));
+            if end.effect.is_dirty() {
+                words.push(Part::text(". "));
+                words.extend(quarantine_of_locks());
+            }
+            alerts.push(Alert {
+                key: format!("end:{}:{}", end.verdict, end.effect),
+                words,
+            });
+        }
+        Standing::Gates { .. } | Standing::Queued { .. } | Standing::UnderWay { .. } | Standing::Ended { .. } => {}
+    }
+    for (check, state) in questions(facts) {
+        if let Some(question) = state.question {
+            let mut words = Line::text(format!("{name} in {}: ", facts.environment));
+            words.extend(question_words(check, state, question));
+            let key = format!("question:{check}:{}", question.asked_at);
+            alerts.push(Alert { key, words });
+        }
+    }
+    if let Some(why) = facts.quarantined {
+        let mut words = Line::text(format!("{name}: "));
+        words.extend(quarantine_of_image(why));
+        let key = "quarantine".to_owned();
+        alerts.push(Alert { key, words });
+    }
+    alerts
+}
+
+fn context(facts: &Facts<'_>) -> Line {
+    let short = |text: &str| text.chars().take(DIGITS).collect::<String>();
+    let digest = facts.digest.strip_prefix("sha256:").unwrap_or(facts.digest);
+    let mut line = Line::from([
+        Part::text("release "),
+        Part::code(facts.release_id),
+        Part::text(" · digest "),
+        Part::code(short(digest)),
+    ]);
+    if let Some(hash) = facts.plan_hash {
+        line.push(Part::text(" · plan "));
+        line.push(Part::code(short(hash)));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! Whether somebody may decide: about a release that waits for an approval, and about a check that asks. Where the decision comes from makes no difference.
+
+use jiff::Timestamp;
+
+use crate::gate::person_of;
+use crate::pipeline::{Approval, Key, People};
+use crate::slack::Member;
+use crate::verification::Question;
+
+/// Why a decision does not count. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The release waits at no gate.
+    #[error("release `{release}` waits at no gate: `esclusa approvals` lists those that do")]
+    NotWaiting {
+        /// The release.
+        release: String,
+    },
+    /// It waits before this environment no more.
+    #[error("release `{release}` waits for nobody in `{environment}`: {how}")]
+    Settled {
+        /// The release.
+        release: String,
+        /// The environment.
+        environment: String,
+        /// What became of it.
+        how: String,
+    },
+    /// It waits before another environment.
+    #[error(
+        "release `{release}` does not wait for `{environment}` any more: `esclusa status --release {release}` shows where it stands"
+    )]
+    Elsewhere {
+        /// The release.
+        release: String,
+        /// The environment that was decided about.
+        environment: String,
+    },
+    /// The plan is another one now.
+    #[error("the plan of `{release}` for `{environment}` is another one now: look at it, and decide about that")]
+    OtherPlan {
+        /// The release.
+        release: String,
+        /// The environment.
+        environment: String,
+    },
+    /// Nobody has to agree.
+    #[error("nobody has to agree to what comes into `{place}`")]
+    NobodyDecides {
+        /// Application and environment.
+        place: String,
+    },
+    /// Whoever wants to decide is nobody who may.
+    #[error("`{principal}` is none of those who may decide about `{place}`: {names}")]
+    NotApprover {
+        /// Who.
+        principal: String,
+        /// Application and environment.
+        place: String,
+        /// Who may.
+        names: String,
+    },
+    /// Whoever wants to decide might when the release began, and may not any more.
+    #[error("`{person}` is none of those any more who may decide about `{place}`, as its pipeline says now")]
+    Removed {
+        /// Who.
+        person: Key,
+        /// Application and environment.
+        place: String,
+    },
+    /// Whoever asked for the release wants to agree with it.
+    #[error("`{person}` asked for this release: another one of {names} must agree")]
+    OwnWish {
+        /// Who.
+        person: Key,
+        /// Who may.
+        names: String,
+    },
+    /// The same was said before.
+    #[error("`{person}` said so already; nothing was done")]
+    SaidAlready {
+        /// Who.
+        person: Key,
+    },
+    /// Nothing is asked about the check.
+    #[error(
+        "release `{release}` asks nothing about `{check}`: {instead}; `esclusa status --release {release}` shows where it stands"
+    )]
+    NotAsked {
+        /// The release.
+        release: String,
+        /// The check.
+        check: String,
+        /// What it asks instead.
+        instead: String,
+    },
+    /// The question was answered, or is another one now.
+    #[error(
+        "this question about `{check}` is not open any more: `esclusa status --release {release}` shows where it stands"
+    )]
+    OtherQuestion {
+        /// The release.
+        release: String,
+        /// The check.
+        check: String,
+    },
+    /// The time to answer is over.
+    #[error("the question about `{check}` was open until {}: it is too late", .until.strftime("%Y-%m-%d %H:%M:%SZ"))]
+    TooLate {
+        /// The check.
+        check: String,
+        /// Until when it was open.
+        until: Timestamp,
+    },
+    /// Whoever wants to answer is none of the people of the pipeline.
+    #[error("`{principal}` is none of the people of `{application}`")]
+    Stranger {
+        /// Who.
+        principal: String,
+        /// The application.
+        application: String,
+    },
+    /// Somebody else answered.
+    #[error("{by} answered first; nothing was done")]
+    AnsweredFirst {
+        /// Who, in backticks where that is known.
+        by: String,
+    },
+    /// The very same request was taken before.
+    #[error("this was taken already; nothing was done")]
+    Repeated,
+}
+
+impl Refusal {
+    /// Whether it is for who they are that they may not: that somebody tried is written down.
+    #[must_use]
+    pub const fn is_forbidden(&self) -> bool {
+        match self {
+            Self::NotApprover { .. } | Self::Removed { .. } | Self::OwnWish { .. } | Self::Stranger { .. } => true,
+            Self::NotWaiting { .. }
+            | Self::Settled { .. }
+            | Self::Elsewhere { .. }
+            | Self::OtherPlan { .. }
+            | Self::NobodyDecides { .. }
+            | Self::SaidAlready { .. }
+            | Self::NotAsked { .. }
+            | Self::OtherQuestion { .. }
+            | Self::TooLate { .. }
+            | Self::AnsweredFirst { .. }
+            | Self::Repeated => false,
+        }
+    }
+}
+
+/// A release that waits, and the pipeline that is in force by now.
+#[derive(Debug, Clone, Copy)]
+pub struct Ballot<'a> {
+    /// Application and environment, such as `shop/production`.
+    pub place: &'a str,
+    /// Who must agree, as the pipeline says that the release began with.
+    pub approval: Option<&'a Approval>,
+    /// The people of that pipeline.
+    pub people: &'a People,
+    /// Who asked for the release.
+    pub requested_by: &'a str,
+    /// Who must agree, as the pipeline says now; nobody where it does not say.
+    pub approval_now: Option<&'a Approval>,
+    /// The people of the pipeline now.
+    pub people_now: &'a People,
+}
+
+/// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever asked for the release.
+///
+/// # Errors
+/// Why they may not.
+pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<Key, Refusal> {
+    let place = || ballot.place.to_owned();
+    let approval = ballot
+        .approval
+        .ok_or_else(|| Refusal::NobodyDecides { place: place() })?;
+    let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
+    let names = names.join(", ");
+    let person = person_of(ballot.people, principal).filter(|person| approval.approvers.contains(person));
+    let person = person.ok_or_else(|| Refusal::NotApprover {
+        principal: principal.to_owned(),
+        place: place(),
+        names: names.clone(),
+    })?;
+    let is_person_now = person_of(ballot.people_now, principal) == Some(person);
+    let may_now = ballot
+        .approval_now
+        .is_none_or(|approval| approval.approvers.contains(person));
+    if !(is_person_now && may_now) {
+        return Err(Refusal::Removed {
+            person: person.clone(),
+            place: place(),
+        });
+    }
+    if approves && person_of(ballot.people, ballot.requested_by) == Some(person) {
+        return Err(Refusal::OwnWish {
+            person: person.clone(),
+            names,
+        });
+    }
+    Ok(person.clone())
+}
+
+/// Whether an answer to a question counts. Whoever comes from AWS was let through by its permissions; a member of Slack must be one of the people.
+///
+/// # Errors
+/// Why it does not.
+pub fn may_answer(
+    application: &str,
+    people_now: &People,
+    principal: &str,
+    (check, question): (&str, Question),
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if Member::of(principal).is_some() && person_of(people_now, principal).is_none() {
+        return Err(Refusal::Stranger {
+            principal: principal.to_owned(),
+            application: application.to_owned(),
+        });
+    }
+    if now >= question.until {
+        return Err(Refusal::TooLate {
+            check: check.to_owned(),
+            until: question.until,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Choice, Person, UnknownPusher};
+
+    fn people(known: &[(&str, &str)]) -> People {
+        let person = |slack: &str| Person {
+            iam: vec![format!("arn:aws:iam::1:user/{slack}")],
+            slack: vec![slack.parse().unwrap()],
+        };
+        known
+            .iter()
+            .map(|(name, slack)| (name.parse().unwrap(), person(slack)))
+            .collect()
+    }
+
+    fn approval(approvers: &[&str]) -> Approval {
+        Approval {
+            approvers: approvers.iter().map(|name| name.parse().unwrap()).collect(),
+            quorum: 1,
+            expires_open_hours: None,
+            unknown_pusher: UnknownPusher::IsNobody,
+        }
+    }
+
+    #[test]
+    fn who_may_vote_might_when_the_release_began_and_still_may() {
+        let (then, now) = (
+            people(&[
+                ("ana", "U0ANA"),
+                ("luis", "U0LUIS"),
+                ("eva", "U0EVA"),
+                ("rita", "U0RITA"),
+            ]),
+            people(&[
+                ("ana", "U0ANA"),
+                ("luis", "U0LUIS"),
+                ("rita", "U0OTHER"),
+                ("new", "U0NEW"),
+            ]),
+        );
+        let approvers = approval(&["ana", "luis", "eva", "rita"]);
+        let approvers_now = approval(&["ana", "rita", "new"]);
+        let ballot = Ballot {
+            place: "shop/production",
+            approval: Some(&approvers),
+            people: &then,
+            requested_by: "event-1",
+            approval_now: Some(&approvers_now),
+            people_now: &now,
+        };
+        let says = |ballot: &Ballot<'_>, user: &str| may_vote(ballot, &format!("slack:T0/{user}"), true);
+        assert_eq!(says(&ballot, "U0ANA"), Ok("ana".parse().unwrap()));
+        // No approver any more; nobody any more; somebody else under the same name.
+        for user in ["U0LUIS", "U0EVA", "U0RITA"] {
+            let refused = says(&ballot, user).unwrap_err();
+            assert!(
+                matches!(refused, Refusal::Removed { .. }) && refused.is_forbidden(),
+                "{user}: {refused}"
+            );
+        }
+        // Whoever came later decides about later releases.
+        for user in ["U0NEW", "U0OTHER", "U0NOBODY"] {
+            let refused = says(&ballot, user).unwrap_err();
+            assert!(matches!(refused, Refusal::NotApprover { .. }), "{user}: {refused}");
+        }
+        let mine = Ballot {
+            requested_by: "arn:aws:iam::1:user/U0ANA",
+            ..ballot
+        };
+        assert!(matches!(says(&mine, "U0ANA"), Err(Refusal::OwnWish { .. })));
+        assert_eq!(may_vote(&mine, "slack:T0/U0ANA", false), Ok("ana".parse().unwrap()));
+        let free = Ballot {
+            approval: None,
+            ..ballot
+        };
+        assert!(matches!(says(&free, "U0ANA"), Err(Refusal::NobodyDecides { .. })));
+    }
+
+    #[test]
+    fn a_member_of_slack_who_is_nobody_of_the_pipeline_answers_nothing() {
+        let people = people(&[("ana", "U0ANA")]);
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let question = Question {
+            asked_at: at("2026-11-02T10:00:00Z"),
+            until: at("2026-11-02T10:10:00Z"),
+            unanswered: Choice::Rollback,
+        };
+        let answers =
+            |principal: &str, now: &str| may_answer("shop", &people, principal, ("errors", question), at(now));
+        assert_eq!(answers("slack:T0/U0ANA", "2026-11-02T10:09:59Z"), Ok(()));
+        assert_eq!(answers("arn:aws:iam::1:user/somebody", "2026-11-02T10:05:00Z"), Ok(()));
+        let stranger = answers("slack:T0/U0EVA", "2026-11-02T10:05:00Z").unwrap_err();
+        assert!(matches!(stranger, Refusal::Stranger { .. }) && stranger.is_forbidden());
+        let late = answers("slack:T0/U0ANA", "2026-11-02T10:10:00Z").unwrap_err();
+        assert_eq!(
+            late.to_string(),
+            "the question about `errors` was open until 2026-11-02 10:10:00Z: it is too late"
+        );
+    }
+}

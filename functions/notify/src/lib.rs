@@ -1,0 +1,107 @@
+//! The Lambda function `notify`: people are told in Slack what becomes of releases. It is the only holder of the token of the app, and writes nothing but what
+//! was told.
+//!
+//! Every round looks at what is true and at what was told last. What differs is told, so that a round that is lost, or a Slack that is away, costs nothing but
+//! time; and nothing waits for what it does.
+
+mod candidates;
+mod facts;
+mod tell;
+
+use aws_config::SdkConfig;
+use esclusa_adapters::journal::Journal;
+use esclusa_adapters::secrets::SecretReader;
+use esclusa_adapters::slack::SlackClient;
+use esclusa_core::error::Failure;
+use esclusa_events::Event;
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The function.
+#[derive(Debug)]
+pub struct Notify {
+    journal: Journal,
+    slack: SlackClient,
+    /// None where no Slack is configured.
+    token: Option<SecretReader>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    tag = "action",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+enum Request {
+    Tell {},
+}
+
+impl Function for Notify {
+    const NAME: &'static str = "notify";
+
+    fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
+        let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
+        let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let token = environment.optional("ESCLUSA_SLACK_BOT_TOKEN_ARN");
+        Ok(Self {
+            journal: Journal::new(config, control, ledger),
+            slack: SlackClient::new(config),
+            token: token.map(|arn| SecretReader::new(config, arn)),
+        })
+    }
+
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
+        let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        match event {
+            Event::Request(request) => {
+                let Request::Tell {} = parse_request(request.payload)?;
+            }
+            // Whatever it says: everything is looked at.
+            Event::StepFunctionsExecutionStatusChange(_) => {}
+            Event::EcsTaskStateChange(_)
+            | Event::EcsDeploymentStateChange(_)
+            | Event::EcsServiceAction(_)
+            | Event::EcrImageAction(_)
+            | Event::CloudWatchAlarmStateChange(_)
+            | Event::Scheduled(_)
+            | Event::Unknown(_) => return Ok(json!({"ignored": "nobody is told of events of this kind"})),
+        }
+        match &self.token {
+            Some(token) => self.round(token, invocation.deadline).await,
+            None => Ok(json!({
+                "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_slack_it_does_nothing_and_says_what_is_missing() {
+        let tables = [("ESCLUSA_CONTROL_TABLE", "control"), ("ESCLUSA_LEDGER_TABLE", "ledger")];
+        let config = SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .build();
+        let notify = Notify::build(&config, &Environment::from_iter(tables)).unwrap();
+        let invocation = Invocation {
+            request_id: "r-1".to_owned(),
+            function_arn: "arn:aws:lambda:us-east-1:123456789012:function:notify".to_owned(),
+            deadline: Timestamp::UNIX_EPOCH,
+            trace_id: None,
+        };
+        let answer = notify.handle(json!({"action": "tell"}), &invocation).await.unwrap();
+        assert!(answer.to_string().contains("`SlackBotTokenArn`"), "{answer}");
+        let failure = notify
+            .handle(json!({"action": "shout"}), &invocation)
+            .await
+            .unwrap_err();
+        assert_eq!(failure.kind, esclusa_core::error::ErrorKind::InvalidInput);
+    }
+}

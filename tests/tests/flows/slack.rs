@@ -1,0 +1,743 @@
+//! What people are told in Slack, and what they decide there.
+
+use std::collections::BTreeSet;
+
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use jiff::SignedDuration;
+use lab::images::Kind;
+use serde_json::{Value, json};
+use simulator::kernel::ApiError;
+use simulator::services::{Slack, SlackButton, SlackDelivery, SlackMessage};
+use simulator::{DynamoDb, Fault, FaultKind, Principal, Selector};
+
+use crate::planning::latest;
+use crate::support::Account;
+
+const CHANNEL: &str = "C0DEPLOY";
+
+/// Where the first environment begins to say how it is deployed to.
+const PUSH: &str = "    trigger: push\n";
+
+const APPROVAL: &str = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody}\n";
+
+/// The people of the pipelines here.
+const PEOPLE: &str = "people:\n  ana: {slack: [U0ANA]}\n  luis: {slack: [U0LUIS]}\n\n";
+
+/// An account whose environment has these gates, and whose people are told in the channel.
+fn gated(gates: &str) -> Account {
+    gated_in("nest-demo", gates)
+}
+
+fn gated_in(example: &str, gates: &str) -> Account {
+    let mut account = Account::beside_slack(example, CHANNEL);
+    apply(&mut account, PEOPLE, gates);
+    account
+}
+
+fn apply(account: &mut Account, people: &str, gates: &str) {
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let told = format!("notifications: {{slack: {{channel: {CHANNEL}}}}}\n{people}environments:\n");
+    let text = text
+        .replace(PUSH, &format!("{PUSH}{gates}"))
+        .replacen("environments:\n", &told, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+}
+
+/// Pushes a version and waits until it stands at a gate and people were told. Its release.
+fn pushed(account: &mut Account, tag: &str) -> String {
+    account.push(tag, Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_mins(2));
+    release
+}
+
+fn slack(account: &Account) -> &Slack {
+    account.lab.world().service::<Slack>().unwrap()
+}
+
+/// The messages of the channel that are cards, the oldest first.
+fn cards(account: &Account) -> Vec<SlackMessage> {
+    let messages = slack(account).messages(CHANNEL).iter();
+    messages
+        .filter(|message| message.thread_ts.is_none())
+        .cloned()
+        .collect()
+}
+
+/// What people were told in threads.
+fn alerts(account: &Account) -> Vec<String> {
+    let messages = slack(account).messages(CHANNEL).iter();
+    let alerts = messages.filter(|message| message.thread_ts.is_some());
+    alerts.map(|message| message.text.clone()).collect()
+}
+
+/// The ids of the actions of a message's buttons.
+fn buttons(message: &SlackMessage) -> Vec<String> {
+    let elements = message.blocks.as_array().unwrap().iter();
+    let elements = elements.filter_map(|block| block["elements"].as_array()).flatten();
+    let ids = elements.filter_map(|element| element["action_id"].as_str());
+    ids.map(str::to_owned).collect()
+}
+
+/// A button of the last card.
+fn button(account: &Account, action: &str) -> SlackButton {
+    let card = cards(account).pop().unwrap();
+    let button = slack(account).button(CHANNEL, &card.ts, action);
+    button.unwrap_or_else(|| panic!("no `{action}`: {:#}", card.blocks))
+}
+
+fn press(account: &mut Account, button: &SlackButton, user: &str) {
+    let (slack, kernel) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.press(button, user, kernel);
+}
+
+/// Presses a button of the last card.
+fn press_shown(account: &mut Account, action: &str, user: &str) {
+    let button = button(account, action);
+    press(account, &button, user);
+}
+
+/// What a member was told that nobody else sees.
+fn told(account: &Account, user: &str) -> Vec<String> {
+    let private = slack(account).private().iter().filter(|private| private.user == user);
+    private.map(|private| private.text.clone()).collect()
+}
+
+/// Every press was answered in time and without an error.
+#[track_caller]
+fn assert_acknowledged(account: &Account, presses: usize) {
+    let deliveries = slack(account).deliveries();
+    assert_eq!(deliveries.len(), presses, "{deliveries:?}");
+    assert!(deliveries.iter().all(SlackDelivery::is_acknowledged), "{deliveries:?}");
+}
+
+/// The person of each decision that was recorded.
+fn decided(account: &Account) -> Vec<Value> {
+    let records = account.records("person_decided");
+    records.iter().map(|record| record["body"]["person"].clone()).collect()
+}
+
+#[test]
+fn a_push_waits_for_an_approval_that_is_given_with_a_button() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    account.assert_acts(&[]);
+    let [card] = &cards(&account)[..] else {
+        panic!("one card: {:#?}", cards(&account))
+    };
+    assert_eq!(buttons(card), ["approve", "reject"]);
+    assert!(
+        card.blocks.to_string().contains("1 of `ana`, `luis` must agree"),
+        "{:#}",
+        card.blocks
+    );
+    let [alert] = &alerts(&account)[..] else {
+        panic!("{:?}", alerts(&account))
+    };
+    assert!(
+        alert.contains("waits for an approval") && alert.contains("<@U0ANA> <@U0LUIS>"),
+        "{alert}"
+    );
+    let approve = button(&account, "approve");
+    press(&mut account, &approve, "U0ANA");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    account.pass(SignedDuration::from_mins(2));
+    assert_acknowledged(&account, 1);
+    assert!(
+        told(&account, "U0ANA")[0].contains("is approved"),
+        "{:?}",
+        told(&account, "U0ANA")
+    );
+    assert_eq!(decided(&account), [json!("ana")]);
+    let principal = &account.records("person_decided")[0]["actor"];
+    assert_eq!(principal, "slack:T0SIMULATED/U0ANA");
+    let [card] = &cards(&account)[..] else {
+        panic!("one card")
+    };
+    let shown = card.blocks.to_string();
+    assert!(
+        buttons(card).is_empty() && shown.contains("Succeeded") && shown.contains("`ana` approved"),
+        "{shown}"
+    );
+    // What ended well needs nobody.
+    assert_eq!(alerts(&account).len(), 1);
+}
+
+/// What a request to the console is answered, signed by a principal or by nobody.
+fn http(account: &mut Account, path: &str, signed_by: Option<&Principal>, body: &Value) -> (u16, Value) {
+    let endpoint = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
+    request.set_method("POST").unwrap();
+    request.set_uri(format!("{endpoint}{path}")).unwrap();
+    request.headers_mut().insert("content-type", "application/json");
+    if let Some(principal) = signed_by {
+        let key = account.lab.world_mut().register_principal(principal.clone());
+        let scope = format!("Credential={key}/20261102/us-east-1/execute-api/aws4_request");
+        let signature = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=00");
+        request.headers_mut().insert("authorization", signature);
+    }
+    let connector = account.lab.world_mut().http_connector(&Principal::Administrator);
+    let response = account.lab.simulation().block_on(connector.call(request)).unwrap();
+    let text = response.body().bytes().unwrap_or_default();
+    (
+        response.status().as_u16(),
+        serde_json::from_slice(text).unwrap_or_default(),
+    )
+}
+
+/// F67.
+#[test]
+fn a_button_that_is_pressed_twice_and_two_people_at_once_count_once_each() {
+    let mut account = gated("    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody}\n");
+    pushed(&mut account, "v1.0.0");
+    let approve = button(&account, "approve");
+    for user in ["U0ANA", "U0LUIS", "U0ANA", "U0LUIS"] {
+        press(&mut account, &approve, user);
+    }
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_acknowledged(&account, 4);
+    let people: BTreeSet<String> = decided(&account).iter().map(Value::to_string).collect();
+    assert_eq!((decided(&account).len(), people.len()), (2, 2));
+    assert_eq!(account.rows("VOTES#").len(), 2);
+    for user in ["U0ANA", "U0LUIS"] {
+        let mut told = told(&account, user);
+        told.sort();
+        let [said_already, approved] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(
+            said_already.contains("said so already") && approved.contains("is approved"),
+            "{told:?}"
+        );
+    }
+}
+
+/// One no is the end, whatever comes at the same moment.
+#[test]
+fn an_approval_and_a_rejection_at_once_end_the_release_or_let_it_in_and_nothing_else() {
+    let mut account = gated("    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody}\n");
+    pushed(&mut account, "v1.0.0");
+    let (approve, reject) = (button(&account, "approve"), button(&account, "reject"));
+    press(&mut account, &approve, "U0ANA");
+    press(&mut account, &reject, "U0LUIS");
+    account.settle();
+    account.assert_ended("REJECTED", "none", "rejected");
+    account.assert_acts(&[]);
+    account.pass(SignedDuration::from_mins(2));
+    let card = cards(&account).pop().unwrap();
+    let shown = card.blocks.to_string();
+    assert!(buttons(&card).is_empty() && shown.contains("Rejected"), "{shown}");
+}
+
+/// F69: neither whoever is nobody nor whoever is not an approver any more.
+#[test]
+fn who_may_not_decide_is_told_so_privately_and_it_is_written_down() {
+    let mut account = gated(APPROVAL);
+    let release = pushed(&mut account, "v1.0.0");
+    let approve = button(&account, "approve");
+    press(&mut account, &approve, "U0EVA");
+    account.pass(SignedDuration::from_secs(10));
+    assert!(
+        told(&account, "U0EVA")[0].contains("none of those who may decide"),
+        "{:?}",
+        told(&account, "U0EVA")
+    );
+    apply(
+        &mut account,
+        "people:\n  ana: {slack: [U0ANA]}\n\n",
+        "    approval: {approvers: [ana], unknown_pusher: is_nobody}\n",
+    );
+    press(&mut account, &approve, "U0LUIS");
+    account.pass(SignedDuration::from_mins(10));
+    assert!(
+        told(&account, "U0LUIS")[0].contains("none of those any more"),
+        "{:?}",
+        told(&account, "U0LUIS")
+    );
+    account.assert_acts(&[]);
+    assert_eq!((account.rows("VOTES#").len(), decided(&account).len()), (0, 0));
+    let refused = account.records("decision_refused");
+    let actors: Vec<&Value> = refused.iter().map(|record| &record["actor"]).collect();
+    assert_eq!(actors, ["slack:T0SIMULATED/U0EVA", "slack:T0SIMULATED/U0LUIS"]);
+    assert!(refused.iter().all(|record| record["release_id"] == release.as_str()));
+    assert_acknowledged(&account, 2);
+    // Whoever still may still can.
+    press(&mut account, &approve, "U0ANA");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+#[test]
+fn a_button_of_a_card_that_is_over_tells_what_is_true_and_changes_nothing() {
+    let mut account = gated("    approval: {approvers: [ana], unknown_pusher: is_nobody, expires_open_hours: 2}\n");
+    pushed(&mut account, "v1.0.0");
+    let approve = button(&account, "approve");
+    account.settle();
+    account.assert_ended("EXPIRED", "none", "expired");
+    account.pass(SignedDuration::from_mins(2));
+    assert!(buttons(&cards(&account)[0]).is_empty());
+    press(&mut account, &approve, "U0ANA");
+    account.pass(SignedDuration::from_mins(5));
+    assert!(
+        told(&account, "U0ANA")[0].contains("it ended EXPIRED"),
+        "{:?}",
+        told(&account, "U0ANA")
+    );
+    assert_eq!((account.rows("VOTES#").len(), decided(&account).len()), (0, 0));
+    account.assert_acts(&[]);
+}
+
+/// F72: the card of the older release is void as soon as the newer one stands at the gate.
+#[test]
+fn a_newer_release_makes_the_card_of_an_older_one_void() {
+    let mut account = gated(APPROVAL);
+    let older = pushed(&mut account, "v1.0.0");
+    let approve = button(&account, "approve");
+    let newer = pushed(&mut account, "v1.1.0");
+    press_shown(&mut account, "approve", "U0ANA");
+    account.pass(SignedDuration::from_hours(25));
+    account.settle();
+    account.assert_release_ended(&newer, "SUCCEEDED", "none", "proven");
+    account.assert_release_ended(&older, "SUPERSEDED", "none", "superseded");
+    press(&mut account, &approve, "U0LUIS");
+    account.pass(SignedDuration::from_mins(2));
+    assert!(
+        told(&account, "U0LUIS")[0].contains("SUPERSEDED"),
+        "{:?}",
+        told(&account, "U0LUIS")
+    );
+    let shown: Vec<(Vec<String>, bool)> = cards(&account)
+        .iter()
+        .map(|card| (buttons(card), card.blocks.to_string().contains("uperseded")))
+        .collect();
+    assert_eq!(shown, [(Vec::new(), true), (Vec::new(), false)]);
+}
+
+/// What was agreed to is one plan: the button of the card before says nothing about the next.
+#[test]
+fn a_button_of_an_earlier_plan_is_none_of_the_plan_that_is_asked_about_now() {
+    let mut account = gated_in("superbowleto", APPROVAL);
+    let release = pushed(&mut account, "4f2c1e9");
+    let earlier = button(&account, "approve");
+    // The infrastructure code changes what the plan is made from, which shows under the lock.
+    let mut base = latest(&mut account, "superbowleto-s-stg");
+    base["cpu"] = json!("1024");
+    base["memory"] = json!("2048");
+    account.administer("ecs", "RegisterTaskDefinition", base);
+    press(&mut account, &earlier, "U0ANA");
+    account.pass(SignedDuration::from_mins(10));
+    account.assert_acts(&[]);
+    let [card] = &cards(&account)[..] else {
+        panic!("one card for all attempts")
+    };
+    assert_eq!(buttons(card), ["approve", "reject"]);
+    press(&mut account, &earlier, "U0LUIS");
+    account.pass(SignedDuration::from_mins(5));
+    assert!(
+        told(&account, "U0LUIS")[0].contains("another one now"),
+        "{:?}",
+        told(&account, "U0LUIS")
+    );
+    account.assert_acts(&[]);
+    press_shown(&mut account, "approve", "U0LUIS");
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "schema_moved", "proven");
+}
+
+/// F68.
+#[test]
+fn a_forged_old_or_repeated_request_changes_nothing() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    let approve = button(&account, "approve");
+    let deliver = |account: &mut Account, (body, timestamp, signature): &(String, String, String)| {
+        let (slack, kernel) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+        slack.deliver(body, timestamp, signature, kernel);
+        account.pass(SignedDuration::from_secs(5));
+        slack_status(account)
+    };
+    let signed = |account: &mut Account, user: &str| {
+        let (slack, kernel) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+        slack.signed_press(&approve, user, kernel)
+    };
+    let (body, timestamp, signature) = signed(&mut account, "U0ANA");
+    let written_again = body.replace("%22", "%2522");
+    let other = signature.replace(['0', '1', '2', '3'], "4");
+    let rows = |account: &Account| account.rows("").len();
+    let before = rows(&account);
+    for request in [
+        (written_again, timestamp.clone(), signature.clone()),
+        (body.clone(), timestamp.clone(), other),
+        (body.clone(), "1".to_owned(), signature.clone()),
+        (body.clone(), timestamp.clone(), String::new()),
+    ] {
+        assert_eq!(deliver(&mut account, &request), Some(401));
+    }
+    account.pass(SignedDuration::from_mins(6));
+    let old = (body, timestamp, signature);
+    assert_eq!(deliver(&mut account, &old), Some(401));
+    assert_eq!(
+        (account.rows("VOTES#").len(), decided(&account).len(), rows(&account)),
+        (0, 0, before)
+    );
+    // The same request again, as whoever recorded it would send it.
+    let stranger = signed(&mut account, "U0EVA");
+    let fresh = signed(&mut account, "U0ANA");
+    for request in [&stranger, &stranger, &fresh, &fresh, &fresh] {
+        assert_eq!(deliver(&mut account, request), Some(200));
+    }
+    assert_eq!((account.rows("VOTES#").len(), decided(&account).len()), (1, 1));
+    assert_eq!(account.records("decision_refused").len(), 1);
+    assert_eq!((told(&account, "U0EVA").len(), told(&account, "U0ANA").len()), (1, 1));
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+/// The status of the last answer to Slack.
+fn slack_status(account: &Account) -> Option<u64> {
+    slack(account).deliveries().last().unwrap().status
+}
+
+/// Slack is away from now on for so long.
+fn take_slack_down(account: &mut Account, time: SignedDuration) {
+    let now = account.lab.world().now();
+    let away = FaultKind::ErrorBefore(ApiError::server("ServiceUnavailable", "Slack is down"));
+    for operation in ["chat.postMessage", "chat.update", "respond"] {
+        let calls = Selector::operation("slack", operation).between(now, now + time);
+        account.lab.world_mut().add_fault(Fault::new(calls, away.clone()));
+    }
+}
+
+/// F71.
+#[test]
+fn slack_that_is_down_keeps_nobody_waiting_and_shows_what_is_true_afterwards() {
+    let mut account = gated("");
+    take_slack_down(&mut account, SignedDuration::from_hours(1));
+    let began = account.lab.world().now();
+    account.push("v1.0.0", Kind::Good);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    account.release("v1.1.0", Kind::CrashLoop);
+    let took = account.lab.world().now().duration_since(began);
+    assert!(took < SignedDuration::from_mins(50), "{took}");
+    assert_eq!((cards(&account).len(), alerts(&account).len()), (0, 0));
+    account.pass(SignedDuration::from_mins(65));
+    let shown: Vec<bool> = cards(&account)
+        .iter()
+        .map(|card| card.blocks.to_string().contains("Rolled back"))
+        .collect();
+    assert_eq!(shown, [false, true]);
+    let alerts = alerts(&account);
+    assert!(alerts.iter().any(|alert| alert.contains("Rolled back")), "{alerts:?}");
+    // Everything is told, and nothing is looked at any more.
+    assert_eq!(account.rows("CARD#OPEN").len(), 0);
+    let calls = account.calls("slack", "chat.update").len();
+    account.pass(SignedDuration::from_hours(2));
+    assert_eq!(account.calls("slack", "chat.update").len(), calls);
+}
+
+/// F71: it is not asked again before the time that it names.
+#[test]
+fn slack_that_takes_no_more_for_a_while_is_left_alone_for_that_while() {
+    let mut account = gated(APPROVAL);
+    let until = account.lab.world().now() + SignedDuration::from_mins(7);
+    let (slack, _) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.limited_until = Some(until);
+    pushed(&mut account, "v1.0.0");
+    account.pass(SignedDuration::from_mins(3));
+    assert_eq!(account.calls("slack", "chat.postMessage").len(), 1);
+    assert_eq!(cards(&account).len(), 0);
+    account.pass(SignedDuration::from_mins(5));
+    assert_eq!((cards(&account).len(), alerts(&account).len()), (1, 1));
+    press_shown(&mut account, "approve", "U0ANA");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+/// Whoever pressed a button sees no error, however slow the way back to them is.
+#[test]
+fn a_press_is_answered_in_time_whether_or_not_anybody_can_be_told() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    let slow = FaultKind::Delay(SignedDuration::from_secs(30));
+    let calls = Selector::operation("slack", "respond");
+    account.lab.world_mut().add_fault(Fault::new(calls, slow));
+    press_shown(&mut account, "approve", "U0EVA");
+    press_shown(&mut account, "approve", "U0ANA");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_acknowledged(&account, 2);
+}
+
+/// Nobody knows whether the message came about: it is posted once more, later, and that one is kept.
+#[test]
+fn a_lost_answer_of_slack_leaves_at_most_one_card_too_many() {
+    for fault in [FaultKind::AnswerLost, FaultKind::DieAfter, FaultKind::DieBefore] {
+        let mut account = gated(APPROVAL);
+        let post = Selector::operation("slack", "chat.postMessage").nth(1);
+        account.lab.world_mut().add_fault(Fault::new(post, fault.clone()));
+        pushed(&mut account, "v1.0.0");
+        account.pass(SignedDuration::from_mins(2));
+        let posted = cards(&account).len();
+        let expected = if fault == FaultKind::DieBefore { 1 } else { 2 };
+        assert_eq!(posted, expected, "{fault:?}");
+        press_shown(&mut account, "approve", "U0ANA");
+        account.settle();
+        account.assert_ended("SUCCEEDED", "none", "proven");
+        account.pass(SignedDuration::from_mins(3));
+        let last = cards(&account).pop().unwrap();
+        assert!(last.blocks.to_string().contains("Succeeded"), "{:#}", last.blocks);
+        // Writing a card anew is safe to repeat.
+        assert_eq!(cards(&account).len(), posted);
+    }
+}
+
+#[test]
+fn a_card_that_somebody_removes_is_written_anew() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    let first = cards(&account).pop().unwrap();
+    let (slack, _) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.remove(CHANNEL, &first.ts);
+    account.esclusa(&["freeze", "nest-demo", "--reason", "the sale"]);
+    account.pass(SignedDuration::from_mins(5));
+    let [card] = &cards(&account)[..] else {
+        panic!("one card")
+    };
+    assert!(
+        card.ts != first.ts && card.blocks.to_string().contains("the sale"),
+        "{:#}",
+        card.blocks
+    );
+}
+
+const ASKING: &str = "    verification:
+      soak_seconds: 600
+      services: {interval_seconds: 60}
+      checks:
+        errors:
+          measure: {alarms: [errors]}
+          pace: {interval_seconds: 60}
+          reaction: ask
+          ask: {answer_seconds: 600, unanswered: rollback}
+";
+
+#[test]
+fn a_question_is_answered_with_a_button_by_somebody_of_the_pipeline() {
+    for (action, verdict) in [
+        ("keep", ["SUCCEEDED", "none", "proven"]),
+        ("roll_back", ["ROLLED_BACK", "reverted", "verification_failed"]),
+    ] {
+        let mut account = gated(ASKING);
+        account.create_alarm("errors");
+        account.release("v1.0.0", Kind::Good);
+        account.push("v1.1.0", Kind::Good);
+        account.pass(SignedDuration::from_secs(20));
+        let release = account.releases().pop().unwrap();
+        account.run_until_entered(&format!("{release}-development-1"), "LookAtChecks");
+        account.pass(SignedDuration::from_mins(2));
+        account.say_alarm("errors", "ALARM");
+        account.pass(SignedDuration::from_mins(3));
+        let question = alerts(&account).pop().unwrap();
+        assert!(question.contains("Check `errors` failed"), "{question}");
+        let answer = button(&account, action);
+        press(&mut account, &answer, "U0EVA");
+        press(&mut account, &answer, "U0ANA");
+        press(&mut account, &answer, "U0LUIS");
+        account.settle();
+        let [verdict, effect, reason] = verdict;
+        account.assert_release_ended(&release, verdict, effect, reason);
+        assert_acknowledged(&account, 3);
+        assert!(
+            told(&account, "U0EVA")[0].contains("none of the people"),
+            "{:?}",
+            told(&account, "U0EVA")
+        );
+        assert_eq!(account.records("decision_refused").len(), 1);
+        let answers = account.records("person_decided");
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        account.pass(SignedDuration::from_mins(2));
+        assert!(buttons(&cards(&account).pop().unwrap()).is_empty());
+    }
+}
+
+/// Whoever must look is told besides, in the thread of the card and in the channel.
+#[test]
+fn a_failure_that_somebody_must_look_at_and_a_quarantine_are_told() {
+    let mut account = Account::beside_slack("imagy-catalog", CHANNEL);
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let told = format!("notifications: {{slack: {{channel: {CHANNEL}}}}}\nenvironments:\n");
+    let file = account.written(&text.replacen("environments:\n", &told, 1));
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.release("4f2c1e9", Kind::BadMigration);
+    account.pass(SignedDuration::from_mins(3));
+    let all = alerts(&account).join("\n");
+    assert!(all.contains("Failed") && all.contains("in quarantine"), "{all}");
+    let card = cards(&account).pop().unwrap().blocks.to_string();
+    assert!(
+        card.contains("Migrations") && card.contains("cannot be undone"),
+        "{card}"
+    );
+}
+
+/// Neither in what is written down, nor in what anybody is told.
+#[test]
+fn the_secrets_of_slack_are_nowhere_but_where_they_are_needed() {
+    let mut account = gated(APPROVAL);
+    pushed(&mut account, "v1.0.0");
+    press_shown(&mut account, "approve", "U0ANA");
+    account.settle();
+    account.pass(SignedDuration::from_mins(2));
+    let (token, signing) = {
+        let slack = slack(&account);
+        (slack.token.clone(), slack.signing_secret.clone())
+    };
+    let world = account.lab.world();
+    let mut written: Vec<String> = ["esclusa-control", "esclusa-ledger"]
+        .iter()
+        .flat_map(|table| world.service::<DynamoDb>().unwrap().items(table).unwrap())
+        .map(|item| item.to_string())
+        .collect();
+    written.extend(world.events().iter().map(Value::to_string));
+    written.extend(
+        slack(&account)
+            .messages(CHANNEL)
+            .iter()
+            .map(|message| format!("{message:?}")),
+    );
+    let groups = world.kernel().logs.groups.values();
+    written.extend(groups.map(|group| format!("{group:?}")));
+    for secret in [token.as_str(), signing.as_str(), "hooks.slack.com"] {
+        let found = written.iter().find(|text| text.contains(secret));
+        assert_eq!(found, None, "{secret}");
+    }
+}
+
+/// The console knows only what API Gateway says of the caller.
+#[test]
+fn whoever_aws_knows_votes_through_the_api_and_nobody_else() {
+    let iam = "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"], slack: [U0ANA]}\n  luis: {slack: [U0LUIS]}\n\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, iam, APPROVAL);
+    let release = pushed(&mut account, "v1.0.0");
+    let vote = json!({"release": release, "approves": true, "reason": "seen in staging"});
+    let administrator = Principal::Administrator;
+    let nobody = http(&mut account, "/api/votes", None, &vote);
+    assert_eq!(nobody.0, 403);
+    let role = Principal::Role("esclusa-observe".to_owned());
+    assert_eq!(http(&mut account, "/api/votes", Some(&role), &vote).0, 403);
+    assert_eq!(http(&mut account, "/api/other", Some(&administrator), &vote).0, 404);
+    for wrong in [
+        json!({"release": release}),
+        json!({"release": release, "approves": false}),
+        json!({"release": release, "approves": true, "principal": "slack:T0/U0LUIS"}),
+    ] {
+        assert_eq!(
+            http(&mut account, "/api/votes", Some(&administrator), &wrong).0,
+            400,
+            "{wrong}"
+        );
+    }
+    let other_plan = json!({"release": release, "approves": true, "plan": "another"});
+    let (status, answer) = http(&mut account, "/api/votes", Some(&administrator), &other_plan);
+    assert!(
+        status == 409 && answer["error"].to_string().contains("another one now"),
+        "{answer}"
+    );
+    let question = json!({"release": release, "check": "errors", "choice": "keep", "reason": "known"});
+    assert_eq!(
+        http(&mut account, "/api/answers", Some(&administrator), &question).0,
+        409
+    );
+    assert_eq!(account.rows("VOTES#").len(), 0);
+    let (status, answer) = http(&mut account, "/api/votes", Some(&administrator), &vote);
+    assert_eq!((status, &answer["person"]), (200, &json!("ana")), "{answer}");
+    // The same person in Slack is the same voice.
+    assert_eq!(http(&mut account, "/api/votes", Some(&administrator), &vote).0, 409);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+/// The command line asks the console where it is told of one: whoever calls needs no permission on a table then.
+#[test]
+fn the_command_line_decides_through_the_console_where_there_is_one() {
+    let iam =
+        "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"]}\n  luis: {slack: [U0LUIS]}\n\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, iam, &format!("{APPROVAL}{ASKING}"));
+    account.create_alarm("errors");
+    let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    let release = pushed(&mut account, "v1.0.0");
+    let through = ["--console-url", url.as_str()];
+    let answer = account.esclusa(&[&through[..], &["approve", &release]].concat());
+    assert!(
+        answer.out.contains("`v1.0.0` is approved for `development` by `ana`"),
+        "{}",
+        answer.out
+    );
+    let again = account.lab.esclusa(&[&through[..], &["approve", &release]].concat());
+    assert!(
+        again.code == 1 && again.err.contains("said so already"),
+        "{}",
+        again.err
+    );
+    account.run_until_entered(&format!("{release}-development-1"), "LookAtChecks");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(3));
+    let keep = [
+        "answer",
+        &release,
+        "--check",
+        "errors",
+        "--keep",
+        "--reason",
+        "it is the load test",
+    ];
+    let answer = account.esclusa(&[&through[..], &keep].concat());
+    assert!(answer.out.contains("the release stays"), "{}", answer.out);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let writers: BTreeSet<String> = account
+        .lab
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "TransactWriteItems")
+        .filter(|call| call.input.to_string().contains("person_decided"))
+        .map(|call| format!("{:?}", call.principal))
+        .collect();
+    assert_eq!(Vec::from_iter(writers), ["Role(\"esclusa-console\")"]);
+    let elsewhere = account
+        .lab
+        .esclusa(&["--console-url", "https://console.example.com", "approve", &release]);
+    assert!(
+        elsewhere.code == 1 && elsewhere.err.contains("console.example.com"),
+        "{}",
+        elsewhere.err
+    );
+}
+
+#[test]
+fn where_no_slack_is_configured_nobody_is_told_and_nothing_from_there_is_taken() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    let schedule = account.administer("scheduler", "GetSchedule", json!({"Name": "esclusa-tell"}));
+    assert_eq!(schedule["State"], "DISABLED");
+    let (status, answer) = http(&mut account, "/slack/interactions", None, &json!({}));
+    assert!(
+        status == 404 && answer.to_string().contains("SlackSigningSecretArn"),
+        "{answer}"
+    );
+    account.pass(SignedDuration::from_mins(10));
+    assert_eq!(account.rows("CARD#").len(), 0);
+}
