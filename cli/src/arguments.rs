@@ -153,6 +153,10 @@ pub(crate) enum Command {
     Approve(Vote),
     /// Say no to a release that waits at a gate, which ends it
     Reject(Vote),
+    /// Say that something was seen to, which a release waits for
+    ///
+    /// What an environment asks for is in its pipeline, under `acknowledgements`; `esclusa approvals` shows what is missing.
+    Acknowledge(Acknowledge),
     /// Let nothing come into an environment until it is lifted or over; rollbacks are let through
     Freeze(Freeze),
     /// Lift a freeze
@@ -405,6 +409,17 @@ pub(crate) struct Vote {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Acknowledge {
+    /// The release; `esclusa approvals` lists those that wait
+    pub(crate) release: String,
+    /// What was seen to, by its name in the pipeline file
+    pub(crate) name: String,
+    /// What was found
+    #[arg(long)]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! One file for each verb.
 
+mod acknowledge;
 mod answer;
 mod approvals;
 mod audit;
@@ -57,6 +58,7 @@ pub(crate) async fn execute(
         Command::Approvals => approvals::execute(&session, output).await,
         Command::Approve(command) => vote::execute(command, true, &session, output).await,
         Command::Reject(command) => vote::execute(command, false, &session, output).await,
+        Command::Acknowledge(command) => acknowledge::execute(command, &session, output).await,
         Command::Freeze(command) => freeze::freeze(command, &session, output).await,
         Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
         Command::Why(command) => why::execute(command, &session, output).await,

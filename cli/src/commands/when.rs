@@ -83,6 +83,7 @@ async fn stage(
     let policy = GatePolicy {
         windows: environment.windows.as_ref(),
         approval: environment.approval.as_ref(),
+        acknowledgements: &environment.acknowledgements,
         people: &environment.people,
     };
     let standing = Standing {

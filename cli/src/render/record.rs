@@ -468,6 +468,11 @@ impl Facts<'_> {
             "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
             "approve" => format!("approves `{}`{reason}", self.text("/tag")?),
             "reject" => format!("rejects `{}`{reason}", self.text("/tag")?),
+            "acknowledge" => format!(
+                "has seen to `{}` for `{}`{reason}",
+                self.text("/name")?,
+                self.text("/tag")?
+            ),
             "freeze" => format!("freezes {}{reason}", self.text("/place")?),
             "unfreeze" => format!("lifts the freeze of {}{reason}", self.text("/place")?),
             "hold" => format!("holds `{}`{reason}", self.text("/tag")?),

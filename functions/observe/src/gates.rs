@@ -112,6 +112,7 @@ impl Observe {
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
+            acknowledgements: &policy.acknowledgements,
             people: &policy.people,
         };
         let facts = GateFacts {
@@ -120,6 +121,7 @@ impl Observe {
             requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
             is_rollback: release.kind == ReleaseKind::Rollback,
             votes: &said.votes,
+            acknowledged: &said.acknowledged,
             image: &release.image,
             digest: &release.digest,
             freezes: &said.freezes,
@@ -153,6 +155,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
             Passage::Open | Passage::Wait { .. } => None,
         },
         approval: place.policy.approval.clone(),
+        acknowledgements: place.policy.acknowledgements.clone(),
         people: place.policy.people.clone(),
     }
 }

@@ -293,11 +293,33 @@ impl Draw {
             let at = self.rng.u32(300..2 * SECONDS);
             self.add(at, What::Rollback);
         }
+        self.orders();
         if contracted && self.chance(60) {
             // What the schema does not take any more is asked for all the same.
             let at = self.rng.u32(2 * SECONDS..4 * SECONDS);
             let tag = "v1".to_owned();
             self.add(at, What::Deploy { tag });
+        }
+    }
+}
+
+impl Draw {
+    /// What people order about what is on its way.
+    fn orders(&mut self) {
+        if self.chance(12) {
+            let at = self.rng.u32(2..SECONDS);
+            self.add(at, What::Stop);
+        }
+        if self.chance(6) {
+            let at = self.rng.u32(2..SECONDS / 2);
+            let seconds = self.rng.u32(30..=1_200);
+            self.add(at, What::Hold { seconds });
+        }
+        if self.chance(6) {
+            let at = self.rng.u32(1..SECONDS / 2);
+            let seconds = self.rng.u32(30..=1_200);
+            self.add(at, What::Freeze);
+            self.add(at.saturating_add(seconds), What::Unfreeze);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | I3 | only one deployment at a time acts in an environment, from its first act to its end, and none behind a dirty end |
 //! | I4 | a migration that is not idempotent starts once for a release, and never beside another; no code comes onto a schema that does not take it |
 //! | I6 | an older push never takes the place of a newer one |
+//! | I7 | nothing is begun of a release that is stopped, nor where everything is frozen |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
 //! | I10 | no task token is where people read |
 //! | I11 | nothing is left behind, and what was suspended scales again |
@@ -15,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use esclusa_adapters::control::rows::{DeploymentRow, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentRow, ReleaseKind, ReleaseRow};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{Effect, End, Reason, Verdict, legal};
 use jiff::{SignedDuration, Timestamp};
@@ -72,6 +73,7 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     findings.verified_works();
     findings.none_is_nothing();
     findings.newer_stays();
+    findings.nobody_comes_who_may_not();
     findings.acts_are_announced();
     findings.nothing_leaks();
     findings.nothing_is_left();
@@ -88,6 +90,9 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     }
     (violations, ends)
 }
+
+/// What brings a deployment on, as its intents name it.
+const GOES_ON: [&str; 3] = ["ecs:RegisterTaskDefinition", "ecs:RunTask", "ecs:UpdateService"];
 
 struct Findings<'a> {
     shop: &'a mut Shop,
@@ -395,6 +400,39 @@ impl Findings<'_> {
         }
         for what in found {
             self.violated("I2", what);
+        }
+    }
+
+    /// From a stop on nothing more of a release is begun, and whoever takes locks during a freeze begins nothing before it is lifted.
+    fn nobody_comes_who_may_not(&mut self) {
+        let mut found = Vec::new();
+        // People stop and freeze only what is of the shop.
+        for deployment in self.deployments.iter().filter(|row| row.application == Shop::NAME) {
+            let id = &deployment.deployment_id;
+            let intents = self.written.intents.get(id).into_iter().flatten();
+            let begun = |(_, intent): &&(Timestamp, String)| {
+                GOES_ON.iter().any(|action| intent.contains(action)) && !intent.contains("way_back")
+            };
+            let stopped = self.written.stops.get(&deployment.release_id);
+            let locked = self.written.locked.get(id);
+            let is_rollback = self
+                .releases
+                .iter()
+                .any(|release| release.release_id == deployment.release_id && release.kind == ReleaseKind::Rollback);
+            for (at, _) in intents.filter(begun) {
+                if stopped.is_some_and(|stopped| stopped < at) {
+                    found.push(format!("`{id}` begins something at {at}, and its release is stopped"));
+                }
+                let is_frozen = self.written.freezes.values().any(|(from, lifted)| {
+                    locked.is_some_and(|locked| from < locked) && lifted.is_none_or(|lifted| *at < lifted)
+                });
+                if is_frozen && !is_rollback {
+                    found.push(format!("`{id}` begins something at {at}, and everything is frozen"));
+                }
+            }
+        }
+        for what in found {
+            self.violated("I7", what);
         }
     }
 

@@ -28,6 +28,7 @@ pub use shop::{Account, Image, Place, Shop, Story};
 use crate::deployer::{DEPLOYER, InstallError};
 use crate::lab::{is_at_work, is_settled};
 use crate::walk::{Line, Tone, Walk};
+use seen::text;
 use shop::task_definition;
 
 /// How long a lost push may take to be found, and what was left behind to be swept.
@@ -307,6 +308,17 @@ impl Run {
         machines.map_or(0, |machines| machines.executions().len())
     }
 
+    /// The release of the shop that was begun last and has not ended.
+    fn last_begun(&self) -> Option<String> {
+        let releases = self.shop.items("esclusa-control").into_iter().filter(|item| {
+            text(item, "/sk/S") == "RELEASE"
+                && text(item, "/application/S") == Shop::NAME
+                && text(item, "/progress/S") != "ENDED"
+        });
+        let last = releases.max_by_key(|item| text(item, "/created_at/S").to_owned())?;
+        Some(text(&last, "/release_id/S").to_owned())
+    }
+
     fn bring_about(&mut self, what: &What) {
         match what {
             What::Push { tag, image } => {
@@ -335,6 +347,19 @@ impl Run {
                 ];
                 self.esclusa(&words);
             }
+            What::Stop => {
+                if let Some(release) = self.last_begun() {
+                    self.esclusa(&["stop", &release, "--reason", "the wrong version"]);
+                }
+            }
+            What::Hold { seconds } => {
+                if let Some(release) = self.last_begun() {
+                    let until = format!("{seconds}s");
+                    self.esclusa(&["hold", &release, "--reason", "wait for us", "--until", &until]);
+                }
+            }
+            What::Freeze => self.esclusa(&["freeze", Shop::NAME, "--reason", "an outage"]),
+            What::Unfreeze => self.esclusa(&["unfreeze", Shop::NAME, "--reason", "it is over"]),
             What::Call { point, nth, mishap } => {
                 self.shop.fault(selector(point).nth(*nth), fault(*mishap, point));
             }
@@ -537,6 +562,10 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::PushOther { .. }
                 | What::Deploy { .. }
                 | What::Rollback
+                | What::Stop
+                | What::Hold { .. }
+                | What::Freeze
+                | What::Unfreeze
                 | What::Alarm { .. }
                 | What::LateMetrics { .. }
                 | What::Shortage { .. }

@@ -51,6 +51,17 @@ pub enum What {
     },
     /// A person wants to go back.
     Rollback,
+    /// A person stops the release that was begun last.
+    Stop,
+    /// A person holds the release that was begun last.
+    Hold {
+        /// For how long.
+        seconds: u32,
+    },
+    /// A person lets nothing come into the environments.
+    Freeze,
+    /// A person lifts that.
+    Unfreeze,
     /// One call goes wrong.
     Call {
         /// Which kind of call.
@@ -388,6 +399,10 @@ impl fmt::Display for What {
             Self::PushOther { tag } => write!(formatter, "push `{tag}` of the other application"),
             Self::Deploy { tag } => write!(formatter, "a person asks for `{tag}`"),
             Self::Rollback => formatter.write_str("a person goes back"),
+            Self::Stop => formatter.write_str("a person stops the last release"),
+            Self::Hold { seconds } => write!(formatter, "a person holds the last release for {seconds} s"),
+            Self::Freeze => formatter.write_str("a person freezes everything"),
+            Self::Unfreeze => formatter.write_str("a person lifts the freeze"),
             Self::Call { point, nth, mishap } => write!(formatter, "{point} number {nth}: {}", mishap.as_str()),
             Self::Event {
                 detail_type,

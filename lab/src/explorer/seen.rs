@@ -44,6 +44,12 @@ pub(super) struct Written {
     pub(super) ends: BTreeMap<String, Timestamp>,
     /// When the verification of each deployment passed.
     pub(super) verified: BTreeMap<String, Timestamp>,
+    /// When a person stopped a release.
+    pub(super) stops: BTreeMap<String, Timestamp>,
+    /// When a freeze began, and when it was lifted.
+    pub(super) freezes: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// When each deployment had its locks.
+    pub(super) locked: BTreeMap<String, Timestamp>,
     /// The intents of each deployment, with what they announce.
     pub(super) intents: BTreeMap<String, Vec<(Timestamp, String)>>,
 }
@@ -77,6 +83,17 @@ pub(super) fn written(shop: &Shop) -> Written {
             } else if text(item, "/kind/S") == "checks_measured" && text(item, "/body/S").contains("\"end\":\"passed\"")
             {
                 written.verified.entry(id()).or_insert(call.at);
+            } else if text(item, "/kind/S") == "lock_acquired" {
+                written.locked.entry(id()).or_insert(call.at);
+            } else if text(item, "/sk/S") == "STOP" {
+                let release = text(item, "/pk/S").trim_start_matches("RELEASE#");
+                written.stops.entry(release.to_owned()).or_insert(call.at);
+            } else if text(item, "/pk/S").starts_with("FREEZES#") {
+                let freeze = written.freezes.entry(text(item, "/sk/S").to_owned());
+                let freeze = freeze.or_insert((call.at, None));
+                if item.get("lifted").is_some() {
+                    freeze.1 = Some(call.at);
+                }
             } else if text(item, "/sk/S") == "DEPLOYMENT" && text(item, "/progress/S") == "ENDED" {
                 written.ends.entry(id()).or_insert(call.at);
             }

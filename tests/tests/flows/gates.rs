@@ -288,3 +288,52 @@ fn a_gate_that_closes_while_the_lock_is_waited_for_is_asked_again() {
     assert_eq!(ends, ["plan_changed", "proven"]);
     assert_left(&mut account);
 }
+
+#[test]
+fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_once() {
+    let asked = "    acknowledgements:\n      tests: {image: {annotation: com.example.tests, is: passed}}\n      \
+                 flags: {person: {that: the feature flags are set, by: [ana]}}\n      \
+                 dashboards: {person: {that: somebody looked at the dashboards, by: [luis]}}\n";
+    let mut account = gated(asked, [CALLER, "nobody"]);
+    account.push("v1.0.0", Kind::Good);
+    account.settle();
+    account.assert_ended("FAILED", "none", "refused");
+    assert!(
+        account
+            .reasons()
+            .contains("the image does not say that `com.example.tests` is `passed`"),
+        "{}",
+        account.reasons()
+    );
+    let mut account = gated(asked, [CALLER, "nobody"]);
+    account.push_that_says("v1.1.0", Kind::Good, &[("com.example.tests", "passed")]);
+    account.pass(SignedDuration::from_secs(30));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_secs(5));
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains("somebody must see to `flags` (the feature flags are set), `dashboards`"),
+        "{waiting}"
+    );
+    account.esclusa(&["acknowledge", &release, "flags", "--note", "both on"]);
+    for (name, told) in [
+        ("flags", "was seen to already"),
+        ("dashboards", "is none of those who may say so: `luis`"),
+        (
+            "tests",
+            "nobody is asked for `tests` in `development`, but for `dashboards`, `flags`",
+        ),
+    ] {
+        let refused = account.lab.esclusa(&["acknowledge", &release, name]);
+        assert!(
+            refused.code == 1 && refused.err.contains(told),
+            "{name}: {}",
+            refused.err
+        );
+    }
+    account.pass(SignedDuration::from_mins(5));
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("somebody must see to `dashboards`"), "{waiting}");
+    account.assert_acts(&[]);
+}

@@ -149,6 +149,13 @@ impl Account {
 
     /// Pushes an image that says this of itself, and waits for the end.
     pub(crate) fn release_that_says(&mut self, tag: &str, kind: Kind, annotations: &[(&str, &str)]) -> String {
+        let digest = self.push_that_says(tag, kind, annotations);
+        self.settle();
+        digest
+    }
+
+    /// Pushes an image that says this of itself, and waits for nothing.
+    pub(crate) fn push_that_says(&mut self, tag: &str, kind: Kind, annotations: &[(&str, &str)]) -> String {
         let mut manifest: Value = serde_json::from_str(&kind.manifest(tag, &self.example.commands())).unwrap();
         for (name, value) in annotations {
             manifest["annotations"][*name] = json!(value);
@@ -162,9 +169,7 @@ impl Account {
             .unwrap()
             .repository
             .to_string();
-        let digest = self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap();
-        self.settle();
-        digest
+        self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap()
     }
 
     /// Pushes an image whose containers behave so, and waits for the end. The members are those of [`Behaviour`].

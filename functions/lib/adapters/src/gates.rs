@@ -1,8 +1,10 @@
 //! What has happened about a release that stands at the gates of an environment: what people have said, and who else comes there.
 
+use std::collections::BTreeMap;
+
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Order, Pin, Stop, Vote};
+use esclusa_core::gate::{Acknowledged, Order, Pin, Stop, Vote};
 use serde_json::json;
 
 use crate::control::rows::{DeploymentPointerRow, ReleaseRow};
@@ -16,6 +18,8 @@ pub const EVERYTHING: &str = "*";
 pub struct Said {
     /// What was said about the release in the environment, about this plan and others.
     pub votes: Vec<Vote>,
+    /// What was seen to, by name.
+    pub acknowledged: BTreeMap<String, Acknowledged>,
     /// The freezes over the environment, those that are over as well.
     pub freezes: Vec<Order>,
     /// The hold of the release, one that is over as well.
@@ -41,6 +45,8 @@ impl Said {
             ..
         } = release;
         let votes = Self::votes(control, release_id, environment).await?;
+        let rows = Key::acknowledgement_rows(release_id, environment);
+        let acknowledged: Vec<(String, Stored<Acknowledged>)> = control.list(&rows, "").await?;
         let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
         let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
         let partition = Key::deployments_into(application, environment, image);
@@ -50,6 +56,10 @@ impl Said {
         let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
         Ok(Self {
             votes,
+            acknowledged: acknowledged
+                .into_iter()
+                .map(|(name, stored)| (name, stored.row))
+                .collect(),
             freezes: freezes(control, application, environment).await?,
             hold: hold.map(|stored| stored.row),
             pin: pin(control, application, environment).await?,
@@ -74,6 +84,7 @@ impl Said {
     pub fn fingerprint(&self) -> String {
         canonical_sha256(&json!({
             "votes": self.votes,
+            "acknowledged": self.acknowledged,
             "freezes": self.freezes,
             "hold": self.hold,
             "pin": self.pin,

@@ -266,6 +266,18 @@ impl Key {
         format!("VOTES#{release_id}#{environment}")
     }
 
+    /// That somebody has seen to something about a release in an environment.
+    #[must_use]
+    pub fn acknowledgement(release_id: &str, environment: &str, name: &str) -> Self {
+        Self::new(Self::acknowledgement_rows(release_id, environment), name)
+    }
+
+    /// The partition of [`Key::acknowledgement`].
+    #[must_use]
+    pub fn acknowledgement_rows(release_id: &str, environment: &str) -> String {
+        format!("ACKNOWLEDGEMENTS#{release_id}#{environment}")
+    }
+
     /// The version that an environment keeps.
     #[must_use]
     pub fn pin(application: &str, environment: &str) -> Self {

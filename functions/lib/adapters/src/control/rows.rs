@@ -7,7 +7,7 @@ use esclusa_core::evidence::Diagnosis;
 use esclusa_core::gate::{Closed, GateReport};
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
-use esclusa_core::pipeline::{Approval, LockPolicy, People};
+use esclusa_core::pipeline::{Acknowledgement, Approval, Key as Name, LockPolicy, People};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::restore_point::SecuredRestorePoint;
@@ -16,6 +16,7 @@ use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
 use esclusa_core::verification::Revoked;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -263,6 +264,9 @@ pub struct GatesRow {
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What must have been seen to.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub acknowledgements: IndexMap<Name, Acknowledgement>,
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,

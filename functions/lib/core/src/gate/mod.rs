@@ -4,18 +4,23 @@
 //! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire. A stop
 //! ends even that.
 
+mod acknowledged;
 mod forecast;
 mod order;
 mod window;
 
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::window::{OpenTimes, Opening, WindowError};
-use crate::pipeline::{Approval, Key, People, Person, UnknownPusher, Windows};
+use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
 
 /// The longest time between two looks at a gate that nothing opens.
@@ -31,6 +36,8 @@ pub struct GatePolicy<'a> {
     pub windows: Option<&'a Windows>,
     /// Who must agree.
     pub approval: Option<&'a Approval>,
+    /// What must have been seen to.
+    pub acknowledgements: &'a IndexMap<Key, Acknowledgement>,
     /// The people of the pipeline.
     pub people: &'a People,
 }
@@ -64,6 +71,8 @@ pub struct GateFacts<'a> {
     pub is_rollback: bool,
     /// What was said about it.
     pub votes: &'a [Vote],
+    /// What was seen to, by name.
+    pub acknowledged: &'a BTreeMap<String, Acknowledged>,
     /// The key of the image that comes.
     pub image: &'a str,
     /// Its digest.
@@ -160,6 +169,11 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
     reports.extend(held(facts, now));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
+    reports.extend(acknowledged::acknowledged(
+        policy.acknowledgements,
+        policy.people,
+        facts.acknowledged,
+    ));
     let mut over = None;
     let mut expires = None;
     if let Some(approval) = policy.approval {

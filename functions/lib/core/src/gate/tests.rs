@@ -64,6 +64,17 @@ fn a_window_keeps_its_hours_when_the_clocks_change_and_one_may_go_over_midnight(
 }
 
 #[test]
+fn a_window_that_the_change_of_clocks_leaves_out_does_not_open() {
+    let mut windows = lima();
+    windows.zone = "Australia/Lord_Howe".to_owned();
+    windows.allow[0].days = vec![Day::Sun];
+    windows.allow[0].from = "02:00".to_owned();
+    windows.allow[0].to = "02:30".to_owned();
+    // On Sunday 2026-10-04 the clocks go from two to half past two.
+    assert_eq!(opens(&windows, "2026-10-01T00:00:00Z").unwrap(), "2026-10-10T15:00:00Z");
+}
+
+#[test]
 fn a_holiday_and_a_closed_time_keep_everything_out_and_what_ends_in_a_window_opens_there() {
     let mut windows = lima();
     windows.holidays = vec!["2026-11-30".parse::<Date>().unwrap()];
@@ -147,6 +158,9 @@ fn vote(principal: &str, approves: bool, plan_hash: &str) -> Vote {
     }
 }
 
+static NOTHING: std::sync::LazyLock<IndexMap<Key, Acknowledgement>> = std::sync::LazyLock::new(IndexMap::new);
+static NOBODY: BTreeMap<String, Acknowledged> = BTreeMap::new();
+
 /// Of a release that was pushed, that nobody said anything about, and that nothing is in the way of.
 fn facts(since: &str) -> GateFacts<'static> {
     GateFacts {
@@ -155,6 +169,7 @@ fn facts(since: &str) -> GateFacts<'static> {
         requested_by: None,
         is_rollback: false,
         votes: &[],
+        acknowledged: &NOBODY,
         image: "app",
         digest: "sha256:new",
         freezes: &[],
@@ -179,6 +194,7 @@ fn asked(
     let policy = GatePolicy {
         windows,
         approval: Some(approval),
+        acknowledgements: &NOTHING,
         people: &people,
     };
     let facts = GateFacts {
@@ -259,6 +275,7 @@ fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered(
     let policy = GatePolicy {
         windows: Some(&windows),
         approval: Some(&approval),
+        acknowledgements: &NOTHING,
         people: &people,
     };
     let ask = |votes: &[Vote], now: &str| {
@@ -293,6 +310,7 @@ fn asked_of_nobody(facts: &GateFacts<'_>) -> (Passage, Vec<GateReport>) {
     let policy = GatePolicy {
         windows: None,
         approval: None,
+        acknowledgements: &NOTHING,
         people: &people,
     };
     pass(&policy, facts, at("2026-11-26T16:00:00Z"))
@@ -408,6 +426,66 @@ fn a_stop_ends_everything_even_a_way_back() {
 }
 
 #[test]
+fn what_people_see_to_is_asked_of_those_who_may_and_what_an_image_says_of_the_image() {
+    let people = people();
+    let asked: IndexMap<Key, Acknowledgement> = serde_json::from_value(serde_json::json!({
+        "tests": {"image": {"annotation": "com.example.tests", "is": "passed"}},
+        "flags": {"person": {"that": "the feature flags are set", "by": ["luis"]}},
+        "notes": {"person": {"that": "the changelog is written"}},
+    }))
+    .unwrap();
+    let policy = GatePolicy {
+        windows: None,
+        approval: None,
+        acknowledgements: &asked,
+        people: &people,
+    };
+    let ask = |said: &[(&str, &str)]| {
+        let acknowledged = said.iter().map(|(name, principal)| {
+            let acknowledged = Acknowledged {
+                principal: (*principal).to_owned(),
+                note: None,
+                at: at("2026-11-26T15:30:00Z"),
+            };
+            ((*name).to_owned(), acknowledged)
+        });
+        let acknowledged = acknowledged.collect();
+        let facts = GateFacts {
+            acknowledged: &acknowledged,
+            ..facts("2026-11-26T15:00:00Z")
+        };
+        let (passage, reports) = pass(&policy, &facts, at("2026-11-26T16:00:00Z"));
+        (passage == Passage::Open, reports[0].sentence.clone())
+    };
+    let told = "somebody must see to `flags` (the feature flags are set), `notes` (the changelog is written)";
+    assert_eq!(ask(&[]), (false, told.to_owned()));
+    let told = "somebody must see to `flags` (the feature flags are set)";
+    assert_eq!(
+        ask(&[("flags", ANA), ("notes", ANA)]),
+        (false, told.to_owned()),
+        "she may not"
+    );
+    assert!(!ask(&[("flags", LUIS), ("notes", "arn:aws:iam::1:user/mallory")]).0);
+    let told = "seen to: `flags` by `luis`, `notes` by `ana`";
+    assert_eq!(ask(&[("flags", LUIS), ("notes", ANA)]), (true, told.to_owned()));
+    for (annotation, expected) in [
+        (
+            None,
+            Some("`tests`: the image does not say that `com.example.tests` is `passed`"),
+        ),
+        (
+            Some("failed"),
+            Some("`tests`: the image says `com.example.tests` is `failed`, and not `passed`"),
+        ),
+        (Some("passed"), None),
+    ] {
+        let annotations = annotation.map(|said| ("com.example.tests".to_owned(), said.to_owned()));
+        let said = unsaid(&asked, &annotations.into_iter().collect());
+        assert_eq!(said.first().map(|(_, message)| message.as_str()), expected);
+    }
+}
+
+#[test]
 fn what_would_open_when_is_foretold_one_gate_after_another() {
     let windows = lima();
     let people = People::new();
@@ -415,6 +493,7 @@ fn what_would_open_when_is_foretold_one_gate_after_another() {
     let policy = GatePolicy {
         windows: Some(&windows),
         approval: Some(&approval),
+        acknowledgements: &NOTHING,
         people: &people,
     };
     let told = |freezes: &[Order], pin: Option<&Pin>, from: &str| {

@@ -213,7 +213,8 @@ impl OpenTimes {
             of_day.filter_map(move |weekly| {
                 let from = self.instant(day.to_datetime(weekly.from))?;
                 let ends = day.to_datetime(Time::midnight()).checked_add(weekly.length).ok()?;
-                Some((from, self.instant(ends)?))
+                // One that the change of clocks leaves out altogether does not open.
+                Some((from, self.instant(ends)?)).filter(|(from, to)| from < to)
             })
         });
         windows.collect()

@@ -122,6 +122,28 @@ pub enum UnknownPusher {
     IsNobody,
 }
 
+/// Something that must have been seen to before a release comes into an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Acknowledgement {
+    /// The image says so by an annotation of its manifest, as a job wrote it.
+    Image {
+        /// The annotation, such as `com.example.tests`.
+        annotation: String,
+        /// What it must be.
+        is: String,
+    },
+    /// A person says so with `esclusa acknowledge`.
+    Person {
+        /// What is said, such as `the feature flags are set`.
+        that: String,
+        /// Who may, by their names in `people`; all of them unless given.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 50))]
+        by: Vec<Key>,
+    },
+}
+
 /// Which releases are hotfixes, and what they do without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

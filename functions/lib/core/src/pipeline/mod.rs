@@ -19,7 +19,9 @@ mod tree;
 mod validate;
 mod verification;
 
-pub use gates::{Approval, ClosedTime, Day, Hotfix, People, Person, Skip, UnknownPusher, WeeklyWindow, Windows};
+pub use gates::{
+    Acknowledgement, Approval, ClosedTime, Day, Hotfix, People, Person, Skip, UnknownPusher, WeeklyWindow, Windows,
+};
 pub use model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, SlackNotifications, Soaking,
     TagPolicy, Trigger, Waiting,

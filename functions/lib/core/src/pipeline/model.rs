@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::gates::{Approval, Hotfix, People, Windows};
+use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
 use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key};
 use super::overlays::{DatabaseOverlay, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
@@ -84,6 +84,9 @@ pub struct Environment {
     /// Who must agree before a release comes here; nobody unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What must have been seen to before a release comes here, by names.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub acknowledgements: IndexMap<Key, Acknowledgement>,
     /// Who is told what becomes of releases here, in place of what the file says for all environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,

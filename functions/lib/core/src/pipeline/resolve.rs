@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::overlay::lay_over;
 use self::placeholder::Placeholders;
-use super::gates::{Approval, Hotfix, People, Windows};
+use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
 use super::model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
 };
@@ -53,6 +53,9 @@ pub struct ResolvedEnvironment {
     pub windows: Option<Windows>,
     /// Who must agree.
     pub approval: Option<Approval>,
+    /// What must have been seen to.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub acknowledgements: IndexMap<Key, Acknowledgement>,
     /// The people of the pipeline.
     pub people: People,
     /// What a hotfix does without.
@@ -314,6 +317,7 @@ pub(super) fn resolve_environment(
         verification,
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
+        acknowledgements: environment.acknowledgements.clone(),
         people: pipeline.people.clone(),
         hotfix: pipeline.hotfix.clone(),
         skipped: Vec::new(),

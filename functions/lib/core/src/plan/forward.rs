@@ -13,6 +13,7 @@ use super::{
     Observed, PinnedDigest, Plan, PlanInput, PlannedDown, PlannedRevision, PlannedService, PlannedStep, PlannedTask,
     RevisionAction, Target, compatibility, image, preflight, service,
 };
+use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
     AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment,
@@ -44,6 +45,14 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         );
         let help = "build the image with the oldest version of the code that works with its migrations";
         Refusal::new(RefusalKind::Declaration, message, help)
+    }));
+    let unsaid = unsaid(
+        &input.environment.acknowledgements,
+        annotations.unwrap_or(&BTreeMap::new()),
+    );
+    planner.refusals.extend(unsaid.into_iter().map(|(_, message)| {
+        let help = "have the job that builds the image say so in its manifest, and push it again";
+        Refusal::new(RefusalKind::Unsaid, message, help)
     }));
     planner.check_coming();
     planner

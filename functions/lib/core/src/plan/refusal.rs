@@ -28,6 +28,8 @@ pub enum RefusalKind {
     NotAnImage,
     /// What the image says of itself cannot be read.
     Declaration,
+    /// The image does not say what it must say before it comes here.
+    Unsaid,
     /// The image does not run on the platform of the task definition.
     Platform,
     /// The family has no ACTIVE revision, or the file is not stored with the pipeline.

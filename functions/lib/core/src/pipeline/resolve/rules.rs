@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::OpenTimes;
+use crate::pipeline::gates::Acknowledgement;
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::parts::{Container, DefinitionSource, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
@@ -116,14 +117,38 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     if let Some(Err(error)) = environment.windows.as_ref().map(OpenTimes::new) {
         problems.push(problem(root.key("windows"), &error.to_string(), None));
     }
-    let Some(approval) = &environment.approval else { return };
-    let path = root.key("approval");
-    for (index, name) in approval.approvers.iter().enumerate() {
-        if !environment.people.contains_key(name) {
-            let message = format!("`{name}` is none of the `people`");
-            problems.push(problem(path.key("approvers").index(index), &message, None));
+    let mut people = |names: &[Key], path: &Path| {
+        for (index, name) in names.iter().enumerate() {
+            if !environment.people.contains_key(name) {
+                let message = format!("`{name}` is none of the `people`");
+                problems.push(problem(path.index(index), &message, None));
+            }
+        }
+    };
+    let path = root.key("acknowledgements");
+    let mut silent = Vec::new();
+    for (name, acknowledgement) in &environment.acknowledgements {
+        match acknowledgement {
+            Acknowledgement::Person { that, by } => {
+                people(by, &path.key(name).key("person").key("by"));
+                silent.extend(that.trim().is_empty().then(|| path.key(name).key("person").key("that")));
+            }
+            Acknowledgement::Image { annotation, .. } => {
+                silent.extend(
+                    annotation
+                        .trim()
+                        .is_empty()
+                        .then(|| path.key(name).key("image").key("annotation")),
+                );
+            }
         }
     }
+    if let Some(approval) = &environment.approval {
+        people(&approval.approvers, &root.key("approval").key("approvers"));
+    }
+    problems.extend(silent.into_iter().map(|path| problem(path, "must say something", None)));
+    let Some(approval) = &environment.approval else { return };
+    let path = root.key("approval");
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!("is more than the {} approvers", known.len());
