@@ -119,7 +119,9 @@ impl Rival {
 #[must_use]
 pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
     let counting = || rivals.iter().filter(|rival| rival.counts(waiting));
-    let wishes = counting().map(|rival| &rival.asked).filter(|asked| asked.is_person());
+    // A wish that waits for its turn will be carried out: it ends what was before it already now, whoever of the two gets the lock first.
+    let wishes = rivals.iter().filter(|rival| rival.counts(Waiting::Supersede));
+    let wishes = wishes.map(|rival| &rival.asked).filter(|asked| asked.is_person());
     let since = wishes.map(Asked::moment).filter(|moment| *moment < ours.moment()).max();
     let mut first: Option<&Rival> = None;
     for rival in counting() {
@@ -365,6 +367,22 @@ mod tests {
         assert_eq!(
             superseded_by(Newest::Version, Waiting::Supersede, &push("v9.0.1", 1, 30), &waiting),
             None
+        );
+    }
+
+    #[test]
+    fn what_a_person_who_waits_in_the_queue_goes_back_from_does_not_stand_above_what_comes_after() {
+        let in_force = rival("v1.1.0", push("v1.1.0", 1, 40), ended(Verdict::Succeeded, Effect::None));
+        let back = |end| rival("rollback", person(48), end);
+        let after = push("v1.0.0", 1, 49);
+        for end in [None, ended(Verdict::Succeeded, Effect::None)] {
+            let rivals = [in_force.clone(), back(end)];
+            assert_eq!(superseded_by(Newest::Version, Waiting::Queue, &after, &rivals), None);
+        }
+        let failed = [in_force, back(ended(Verdict::Failed, Effect::None))];
+        assert_eq!(
+            superseded_by(Newest::Version, Waiting::Queue, &after, &failed),
+            Some("v1.1.0")
         );
     }
 
