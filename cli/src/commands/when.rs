@@ -149,17 +149,18 @@ fn line(stage: &Stage) -> String {
         is_measured,
         ..
     } = stage;
-    let Some(Forecast { opens, waits, approval }) = forecast else {
+    let Some(Forecast { opens, waits, people }) = forecast else {
         return format!("`{environment}` after that");
     };
     let when = match opens {
         Some(opens) => format!("at {}", words::time(*opens)),
         None => "when somebody lets it".to_owned(),
     };
-    let agreed = approval
-        .as_ref()
-        .map(|approval| format!(", if {approval} before"))
-        .unwrap_or_default();
+    let agreed = if people.is_empty() {
+        String::new()
+    } else {
+        format!(", if {} before", people.join(" and "))
+    };
     let waits: Vec<String> = waits.iter().map(told).collect();
     let waits = if waits.is_empty() {
         String::new()

@@ -47,7 +47,7 @@ struct Story {
 struct Told {
     #[serde(flatten)]
     release: ReleaseSituation,
-    /// Whether it is what runs there.
+    /// Whether its image is what runs there.
     is_in_force: bool,
     /// What the gates said last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,11 +82,15 @@ pub(super) async fn execute(command: &Why, session: &Session, output: &mut Outpu
         }
     };
     let mut releases = Vec::new();
-    for row in rows.iter().take(TOLD) {
-        let is_in_force = in_force
-            .as_ref()
-            .is_some_and(|in_force| in_force.release_id == row.release_id);
-        releases.push(told_of(row, environment, is_in_force, session).await?);
+    // What runs comes first, told by its digest: an environment with several images has one row.
+    let runs = |row: &ReleaseRow| {
+        let digest = in_force.as_ref().and_then(|in_force| in_force.digests.get(&row.image));
+        digest == Some(&row.digest)
+    };
+    let running = rows.iter().filter(|row| runs(row));
+    let others = rows.iter().filter(|row| !runs(row));
+    for row in running.chain(others).take(TOLD) {
+        releases.push(told_of(row, environment, runs(row), session).await?);
     }
     let story = Story {
         application: application.clone(),

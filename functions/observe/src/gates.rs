@@ -154,6 +154,8 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
             Passage::Over(closed) => Some(closed.clone()),
             Passage::Open | Passage::Wait { .. } => None,
         },
+        newest: place.policy.newest,
+        waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
         acknowledgements: place.policy.acknowledgements.clone(),
         people: place.policy.people.clone(),

@@ -6,6 +6,7 @@ use esclusa_adapters::control::rows::{
 };
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, database_lock, environment_lock};
+use esclusa_adapters::gates::rivals;
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::card::Summary;
@@ -14,7 +15,7 @@ use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{EnvironmentName, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedStep, Target};
-use esclusa_core::supersession::{Rival, superseded_by};
+use esclusa_core::supersession::superseded_by;
 use esclusa_core::verification::Revoked;
 use serde_json::{Value, json};
 
@@ -22,9 +23,6 @@ use crate::recheck::HISTORY;
 use crate::{ACTOR, Observe, listed};
 
 /// How many of the latest deployments of an image into an environment are looked through for those that wait or have left something behind. What is in force
-/// is looked at besides, however old it is.
-const RIVALS: usize = 25;
-
 /// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
 const PLAN_BYTES_MAX: usize = 350_000;
 
@@ -167,28 +165,9 @@ impl Observe {
         release: &ReleaseRow,
         environment: &str,
     ) -> Result<Option<String>, Failure> {
-        let partition = Key::deployments_into(&release.application, environment, &release.image);
-        let control = self.journal.control();
-        let mut others: Vec<DeploymentPointerRow> = control
-            .latest(&partition, Key::PLANNED_PREFIX, RIVALS)
-            .await?
-            .into_iter()
-            .map(|(_, stored): (_, Stored<DeploymentPointerRow>)| stored.row)
-            .collect();
-        let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
-        others.extend(in_force.map(|stored| stored.row));
-        others.retain(|other| other.release_id != release.release_id);
-        if others.is_empty() {
+        let rivals = rivals(self.journal.control(), release, environment).await?;
+        if rivals.is_empty() {
             return Ok(None);
-        }
-        let mut rivals = Vec::new();
-        for other in others {
-            let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&other.deployment_id)).await?;
-            rivals.push(Rival {
-                release_id: other.release_id,
-                asked: other.asked,
-                end: deployment.row.end,
-            });
         }
         let request = PlanRequest::of(release, environment)?;
         let policy = self.planner.environment(&request).await?;

@@ -144,7 +144,8 @@ impl Observe {
         let mut queue = Vec::new();
         for waits in standing.queue {
             let waits = self.journal.work(&waits.deployment_id).await?;
-            if waits.release.row.image == release.image {
+            let is_stopped = self.journal.stop(&waits.release.row.release_id).await?.is_some();
+            if waits.release.row.image == release.image && !is_stopped {
                 queue.push(InQueue {
                     release_id: waits.release.row.release_id.clone(),
                     asked: waits.release.row.asked,

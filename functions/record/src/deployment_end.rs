@@ -26,7 +26,7 @@ use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    StepRecord, Verdict, Verified, after, conclude,
+    StepOutcome, StepRecord, Verdict, Verified, after, conclude,
 };
 use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use crate::{ACTOR, Record, StateFailure};
 
 /// How many debts one end settles.
-const SETTLED_AT_ONCE: usize = 20;
+const SETTLED_AT_ONCE: usize = 5;
 
 impl Record {
     /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
@@ -69,13 +69,20 @@ impl Record {
             Some(superseded) => Some(superseded),
             None => self.closed(deployment_id).await?,
         };
-        let cause = match closed.or_else(|| cause(failures)) {
+        let cause = closed.or_else(|| cause(failures));
+        // Whatever else failed after a stop, on the way back too, the stop is why.
+        let is_stopped = match &cause {
             Some(Cause::Failure {
                 kind: Some(ErrorKind::Stopped),
                 ..
-            }) => self.stopped(&work).await?,
-            None if self.is_cut_short(deployment_id, &steps).await? => self.stopped(&work).await?,
-            cause => cause,
+            }) => true,
+            Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, &steps).await?,
+            Some(Cause::Superseded { .. } | Cause::Rejected { .. } | Cause::Expired | Cause::Stopped { .. }) => false,
+        };
+        let cause = if is_stopped {
+            self.stopped(&work).await?.or(cause)
+        } else {
+            cause
         };
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let mut facts = self
@@ -121,13 +128,14 @@ impl Record {
         }
         if end.is_in_force() {
             commit = commit.change(self.in_force(&work).await?);
+            commit = commit.changes(debt(&work, plan.as_ref(), &steps, now)?);
         }
         if let Some(plan) = plan
             .as_ref()
             .filter(|plan| end.verdict.is_in_force() && !plan.unchanged)
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
-            commit = commit.changes(self.debts(&work, plan, &end, now).await?);
+            commit = commit.changes(self.settled_debts(&work, &end, now).await?);
         }
         let schemas = match &plan {
             Some(plan) => self.schemas(&work, plan, &steps, &way_back, now).await?,
@@ -207,12 +215,15 @@ impl Record {
         })
     }
 
-    /// Whether a rollout or the verification was ended because a person stopped the release.
+    /// Whether a rollout or the verification was ended because a person stopped the release. A rollout that succeeded all the same was not.
     async fn is_cut_short(&self, deployment_id: &str, steps: &[StepRow]) -> Result<bool, Failure> {
         let key = Key::verification(deployment_id);
         let stored: Option<Stored<verification::State>> = self.journal.control().get(&key).await?;
         let end = stored.and_then(|stored| stored.row.end);
-        Ok(matches!(end, Some(VerificationEnd::Stopped { .. })) || steps.iter().any(|row| row.is_stopped))
+        Ok(matches!(end, Some(VerificationEnd::Stopped { .. }))
+            || steps
+                .iter()
+                .any(|row| row.is_stopped && row.record.outcome != StepOutcome::Done))
     }
 
     /// That a person stopped it.
@@ -359,26 +370,11 @@ impl Record {
         Change::put(key, &row, Expected::unchanged(stored.as_ref()))
     }
 
-    /// What a hotfix owes; for a release in good order that was verified, that what hotfixes owe here is settled.
-    async fn debts(&self, work: &Work, plan: &Plan, end: &End, now: Timestamp) -> Result<Vec<Change>, Failure> {
+    /// That what hotfixes owe here is settled by a release in good order that was verified.
+    async fn settled_debts(&self, work: &Work, end: &End, now: Timestamp) -> Result<Vec<Change>, Failure> {
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let (application, environment) = (release.application.as_str(), deployment.environment.as_str());
-        if release.is_hotfix {
-            let owes = owes(&plan.skipped, deployment.started_at.unwrap_or(deployment.created_at));
-            let debt = Debt {
-                release_id: release.release_id.clone(),
-                tag: release.tag.clone(),
-                by: release.requested_by.clone(),
-                reason: release.reason.clone(),
-                since: now,
-                owes,
-                settled: None,
-            };
-            let key = Key::debt(application, environment, &release.release_id);
-            let change = (!debt.owes.is_empty()).then(|| Change::put(key, &debt, Expected::Absent));
-            return change.into_iter().collect();
-        }
-        if end.verdict != Verdict::Succeeded || release.kind == ReleaseKind::Rollback {
+        if release.is_hotfix || end.verdict != Verdict::Succeeded || release.kind == ReleaseKind::Rollback {
             return Ok(Vec::new());
         }
         let open = self.journal.debts(application, Some(environment)).await?;
@@ -479,6 +475,31 @@ pub(crate) fn answer(end: &End) -> Value {
 fn cause(failures: &[StateFailure]) -> Option<Cause> {
     let mut forward = failures.iter().filter(|failure| failure.mode != Some(Mode::WayBack));
     forward.next().or_else(|| failures.first()).map(StateFailure::cause)
+}
+
+/// What a hotfix owes that is in force: windows only where they were closed when its first step was begun.
+fn debt(work: &Work, plan: Option<&Plan>, steps: &[StepRow], now: Timestamp) -> Result<Option<Change>, Failure> {
+    let (release, deployment) = (&work.release.row, &work.deployment.row);
+    let Some(plan) = plan.filter(|_| release.is_hotfix) else {
+        return Ok(None);
+    };
+    let forward = steps.iter().filter(|row| row.record.step.mode == Mode::Forward);
+    let began_at = forward.map(|row| row.begun_at).min();
+    let owes = owes(&plan.skipped, began_at.unwrap_or(deployment.created_at));
+    if owes.is_empty() {
+        return Ok(None);
+    }
+    let debt = Debt {
+        release_id: release.release_id.clone(),
+        tag: release.tag.clone(),
+        by: release.requested_by.clone(),
+        reason: release.reason.clone(),
+        since: now,
+        owes,
+        settled: None,
+    };
+    let key = Key::debt(&release.application, &deployment.environment, &release.release_id);
+    Change::put(key, &debt, Expected::Absent).map(Some)
 }
 
 fn outline(step: &PlannedStep) -> StepOutline {

@@ -3,7 +3,7 @@
 use esclusa_adapters::control::rows::{DeploymentRow, GatesRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::cluster_of;
-use esclusa_adapters::gates::Said;
+use esclusa_adapters::gates::{Said, rivals};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::StandingLock;
 use esclusa_adapters::rollouts;
@@ -12,6 +12,7 @@ use esclusa_core::migration::{TaskFacts, redact};
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, is_forgotten, truth};
 use esclusa_core::service_deployment::is_over;
+use esclusa_core::supersession::superseded_by;
 use esclusa_core::verification::State;
 
 use serde_json::Value;
@@ -86,7 +87,7 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, a newer release may be there, or they need not be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release is there, or they need not be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
@@ -99,7 +100,12 @@ impl Resume {
         }
         let release = self.journal.release(&deployment.row.release_id).await?;
         let said = Said::read(self.control(), &release.row, &deployment.row.environment).await?;
-        Ok(gates.row.closed.is_some() || said.fingerprint() != gates.row.seen)
+        if gates.row.closed.is_some() || said.fingerprint() != gates.row.seen {
+            return Ok(true);
+        }
+        let rivals = rivals(self.control(), &release.row, &deployment.row.environment).await?;
+        let newer = superseded_by(gates.row.newest, gates.row.waiting, &release.row.asked, &rivals);
+        Ok(newer.is_some())
     }
 
     async fn release_of(&self, deployment_id: &str) -> Result<String, Failure> {

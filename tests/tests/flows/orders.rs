@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use lab::images::Kind;
+use simulator::{ApiError, Fault, FaultKind, Selector};
 
 use crate::support::Account;
 
@@ -168,17 +169,44 @@ fn a_release_that_is_stopped_while_its_migration_runs_lets_it_end_and_moves_no_s
     assert_left(&mut account);
 }
 
+/// Also before ECS shows the service deployment, of which nothing can be asked then.
 #[test]
 fn a_release_that_is_stopped_while_a_service_rolls_out_goes_back_at_once() {
+    for seconds in [0, 2, 20] {
+        let mut account = verified();
+        let before = account.definition_of(CLUSTER, SERVICE);
+        // It would roll for as long as the step may take.
+        let release = pushed_until(&mut account, "development", Kind::Unhealthy, "UpdateService");
+        account.pass(SignedDuration::from_secs(seconds));
+        let asked = account.lab.world().now();
+        order(&mut account, "stop", &[&release]);
+        account.run_until_entered(&format!("{release}-development-1"), "StopRollout");
+        let late = account.lab.world().now().duration_since(asked);
+        assert!(late < SignedDuration::from_mins(3), "it took {late}");
+        account.settle();
+        account.assert_ended("STOPPED", "reverted", "stopped");
+        assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
+        assert_left(&mut account);
+    }
+}
+
+/// Whatever fails after a stop: the stop is why, and says nothing about the image.
+#[test]
+fn a_rollout_that_cannot_be_stopped_is_brought_back_and_the_end_is_the_stop() {
     let mut account = verified();
     let before = account.definition_of(CLUSTER, SERVICE);
-    // It would roll for as long as the step may take.
     let release = pushed_until(&mut account, "development", Kind::Unhealthy, "AwaitService");
-    let asked = account.lab.world().now();
+    account.pass(SignedDuration::from_secs(20));
+    let denied = ApiError::client(
+        "AccessDeniedException",
+        "not authorized to perform: ecs:StopServiceDeployment",
+    );
+    let stop = Selector::operation("ecs", "StopServiceDeployment");
+    account
+        .lab
+        .world_mut()
+        .add_fault(Fault::new(stop, FaultKind::ErrorBefore(denied)));
     order(&mut account, "stop", &[&release]);
-    account.run_until_entered(&format!("{release}-development-1"), "StopRollout");
-    let late = account.lab.world().now().duration_since(asked);
-    assert!(late < SignedDuration::from_mins(3), "it took {late}");
     account.settle();
     account.assert_ended("STOPPED", "reverted", "stopped");
     assert_eq!(account.definition_of(CLUSTER, SERVICE), before);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{Acknowledged, Order, Pin, Stop, Vote};
+use esclusa_core::supersession::Rival;
 use serde_json::json;
 
-use crate::control::rows::{DeploymentPointerRow, ReleaseRow};
+use crate::control::rows::{DeploymentPointerRow, DeploymentRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 
 /// What stands for all applications, and for all environments of one.
@@ -28,8 +29,6 @@ pub struct Said {
     pub pin: Option<Pin>,
     /// That the release stops.
     pub stop: Option<Stop>,
-    /// The deployment of the same image that was planned last for the environment, and the one in force: by another one a newer release shows.
-    pub others: Vec<String>,
 }
 
 impl Said {
@@ -41,7 +40,6 @@ impl Said {
         let ReleaseRow {
             release_id,
             application,
-            image,
             ..
         } = release;
         let votes = Self::votes(control, release_id, environment).await?;
@@ -49,11 +47,6 @@ impl Said {
         let acknowledged: Vec<(String, Stored<Acknowledged>)> = control.list(&rows, "").await?;
         let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
         let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
-        let partition = Key::deployments_into(application, environment, image);
-        let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
-            control.latest(&partition, Key::PLANNED_PREFIX, 1).await?;
-        let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
-        let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
         Ok(Self {
             votes,
             acknowledged: acknowledged
@@ -64,7 +57,6 @@ impl Said {
             hold: hold.map(|stored| stored.row),
             pin: pin(control, application, environment).await?,
             stop: stop.map(|stored| stored.row),
-            others: others.map(|stored| stored.row.deployment_id).collect(),
         })
     }
 
@@ -89,7 +81,6 @@ impl Said {
             "hold": self.hold,
             "pin": self.pin,
             "stop": self.stop,
-            "others": self.others,
         }))
     }
 }
@@ -119,4 +110,37 @@ pub async fn freezes(control: &ControlTable, application: &str, environment: &st
 pub async fn pin(control: &ControlTable, application: &str, environment: &str) -> Result<Option<Pin>, Failure> {
     let stored: Option<Stored<Pin>> = control.get(&Key::pin(application, environment)).await?;
     Ok(stored.map(|stored| stored.row))
+}
+
+/// How many of the newest deployments of the same image are looked at.
+const RIVALS: usize = 25;
+
+/// The other deployments of the image of a release into an environment: those that were planned last, and the one in force.
+///
+/// # Errors
+/// Those of [`ControlTable::list`].
+pub async fn rivals(control: &ControlTable, release: &ReleaseRow, environment: &str) -> Result<Vec<Rival>, Failure> {
+    let partition = Key::deployments_into(&release.application, environment, &release.image);
+    let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
+        control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
+    let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+    let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
+    let mut rivals = Vec::new();
+    for DeploymentPointerRow {
+        deployment_id,
+        release_id,
+        asked,
+    } in others.map(|stored| stored.row)
+    {
+        if release_id == release.release_id {
+            continue;
+        }
+        let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&deployment_id)).await?;
+        rivals.push(Rival {
+            release_id,
+            asked,
+            end: deployment.row.end,
+        });
+    }
+    Ok(rivals)
 }

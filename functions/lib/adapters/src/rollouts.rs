@@ -33,12 +33,15 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// Whether it goes back because its release is stopped. One that goes back already does so anyway, and one that the schema does not let go back goes on.
+    /// Whether it goes back because its release is stopped. One that goes back already does so anyway, one that the schema does not let go back goes on, and
+    /// before ECS shows the service deployment nothing can be asked of it.
     ///
     /// # Errors
     /// Those of [`Journal::stop`].
     pub async fn is_stopped(&self, journal: &Journal, release_id: &str) -> Result<bool, Failure> {
-        let may_go_back = self.step.row.record.step.mode == Mode::Forward && !self.planned.stays;
+        let may_go_back = self.step.row.record.step.mode == Mode::Forward
+            && !self.planned.stays
+            && self.observed.service_deployment.is_some();
         Ok(may_go_back && journal.stop(release_id).await?.is_some())
     }
 }

@@ -7,7 +7,7 @@ use esclusa_core::evidence::Diagnosis;
 use esclusa_core::gate::{Closed, GateReport};
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
-use esclusa_core::pipeline::{Acknowledgement, Approval, Key as Name, LockPolicy, People};
+use esclusa_core::pipeline::{Acknowledgement, Approval, Key as Name, LockPolicy, Newest, People, Waiting};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::restore_point::SecuredRestorePoint;
@@ -261,6 +261,12 @@ pub struct GatesRow {
     /// That the release does not come any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
+    /// Which of two releases is the newer here.
+    #[serde(default)]
+    pub newest: Newest,
+    /// Whether one that waits gives way.
+    #[serde(default = "default_waiting")]
+    pub waiting: Waiting,
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
@@ -497,6 +503,11 @@ pub struct EnvironmentRow {
     /// That it was found not to work afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
+}
+
+/// What a release does that came to the gates before they remembered it.
+fn default_waiting() -> Waiting {
+    LockPolicy::default().waiting
 }
 
 /// What a deployment waits that was planned before pipelines could say it.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{GatePolicy, GateReport, OpenTimes, Order, Pin, frozen, pinned, windowed};
+use super::{GatePolicy, GateReport, OpenTimes, Order, Pin, frozen, pinned, quorum, windowed};
+use crate::pipeline::Acknowledgement;
 
 /// How many times one gate after another is waited for: more than there are freezes, pins and closed times in a row.
 const WAITS: usize = 1_000;
@@ -22,14 +23,28 @@ pub struct Standing<'a> {
 /// When a release that comes to the gates at a moment would be let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// When, if whoever must agree does so until then; none where somebody must lift something first.
+    /// When, if people have done until then what they must; none where somebody must lift something first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens: Option<Timestamp>,
     /// What it waits for, in the order in which that opens.
     pub waits: Vec<GateReport>,
-    /// How many of whom must agree, where somebody must.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<String>,
+    /// What people must do until then: agree, see to something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<String>,
+}
+
+/// What people are asked about a push, of which nobody knows who asked for it.
+fn asked_of_people(policy: &GatePolicy<'_>) -> Vec<String> {
+    let approval = policy.approval.map(|approval| {
+        let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
+        let quorum = quorum(approval, true, approval.approvers.len());
+        format!("{quorum} of {} must agree", names.join(", "))
+    });
+    let seen_to = policy.acknowledgements.iter().filter_map(|(name, asked)| match asked {
+        Acknowledgement::Person { .. } => Some(format!("somebody must see to `{name}`")),
+        Acknowledgement::Image { .. } => None,
+    });
+    approval.into_iter().chain(seen_to).collect()
 }
 
 /// When a release that comes to the gates at `from` would be let in, as far as anybody can say.
@@ -38,10 +53,7 @@ pub fn forecast(policy: &GatePolicy<'_>, standing: &Standing<'_>, from: Timestam
     let mut forecast = Forecast {
         opens: None,
         waits: Vec::new(),
-        approval: policy.approval.map(|approval| {
-            let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
-            format!("{} of {} must agree", approval.quorum, names.join(", "))
-        }),
+        people: asked_of_people(policy),
     };
     // Windows that are none were refused when the pipeline was applied.
     let times = policy.windows.and_then(|windows| OpenTimes::new(windows).ok());

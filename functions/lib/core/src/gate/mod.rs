@@ -287,7 +287,7 @@ fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed
         .iter()
         .filter(|name| requester != Some(name))
         .collect();
-    let quorum = quorum(approval, facts, may.len());
+    let quorum = quorum(approval, facts.requested_by.is_none(), may.len());
     let names = |names: &[&Key]| {
         names
             .iter()
@@ -320,9 +320,9 @@ fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed
 }
 
 /// How many must agree: one more where whoever pushed is unknown and may be one of them, as far as there are so many.
-fn quorum(approval: &Approval, facts: &GateFacts<'_>, approvers: usize) -> usize {
+fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) -> usize {
     let wanted = usize::try_from(approval.quorum).unwrap_or(usize::MAX);
-    let is_unknown = facts.requested_by.is_none() && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
+    let is_unknown = nobody_asked && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
     let raised = wanted.saturating_add(usize::from(is_unknown));
     raised.min(approvers.max(wanted))
 }

@@ -1,7 +1,7 @@
 //! When an environment is open. Everything is computed in the zone of the file, so that a window keeps its hours when the clocks change.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::pipeline::{ClosedTime, Day, WeeklyWindow, Windows};
@@ -213,7 +213,7 @@ impl OpenTimes {
             of_day.filter_map(move |weekly| {
                 let from = self.instant(day.to_datetime(weekly.from))?;
                 let ends = day.to_datetime(Time::midnight()).checked_add(weekly.length).ok()?;
-                // One that the change of clocks leaves out altogether does not open.
+                // One whose hours the change of clocks leaves out does not open.
                 Some((from, self.instant(ends)?)).filter(|(from, to)| from < to)
             })
         });
@@ -224,9 +224,20 @@ impl OpenTimes {
         self.instant(day.to_datetime(Time::midnight()))
     }
 
-    /// The instant of a local time. One that the change of clocks leaves out is as much later; of one that comes twice the first counts.
     fn instant(&self, local: DateTime) -> Option<Timestamp> {
-        self.zone.to_timestamp(local).ok()
+        instant(&self.zone, local)
+    }
+}
+
+/// The instant of a local time: the change of clocks for one that it leaves out, and the first of two where it comes twice.
+fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
+    let at = zone.to_ambiguous_timestamp(local);
+    match at.offset() {
+        AmbiguousOffset::Gap { .. } => {
+            let before = at.earlier().ok()?;
+            zone.following(before).next().map(|change| change.timestamp())
+        }
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => at.compatible().ok(),
     }
 }
 
@@ -255,11 +266,11 @@ impl Closed {
             from: closed.from,
             to: closed.to,
         };
-        let instant = |local: DateTime| zone.to_timestamp(local).map_err(|_| backwards());
-        let (from, to) = (instant(closed.from)?, instant(closed.to)?);
-        if to <= from {
+        if closed.to <= closed.from {
             return Err(backwards());
         }
+        let instant = |local: DateTime| instant(zone, local).ok_or_else(backwards);
+        let (from, to) = (instant(closed.from)?, instant(closed.to)?);
         Ok(Self {
             from,
             to,
