@@ -157,7 +157,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
         newest: place.policy.newest,
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
-        acknowledgements: place.policy.acknowledgements.clone(),
+        acknowledgements: place.policy.acknowledgements.clone().into_iter().collect(),
         people: place.policy.people.clone(),
     }
 }

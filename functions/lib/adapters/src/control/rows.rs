@@ -16,7 +16,6 @@ use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
 use esclusa_core::verification::Revoked;
-use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -271,8 +270,8 @@ pub struct GatesRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
     /// What must have been seen to.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub acknowledgements: IndexMap<Name, Acknowledgement>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acknowledgements: BTreeMap<Name, Acknowledgement>,
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,
