@@ -253,8 +253,6 @@ fn tale(told_of: &Told, environment: &str) -> Vec<String> {
             let reasons = deployment.end.iter().flat_map(|end| &end.reasons);
             lines.extend(reasons.map(|reason| format!("    {reason}")));
             lines.extend(gates(told_of));
-        }
-        if there.environment == environment {
             break;
         }
     }

@@ -44,6 +44,15 @@ fn assert_left(account: &mut Account) {
     assert_eq!(account.rows("QUARANTINE"), Vec::<serde_json::Value>::new());
 }
 
+/// Asserts that the stop has ended the release, and the service runs what it ran before.
+#[track_caller]
+fn assert_brought_back(account: &mut Account, before: &str) {
+    account.settle();
+    account.assert_ended("STOPPED", "reverted", "stopped");
+    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
+    assert_left(account);
+}
+
 #[test]
 fn a_release_that_is_held_comes_into_no_further_environment_until_it_is_let_go() {
     let mut account = Account::with("imagy-catalog");
@@ -183,10 +192,7 @@ fn a_release_that_is_stopped_while_a_service_rolls_out_goes_back_at_once() {
         account.run_until_entered(&format!("{release}-development-1"), "StopRollout");
         let late = account.lab.world().now().duration_since(asked);
         assert!(late < SignedDuration::from_mins(3), "it took {late}");
-        account.settle();
-        account.assert_ended("STOPPED", "reverted", "stopped");
-        assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
-        assert_left(&mut account);
+        assert_brought_back(&mut account, &before);
     }
 }
 
@@ -207,10 +213,7 @@ fn a_rollout_that_cannot_be_stopped_is_brought_back_and_the_end_is_the_stop() {
         .world_mut()
         .add_fault(Fault::new(stop, FaultKind::ErrorBefore(denied)));
     order(&mut account, "stop", &[&release]);
-    account.settle();
-    account.assert_ended("STOPPED", "reverted", "stopped");
-    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
-    assert_left(&mut account);
+    assert_brought_back(&mut account, &before);
 }
 
 #[test]
@@ -220,10 +223,7 @@ fn a_release_that_is_stopped_while_it_soaks_is_brought_back() {
     let release = pushed_until(&mut account, "development", Kind::Good, "LookAtChecks");
     account.pass(SignedDuration::from_mins(3));
     order(&mut account, "stop", &[&release]);
-    account.settle();
-    account.assert_ended("STOPPED", "reverted", "stopped");
-    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
-    assert_left(&mut account);
+    assert_brought_back(&mut account, &before);
 }
 
 #[test]

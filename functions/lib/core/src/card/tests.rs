@@ -10,6 +10,7 @@ use super::*;
 use crate::pipeline::Person;
 use crate::task_definition::ChangeKind;
 use crate::verdict::Effect;
+use crate::verification::Outcome;
 use crate::verification::{CheckState, Measurement, Question};
 
 const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

@@ -117,42 +117,36 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     if let Some(Err(error)) = environment.windows.as_ref().map(OpenTimes::new) {
         problems.push(problem(root.key("windows"), &error.to_string(), None));
     }
-    let mut people = |names: &[Key], path: &Path| {
-        for (index, name) in names.iter().enumerate() {
-            if !environment.people.contains_key(name) {
-                let message = format!("`{name}` is none of the `people`");
-                problems.push(problem(path.index(index), &message, None));
-            }
-        }
-    };
-    let path = root.key("acknowledgements");
-    let mut silent = Vec::new();
     for (name, acknowledgement) in &environment.acknowledgements {
-        match acknowledgement {
+        let path = root.key("acknowledgements").key(name);
+        let (said, field) = match acknowledgement {
             Acknowledgement::Person { that, by } => {
-                people(by, &path.key(name).key("person").key("by"));
-                silent.extend(that.trim().is_empty().then(|| path.key(name).key("person").key("that")));
+                let path = path.key("person");
+                check_people(by, environment, &path.key("by"), problems);
+                (that, path.key("that"))
             }
-            Acknowledgement::Image { annotation, .. } => {
-                silent.extend(
-                    annotation
-                        .trim()
-                        .is_empty()
-                        .then(|| path.key(name).key("image").key("annotation")),
-                );
-            }
+            Acknowledgement::Image { annotation, .. } => (annotation, path.key("image").key("annotation")),
+        };
+        if said.trim().is_empty() {
+            problems.push(problem(field, "must say something", None));
         }
     }
-    if let Some(approval) = &environment.approval {
-        people(&approval.approvers, &root.key("approval").key("approvers"));
-    }
-    problems.extend(silent.into_iter().map(|path| problem(path, "must say something", None)));
     let Some(approval) = &environment.approval else { return };
     let path = root.key("approval");
+    check_people(&approval.approvers, environment, &path.key("approvers"), problems);
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!("is more than the {} approvers", known.len());
         problems.push(problem(path.key("quorum"), &message, None));
+    }
+}
+
+fn check_people(names: &[Key], environment: &ResolvedEnvironment, path: &Path, problems: &mut Vec<ResolveProblem>) {
+    for (index, name) in names.iter().enumerate() {
+        if !environment.people.contains_key(name) {
+            let message = format!("`{name}` is none of the `people`");
+            problems.push(problem(path.index(index), &message, None));
+        }
     }
 }
 
