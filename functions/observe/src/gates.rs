@@ -109,6 +109,7 @@ impl Observe {
         let environment = policy.name.as_str();
         let control = self.journal.control();
         let said = Said::read(control, release, environment).await?;
+        let wave_failed = self.journal.wave_failed(release, environment).await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
@@ -129,6 +130,7 @@ impl Observe {
             pin: said.pin.as_ref(),
             stop: said.stop.as_ref(),
             newer: place.newer,
+            wave_failed: wave_failed.as_ref(),
         };
         let (passage, reports) = pass(&gates, &facts, now);
         let row = row(place, &said, reports, &passage);

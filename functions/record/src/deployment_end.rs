@@ -77,7 +77,13 @@ impl Record {
                 ..
             }) => true,
             Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, &steps).await?,
-            Some(Cause::Superseded { .. } | Cause::Rejected { .. } | Cause::Expired | Cause::Stopped { .. }) => false,
+            Some(
+                Cause::Superseded { .. }
+                | Cause::Rejected { .. }
+                | Cause::WaveFailed(_)
+                | Cause::Expired
+                | Cause::Stopped { .. },
+            ) => false,
         };
         let cause = if is_stopped {
             self.stopped(&work).await?.or(cause)
@@ -238,6 +244,7 @@ impl Record {
         Ok(stored.and_then(|stored| stored.row.closed).map(|closed| match closed {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
+            Closed::WaveFailed(failed) => Cause::WaveFailed(failed),
             Closed::Superseded { by } => Cause::Superseded { by },
             Closed::Stopped { by, why } => Cause::Stopped { by, why },
         }))

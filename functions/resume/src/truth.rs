@@ -87,7 +87,8 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, a newer release is there, or they need not be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release is there, another environment of the wave has failed, or they need not
+    /// be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
@@ -103,7 +104,11 @@ impl Resume {
         if gates.row.closed.is_some() || said.fingerprint() != gates.row.seen {
             return Ok(true);
         }
-        let rivals = rivals(self.control(), &release.row, &deployment.row.environment).await?;
+        let environment = &deployment.row.environment;
+        if self.journal.wave_failed(&release.row, environment).await?.is_some() {
+            return Ok(true);
+        }
+        let rivals = rivals(self.control(), &release.row, environment).await?;
         let newer = superseded_by(gates.row.newest, gates.row.waiting, &release.row.asked, &rivals);
         Ok(newer.is_some())
     }

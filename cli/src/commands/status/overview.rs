@@ -138,12 +138,8 @@ async fn status(
     let application = pipeline.application.as_str();
     let is_asked = |name: &str| asked.environment.is_none_or(|environment| environment == name);
     let mut environments = Vec::new();
-    for environment in pipeline
-        .environments
-        .iter()
-        .filter(|environment| is_asked(environment.name.as_str()))
-    {
-        environments.push(environment_status(pipeline, environment.name.as_str(), asked, session).await?);
+    for environment in pipelines::environments(session.control(), pipeline, asked.environment).await? {
+        environments.push(environment_status(pipeline, &environment, asked, session).await?);
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);
@@ -189,10 +185,7 @@ async fn environment_status(
     }
     let mut known = BTreeMap::new();
     if asked.environment.is_some()
-        && let Some(environment) = pipeline
-            .environments
-            .iter()
-            .find(|known| known.name.as_str() == environment)
+        && let Some(environment) = pipeline.environment(environment)
     {
         let rows = schemas(session.control(), &pipeline.application, &environment.name).await?;
         known.extend(rows.into_iter().map(|(database, stored)| (database, stored.row)));

@@ -22,6 +22,7 @@ pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
+use crate::wave::WaveFailed;
 
 /// The longest time between two looks at a gate that nothing opens.
 const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -87,6 +88,8 @@ pub struct GateFacts<'a> {
     pub stop: Option<&'a Stop>,
     /// The newer release that takes its place.
     pub newer: Option<&'a str>,
+    /// The environment of the same wave in which the release did not come into force.
+    pub wave_failed: Option<&'a WaveFailed>,
 }
 
 /// Where one gate stands.
@@ -119,6 +122,8 @@ pub enum Closed {
         /// That release.
         by: String,
     },
+    /// In another environment of its wave it did not come into force.
+    WaveFailed(WaveFailed),
     /// Somebody stopped it.
     Stopped {
         /// Who.
@@ -155,6 +160,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     if let Some(newer) = facts.newer {
         let by = newer.to_owned();
         return (Passage::Over(Closed::Superseded { by }), Vec::new());
+    }
+    if let Some(failed) = facts.wave_failed {
+        return (Passage::Over(Closed::WaveFailed(failed.clone())), Vec::new());
     }
     let times = policy.windows.map(OpenTimes::new);
     let times = match times.transpose() {

@@ -55,8 +55,15 @@ pub struct Pipeline {
 pub struct Environment {
     /// The name of the environment.
     pub name: EnvironmentName,
+    /// Makes it the pattern of environments with these names, globs (`*`, `?`) among them, and none itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub names: Vec<String>,
     /// What brings a release into this environment.
     pub trigger: Trigger,
+    /// The environments before and after it that name the same wave go together with it; it goes alone unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<Key>,
     /// Which tags may come here.
     #[serde(default)]
     pub tags: TagPolicy,

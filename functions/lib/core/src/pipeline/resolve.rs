@@ -237,19 +237,12 @@ impl std::error::Error for ResolveError {}
 
 /// The meaning of `pipeline` in the environment `environment_name`.
 pub fn resolve(pipeline: &Pipeline, environment_name: &str) -> Result<ResolvedEnvironment, ResolveError> {
-    let names = pipeline
-        .environments
-        .iter()
-        .map(|environment| environment.name.as_str());
-    let environment = pipeline
-        .environments
-        .iter()
-        .find(|environment| environment.name.as_str() == environment_name);
+    let environment = pipeline.environment(environment_name);
     let environment = environment.ok_or_else(|| ResolveError::UnknownEnvironment {
         name: environment_name.to_owned(),
-        hint: suggestion(environment_name, names),
+        hint: suggestion(environment_name, pipeline.environment_names()),
     })?;
-    resolve_environment(pipeline, environment).map_err(ResolveError::Problems)
+    resolve_environment(pipeline, &environment).map_err(ResolveError::Problems)
 }
 
 /// The meaning of `pipeline` in one of its environments, or everything that is wrong there.
