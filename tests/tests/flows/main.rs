@@ -23,6 +23,7 @@ mod mixed_versions;
 mod orders;
 mod path;
 mod planning;
+mod products;
 mod pushes;
 mod quarantine;
 mod refusals;

@@ -284,6 +284,9 @@ pub struct GatesRow {
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub acknowledgements: BTreeMap<Name, Acknowledgement>,
+    /// Which images come together here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Name>,
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,

@@ -7,6 +7,7 @@
 mod acknowledged;
 mod forecast;
 mod order;
+mod together;
 mod window;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use wildmatch::WildMatch;
 pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
+pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
@@ -90,6 +92,8 @@ pub struct GateFacts<'a> {
     pub newer: Option<&'a str>,
     /// The environment of the same wave in which the release did not come into force.
     pub wave_failed: Option<&'a WaveFailed>,
+    /// The other images that come together with this one.
+    pub companions: &'a [Companion],
 }
 
 /// Where one gate stands.
@@ -182,6 +186,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         policy.people,
         facts.acknowledged,
     ));
+    reports.extend(together::together(facts.companions));
     let mut over = None;
     let mut expires = None;
     if let Some(approval) = policy.approval {

@@ -183,6 +183,7 @@ fn facts(since: &str) -> GateFacts<'static> {
         stop: None,
         newer: None,
         wave_failed: None,
+        companions: &[],
     }
 }
 

@@ -94,6 +94,10 @@ pub struct Environment {
     /// What must have been seen to before a release comes here, by names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    /// Images of the product that come here together, by their keys: a push of one waits until the others stand here under the same tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub together: Vec<Key>,
     /// Who is told what becomes of releases here, in place of what the file says for all environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,

@@ -56,6 +56,9 @@ pub struct ResolvedEnvironment {
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    /// Which images come together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Key>,
     /// The people of the pipeline.
     pub people: People,
     /// What a hotfix does without.
@@ -311,6 +314,7 @@ pub(super) fn resolve_environment(
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
         acknowledgements: environment.acknowledgements.clone(),
+        together: environment.together.clone(),
         people: pipeline.people.clone(),
         hotfix: pipeline.hotfix.clone(),
         skipped: Vec::new(),

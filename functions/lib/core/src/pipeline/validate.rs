@@ -326,6 +326,21 @@ impl Check<'_> {
             }
         }
         self.names(environment, &path);
+        for (index, image) in environment.together.iter().enumerate() {
+            let path = path.key("together").index(index);
+            self.known("image", Some(image), &pipeline.images, &path);
+            if environment.together.iter().take(index).any(|earlier| earlier == image) {
+                self.report(&path, format!("`{image}` is here already"), None);
+            }
+        }
+        if let [alone] = environment.together.as_slice() {
+            let hint = Some("name the others as well, or leave `together` out".to_owned());
+            self.report(
+                &path.key("together"),
+                format!("`{alone}` would come together with nothing"),
+                hint,
+            );
+        }
         self.overlay_keys(
             "database",
             environment.databases.keys(),
