@@ -844,14 +844,19 @@ fn every_environment_of_a_wave_has_its_card_and_its_buttons() {
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let gates = "    trigger: push\n    wave: early\n    approval: {approvers: [ana], unknown_pusher: is_nobody}\n";
     let told = format!("notifications: {{slack: {{channel: {CHANNEL}}}}}\n{people}environments:\n");
-    let text = text.replace("    trigger: push\n", gates).replacen("environments:\n", &told, 1);
+    let text = text
+        .replace("    trigger: push\n", gates)
+        .replacen("environments:\n", &told, 1);
     let file = account.written(&text);
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
     let release = pushed(&mut account, "v1.0.0");
     assert_eq!(cards(&account).len(), 2, "{:#?}", cards(&account));
     let unclear = account.lab.esclusa(&["reject", &release, "--reason", "no"]);
     assert!(
-        unclear.code == 1 && unclear.err.contains("`develop`, `staging`: name one with `--environment`"),
+        unclear.code == 1
+            && unclear
+                .err
+                .contains("`develop`, `staging`: name one with `--environment`"),
         "{}",
         unclear.err
     );

@@ -174,7 +174,10 @@ fn two_environments_that_cannot_be_planned_again_end_one_release() {
     base["memory"] = json!("2048");
     account.administer("ecs", "RegisterTaskDefinition", base);
     let again = Selector {
-        payload: vec![("/action".to_owned(), json!("plan_wave")), ("/attempt".to_owned(), json!(2))],
+        payload: vec![
+            ("/action".to_owned(), json!("plan_wave")),
+            ("/attempt".to_owned(), json!(2)),
+        ],
         ..Selector::operation("lambda", "Invoke")
     };
     let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
@@ -195,18 +198,26 @@ fn an_environment_of_a_wave_that_could_not_be_planned_again_for_an_hour_stops_th
     account.push("v1.0.0", Kind::Good);
     let release = account.run_until_claimed();
     account.run_until_entered(&format!("{release}-develop-1"), "AcquireLocks");
-    let mut base = latest(&mut account, "imagy-catalog-develop");
+    let mut base = latest(&mut account, "imagy-catalog-migrations");
     base["cpu"] = json!("1024");
     base["memory"] = json!("2048");
     account.administer("ecs", "RegisterTaskDefinition", base);
     let again = Selector {
-        payload: vec![("/action".to_owned(), json!("plan_wave")), ("/attempt".to_owned(), json!(2))],
+        payload: vec![
+            ("/action".to_owned(), json!("plan_wave")),
+            ("/attempt".to_owned(), json!(2)),
+        ],
         ..Selector::operation("lambda", "Invoke")
     };
     let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
     account.lab.world_mut().add_function_fault(again, refused);
     account.pass(SignedDuration::from_mins(50));
-    assert!(account.records("deployment_ended").iter().all(|record| record["environment"] == "develop"));
+    assert!(
+        account
+            .records("deployment_ended")
+            .iter()
+            .all(|record| record["environment"] == "develop")
+    );
     account.settle();
     account.assert_ended("FAILED", "none", "plan_changed");
     let staging = account.status(&release)["environments"].to_string();
