@@ -45,7 +45,7 @@ const POWERS: [(&str, &[&str]); 46] = [
     ("dynamodb:DeleteItem", &["Notify"]),
     ("dynamodb:GetItem", &["Console", "Notify"]),
     ("dynamodb:PutItem", &["Console", "Notify"]),
-    ("dynamodb:Query", &["Notify"]),
+    ("dynamodb:Query", &["Console", "Notify"]),
     ("ecr:BatchGetImage", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
@@ -249,7 +249,20 @@ fn who_talks_to_people_writes_no_more_than_that() {
     let template = template();
     for (function, allowed) in [
         ("Notify", &["CARD#*"][..]),
-        ("Console", &["VOTES#*", "DEPLOYMENT#*", "INTERACTION#*", "CHAIN#*"]),
+        (
+            "Console",
+            &[
+                "VOTES#*",
+                "ANSWERS#*",
+                "ORDERS#*",
+                "PINS#*",
+                "FREEZES#*",
+                "ACKNOWLEDGEMENTS#*",
+                "DEBTS#*",
+                "INTERACTION#*",
+                "CHAIN#*",
+            ],
+        ),
     ] {
         let policy = &template.properties(&format!("{function}Role"))["Policies"][0]["PolicyDocument"];
         for statement in policy["Statement"].as_array().unwrap() {

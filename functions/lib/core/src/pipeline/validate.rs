@@ -394,7 +394,7 @@ impl Check<'_> {
     fn names(&mut self, environment: &Environment, path: &Path) {
         let tags = path.key("tags");
         for (index, glob) in environment.names.iter().enumerate() {
-            let sample = glob.replace('*', "a").replace('?', "a");
+            let sample = glob.replace(['*', '?'], "a");
             if sample.parse::<EnvironmentName>().is_err() {
                 let hint =
                     Some("lower-case letters, digits and single hyphens, with `*` and `?` for what differs".to_owned());
