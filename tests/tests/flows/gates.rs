@@ -349,11 +349,19 @@ fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
     let windows = "    windows: {zone: UTC, holidays_file: holidays.json}\n";
     let file = account.written(&text.replace(PUSH, &format!("{PUSH}{windows}")));
     let nothing = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
-    assert!(nothing.code == 2 && nothing.err.contains("cannot read `holidays.json`"), "{}", nothing.err);
+    assert!(
+        nothing.code == 2 && nothing.err.contains("cannot read `holidays.json`"),
+        "{}",
+        nothing.err
+    );
     let holidays = file.with_file_name("holidays.json");
     std::fs::write(&holidays, r#"{"all": "souls"}"#).unwrap();
     let wrong = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
-    assert!(wrong.code == 2 && wrong.err.contains("is no JSON list of dates"), "{}", wrong.err);
+    assert!(
+        wrong.code == 2 && wrong.err.contains("is no JSON list of dates"),
+        "{}",
+        wrong.err
+    );
     // The account begins on that Monday.
     std::fs::write(&holidays, r#"[{"date": "2026-11-02", "name": "All Souls' Day"}]"#).unwrap();
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
@@ -362,5 +370,8 @@ fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
     let waiting = account.esclusa(&["approvals"]).out;
     assert!(waiting.contains("holiday"), "{waiting}");
     account.settle();
-    assert_eq!(began_at(&account, &release).strftime("%F %H:%M").to_string(), "2026-11-03 00:00");
+    assert_eq!(
+        began_at(&account, &release).strftime("%F %H:%M").to_string(),
+        "2026-11-03 00:00"
+    );
 }
