@@ -252,11 +252,8 @@ fn a_release_that_is_stopped_while_it_waits_for_its_lock_ends_without_having_mov
 /// An emergency: nothing comes any more, and what is on its way goes back. What goes back already is left alone.
 #[test]
 fn a_freeze_that_stops_takes_back_what_is_on_its_way_and_lets_nothing_more_come() {
-    let mut account = Account::running("nest-demo", "v1.0.0");
-    account.push("v1.1.0", Kind::Good);
-    account.pass(SignedDuration::from_secs(30));
-    let release = account.releases().pop().unwrap();
-    account.run_until_entered(&format!("{release}-development-1"), "AwaitService");
+    let mut account = verified();
+    let release = pushed_until(&mut account, "development", Kind::Unhealthy, "AwaitService");
     let told = account
         .esclusa(&["freeze", "nest-demo", "development", "--stop", "--reason", "an outage"])
         .out;
