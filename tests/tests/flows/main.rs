@@ -9,6 +9,7 @@
 
 mod alarms;
 mod by_hand;
+mod console;
 mod criteria;
 mod drift;
 mod events;
