@@ -106,6 +106,23 @@ impl Example {
         Ok(())
     }
 
+    /// The same example in another place, where its infrastructure code says other names. Its images stay in their repositories.
+    #[must_use]
+    pub(crate) fn moved(&self, named: &dyn Fn(&str) -> String) -> Self {
+        let mut moved = self.clone();
+        moved.pipeline.images.clear();
+        let Base {
+            task_definitions,
+            services,
+            database_instances,
+            ..
+        } = &mut moved.base;
+        for value in task_definitions.iter_mut().chain(services).chain(database_instances) {
+            rename(value, named);
+        }
+        moved
+    }
+
     /// The environments that a push of this tag goes through, in order.
     #[must_use]
     pub fn pushed_through(&self, tag: &str) -> Vec<String> {
@@ -173,6 +190,16 @@ impl Example {
         words.sort();
         words.dedup();
         words
+    }
+}
+
+/// Replaces every text of a value.
+fn rename(value: &mut Value, named: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = named(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, named)),
+        Value::Object(members) => members.values_mut().for_each(|member| rename(member, named)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

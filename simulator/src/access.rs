@@ -34,7 +34,11 @@ impl Access {
                 None => Ok(()),
                 Some(reason) => {
                     let is_query = authorization.action.starts_with("sts:");
-                    let code = if is_query { "AccessDenied" } else { "AccessDeniedException" };
+                    let code = if is_query {
+                        "AccessDenied"
+                    } else {
+                        "AccessDeniedException"
+                    };
                     Err((authorization.action.clone(), ApiError::client(code, reason)))
                 }
             })
@@ -123,7 +127,8 @@ impl Access {
         let named = role_arn.split(':').nth(4).zip(role_arn.rsplit('/').next());
         let found = named.and_then(|(account, name)| self.of_role(account, name).map(|(_, template)| (template, name)));
         let trusts = found.is_some_and(|(template, name)| {
-            template.arn_of_role(name) == role_arn && template.trusts_role(name, caller, account, conditions).is_allowed()
+            template.arn_of_role(name) == role_arn
+                && template.trusts_role(name, caller, account, conditions).is_allowed()
         });
         // AWS says no more: whether the role does not exist or does not trust is not for everybody to know.
         (!trusts).then(|| {

@@ -103,7 +103,8 @@ impl World {
             let principal = self.kernel().role(self.kernel().account(), &role.name);
             self.register_principal(principal);
         }
-        self.access.set_template(self.kernel().here().as_ref().clone(), template);
+        self.access
+            .set_template(self.kernel().here().as_ref().clone(), template);
         Ok(())
     }
 

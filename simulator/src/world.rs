@@ -172,6 +172,11 @@ impl World {
         done
     }
 
+    /// Goes to another place and stays there until it is told to go elsewhere, or the next thing happens.
+    pub fn stand(&mut self, place: &Place) {
+        self.kernel.enter(&Arc::new(place.clone()));
+    }
+
     /// Where the world began.
     #[must_use]
     pub fn home(&self) -> &Place {
@@ -218,10 +223,7 @@ impl World {
     /// A service by its type, to look at what the API does not show.
     #[must_use]
     pub fn service<S: Any>(&self) -> Option<&S> {
-        let mut services = self
-            .here()?
-            .values()
-            .map(|service| -> &dyn Any { service.as_ref() });
+        let mut services = self.here()?.values().map(|service| -> &dyn Any { service.as_ref() });
         services.find_map(|service| service.downcast_ref())
     }
 

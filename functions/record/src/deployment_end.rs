@@ -77,7 +77,13 @@ impl Record {
                 ..
             }) => true,
             Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, &steps).await?,
-            Some(Cause::Superseded { .. } | Cause::Rejected { .. } | Cause::Expired | Cause::Stopped { .. }) => false,
+            Some(
+                Cause::Superseded { .. }
+                | Cause::Rejected { .. }
+                | Cause::Expired
+                | Cause::NotReplicated { .. }
+                | Cause::Stopped { .. },
+            ) => false,
         };
         let cause = if is_stopped {
             self.stopped(&work).await?.or(cause)
@@ -238,6 +244,7 @@ impl Record {
         Ok(stored.and_then(|stored| stored.row.closed).map(|closed| match closed {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
+            Closed::NotReplicated { image, repository } => Cause::NotReplicated { image, repository },
             Closed::Superseded { by } => Cause::Superseded { by },
             Closed::Stopped { by, why } => Cause::Stopped { by, why },
         }))
@@ -404,9 +411,12 @@ impl Record {
         now: Timestamp,
     ) -> Result<Vec<Change>, Failure> {
         let defect = |error: &dyn std::fmt::Display| Failure::defect(error.to_string());
-        let home = Home {
-            account: self.account.parse().map_err(|error| defect(&error))?,
-            region: self.region.parse().map_err(|error| defect(&error))?,
+        let home = match &work.deployment.row.place {
+            Some(place) => place.clone(),
+            None => Home {
+                account: self.account.parse().map_err(|error| defect(&error))?,
+                region: self.region.parse().map_err(|error| defect(&error))?,
+            },
         };
         let release = &work.release.row;
         let release_id: esclusa_core::identity::ReleaseId =

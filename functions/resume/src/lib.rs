@@ -8,6 +8,8 @@ mod intents;
 mod truth;
 mod wait;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
@@ -15,6 +17,7 @@ use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_adapters::deployments::{gate_resource, look_resource};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::places::{Places, TargetRoles};
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
 use esclusa_core::error::Failure;
 use esclusa_core::protocol::Attempt;
@@ -30,13 +33,14 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/resume";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resume {
     journal: Journal,
     ecs: EcsReader,
     executions: ExecutionReader,
     tokens: TokenCompleter,
     clock: Clock,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +178,25 @@ fn lock_resource(lock: &str) -> String {
 }
 
 impl Resume {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+    }
+
+    /// The same function in the place of a resource.
+    async fn at_resource(&self, arn: &str) -> Result<Cow<'_, Self>, Failure> {
+        let config = self.places.of_resource(arn).await?;
+        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+    }
+
+    fn with(&self, config: &SdkConfig) -> Self {
+        Self {
+            ecs: EcsReader::new(config),
+            ..self.clone()
+        }
+    }
+
     fn control(&self) -> &ControlTable {
         self.journal.control()
     }
@@ -195,12 +218,23 @@ impl Function for Resume {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             executions: ExecutionReader::new(config),
             tokens: TokenCompleter::new(config),
             clock: Clock::new(config),
+            places,
         })
     }
 

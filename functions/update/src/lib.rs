@@ -5,12 +5,15 @@ mod bring;
 mod scaling;
 mod suspension;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::ecs::{EcsReader, ServiceUpdater};
 use esclusa_adapters::journal::{Commit, Journal};
+use esclusa_adapters::places::{Places, TargetRoles};
 use esclusa_adapters::scaling::{ScalingReader, ScalingRegistrar};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
@@ -24,13 +27,14 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/update";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Update {
     journal: Journal,
     ecs: EcsReader,
     updater: ServiceUpdater,
     scaling: ScalingReader,
     registrar: ScalingRegistrar,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,26 +66,62 @@ impl Function for Update {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             updater: ServiceUpdater::new(config),
             scaling: ScalingReader::new(config),
             registrar: ScalingRegistrar::new(config),
+            places,
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
-            Request::PrepareScaling { deployment_id, step } => self.prepare_scaling(&deployment_id, step).await,
-            Request::RestoreScaling { deployment_id } => self.restore_scaling(&deployment_id).await,
+            Request::PrepareScaling { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.prepare_scaling(&deployment_id, step).await
+            }
+            Request::RestoreScaling { deployment_id } => {
+                let there = self.at(&deployment_id).await?;
+                there.restore_scaling(&deployment_id).await
+            }
             Request::Sweep {} => self.sweep().await,
-            Request::UpdateService { deployment_id, step } => self.update_service(&deployment_id, step).await,
+            Request::UpdateService { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.update_service(&deployment_id, step).await
+            }
         }
     }
 }
 
 impl Update {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+    }
+
+    fn with(&self, config: &SdkConfig) -> Self {
+        Self {
+            ecs: EcsReader::new(config),
+            updater: ServiceUpdater::new(config),
+            scaling: ScalingReader::new(config),
+            registrar: ScalingRegistrar::new(config),
+            ..self.clone()
+        }
+    }
+
     async fn update_service(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
             return Err(Failure::invalid_input(format!(

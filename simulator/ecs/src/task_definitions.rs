@@ -271,7 +271,9 @@ pub(crate) fn caller_arn(principal: &Principal, kernel: &Kernel) -> String {
     let account = kernel.account_of(principal);
     match principal {
         Principal::Administrator | Principal::AdministratorOf(_) => format!("arn:aws:iam::{account}:root"),
-        Principal::Role(name) | Principal::RoleOf { role: name, .. } => format!("arn:aws:sts::{account}:assumed-role/{name}/{name}"),
+        Principal::Role(name) | Principal::RoleOf { role: name, .. } => {
+            format!("arn:aws:sts::{account}:assumed-role/{name}/{name}")
+        }
         Principal::Service(name) => name.clone(),
     }
 }

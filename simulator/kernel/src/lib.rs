@@ -23,12 +23,12 @@ use serde_json::Value;
 
 pub use activity::{Activity, ActivityError, HttpScript, LogScript, MetricScript};
 pub use alarms::{AlarmState, Alarms};
-pub use api::{INTERNAL, ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId, Service};
+pub use api::{ApiError, Authorization, CallId, INTERNAL, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
 pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
-pub use place::Place;
 use place::Ground;
+pub use place::Place;
 pub use sites::{Server, Site, Sites};
 pub use targets::{Target, TargetCondition, TargetGroup, TargetHealth, Targets};
 
@@ -298,7 +298,10 @@ impl Kernel {
     /// An ARN in this account and Region: `arn:aws:{service}:{region}:{account}:{resource}`.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
-        format!("arn:aws:{service}:{}:{}:{resource}", self.here.region, self.here.account)
+        format!(
+            "arn:aws:{service}:{}:{}:{resource}",
+            self.here.region, self.here.account
+        )
     }
 }
 

@@ -187,7 +187,10 @@ impl Ecr {
 
     fn operate(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let input = Input(&request.input);
-        if let Some(registry) = input.text("registryId").filter(|registry| *registry != kernel.account()) {
+        if let Some(registry) = input
+            .text("registryId")
+            .filter(|registry| *registry != kernel.account())
+        {
             return Err(ApiError::unsupported(format_args!(
                 "`{}` of the registry {registry} by a caller of {}",
                 request.operation,

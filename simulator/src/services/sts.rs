@@ -20,14 +20,23 @@ pub struct Sts;
 impl Sts {
     fn assume_role(request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let members = request.input.as_object().into_iter().flatten();
-        if let Some((other, _)) = members.into_iter().find(|(name, _)| !PARAMETERS.contains(&name.as_str())) {
-            return Err(ApiError::unsupported(format_args!("the parameter `{other}` of `AssumeRole`")));
+        if let Some((other, _)) = members
+            .into_iter()
+            .find(|(name, _)| !PARAMETERS.contains(&name.as_str()))
+        {
+            return Err(ApiError::unsupported(format_args!(
+                "the parameter `{other}` of `AssumeRole`"
+            )));
         }
         let invalid = |message: String| ApiError::client("ValidationError", message);
         let input = Input(&request.input);
         let text = |member: &str| input.text(member).unwrap_or_default().to_owned();
         let (arn, session) = (text("RoleArn"), text("RoleSessionName"));
-        let Some((account, role)) = arn.split(':').nth(4).zip(arn.split_once(":role/").map(|(_, name)| name)) else {
+        let Some((account, role)) = arn
+            .split(':')
+            .nth(4)
+            .zip(arn.split_once(":role/").map(|(_, name)| name))
+        else {
             return Err(invalid(format!("{arn} is invalid")));
         };
         let is_named = |letter: char| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter);
@@ -46,7 +55,10 @@ impl Sts {
                     invalid("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining".to_owned())
                 })?,
         };
-        let expires_at = kernel.now().saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+        let expires_at = kernel
+            .now()
+            .saturating_add(SignedDuration::from_secs(seconds))
+            .unwrap_or(Timestamp::MAX);
         let access_key_id = format!("ASIA{}", kernel.hex_id(16).to_ascii_uppercase());
         let name = role.rsplit('/').next().unwrap_or(role);
         kernel.open_session(Session {

@@ -23,7 +23,11 @@ pub(super) enum Waiting {
     /// An SDK client or a client of the loopback endpoint.
     Client(oneshot::Sender<Answered>),
     /// A service of a place.
-    Service { place: Arc<Place>, name: String, call: CallId },
+    Service {
+        place: Arc<Place>,
+        name: String,
+        call: CallId,
+    },
     /// Nobody: the second of two deliveries.
     Nobody,
 }

@@ -21,6 +21,7 @@ mod migrations;
 mod mixed_versions;
 mod orders;
 mod path;
+mod places;
 mod planning;
 mod pushes;
 mod quarantine;

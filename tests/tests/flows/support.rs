@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
-use lab::{Answer, Beside, Lab};
+use lab::{Answer, Beside, Lab, target};
 use serde_json::{Map, Value, json};
 use simulator::kernel::{Behaviour, Image, ImageStatus, Service};
 use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
@@ -60,6 +60,29 @@ impl Account {
         let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
         slack.invite(channel);
         Self::rested(lab, example, Kind::Good)
+    }
+
+    /// An account with one of the examples and another, connected one, in which its last environment is.
+    pub(crate) fn beside_target(name: &str, edit: impl FnOnce(String) -> String) -> Self {
+        let example = Example::load(name).unwrap();
+        let mut lab = Lab::beside(&Settings::default(), Beside::Target).unwrap();
+        lab.add(&example).unwrap();
+        target::provide(lab.world_mut(), &example).unwrap();
+        let mut account = Self::rested(lab, example, Kind::Good);
+        let text = std::fs::read_to_string(&account.example.file).unwrap();
+        account.apply(&edit(text));
+        account.forget_calls();
+        account
+    }
+
+    /// Looks at another account and Region.
+    pub(crate) fn there<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        // The world stands there meanwhile.
+        let home = self.lab.world().kernel().here().as_ref().clone();
+        self.lab.world_mut().stand(&target::place());
+        let seen = look(self);
+        self.lab.world_mut().stand(&home);
+        seen
     }
 
     fn resting(name: &str, base: Kind, settings: &Settings) -> Self {
@@ -427,7 +450,7 @@ impl Account {
             call.service == service
                 && call.operation == operation
                 && call.outcome == CallOutcome::Success
-                && matches!(call.principal, Principal::Role(_))
+                && matches!(call.principal, Principal::Role(_) | Principal::RoleOf { .. })
         };
         self.lab.world().calls()[self.ready..].iter().filter(is_meant).collect()
     }

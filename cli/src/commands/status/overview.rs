@@ -143,7 +143,17 @@ async fn status(
         .iter()
         .filter(|environment| is_asked(environment.name.as_str()))
     {
-        environments.push(environment_status(pipeline, environment.name.as_str(), asked, session).await?);
+        // The credentials of whoever asks are none for another account or Region.
+        let is_here = environment
+            .account
+            .as_ref()
+            .is_none_or(|account| *account == home.account)
+            && environment.region.as_ref().is_none_or(|region| *region == home.region);
+        let asked = Asked {
+            with_services: asked.with_services && is_here,
+            ..*asked
+        };
+        environments.push(environment_status(pipeline, environment.name.as_str(), &asked, session).await?);
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);

@@ -231,6 +231,9 @@ impl Journal {
             (Some(end), _) => format!("it ended {}", end.verdict),
             (None, Some(Closed::Rejected { by })) => format!("it was rejected by {by}"),
             (None, Some(Closed::Expired)) => "nobody agreed in time".to_owned(),
+            (None, Some(Closed::NotReplicated { image, repository })) => {
+                format!("the image `{image}` did not arrive in `{repository}` in time")
+            }
             (None, Some(Closed::Stopped { by, why })) => format!("it was stopped by `{by}`: {why}"),
             (None, Some(Closed::Superseded { by })) => format!("the newer release `{by}` takes its place"),
             (None, None) => "it was let in".to_owned(),

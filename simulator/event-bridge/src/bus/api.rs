@@ -155,7 +155,10 @@ pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authoriz
         }
         operation if is_forward(operation) => {
             let bus = Authorization::new("events:PutEvents", kernel.arn("events", &format!("event-bus/{BUS}")));
-            vec![bus.with("events:source", text("source")).with("events:detail-type", text("detail-type"))]
+            vec![
+                bus.with("events:source", text("source"))
+                    .with("events:detail-type", text("detail-type")),
+            ]
         }
         "ListRules" | "TestEventPattern" => vec![Authorization::new(action, "*")],
         _ => Vec::new(),

@@ -94,7 +94,8 @@ impl Copies {
         kernel: &mut Kernel,
     ) {
         for rule in &self.rules {
-            let is_meant = rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| repository.starts_with(prefix));
+            let is_meant =
+                rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| repository.starts_with(prefix));
             for to in rule.destinations.iter().filter(|_| is_meant) {
                 let copy = Copy {
                     to: to.clone(),
@@ -103,7 +104,8 @@ impl Copies {
                     tag: tag.map(str::to_owned),
                     fails: replication.fails,
                 };
-                self.under_way.insert(kernel.wake_after(replication.takes, Ecr::NAME), copy);
+                self.under_way
+                    .insert(kernel.wake_after(replication.takes, Ecr::NAME), copy);
             }
         }
     }
@@ -114,7 +116,13 @@ impl Copies {
             return;
         };
         let image = kernel.images.by_digest(&copy.repository, &copy.digest);
-        let manifest = image.map(|image| (image.manifest.clone(), image.manifest_media_type.clone(), image.artifact_media_type.clone()));
+        let manifest = image.map(|image| {
+            (
+                image.manifest.clone(),
+                image.manifest_media_type.clone(),
+                image.artifact_media_type.clone(),
+            )
+        });
         let (manifest, media_type, artifact) = manifest.unwrap_or_default();
         let input = json!({
             "sourceAccount": kernel.account(), "sourceRegion": kernel.region(), "repositoryName": copy.repository, "imageDigest": copy.digest,
@@ -164,8 +172,8 @@ impl Ecr {
 
 /// The other accounts that a policy of a registry or repository lets do all of `actions`.
 pub(super) fn allowed_accounts(policy: &str, actions: &[&str]) -> Result<std::collections::BTreeSet<String>, ApiError> {
-    let policy: Value =
-        serde_json::from_str(policy).map_err(|error| invalid(format!("Invalid repository policy provided: {error}")))?;
+    let policy: Value = serde_json::from_str(policy)
+        .map_err(|error| invalid(format!("Invalid repository policy provided: {error}")))?;
     let texts = |value: Option<&Value>| -> Vec<String> {
         match value {
             Some(Value::String(text)) => vec![text.clone()],
@@ -184,7 +192,10 @@ pub(super) fn allowed_accounts(policy: &str, actions: &[&str]) -> Result<std::co
             return Err(ApiError::unsupported("a policy of `ecr` that denies"));
         }
         let granted = texts(statement.get("Action"));
-        if actions.iter().all(|action| granted.iter().any(|granted| granted == action || granted == "ecr:*")) {
+        if actions
+            .iter()
+            .all(|action| granted.iter().any(|granted| granted == action || granted == "ecr:*"))
+        {
             let named = texts(statement.pointer("/Principal/AWS")).into_iter();
             accounts.extend(named.map(|name| name.split(':').nth(4).unwrap_or(&name).to_owned()));
         }

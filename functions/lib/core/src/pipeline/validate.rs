@@ -247,6 +247,12 @@ impl Check<'_> {
         }
         self.tags(&environment.tags, &path.key("tags"));
         self.overlay_keys(
+            "image",
+            environment.images.keys(),
+            &pipeline.images,
+            &path.key("images"),
+        );
+        self.overlay_keys(
             "database",
             environment.databases.keys(),
             &pipeline.databases,

@@ -187,10 +187,16 @@ impl World {
         match cause {
             Some(Cause::Superseded { .. }) if !self.touched && effect == Effect::None => Verdict::Superseded,
             Some(Cause::Rejected { .. }) if !self.touched && effect == Effect::None => Verdict::Rejected,
-            Some(Cause::Expired) if !self.touched && effect == Effect::None => Verdict::Expired,
-            Some(Cause::Superseded { .. } | Cause::Rejected { .. } | Cause::Expired | Cause::Stopped { .. }) => {
-                Verdict::Stopped
+            Some(Cause::Expired | Cause::NotReplicated { .. }) if !self.touched && effect == Effect::None => {
+                Verdict::Expired
             }
+            Some(
+                Cause::Superseded { .. }
+                | Cause::Rejected { .. }
+                | Cause::Expired
+                | Cause::NotReplicated { .. }
+                | Cause::Stopped { .. },
+            ) => Verdict::Stopped,
             Some(Cause::Failure { .. }) | None => {
                 let back = self.residues.contains(&Residue::Reverted) && !self.any_foreign && !effect.is_dirty();
                 if back { Verdict::RolledBack } else { Verdict::Failed }
@@ -214,6 +220,7 @@ impl World {
             Some(Cause::Superseded { .. }) => Reason::Superseded,
             Some(Cause::Rejected { .. }) => Reason::Rejected,
             Some(Cause::Expired) => Reason::Expired,
+            Some(Cause::NotReplicated { .. }) => Reason::NotReplicated,
             Some(Cause::Stopped { .. }) => Reason::Stopped,
             // Whoever hears that the plan changed asks again: once a step was begun, that would take it a second time.
             Some(Cause::Failure {
@@ -431,6 +438,11 @@ fn cause_sentence(cause: &Cause) -> String {
         Cause::Superseded { by } => format!("release `{by}` took its place"),
         Cause::Rejected { by } => format!("rejected by {by}"),
         Cause::Expired => "nobody answered in time".to_owned(),
+        Cause::NotReplicated { image, repository } => {
+            format!(
+                "the image `{image}` did not arrive in `{repository}` in time: `aws ecr describe-image-replication-status` says more"
+            )
+        }
         Cause::Stopped { by, why } => format!("stopped by {by}: {why}"),
     }
 }

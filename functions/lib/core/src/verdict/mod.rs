@@ -37,7 +37,7 @@ pub enum Verdict {
     Superseded,
     /// A gate or a person said no before anything moved.
     Rejected,
-    /// Nobody answered in time, before anything moved.
+    /// Nobody answered, or an image did not arrive, in time, before anything moved.
     Expired,
     /// A person, or a decision that came after the first move, ended it.
     Stopped,
@@ -192,6 +192,8 @@ pub enum Reason {
     Rejected,
     /// Nobody answered in time.
     Expired,
+    /// An image did not arrive in time where the environment pulls it from.
+    NotReplicated,
     /// A person stopped it.
     Stopped,
 }
@@ -222,6 +224,7 @@ impl Reason {
             Self::GaveWay => "gave_way",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
+            Self::NotReplicated => "not_replicated",
             Self::Stopped => "stopped",
         }
     }
