@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
+use esclusa_adapters::control::rows::{MadeEnvironmentRow, PipelineCurrentRow, PipelineVersionRow};
 use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
@@ -165,6 +165,33 @@ pub(crate) fn parsed(row: &PipelineVersionRow) -> Result<Pipeline, Failure> {
              `esclusa pipelines apply`: {errors}"
         ))
     })
+}
+
+/// The environments of a pipeline, or the one that is asked for: those that the file names, and those that were made from its patterns.
+pub(crate) async fn environments(
+    control: &ControlTable,
+    pipeline: &Pipeline,
+    asked: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    if let Some(name) = asked {
+        let known = pipeline.environment(name);
+        return Ok(known
+            .map(|environment| environment.name.to_string())
+            .into_iter()
+            .collect());
+    }
+    let mut names: Vec<String> = pipeline
+        .named()
+        .map(|environment| environment.name.to_string())
+        .collect();
+    if pipeline.patterns().next().is_some() {
+        let partition = Key::made_environments_of(pipeline.application.as_str());
+        let rows: Vec<(String, Stored<MadeEnvironmentRow>)> = control.list(&partition, "").await?;
+        // A pattern that is gone from the file makes nothing any more.
+        let made = rows.into_iter().map(|(name, _)| name);
+        names.extend(made.filter(|name| pipeline.environment(name).is_some() && !pipeline.is_named(name)));
+    }
+    Ok(names)
 }
 
 /// The applications, each with the version of its pipeline file in force.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use esclusa_core::pipeline::{Environment, Pipeline, Trigger, parse, resolve};
-use esclusa_core::tags::TagRules;
+use esclusa_core::pipeline::{Pipeline, parse, resolve};
+use esclusa_core::tags::environments_for;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator::World;
@@ -126,17 +126,9 @@ impl Example {
     /// The environments that a push of this tag goes through, in order.
     #[must_use]
     pub fn pushed_through(&self, tag: &str) -> Vec<String> {
-        let takes = |environment: &&Environment| {
-            let rules = TagRules::new(&environment.tags);
-            let decision = rules.ok().zip(tag.parse().ok()).map(|(rules, tag)| rules.decide(&tag));
-            environment.trigger == Trigger::Push && decision.is_some_and(|decision| decision.is_allowed())
-        };
-        self.pipeline
-            .environments
-            .iter()
-            .filter(takes)
-            .map(|environment| environment.name.to_string())
-            .collect()
+        let tag = tag.parse().ok();
+        let environments = tag.and_then(|tag| environments_for(&self.pipeline, &tag).ok());
+        environments.and_then(Result::ok).unwrap_or_default()
     }
 
     /// What the checker is asked when an image of this pipeline shall run in an environment.
@@ -168,11 +160,9 @@ impl Example {
 
     /// The name of the environment that a cluster belongs to.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        let resolved = self
-            .pipeline
-            .environments
-            .iter()
-            .filter_map(|environment| resolve(&self.pipeline, environment.name.as_str()).ok());
+        // Nobody knows yet what is made from a pattern whose names are not written out.
+        let names = self.pipeline.environment_names().into_iter();
+        let resolved = names.filter_map(|name| resolve(&self.pipeline, name).ok());
         resolved.map(|environment| (environment.cluster, environment.name.to_string()))
     }
 

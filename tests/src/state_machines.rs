@@ -81,11 +81,13 @@ pub struct Call {
     pub answer: BTreeSet<String>,
 }
 
-/// A definition with its states at hand.
+/// A definition with its states at hand, or the flow inside a Map state of one.
 #[derive(Debug, Clone)]
 pub struct Machine<'a> {
     definition: &'a Value,
     states: BTreeMap<&'a str, &'a Value>,
+    /// The variables that have a value outside, where it is a flow inside.
+    outside: Option<BTreeSet<&'a str>>,
 }
 
 impl<'a> Machine<'a> {
@@ -98,21 +100,51 @@ impl<'a> Machine<'a> {
             .flatten()
             .map(|(name, state)| (name.as_str(), state))
             .collect();
-        Self { definition, states }
+        Self {
+            definition,
+            states,
+            outside: None,
+        }
+    }
+
+    /// The flows inside the Map states of this one.
+    fn inside(&self) -> Vec<Self> {
+        let known = self.assigned_on_entry();
+        let processors = self.states.iter().filter_map(|(name, state)| {
+            let processor = state.get("ItemProcessor")?;
+            let outside = known.get(name).cloned().unwrap_or_default();
+            Some(Self {
+                outside: Some(outside),
+                ..Self::new(processor)
+            })
+        });
+        processors.collect()
+    }
+
+    /// This flow and all flows inside it.
+    fn flows(&self) -> Vec<Self> {
+        let inner = self.inside().into_iter().flat_map(|inner| inner.flows());
+        std::iter::once(self.clone()).chain(inner).collect()
     }
 
     /// Everything that is wrong, ordered by check and state.
     #[must_use]
     pub fn findings(&self, surroundings: &Surroundings) -> Vec<Finding> {
         let mut findings = Findings::default();
-        self.check_shape(&mut findings);
+        self.check_head(&mut findings);
         self.check_substitutions(surroundings, &mut findings);
-        self.check_scopes(&mut findings);
-        self.check_payloads(&mut findings);
-        self.check_variables(&mut findings);
-        self.check_errors(&mut findings);
-        self.check_tasks(&mut findings);
         self.check_flow(&surroundings.ends, &mut findings);
+        for inner in self.flows().iter().skip(1) {
+            inner.check_flow(&inner.own_ends(), &mut findings);
+        }
+        for flow in self.flows() {
+            flow.check_shape(&mut findings);
+            flow.check_scopes(&mut findings);
+            flow.check_payloads(&mut findings);
+            flow.check_variables(&mut findings);
+            flow.check_errors(&mut findings);
+            flow.check_tasks(&mut findings);
+        }
         findings.0.sort();
         findings.0
     }
@@ -120,7 +152,23 @@ impl<'a> Machine<'a> {
     /// What every Task sends and reads.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.tasks().filter_map(|(name, state)| call(name, state)).collect()
+        let flows = self.flows();
+        let tasks = flows.iter().flat_map(Self::tasks);
+        tasks.filter_map(|(name, state)| call(name, state)).collect()
+    }
+
+    /// The type of a state of any flow; empty when there is none.
+    #[must_use]
+    pub fn type_of(&self, name: &str) -> &'a str {
+        let flows = self.flows();
+        let state = flows.iter().find_map(|flow| flow.states.get(name).copied());
+        state.map_or("", |state| text(state, "Type"))
+    }
+
+    /// The states that say that they end this flow.
+    fn own_ends(&self) -> BTreeSet<String> {
+        let ends = self.states.iter().filter(|(_, state)| state.get("End").is_some());
+        ends.map(|(name, _)| (*name).to_owned()).collect()
     }
 
     /// The names and values of all Task states.
@@ -136,7 +184,7 @@ impl<'a> Machine<'a> {
         text(self.definition, "StartAt")
     }
 
-    fn check_shape(&self, findings: &mut Findings) {
+    fn check_head(&self, findings: &mut Findings) {
         if text(self.definition, "QueryLanguage") != "JSONata" {
             findings.add(Check::Shape, MACHINE, "`QueryLanguage` is not `JSONata`");
         }
@@ -146,6 +194,9 @@ impl<'a> Machine<'a> {
         if self.definition.get("TimeoutSeconds").and_then(Value::as_u64).is_none() {
             findings.add(Check::Shape, MACHINE, "has no `TimeoutSeconds`");
         }
+    }
+
+    fn check_shape(&self, findings: &mut Findings) {
         for (name, state) in &self.states {
             if text(state, "Comment").is_empty() {
                 findings.add(Check::Shape, name, "has no `Comment`");
@@ -154,7 +205,7 @@ impl<'a> Machine<'a> {
                 findings.add(Check::Shape, name, "changes the query language");
             }
             let kind = text(state, "Type");
-            if !["Task", "Choice", "Wait", "Pass", "Succeed", "Fail"].contains(&kind) {
+            if !["Task", "Choice", "Wait", "Pass", "Map", "Succeed", "Fail"].contains(&kind) {
                 findings.add(
                     Check::Shape,
                     name,
@@ -176,7 +227,9 @@ impl<'a> Machine<'a> {
     }
 
     fn check_substitutions(&self, surroundings: &Surroundings, findings: &mut Findings) {
-        let used: BTreeSet<String> = self.tasks().filter_map(|(_, state)| function(state)).collect();
+        let flows = self.flows();
+        let tasks = flows.iter().flat_map(Self::tasks);
+        let used: BTreeSet<String> = tasks.filter_map(|(_, state)| function(state)).collect();
         let tokens = expressions::substitutions(self.definition);
         for token in tokens.symmetric_difference(&surroundings.substitutions) {
             let where_missing = if tokens.contains(token) {
@@ -202,7 +255,7 @@ impl<'a> Machine<'a> {
 
     fn check_payloads(&self, findings: &mut Findings) {
         for (name, state) in &self.states {
-            let hands_on = matches!(text(state, "Type"), "Task" | "Pass" | "Wait");
+            let hands_on = matches!(text(state, "Type"), "Task" | "Pass" | "Wait" | "Map");
             let catchers = list(state, "Catch").map(|catcher| ("a catcher", catcher));
             for (whose, holder) in hands_on.then_some(("the state", *state)).into_iter().chain(catchers) {
                 if !holder.get("Output").is_some_and(Value::is_object) {
@@ -219,6 +272,8 @@ impl<'a> Machine<'a> {
             {
                 let steps: Vec<&str> = path.split('.').collect();
                 let carried = match steps.as_slice() {
+                    // What comes out of the flow inside is what its last states say.
+                    ["result", ..] if text(state, "Type") == "Map" => false,
                     ["result", rest @ ..] => rest.first() != Some(&"Payload") || rest.len() < 2,
                     ["input", rest @ ..] => rest.is_empty() || *name != self.start(),
                     ["errorOutput", rest @ ..] => rest.is_empty(),

@@ -60,12 +60,11 @@ pub(super) async fn of_pipeline(
 ) -> Result<Vec<NamedLock>, Failure> {
     let application = pipeline.application.as_str();
     let mut locks = Vec::new();
-    let environments = pipeline.environments.iter().map(|known| known.name.as_str());
-    for name in environments.filter(|name| environment.is_none_or(|environment| environment == *name)) {
-        let resolved = resolve(pipeline, name).map_err(|error| Failure::refused(error.to_string()))?;
+    for name in pipelines::environments(control, pipeline, environment).await? {
+        let resolved = resolve(pipeline, &name).map_err(|error| Failure::refused(error.to_string()))?;
         let databases = resolved.databases.keys();
         let databases = databases.map(|database| database_lock(&resolved.place(home), &resolved, database));
-        for name in std::iter::once(environment_lock(application, name)).chain(databases) {
+        for name in std::iter::once(environment_lock(application, &name)).chain(databases) {
             locks.extend(read(control, &name).await?);
         }
     }

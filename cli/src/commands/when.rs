@@ -9,6 +9,7 @@ use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
 use esclusa_core::hotfix::{ease, is_hotfix};
 use esclusa_core::pipeline::{ApplicationName, ResolvedEnvironment, Tag, resolve};
 use esclusa_core::tags::environments_for;
+use esclusa_core::wave::{in_waves, is_last, waves_of};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -37,6 +38,14 @@ struct Stage {
     is_measured: bool,
 }
 
+impl Stage {
+    /// When it would be through; none where nobody can say.
+    fn through(&self) -> Option<Timestamp> {
+        let opens = self.forecast.as_ref()?.opens?;
+        opens.checked_add(SignedDuration::from_secs(self.takes_seconds)).ok()
+    }
+}
+
 pub(super) async fn execute(command: &When, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     parse::<ApplicationName>(&command.application)?;
     let tag: Tag = parse(&command.tag)?;
@@ -47,16 +56,21 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
     let now = session.now()?;
     let mut at = Some(now);
     let mut stages = Vec::new();
-    for name in &environments {
-        let mut environment =
-            resolve(&pipeline, name).map_err(|error| CommandError::InvalidInput(error.to_string()))?;
-        if is_hotfix {
-            ease(&mut environment, environments.last() == Some(name));
+    let waves = waves_of(&pipeline, &environments);
+    for wave in in_waves(&environments, &waves) {
+        let mut through = Some(Timestamp::MIN);
+        for name in &wave {
+            let mut environment =
+                resolve(&pipeline, name).map_err(|error| CommandError::InvalidInput(error.to_string()))?;
+            if is_hotfix {
+                ease(&mut environment, is_last(&environments, &waves, name));
+            }
+            let stage = stage(&command.application, name, &environment, at, session).await?;
+            // What comes after a wave waits for the last of it.
+            through = through.zip(stage.through()).map(|(one, other)| one.max(other));
+            stages.push(stage);
         }
-        let stage = stage(&command.application, name, &environment, at, session).await?;
-        let opens = stage.forecast.as_ref().and_then(|forecast| forecast.opens);
-        at = opens.and_then(|opens| opens.checked_add(SignedDuration::from_secs(stage.takes_seconds)).ok());
-        stages.push(stage);
+        at = through;
     }
     if output.format() == Format::Json {
         output.document(&json!({"application": command.application, "tag": tag, "pushed": now, "hotfix": is_hotfix, "environments": stages}))?;

@@ -155,8 +155,7 @@ async fn told_of(row: &ReleaseRow, environment: &str, is_in_force: bool, session
 
 /// Why a push of a tag does not come into an environment, where it does not.
 fn not_taken(pipeline: &Pipeline, environment: &str, tag: &Tag) -> Result<Option<String>, CommandError> {
-    let mut environments = pipeline.environments.iter();
-    let Some(environment) = environments.find(|known| known.name.as_str() == environment) else {
+    let Some(environment) = pipeline.environment(environment) else {
         return Err(CommandError::InvalidInput(format!(
             "the pipeline of `{}` has no environment `{environment}`",
             pipeline.application

@@ -1,5 +1,7 @@
 //! From the wish of a person to a release: a version into one environment, or the way back in one.
 
+use std::collections::BTreeMap;
+
 use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::deployments::environment_lock;
@@ -113,6 +115,7 @@ impl Intake {
             tag: chosen.tag,
             asked,
             environments: vec![request.environment.clone()],
+            waves: BTreeMap::new(),
             pipeline_version: version,
             target_release: chosen.target_release,
             undo_migrations: request.undo_migrations && request.kind == RequestKind::Rollback,
@@ -125,7 +128,8 @@ impl Intake {
             ended_at: None,
             end: None,
         };
-        let answer = self.claim(&release, claimed(&release)?, Commit::new()).await?;
+        let commit = Commit::new().changes(self.made(&pipeline, &release.environments).await?);
+        let answer = self.claim(&release, claimed(&release)?, commit).await?;
         answer.ok_or_else(|| Failure::conflict("the release is being written by others"))
     }
 

@@ -1,17 +1,46 @@
 //! Starting executions: by deterministic name, so that a second start finds the first.
 
-use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{
+    DeploymentRow, MadeEnvironmentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow,
+};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::step_functions::{StartOutcome, execution_arn};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
+use esclusa_core::pipeline::Pipeline;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Intake};
 
+/// How long an environment that was made from a pattern is known when nothing comes into it any more.
+const MADE_KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// How old what is known of it may be: rows that change with every push would be in each other's way.
+const MADE_FRESH: SignedDuration = SignedDuration::from_hours(24);
+
 impl Intake {
+    /// Takes note of the environments among these that are made from a pattern of the pipeline: the file does not name them.
+    pub(crate) async fn made(&self, pipeline: &Pipeline, environments: &[String]) -> Result<Vec<Change>, Failure> {
+        let mut changes = Vec::new();
+        for name in environments.iter().filter(|name| !pipeline.is_named(name)) {
+            let key = Key::made_environment(pipeline.application.as_str(), name);
+            let stored: Option<Stored<MadeEnvironmentRow>> = self.control().get(&key).await?;
+            let now = self.journal.clock().now()?;
+            let is_fresh = |known: &Stored<MadeEnvironmentRow>| now.duration_since(known.row.asked_at) < MADE_FRESH;
+            if !stored.as_ref().is_some_and(is_fresh) {
+                let row = MadeEnvironmentRow {
+                    asked_at: now,
+                    expires_at: now.saturating_add(MADE_KEPT).unwrap_or(Timestamp::MAX).as_second(),
+                };
+                changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
+            }
+        }
+        Ok(changes)
+    }
+
     /// Writes a release down together with `commit`, and starts its execution. A release that is there already is started again, which finds the first.
     /// `None` when another row of `commit` was not as expected: the caller decides again.
     pub(crate) async fn claim(

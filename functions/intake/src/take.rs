@@ -13,6 +13,7 @@ use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{AccountId, Digest, Region, RepositoryName, Tag};
 use esclusa_core::supersession::Asked;
 use esclusa_core::tags::environments_for;
+use esclusa_core::wave::waves_of;
 use esclusa_events::{EcrImageAction, Envelope};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -153,6 +154,7 @@ impl Intake {
                         Origin::Registry | Origin::Event(_) => tag.event_time,
                     },
                 },
+                waves: waves_of(&pipeline, &environments),
                 environments: environments.clone(),
                 pipeline_version: version,
                 target_release: None,
@@ -171,6 +173,7 @@ impl Intake {
             };
             let commit = Commit::new()
                 .change(Change::put(tag_key, &row, Expected::unchanged(seen.as_ref()))?)
+                .changes(self.made(&pipeline, &environments).await?)
                 .record(&push.chain(), received(push, origin, &release)?);
             if let Some(answer) = self.claim(&release, claimed(&release)?, commit).await? {
                 return Ok(Taken::Release(answer));

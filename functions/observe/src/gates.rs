@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::gates::Said;
+use esclusa_adapters::gates::{Said, companions};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
@@ -116,6 +116,8 @@ impl Observe {
         } else {
             self.planner.copies(policy, &digests(release)?).await?
         };
+        let wave_failed = self.journal.wave_failed(release, environment).await?;
+        let companions = companions(control, release, environment, &policy.together).await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
@@ -137,6 +139,8 @@ impl Observe {
             stop: said.stop.as_ref(),
             newer: place.newer,
             copies: &copies,
+            wave_failed: wave_failed.as_ref(),
+            companions: &companions,
         };
         let (passage, reports) = pass(&gates, &facts, now);
         let row = row(place, &said, reports, &passage);
@@ -174,6 +178,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
         acknowledgements: place.policy.acknowledgements.clone().into_iter().collect(),
+        together: place.policy.together.clone(),
         people: place.policy.people.clone(),
     }
 }

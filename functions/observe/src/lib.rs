@@ -56,6 +56,12 @@ pub struct Observe {
     deny_unknown_fields
 )]
 enum Request {
+    PlanWave {
+        release_id: String,
+        environments: Vec<String>,
+        attempt: u8,
+    },
+    /// Asked by an execution of an earlier definition, which knows no waves.
     PlanEnvironment {
         release_id: String,
         environment: String,
@@ -181,6 +187,11 @@ impl Function for Observe {
             _ => return Ok(json!({"ignored": "nothing is observed by events of this kind"})),
         };
         match parse_request(payload)? {
+            Request::PlanWave {
+                release_id,
+                environments,
+                attempt,
+            } => self.plan_wave(&release_id, &environments, attempt).await,
             Request::PlanEnvironment {
                 release_id,
                 environment,

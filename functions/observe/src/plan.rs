@@ -17,6 +17,8 @@ use esclusa_core::pipeline::{EnvironmentName, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedStep, Target};
 use esclusa_core::supersession::superseded_by;
 use esclusa_core::verification::Revoked;
+use esclusa_core::wave::before;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::recheck::HISTORY;
@@ -30,6 +32,26 @@ const PLAN_BYTES_MAX: usize = 350_000;
 const STEPS_SECONDS_MAX: u64 = 172_800;
 
 impl Observe {
+    /// Plans one attempt at each environment of a wave. What is refused for one of them is refused for all: nothing of the wave has begun.
+    pub(crate) async fn plan_wave(
+        &self,
+        release_id: &str,
+        environments: &[String],
+        attempt: u8,
+    ) -> Result<Value, Failure> {
+        let plans = environments
+            .iter()
+            .map(|environment| self.plan_environment(release_id, environment, attempt));
+        let mut planned = Vec::new();
+        for (environment, plan) in environments.iter().zip(join_all(plans).await) {
+            planned.push(plan.map_err(|failure| match environments {
+                [_] => failure,
+                _ => Failure::new(failure.kind, format!("`{environment}`: {}", failure.message)),
+            })?);
+        }
+        Ok(json!({"planned": planned}))
+    }
+
     /// Plans one attempt at one environment and writes the deployment down. A repeat answers what was written.
     pub(crate) async fn plan_environment(
         &self,
@@ -180,8 +202,7 @@ impl Observe {
     /// # Errors
     /// `Refused` when it does not hold any more.
     async fn upstream(&self, release: &ReleaseRow, environment: &str) -> Result<(), Failure> {
-        let before = release.environments.iter().take_while(|name| *name != environment);
-        for upstream in before {
+        for upstream in before(&release.environments, &release.waves, environment) {
             let rows = Key::environment_rows(&release.application, upstream);
             let history: Vec<(String, Stored<EnvironmentRow>)> = self
                 .journal

@@ -80,6 +80,7 @@ impl Record {
             Some(
                 Cause::Superseded { .. }
                 | Cause::Rejected { .. }
+                | Cause::WaveFailed(_)
                 | Cause::Expired
                 | Cause::NotReplicated { .. }
                 | Cause::Stopped { .. },
@@ -245,6 +246,7 @@ impl Record {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
             Closed::NotReplicated { image, repository } => Cause::NotReplicated { image, repository },
+            Closed::WaveFailed(failed) => Cause::WaveFailed(failed),
             Closed::Superseded { by } => Cause::Superseded { by },
             Closed::Stopped { by, why } => Cause::Stopped { by, why },
         }))

@@ -8,6 +8,7 @@ use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::error::{ErrorKind, Failure, Reaction};
 use esclusa_core::ledger::{Body, Chain, Draft, Head, RecordKind};
 use esclusa_core::verdict::{End, EnvironmentEnd, release_end};
+use esclusa_core::wave::in_waves;
 use serde_json::{Value, json};
 
 use crate::settle::NeverStarted;
@@ -25,7 +26,7 @@ impl Record {
             let draft = Subject::release(&release.row).draft(
                 RecordKind::ReleaseStarted,
                 ACTOR,
-                &json!({"execution": execution_arn, "environments": release.row.environments}),
+                &json!({"execution": execution_arn, "environments": release.row.environments, "waves": release.row.waves}),
             )?;
             let commit = Commit::new()
                 .change(Change::put(
@@ -36,7 +37,12 @@ impl Record {
                 .record(&Chain::release(release_id), draft);
             self.journal.commit(commit).await?.or_failure()?;
         }
-        Ok(json!({"application": release.row.application, "environments": release.row.environments}))
+        // `environments` is what an execution of an earlier definition walks through, one after another.
+        Ok(json!({
+            "application": release.row.application,
+            "environments": release.row.environments,
+            "waves": in_waves(&release.row.environments, &release.row.waves),
+        }))
     }
 
     /// Removes the pointer by which a release is found that has not ended.

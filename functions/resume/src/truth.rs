@@ -3,11 +3,12 @@
 use esclusa_adapters::control::rows::{DeploymentRow, GatesRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::cluster_of;
-use esclusa_adapters::gates::{Said, rivals};
+use esclusa_adapters::gates::{Said, companions, rivals};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::StandingLock;
 use esclusa_adapters::rollouts;
 use esclusa_core::error::Failure;
+use esclusa_core::gate::{TOGETHER, are_ready};
 use esclusa_core::migration::{TaskFacts, redact};
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::{Truth, WaitKind, WaitStatus, is_forgotten, truth};
@@ -87,7 +88,8 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, a newer release is there, or they need not be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release is there, another environment of the wave has failed, or they need not
+    /// be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
@@ -103,7 +105,16 @@ impl Resume {
         if gates.row.closed.is_some() || said.fingerprint() != gates.row.seen {
             return Ok(true);
         }
-        let rivals = rivals(self.control(), &release.row, &deployment.row.environment).await?;
+        let environment = &deployment.row.environment;
+        if self.journal.wave_failed(&release.row, environment).await?.is_some() {
+            return Ok(true);
+        }
+        let others = companions(self.control(), &release.row, environment, &gates.row.together).await?;
+        let said = gates.row.reports.iter().find(|report| report.gate == TOGETHER);
+        if said.is_some_and(|report| report.is_open != are_ready(&others)) {
+            return Ok(true);
+        }
+        let rivals = rivals(self.control(), &release.row, environment).await?;
         let newer = superseded_by(gates.row.newest, gates.row.waiting, &release.row.asked, &rivals);
         Ok(newer.is_some())
     }

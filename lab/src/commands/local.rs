@@ -183,9 +183,16 @@ fn outline(example: &Example) -> String {
     let environments: Vec<String> = pipeline
         .environments
         .iter()
-        .map(|environment| match environment.trigger {
-            Trigger::Push => environment.name.to_string(),
-            Trigger::Manual => format!("{} (by hand)", environment.name),
+        .map(|environment| {
+            let name = if environment.is_pattern() {
+                environment.names.join(" or ")
+            } else {
+                environment.name.to_string()
+            };
+            match environment.trigger {
+                Trigger::Push => name,
+                Trigger::Manual => format!("{name} (by hand)"),
+            }
         })
         .collect();
     let keys = |keys: Vec<String>, word: &str| {

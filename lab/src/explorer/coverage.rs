@@ -27,8 +27,15 @@ pub fn tasks(shop: &mut Shop) -> Result<BTreeSet<Asked>, InstallError> {
         let described = ask("DescribeStateMachine", json!({"stateMachineArn": arn}))?;
         let text = described.get("definition").and_then(Value::as_str).unwrap_or_default();
         let definition: Value = serde_json::from_str(text).map_err(|error| refused(format!("`{arn}`: {error}")))?;
-        let states = definition.get("States").and_then(Value::as_object);
-        for (name, state) in states.into_iter().flatten() {
+        let mut states: Vec<(&String, &Value)> = Vec::new();
+        let mut flows = vec![&definition];
+        while let Some(flow) = flows.pop() {
+            let here = flow.get("States").and_then(Value::as_object);
+            let here = here.into_iter().flatten();
+            flows.extend(here.clone().filter_map(|(_, state)| state.get("ItemProcessor")));
+            states.extend(here);
+        }
+        for (name, state) in states {
             if state.get("Type").and_then(Value::as_str) != Some("Task") {
                 continue;
             }

@@ -9,7 +9,7 @@ use super::{Check, Findings, Machine, list};
 /// Where in a state an expression stands: this decides what it can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// `Arguments`, evaluated before the task runs.
+    /// `Arguments`, `Items`, `ItemSelector`, evaluated before the state does its work.
     Arguments,
     /// `TimeoutSeconds`, `HeartbeatSeconds`, `Seconds`, `Condition`.
     Entry,
@@ -89,7 +89,7 @@ fn split_path(text: &str) -> (String, &str) {
 
 /// All expressions of a state.
 pub(super) fn of_state(state: &Value) -> Vec<Placed<'_>> {
-    let mut found = placed(state, &["Arguments"], Place::Arguments);
+    let mut found = placed(state, &["Arguments", "Items", "ItemSelector"], Place::Arguments);
     found.extend(placed(
         state,
         &["TimeoutSeconds", "HeartbeatSeconds", "Seconds", "Timestamp"],

@@ -73,7 +73,8 @@ impl<'a> Machine<'a> {
     /// Where a Task goes when it fails with this error for good; `None` when nothing catches it.
     #[must_use]
     pub fn caught_at(&self, state: &str, error: &str) -> Option<&'a str> {
-        let state = *self.states.get(state)?;
+        let flows = self.flows();
+        let state = flows.iter().find_map(|flow| flow.states.get(state).copied())?;
         let catcher = list(state, "Catch")
             .find(|catcher| texts(catcher, "ErrorEquals").any(|name| name == error || name == "States.ALL"))?;
         catcher.get("Next").and_then(Value::as_str)

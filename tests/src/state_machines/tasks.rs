@@ -17,8 +17,13 @@ const WAIT_FIELDS: [(&str, &str); 5] = [
 
 impl Machine<'_> {
     pub(super) fn check_tasks(&self, findings: &mut Findings) {
+        let maps = self.states.iter().filter(|(_, state)| text(state, "Type") == "Map");
+        for (name, state) in maps {
+            check_catchers(name, state, findings);
+        }
         for (name, state) in self.tasks() {
             check_recovery(name, state, findings);
+            check_catchers(name, state, findings);
             match text(state, "Resource") {
                 "arn:aws:states:::lambda:invoke" => check_call(name, state, findings),
                 "arn:aws:states:::lambda:invoke.waitForTaskToken" => check_wait(name, state, findings),
@@ -58,6 +63,10 @@ fn check_recovery(name: &str, state: &Value, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Whatever is not met otherwise is caught.
+fn check_catchers(name: &str, state: &Value, findings: &mut Findings) {
     let catchers: Vec<Vec<&str>> = list(state, "Catch")
         .map(|rule| texts(rule, "ErrorEquals").collect())
         .collect();

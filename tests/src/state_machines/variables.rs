@@ -24,11 +24,28 @@ impl<'a> Machine<'a> {
             }
             read.extend(variables);
         }
+        for inner in self.flows().iter().skip(1) {
+            for state in inner.states.values() {
+                let placed = expressions::of_state(state);
+                read.extend(placed.iter().flat_map(|placed| placed.references().variables));
+            }
+        }
         let written: BTreeSet<&str> = self
             .edges()
             .iter()
             .flat_map(|edge| edge.assigned().map(|(variable, _)| variable))
             .collect();
+        let outside = self.outside.as_ref();
+        for variable in written
+            .iter()
+            .filter(|variable| outside.is_some_and(|outside| outside.contains(*variable)))
+        {
+            findings.add(
+                Check::Variables,
+                self.start(),
+                format!("the flow that begins here assigns `${variable}`, which is a variable outside it"),
+            );
+        }
         for variable in written.into_iter().filter(|variable| !read.contains(*variable)) {
             findings.add(
                 Check::Variables,
@@ -39,9 +56,10 @@ impl<'a> Machine<'a> {
     }
 
     /// For every state that can be reached, the variables that have a value on each way to it: a descending fixed point over the edges.
-    fn assigned_on_entry(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    pub(super) fn assigned_on_entry(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
         let edges = self.edges();
-        let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([(self.start(), BTreeSet::new())]);
+        let outside = self.outside.clone().unwrap_or_default();
+        let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([(self.start(), outside)]);
         let mut changed = true;
         while changed {
             changed = false;

@@ -84,7 +84,7 @@ fn a_start_that_is_repeated_after_the_end_finds_the_deployment_that_ended() {
     let release_machine = Principal::Role("esclusa-release-state-machine".to_owned());
     let invocations = Selector::operation("lambda", "Invoke").by(release_machine);
     shop.fault(Selector::operation("states", START).nth(2), FaultKind::DieAfter);
-    // OpenRelease, PlanEnvironment, AskGates, StartDeployment, and StartDeployment again.
+    // OpenRelease, PlanWave, AskGates, StartDeployment, and StartDeployment again.
     shop.fault(invocations.nth(5), FaultKind::Delay(SignedDuration::from_hours(2)));
     let digest = shop.deploy(Image::Good);
     let refused = |call: &&&CallRecord| matches!(call.outcome, CallOutcome::Error { .. });

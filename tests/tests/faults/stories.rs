@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use lab::{is_at_work, repository};
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::World;
 use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_step_functions::StepFunctions;
@@ -36,6 +36,8 @@ pub(crate) enum Story {
     HangingMigration,
     /// Another version is pushed while the migration runs, and waits for the lock.
     Queue,
+    /// Somebody else publishes a revision of a task definition between the gate and the lock: everything is planned again.
+    Replanned,
 }
 
 impl Story {
@@ -59,6 +61,14 @@ impl Story {
                 let manifest = Kind::Good.manifest(NEXT_TAG, &["migrate".to_owned()]);
                 shop.lab.push("shop", Some(NEXT_TAG), &manifest).unwrap()
             }
+            Self::Replanned => {
+                let digest = shop.push(Image::Good);
+                shop.run_until(|world| deploys(world) || has_ended(world));
+                let described = shop.ask("ecs", "DescribeTaskDefinition", json!({"taskDefinition": "shop-web"}));
+                let published = next_revision(&described);
+                shop.ask("ecs", "RegisterTaskDefinition", published);
+                digest
+            }
             Self::BadMigration => shop.push(Image::BadMigration),
             Self::WayBack => shop.push(Image::CrashingWeb),
             Self::HangingMigration => {
@@ -81,7 +91,12 @@ impl Story {
     pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::Queue => NEXT_TAG,
-            Self::Good | Self::BadMigration | Self::WayBack | Self::HangingRollout | Self::HangingMigration => TAG,
+            Self::Good
+            | Self::BadMigration
+            | Self::WayBack
+            | Self::HangingRollout
+            | Self::HangingMigration
+            | Self::Replanned => TAG,
         }
     }
 
@@ -163,6 +178,33 @@ fn migration_was(world: &World, status: &str) -> bool {
         text(event, "/detail/lastStatus") == status && text(event, "/detail/startedBy").starts_with("esclusa/")
     };
     world.events().iter().any(is_told)
+}
+
+/// Whether a deployment was started.
+fn deploys(world: &World) -> bool {
+    let machine = format!(":{}-deployment:", lab::DEPLOYER);
+    let machines = world.service::<StepFunctions>().unwrap();
+    machines.executions().iter().any(|arn| arn.contains(&machine))
+}
+
+/// What somebody else would publish over a revision: the same with more memory.
+fn next_revision(described: &Value) -> Value {
+    let current = &described["taskDefinition"];
+    let mut published = json!({"memory": "4096"});
+    for member in [
+        "family",
+        "networkMode",
+        "requiresCompatibilities",
+        "cpu",
+        "containerDefinitions",
+        "executionRoleArn",
+        "taskRoleArn",
+    ] {
+        if let Some(value) = current.get(member) {
+            published[member] = value.clone();
+        }
+    }
+    published
 }
 
 fn has_ended(world: &World) -> bool {

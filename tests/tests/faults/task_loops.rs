@@ -26,12 +26,13 @@ use crate::shop::Shop;
 use crate::stories::Story;
 
 /// In the order of preference: a Task state is disturbed in the first that reaches it.
-const STORIES: [Story; 5] = [
+const STORIES: [Story; 6] = [
     Story::Good,
     Story::WayBack,
     Story::HangingRollout,
     Story::HangingMigration,
     Story::Queue,
+    Story::Replanned,
 ];
 
 const SEED: u64 = 1;

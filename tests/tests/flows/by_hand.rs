@@ -3,7 +3,7 @@
 use lab::images::Kind;
 use simulator_event_bridge::{Fault, Occurrence};
 
-use crate::path::{self, END, NEXT, SCALED_SERVICE, SECURED_TASK, SERVICE, THROUGH};
+use crate::path::{self, CLOSED, END, NEXT, SCALED_SERVICE, SECURED_TASK, SERVICE};
 use crate::support::Account;
 
 const CLUSTER: &str = "imagy-production";
@@ -48,7 +48,7 @@ fn a_version_comes_into_a_manual_environment_by_hand_only() {
     ]);
     account.settle();
     assert!(answer.out.contains("SUCCEEDED"), "{}", answer.out);
-    account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
+    account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), CLOSED]);
     account.assert_deployment_path(
         "production",
         &[&path::opening(2), SECURED_TASK, NEXT, SCALED_SERVICE, NEXT, END],
@@ -93,7 +93,7 @@ fn going_back_twice_goes_back_two_versions_without_a_task_or_a_registration() {
         account.forget_calls();
         account.esclusa(&["rollback", "imagy-catalog", "production", "--reason", "orders fail"]);
         account.settle();
-        account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
+        account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), CLOSED]);
         account.assert_deployment_path("production", &[&path::opening(0), SERVICE, NEXT, END]);
         account.assert_ended("SUCCEEDED", "none", "proven");
         account.assert_acts(&[("UpdateService", 1)]);

@@ -8,7 +8,7 @@ use lab::images::Kind;
 use serde_json::{Map, Value, json};
 use simulator_event_bridge::{Fault, Occurrence};
 
-use crate::path::{self, THROUGH};
+use crate::path::{self, CLOSED};
 use crate::support::Account;
 
 /// What an event leaves behind.
@@ -227,7 +227,7 @@ fn an_event_that_is_no_push_for_us_starts_nothing_and_says_why() {
     account.assert_left("FREE");
     account.put_event(&push);
     account.settle();
-    account.assert_path(&account.only_release(), &[&path::release(2), THROUGH]);
+    account.assert_path(&account.only_release(), &[&path::release(2), CLOSED]);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn unknown_members_nulls_and_nanoseconds_in_a_push_change_nothing() {
         let (mut account, push) = unheard();
         account.put_event(&variant.of(&push));
         account.settle();
-        account.assert_path(&account.only_release(), &[&path::release(2), THROUGH]);
+        account.assert_path(&account.only_release(), &[&path::release(2), CLOSED]);
         assert_eq!(account.dead_letters(), Vec::<Value>::new());
     }
 }

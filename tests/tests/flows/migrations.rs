@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord};
 use simulator_ecs::Ecs;
 
-use crate::path::{self, BACK, END, NEXT, SERVICE, STOPPED, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
+use crate::path::{self, BACK, CLOSED, END, NEXT, SERVICE, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
 use crate::support::Account;
 
 const OPENING: usize = 2;
@@ -39,7 +39,7 @@ fn assert_untouched(account: &Account) {
         account.definition_of("imagy-develop", "imagy-catalog"),
         "imagy-catalog-develop:1"
     );
-    account.assert_path(&account.only_release(), &[&path::release(1), STOPPED]);
+    account.assert_path(&account.only_release(), &[&path::release(1), CLOSED]);
 }
 
 #[test]

@@ -79,11 +79,12 @@ fn a_release_that_is_held_comes_into_no_further_environment_until_it_is_let_go()
         "AwaitDeployment",
         "SettleDeployment",
         "DeploymentEnd?",
-        "MoreEnvironments?",
+        "EnvironmentEnded",
+        "MoreWaves?",
     ];
-    let before: &[&str] = &["TakeEnvironment", "PlanEnvironment"];
+    let before: &[&str] = &["PlanWave", "DeployWave", "BeginEnvironment"];
     let held: &[&str] = &["AwaitGate", "AskGates", "GatesOutcome?"];
-    let begun: &[&str] = &["BeginRelease", "OpenRelease", "MoreEnvironments?"];
+    let begun: &[&str] = &["BeginRelease", "OpenRelease", "MoreWaves?"];
     // Asked once more by itself: nothing said when it would open.
     let path = [
         begun,

@@ -3,8 +3,9 @@
 /// The path of a release through environments, each of which takes one deployment.
 pub(crate) fn release(environments: usize) -> Vec<&'static str> {
     let each = [
-        "TakeEnvironment",
-        "PlanEnvironment",
+        "PlanWave",
+        "DeployWave",
+        "BeginEnvironment",
         "AskGates",
         "GatesOutcome?",
         "StartDeployment",
@@ -12,21 +13,28 @@ pub(crate) fn release(environments: usize) -> Vec<&'static str> {
         "SettleDeployment",
         "DeploymentEnd?",
     ];
-    let mut path = vec!["BeginRelease", "OpenRelease", "MoreEnvironments?"];
+    let mut path = vec!["BeginRelease", "OpenRelease", "MoreWaves?"];
     for index in 0..environments {
         if index > 0 {
-            path.push("MoreEnvironments?");
+            path.extend(["EnvironmentEnded", "MoreWaves?"]);
         }
         path.extend(each);
     }
     path
 }
 
-/// The end of a release that went through all its environments.
-pub(crate) const THROUGH: &[&str] = &["MoreEnvironments?", "CloseRelease", "Closed"];
+/// The end of a release after its last deployment, whether it went through all its environments or did not come into force in one.
+pub(crate) const CLOSED: &[&str] = &["EnvironmentEnded", "MoreWaves?", "CloseRelease", "Closed"];
 
-/// The end of a release whose last deployment did not bring it into force.
-pub(crate) const STOPPED: &[&str] = &["CloseRelease", "Closed"];
+/// A release that is refused when its first wave is planned.
+pub(crate) const REFUSED: &[&str] = &[
+    "BeginRelease",
+    "OpenRelease",
+    "MoreWaves?",
+    "PlanWave",
+    "CloseRelease",
+    "Closed",
+];
 
 /// From the lock to the first step, with so many revisions to register or to reuse.
 pub(crate) fn opening(revisions: usize) -> Vec<&'static str> {

@@ -3,7 +3,7 @@
 use lab::images::Kind;
 use serde_json::{Value, json};
 
-use crate::path::{self, END, NEXT, SERVICE, TASK, THROUGH};
+use crate::path::{self, CLOSED, END, NEXT, SERVICE, TASK};
 use crate::support::Account;
 
 const NOTHING_TO_DO: &[&str] = &[
@@ -40,7 +40,7 @@ fn a_version_that_runs_already_and_is_proven_is_unchanged_and_nothing_is_called(
     let mut account = Account::running("nest-demo", "v1.0.0");
     account.esclusa(&["deploy", "nest-demo", "development", "v1.0.0"]);
     account.settle();
-    account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), THROUGH]);
+    account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), CLOSED]);
     account.assert_deployment_path("development", &[NOTHING_TO_DO]);
     account.assert_ended("UNCHANGED", "none", "nothing_to_do");
     account.assert_acts(&[]);
@@ -95,7 +95,7 @@ fn a_base_revision_that_appears_between_gate_and_lock_is_planned_anew() {
     );
     let again = [
         "TakeNextAttempt",
-        "PlanEnvironment",
+        "PlanAgain",
         "AskGates",
         "GatesOutcome?",
         "StartDeployment",
@@ -103,7 +103,7 @@ fn a_base_revision_that_appears_between_gate_and_lock_is_planned_anew() {
         "SettleDeployment",
         "DeploymentEnd?",
     ];
-    account.assert_path(&release, &[&path::release(1), &again, THROUGH]);
+    account.assert_path(&release, &[&path::release(1), &again, CLOSED]);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("UpdateService", 2)]);
     assert_eq!(

@@ -5,7 +5,7 @@ use lab::images::Kind;
 use serde_json::Value;
 use simulator_event_bridge::{Fault, Occurrence};
 
-use crate::path::{self, END, NEXT, SERVICE, THROUGH};
+use crate::path::{self, CLOSED, END, NEXT, SERVICE};
 use crate::support::Account;
 
 #[test]
@@ -79,7 +79,7 @@ fn an_event_that_comes_twice_at_once_starts_one_release() {
         account.release("v1.0.0", Kind::Good);
         account.pass(apart + SignedDuration::from_mins(5));
         let release = account.only_release();
-        account.assert_path(&release, &[&path::release(1), THROUGH]);
+        account.assert_path(&release, &[&path::release(1), CLOSED]);
         account.assert_deployment_path("development", &[&path::opening(1), SERVICE, NEXT, END]);
         account.assert_acts(&[("RegisterTaskDefinition", 1), ("UpdateService", 1)]);
         assert_eq!(account.records("push_received").len(), 1);

@@ -3,23 +3,14 @@
 use lab::images::Kind;
 use serde_json::json;
 
-use crate::path::STOPPED;
+use crate::path::REFUSED;
 use crate::support::Account;
-
-/// A release that is refused when its environment is planned.
-const REFUSED: &[&str] = &[
-    "BeginRelease",
-    "OpenRelease",
-    "MoreEnvironments?",
-    "TakeEnvironment",
-    "PlanEnvironment",
-];
 
 /// Pushes, and asserts that the plan is refused with these words.
 #[track_caller]
 fn assert_refused(mut account: Account, words: &[&str]) {
     account.release("v1.0.0", Kind::Good);
-    account.assert_path(&account.only_release(), &[REFUSED, STOPPED]);
+    account.assert_path(&account.only_release(), &[REFUSED]);
     account.assert_ended("FAILED", "none", "refused");
     account.assert_acts(&[]);
     let reasons = account.reasons();
@@ -120,7 +111,7 @@ fn an_image_that_is_gone_after_its_push_is_refused() {
         json!({"repositoryName": "pm4-ecommerce", "imageIds": [{"imageDigest": digest}]}),
     );
     account.settle();
-    account.assert_path(&release, &[REFUSED, STOPPED]);
+    account.assert_path(&release, &[REFUSED]);
     account.assert_ended("FAILED", "none", "refused");
     account.assert_acts(&[]);
     let reasons = account.reasons();

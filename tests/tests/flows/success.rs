@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lab::images::Kind;
 use serde_json::Value;
 
-use crate::path::{self, END, NEXT, SCALED_SERVICE, SERVICE, TASK, THROUGH};
+use crate::path::{self, CLOSED, END, NEXT, SCALED_SERVICE, SERVICE, TASK};
 use crate::support::Account;
 
 #[test]
@@ -13,7 +13,7 @@ fn a_push_is_in_force_in_both_environments_that_take_pushes() {
     let mut account = Account::with("imagy-catalog");
     let digest = account.release("4f2c1e9", Kind::Good);
     let release = account.only_release();
-    account.assert_path(&release, &[&path::release(2), THROUGH]);
+    account.assert_path(&release, &[&path::release(2), CLOSED]);
     for (environment, service) in [("develop", SERVICE), ("staging", SCALED_SERVICE)] {
         account.assert_deployment_path(environment, &[&path::opening(2), TASK, NEXT, service, NEXT, END]);
     }

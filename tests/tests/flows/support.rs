@@ -331,7 +331,8 @@ impl Account {
         self.push_image(&image, tag, kind)
     }
 
-    fn push_image(&mut self, image: &str, tag: &str, kind: Kind) -> String {
+    /// Pushes one of the images of the application, and waits for nothing. The digest.
+    pub(crate) fn push_image(&mut self, image: &str, tag: &str, kind: Kind) -> String {
         self.lab.push_example(&self.example, image, tag, kind).unwrap()
     }
 

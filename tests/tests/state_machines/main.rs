@@ -120,7 +120,7 @@ fn only_an_end_that_cannot_be_written_fails_the_execution() {
         let definition = definition(machine.name).unwrap();
         let parsed = Machine::new(&definition);
         for call in parsed.calls() {
-            let fails = definition["States"][parsed.caught_at(&call.state, "States.ALL").unwrap()]["Type"] == "Fail";
+            let fails = parsed.type_of(parsed.caught_at(&call.state, "States.ALL").unwrap()) == "Fail";
             assert_eq!(fails, call.state == writer, "`{}`", call.state);
         }
     }
@@ -129,7 +129,8 @@ fn only_an_end_that_cannot_be_written_fails_the_execution() {
 #[test]
 fn a_release_waits_longer_than_a_deployment_may_take() {
     let (release, deployment) = (definition(RELEASE.name).unwrap(), definition(DEPLOYMENT.name).unwrap());
-    let wait = release["States"]["AwaitDeployment"]["TimeoutSeconds"].as_u64().unwrap();
+    let environment = &release["States"]["DeployWave"]["ItemProcessor"]["States"];
+    let wait = environment["AwaitDeployment"]["TimeoutSeconds"].as_u64().unwrap();
     assert!(
         wait > deployment["TimeoutSeconds"].as_u64().unwrap(),
         "a release would close while its deployment still runs"

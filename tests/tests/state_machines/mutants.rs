@@ -4,9 +4,9 @@ use esclusa_tests::state_machines::{Check, Machine};
 use esclusa_tests::template::definition;
 use serde_json::Value;
 
-use crate::{DEPLOYMENT, listed, surroundings};
+use crate::{DEPLOYMENT, Declared, RELEASE, listed, surroundings};
 
-/// What is done to one place of the deployment machine.
+/// What is done to one place of a machine.
 enum Mutation {
     /// The place gets this JSON, whether or not it had a value.
     Set(&'static str),
@@ -367,10 +367,10 @@ const MUTANTS: [Mutant; 56] = [
     ),
     (
         "/States/JudgeTask/Type",
-        Set(r#""Map""#),
+        Set(r#""Parallel""#),
         Check::Shape,
         "JudgeTask",
-        "has the type `Map`",
+        "has the type `Parallel`",
     ),
     (
         "/States/judge_task",
@@ -424,6 +424,66 @@ const MUTANTS: [Mutant; 56] = [
     ),
 ];
 
+/// The same of the release machine, in and around the flow of one environment.
+const RELEASE_MUTANTS: [Mutant; 8] = [
+    (
+        "/States/DeployWave/ItemProcessor/States/AskGates/Catch",
+        Remove,
+        Check::Resilience,
+        "AskGates",
+        "its last catcher is not `States.ALL` alone",
+    ),
+    (
+        "/States/DeployWave/Catch",
+        Remove,
+        Check::Resilience,
+        "DeployWave",
+        "its last catcher is not `States.ALL` alone",
+    ),
+    (
+        "/States/DeployWave/ItemProcessor/States/BeginEnvironment/Assign/waveIndex",
+        Set("1"),
+        Check::Variables,
+        "BeginEnvironment",
+        "assigns `$waveIndex`, which is a variable outside it",
+    ),
+    (
+        "/States/DeployWave/ItemProcessor/States/BeginEnvironment/Assign/gateLooks",
+        Remove,
+        Check::Variables,
+        "AskGates",
+        "`$gateLooks`, which has no value on some path",
+    ),
+    (
+        "/States/DeployWave/ItemProcessor/States/TakeNextAttempt/Next",
+        Set(r#""MoreWaves?""#),
+        Check::Flow,
+        "TakeNextAttempt",
+        "goes to `MoreWaves?`, which does not exist",
+    ),
+    (
+        "/States/DeployWave/ItemProcessor/States/TakeNextAttempt/Assign/attempt",
+        Set("1"),
+        Check::Flow,
+        "AskGates",
+        "is part of a loop that nothing bounds",
+    ),
+    (
+        "/States/DeployWave/Items",
+        Set(r#""{% $planed %}""#),
+        Check::Variables,
+        "DeployWave",
+        "`$planed`, which has no value on some path",
+    ),
+    (
+        "/States/DeployWave/ItemProcessor/States/EnvironmentEnded/Output",
+        Remove,
+        Check::Payload,
+        "EnvironmentEnded",
+        "has no `Output` object",
+    ),
+];
+
 impl Mutation {
     /// Whether the place exists, so that a mutant cannot miss what it was written for.
     fn apply(&self, definition: &mut Value, pointer: &str) -> bool {
@@ -445,14 +505,20 @@ impl Mutation {
 
 #[test]
 fn every_check_finds_its_mutant() {
-    let surroundings = surroundings(&DEPLOYMENT);
-    for (pointer, mutation, check, at, sentence) in MUTANTS {
-        let mut mutant = definition(DEPLOYMENT.name).unwrap();
+    for (machine, mutants) in [(DEPLOYMENT, &MUTANTS[..]), (RELEASE, &RELEASE_MUTANTS[..])] {
+        find_mutants(&machine, mutants);
+    }
+}
+
+fn find_mutants(machine: &Declared, mutants: &[Mutant]) {
+    let surroundings = surroundings(machine);
+    for (pointer, mutation, check, at, sentence) in mutants {
+        let mut mutant = definition(machine.name).unwrap();
         assert!(mutation.apply(&mut mutant, pointer), "there is no `{pointer}`");
         let findings = Machine::new(&mutant).findings(&surroundings);
         let named = findings
             .iter()
-            .any(|finding| finding.check == check && finding.at == at && finding.what.contains(sentence));
+            .any(|finding| finding.check == *check && finding.at == *at && finding.what.contains(sentence));
         assert!(
             named,
             "no finding at `{at}` says `{sentence}` of the mutant at `{pointer}`:\n{}",

@@ -179,12 +179,7 @@ fn draft(
     caller: &str,
     repositories: &BTreeMap<Place, String>,
 ) -> Result<Draft, Failure> {
-    let environments: Vec<&str> = source
-        .pipeline
-        .environments
-        .iter()
-        .map(|environment| environment.name.as_str())
-        .collect();
+    let environments = source.pipeline.environment_names();
     let repositories: Vec<String> = repositories
         .keys()
         .map(|(account, region, name)| format!("{account}/{region}/{name}"))

@@ -23,18 +23,13 @@ pub(crate) fn execute(file: &Path, output: &mut Output) -> Result<Exit, CommandE
             "errors": [],
         }))?;
     } else {
-        let environments: Vec<&str> = pipeline
-            .environments
-            .iter()
-            .map(|environment| environment.name.as_str())
-            .collect();
         output.line(format_args!(
             "`{}` is valid: application `{}` with {} and {}, for {}",
             file.display(),
             pipeline.application,
             words::count(pipeline.tasks.len(), "task"),
             words::count(pipeline.services.len(), "service"),
-            words::names(environments),
+            words::names(pipeline.environment_names()),
         ))?;
     }
     Ok(Exit::Success)

@@ -138,22 +138,14 @@ async fn status(
     let application = pipeline.application.as_str();
     let is_asked = |name: &str| asked.environment.is_none_or(|environment| environment == name);
     let mut environments = Vec::new();
-    for environment in pipeline
-        .environments
-        .iter()
-        .filter(|environment| is_asked(environment.name.as_str()))
-    {
+    for environment in pipelines::environments(session.control(), pipeline, asked.environment).await? {
         // The credentials of whoever asks are none for another account or Region.
-        let is_here = environment
-            .account
-            .as_ref()
-            .is_none_or(|account| *account == home.account)
-            && environment.region.as_ref().is_none_or(|region| *region == home.region);
+        let is_here = resolve(pipeline, &environment).is_ok_and(|resolved| resolved.place(home) == *home);
         let asked = Asked {
             with_services: asked.with_services && is_here,
             ..*asked
         };
-        environments.push(environment_status(pipeline, environment.name.as_str(), &asked, session).await?);
+        environments.push(environment_status(pipeline, &environment, &asked, session).await?);
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);
@@ -199,10 +191,7 @@ async fn environment_status(
     }
     let mut known = BTreeMap::new();
     if asked.environment.is_some()
-        && let Some(environment) = pipeline
-            .environments
-            .iter()
-            .find(|known| known.name.as_str() == environment)
+        && let Some(environment) = pipeline.environment(environment)
     {
         let rows = schemas(session.control(), &pipeline.application, &environment.name).await?;
         known.extend(rows.into_iter().map(|(database, stored)| (database, stored.row)));

@@ -234,6 +234,12 @@ impl Journal {
             (None, Some(Closed::NotReplicated { image, repository })) => {
                 format!("the image `{image}` did not arrive in `{repository}` in time")
             }
+            (None, Some(Closed::WaveFailed(failed))) => {
+                format!(
+                    "`{}`, which goes together with it, ended {}",
+                    failed.environment, failed.verdict
+                )
+            }
             (None, Some(Closed::Stopped { by, why })) => format!("it was stopped by `{by}`: {why}"),
             (None, Some(Closed::Superseded { by })) => format!("the newer release `{by}` takes its place"),
             (None, None) => "it was let in".to_owned(),

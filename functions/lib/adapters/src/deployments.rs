@@ -7,6 +7,7 @@ use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepReference};
+use esclusa_core::wave::{WaveFailed, companions, first_failed};
 use esclusa_core::way_back::WayBack;
 
 use crate::acts::{IntentRow, Subject};
@@ -137,6 +138,19 @@ impl Journal {
             }
         }
         Ok(last)
+    }
+
+    /// The environment that stops the others of the wave in which a release goes into `environment`, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`Journal::last_deployment`].
+    pub async fn wave_failed(&self, release: &ReleaseRow, environment: &str) -> Result<Option<WaveFailed>, Failure> {
+        let mut ends = Vec::new();
+        for name in companions(&release.environments, &release.waves, environment) {
+            let last = self.last_deployment(&release.release_id, name).await?;
+            ends.push((name, last.and_then(|stored| stored.row.end)));
+        }
+        Ok(first_failed(ends.iter().map(|(name, end)| (*name, end.as_ref()))))
     }
 
     /// What was decided under the lock; nothing before.

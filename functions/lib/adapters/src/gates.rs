@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Acknowledged, Order, Pin, Stop, Vote};
-use esclusa_core::supersession::Rival;
+use esclusa_core::gate::{Acknowledged, Companion, Order, Pin, Stands, Stop, Vote};
+use esclusa_core::pipeline::{Key as Name, Tag};
+use esclusa_core::supersession::{Asked, Rival};
 use serde_json::json;
 
-use crate::control::rows::{DeploymentPointerRow, DeploymentRow, ReleaseRow};
+use crate::control::rows::{DeploymentPointerRow, DeploymentRow, GatesRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 
 /// What stands for all applications, and for all environments of one.
@@ -112,7 +113,7 @@ pub async fn pin(control: &ControlTable, application: &str, environment: &str) -
     Ok(stored.map(|stored| stored.row))
 }
 
-/// How many of the newest deployments of the same image are looked at.
+/// How many of the newest deployments of an image are looked at.
 const RIVALS: usize = 25;
 
 /// The other deployments of the image of a release into an environment: those that were planned last, and the one in force.
@@ -143,4 +144,61 @@ pub async fn rivals(control: &ControlTable, release: &ReleaseRow, environment: &
         });
     }
     Ok(rivals)
+}
+
+/// Where the other images stand that come into an environment together with that of a release. None where it comes alone: what a person asks for, and a hotfix.
+///
+/// # Errors
+/// Those of [`ControlTable::list`].
+pub async fn companions(
+    control: &ControlTable,
+    release: &ReleaseRow,
+    environment: &str,
+    together: &[Name],
+) -> Result<Vec<Companion>, Failure> {
+    let Asked::Push { tag, .. } = &release.asked else {
+        return Ok(Vec::new());
+    };
+    let comes_together = together.iter().any(|image| image.as_str() == release.image);
+    if release.is_hotfix || !comes_together {
+        return Ok(Vec::new());
+    }
+    let mut companions = Vec::new();
+    for image in together.iter().filter(|image| image.as_str() != release.image) {
+        companions.push(Companion {
+            image: image.to_string(),
+            stands: stands(control, &release.application, environment, image, tag).await?,
+        });
+    }
+    Ok(companions)
+}
+
+/// Where the newest release of an image under a tag stands in an environment.
+async fn stands(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+    image: &Name,
+    tag: &Tag,
+) -> Result<Stands, Failure> {
+    let partition = Key::deployments_into(application, environment, image.as_str());
+    let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
+        control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
+    let mut of_tag = planned.into_iter().map(|(_, stored)| stored.row);
+    let Some(pointer) =
+        of_tag.find(|pointer| matches!(&pointer.asked, Asked::Push { tag: pushed, .. } if pushed == tag))
+    else {
+        return Ok(Stands::Elsewhere);
+    };
+    let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&pointer.deployment_id)).await?;
+    let DeploymentRow { end, execution_arn, .. } = deployment.row;
+    match end {
+        Some(end) if end.is_in_force() => Ok(Stands::Ready),
+        Some(_) => Ok(Stands::Elsewhere),
+        None if execution_arn.is_some() => Ok(Stands::Ready),
+        None => {
+            let gates: Option<Stored<GatesRow>> = control.get(&Key::gates(&pointer.deployment_id)).await?;
+            Ok(Stands::of(gates.as_ref().map(|stored| stored.row.reports.as_slice())))
+        }
+    }
 }

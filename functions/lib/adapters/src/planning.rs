@@ -22,6 +22,7 @@ use esclusa_core::scaling::ScalingFacts;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::task_definition::Home;
+use esclusa_core::wave::is_last;
 use serde_json::Value;
 
 use crate::alarms::AlarmReader;
@@ -105,7 +106,7 @@ impl PlanRequest {
             tag: release.tag.clone(),
             back_to,
             hotfix: release.is_hotfix.then(|| {
-                if release.environments.last().is_some_and(|last| last == environment) {
+                if is_last(&release.environments, &release.waves, environment) {
                     Follows::Nothing
                 } else {
                     Follows::Another

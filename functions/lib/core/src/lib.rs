@@ -30,4 +30,5 @@ pub mod timestamp;
 pub mod verdict;
 pub mod verification;
 pub mod version;
+pub mod wave;
 pub mod way_back;

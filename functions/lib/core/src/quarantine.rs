@@ -101,6 +101,7 @@ pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
         | Reason::UnknownEffect
         | Reason::ForeignChange
         | Reason::PlanChanged
+        | Reason::WaveFailed
         | Reason::LockHeld
         | Reason::FenceLost
         | Reason::Refused

@@ -133,8 +133,8 @@ impl TagRules {
 /// `Defect` for a tag policy that was not checked when the pipeline was applied.
 pub fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<String>, String>, Failure> {
     let (mut environments, mut refused) = (Vec::new(), Vec::new());
-    let pushed = pipeline.environments.iter();
-    for environment in pushed.filter(|environment| environment.trigger == Trigger::Push) {
+    let meant = pipeline.environments_of(tag);
+    for environment in meant.filter(|environment| environment.trigger == Trigger::Push) {
         let rules = TagRules::new(&environment.tags).map_err(|error| {
             Failure::defect(format!(
                 "the tag policy of `{}` cannot be read: {error}",

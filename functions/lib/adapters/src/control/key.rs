@@ -509,6 +509,18 @@ impl Key {
         is_work || self.pk.starts_with("STARTEDBY#") || self.pk.starts_with("CARD#")
     }
 
+    /// The row of an environment that was made from a pattern of the pipeline.
+    #[must_use]
+    pub fn made_environment(application: &str, environment: &str) -> Self {
+        Self::new(Self::made_environments_of(application), environment)
+    }
+
+    /// The partition of [`Key::made_environment`].
+    #[must_use]
+    pub fn made_environments_of(application: &str) -> String {
+        format!("MADE#{application}")
+    }
+
     /// The partition that lists all applications.
     pub const APPLICATIONS: &str = "APPLICATIONS";
     /// The partition of [`Key::open_release`].

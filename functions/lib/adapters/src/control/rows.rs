@@ -71,6 +71,15 @@ pub struct SeenTagRow {
     pub release_id: String,
 }
 
+/// An environment that was made from a pattern of the pipeline, as long as something comes into it now and then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeEnvironmentRow {
+    /// When a release was last asked for into it, to the day.
+    pub asked_at: Timestamp,
+    /// When DynamoDB may remove the row, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
 /// Says that an event was looked at and starts nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IgnoredEventRow {
@@ -141,6 +150,9 @@ pub struct ReleaseRow {
     pub asked: Asked,
     /// The environments to go through, in order.
     pub environments: Vec<String>,
+    /// The waves of those environments that go together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waves: BTreeMap<String, String>,
     /// The pipeline version that it started with.
     pub pipeline_version: u32,
     /// For a rollback, the release to go back to; the last verified one before the current when absent.
@@ -276,6 +288,9 @@ pub struct GatesRow {
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub acknowledgements: BTreeMap<Name, Acknowledgement>,
+    /// Which images come together here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Name>,
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,

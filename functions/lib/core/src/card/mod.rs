@@ -23,6 +23,7 @@ use crate::pipeline::{Approval, Choice, People};
 use crate::slack::{Pointer, Press};
 use crate::verdict::{End, Reason, Verdict};
 use crate::verification::State;
+use crate::wave::WaveFailed;
 
 /// The most questions that a card has buttons for: each takes two blocks of the few that there are.
 const QUESTIONS_MAX: usize = 12;
@@ -320,6 +321,11 @@ fn closed_words(closed: &Closed) -> Line {
             Part::text(" did not arrive in "),
             Part::code(repository.as_str()),
             Part::text(" in time"),
+        ]),
+        Closed::WaveFailed(WaveFailed { environment, verdict }) => Line::from([
+            Part::text("Does not come: "),
+            Part::code(environment.as_str()),
+            Part::text(format!(", which goes together with it, ended {verdict}")),
         ]),
         Closed::Stopped { by, why } => Line::from([
             Part::text("Stopped by "),

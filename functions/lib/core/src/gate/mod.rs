@@ -8,6 +8,7 @@ mod acknowledged;
 mod forecast;
 mod order;
 mod replication;
+mod together;
 mod window;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,11 @@ pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::replication::Copy;
+pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
+use crate::wave::WaveFailed;
 
 /// The longest time between two looks at a gate that nothing opens.
 const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -91,6 +94,10 @@ pub struct GateFacts<'a> {
     pub newer: Option<&'a str>,
     /// The images of it that are replicated to the environment.
     pub copies: &'a [Copy],
+    /// The environment of the same wave in which the release did not come into force.
+    pub wave_failed: Option<&'a WaveFailed>,
+    /// The other images that come together with this one.
+    pub companions: &'a [Companion],
 }
 
 /// Where one gate stands.
@@ -130,6 +137,8 @@ pub enum Closed {
         /// That release.
         by: String,
     },
+    /// In another environment of its wave it did not come into force.
+    WaveFailed(WaveFailed),
     /// Somebody stopped it.
     Stopped {
         /// Who.
@@ -167,6 +176,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         let by = newer.to_owned();
         return (Passage::Over(Closed::Superseded { by }), Vec::new());
     }
+    if let Some(failed) = facts.wave_failed {
+        return (Passage::Over(Closed::WaveFailed(failed.clone())), Vec::new());
+    }
     let times = policy.windows.map(OpenTimes::new);
     let times = match times.transpose() {
         Ok(times) => times,
@@ -186,6 +198,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         facts.acknowledged,
     ));
     reports.extend(facts.copies.iter().map(|copy| copy.report(facts.since)));
+    reports.extend(together::together(facts.companions));
     let mut over = facts.copies.iter().find_map(|copy| copy.over(facts.since, now));
     let mut expires = None;
     if let Some(approval) = policy.approval {

@@ -183,6 +183,8 @@ fn facts(since: &str) -> GateFacts<'static> {
         stop: None,
         newer: None,
         copies: &[],
+        wave_failed: None,
+        companions: &[],
     }
 }
 
@@ -662,4 +664,27 @@ fn a_member_of_slack_is_the_person_who_has_its_id_and_no_pattern_of_arns_makes_s
     assert_eq!(who("slack:T0TEAM/U0ANN"), None);
     assert_eq!(who("slack:U0ANA"), Some("everybody"));
     assert_eq!(who("arn:aws:iam::1:user/ana"), Some("everybody"));
+}
+
+#[test]
+fn a_wave_that_has_failed_ends_what_waits_unless_it_goes_back() {
+    let policy = GatePolicy {
+        windows: None,
+        approval: None,
+        acknowledgements: &NOTHING,
+        people: &people(),
+    };
+    let failed = WaveFailed {
+        environment: "us".to_owned(),
+        verdict: crate::verdict::Verdict::RolledBack,
+    };
+    let mut facts = facts("2026-11-26T15:00:00Z");
+    facts.wave_failed = Some(&failed);
+    let now = at("2026-11-26T15:01:00Z");
+    assert_eq!(
+        pass(&policy, &facts, now).0,
+        Passage::Over(Closed::WaveFailed(failed.clone()))
+    );
+    facts.is_rollback = true;
+    assert_eq!(pass(&policy, &facts, now).0, Passage::Open);
 }

@@ -3,6 +3,7 @@
 //! [`parse`] reads YAML and reports everything that is wrong with a position; [`resolve`] gives the one form that later decisions use.
 
 mod gates;
+mod made;
 mod model;
 mod names;
 mod overlays;

@@ -55,8 +55,15 @@ pub struct Pipeline {
 pub struct Environment {
     /// The name of the environment.
     pub name: EnvironmentName,
+    /// Makes it the pattern of environments with these names, globs (`*`, `?`) among them, and none itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub names: Vec<String>,
     /// What brings a release into this environment.
     pub trigger: Trigger,
+    /// The environments before and after it that name the same wave go together with it; it goes alone unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<Key>,
     /// Which tags may come here.
     #[serde(default)]
     pub tags: TagPolicy,
@@ -87,6 +94,10 @@ pub struct Environment {
     /// What must have been seen to before a release comes here, by names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    /// Images of the product that come here together, by their keys: a push of one waits until the others stand here under the same tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub together: Vec<Key>,
     /// Who is told what becomes of releases here, in place of what the file says for all environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,

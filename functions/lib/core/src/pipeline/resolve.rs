@@ -57,6 +57,9 @@ pub struct ResolvedEnvironment {
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    /// Which images come together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Key>,
     /// The people of the pipeline.
     pub people: People,
     /// What a hotfix does without.
@@ -272,19 +275,12 @@ impl std::error::Error for ResolveError {}
 
 /// The meaning of `pipeline` in the environment `environment_name`.
 pub fn resolve(pipeline: &Pipeline, environment_name: &str) -> Result<ResolvedEnvironment, ResolveError> {
-    let names = pipeline
-        .environments
-        .iter()
-        .map(|environment| environment.name.as_str());
-    let environment = pipeline
-        .environments
-        .iter()
-        .find(|environment| environment.name.as_str() == environment_name);
+    let environment = pipeline.environment(environment_name);
     let environment = environment.ok_or_else(|| ResolveError::UnknownEnvironment {
         name: environment_name.to_owned(),
-        hint: suggestion(environment_name, names),
+        hint: suggestion(environment_name, pipeline.environment_names()),
     })?;
-    resolve_environment(pipeline, environment).map_err(ResolveError::Problems)
+    resolve_environment(pipeline, &environment).map_err(ResolveError::Problems)
 }
 
 /// The meaning of `pipeline` in one of its environments, or everything that is wrong there.
@@ -353,6 +349,7 @@ pub(super) fn resolve_environment(
         windows: environment.windows.clone(),
         approval: environment.approval.clone(),
         acknowledgements: environment.acknowledgements.clone(),
+        together: environment.together.clone(),
         people: pipeline.people.clone(),
         hotfix: pipeline.hotfix.clone(),
         skipped: Vec::new(),

@@ -529,3 +529,30 @@ fn an_environment_tells_somebody_else_or_nobody() {
     assert_eq!(channel(&own, "develop").as_deref(), Some("C0DEVELOP"));
     assert_eq!(channel(&own, "production"), None);
 }
+
+#[test]
+fn a_wave_is_of_neighbours_that_take_pushes_and_has_a_size() {
+    let environment =
+        |name: &str, more: &str| format!("  - {{name: {name}, trigger: push, cluster: {name}, {more}}}\n");
+    let file = |environments: &[String]| {
+        format!(
+            "version: 1\napplication: shop\nimages: {{app: {{repository: shop}}}}\n\
+             task_definitions: {{web: {{family: f, containers: {{web: {{image: app}}}}}}}}\n\
+             services: {{web: {{service: shop, task_definition: web}}}}\nenvironments:\n{}",
+            environments.concat()
+        )
+    };
+    let wave = "wave: all";
+    let apart = file(&[
+        environment("eu", wave),
+        environment("us", ""),
+        environment("asia", wave),
+    ]);
+    assert!(errors(&apart).contains("other environments stand between those of the wave `all`"));
+    let by_hand = file(&[environment("eu", wave), environment("us", wave)]).replacen("push", "manual", 1);
+    assert!(errors(&by_hand).contains("only a push goes in waves"));
+    let names: Vec<String> = (0..11).map(|index| format!("e{index}")).collect();
+    let many: Vec<String> = names.iter().map(|name| environment(name, wave)).collect();
+    assert!(errors(&file(&many)).contains("environments[10].wave: a wave has at most 10 environments"));
+    assert!(parse(&file(&many[1..])).is_ok());
+}

@@ -2,15 +2,22 @@
 
 use indexmap::IndexMap;
 
-use super::model::{Environment, Pipeline, TagPolicy};
-use super::names::Key;
+use super::made::NAME;
+use super::model::{Environment, Pipeline, TagPolicy, Trigger};
+use super::names::{EnvironmentName, Key};
 use super::parts::Phase;
 use super::path::Path;
 use super::problem::{PipelineError, suggestion};
 use super::references::order;
-use super::resolve::resolve_environment;
+use super::resolve::{ResolveProblem, ResolvedEnvironment, ResolvedStep, resolve_environment};
 use super::tree::{Node, exists, locate};
 use crate::tags::TagRules;
+
+/// How many environments may go together: the history of their execution is one.
+const WAVE_MAX: usize = 10;
+
+/// Names of two environments, to see what those made from a pattern share.
+const SAMPLES: [&str; 2] = ["one", "another"];
 
 /// Names that do not exist, names that nothing uses, cycles and bad patterns.
 pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError> {
@@ -26,6 +33,7 @@ pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError>
     if let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) {
         check.tags(tags, &Path::default().key("hotfix").key("tags"));
     }
+    check.waves(pipeline);
     for (index, environment) in pipeline.environments.iter().enumerate() {
         check.environment(pipeline, index, environment);
     }
@@ -40,7 +48,12 @@ pub(super) fn environments(pipeline: &Pipeline, root: &Node) -> Vec<PipelineErro
     };
     for (index, environment) in pipeline.environments.iter().enumerate() {
         let prefix = Path::default().key("environments").index(index);
-        for problem in resolve_environment(pipeline, environment).err().into_iter().flatten() {
+        let resolved = if environment.is_pattern() {
+            check.pattern(pipeline, environment, &prefix)
+        } else {
+            resolve_environment(pipeline, environment)
+        };
+        for problem in resolved.err().into_iter().flatten() {
             let own = problem.path.below(&prefix);
             // What the environment itself says is where its author looks; everything else comes from the part all environments share.
             let path = if exists(root, &own) { own } else { problem.path };
@@ -56,6 +69,73 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// What environments made from a pattern share: everything but what their names make different. Two of them must not be the same services.
+    fn pattern(
+        &mut self,
+        pipeline: &Pipeline,
+        pattern: &Environment,
+        path: &Path,
+    ) -> Result<ResolvedEnvironment, Vec<ResolveProblem>> {
+        let [one, other] = SAMPLES.map(|name| {
+            let name: Option<EnvironmentName> = name.parse().ok();
+            name.map_or_else(
+                || resolve_environment(pipeline, pattern),
+                |name| resolve_environment(pipeline, &pattern.made(name)),
+            )
+        });
+        if let (Ok(one), Ok(other)) = (&one, &other)
+            && one.cluster == other.cluster
+        {
+            let service = |step: &ResolvedStep| match step {
+                ResolvedStep::Service(service) => Some((service.name.clone(), service.service.clone())),
+                ResolvedStep::Task(_) => None,
+            };
+            let theirs: Vec<_> = other.steps.iter().filter_map(service).collect();
+            for shared in one.steps.iter().filter_map(service).filter(|own| theirs.contains(own)) {
+                let hint = Some(format!("write `{NAME}` in `cluster`, or in the name of the service"));
+                let message = format!(
+                    "`{}` would be the same service in every environment made from this",
+                    shared.0
+                );
+                self.report(&path.key("cluster"), message, hint);
+            }
+        }
+        one
+    }
+
+    /// Environments of a wave stand side by side, take pushes, and are not more than their release can follow at once.
+    fn waves(&mut self, pipeline: &Pipeline) {
+        let mut sizes: IndexMap<&Key, usize> = IndexMap::new();
+        let mut before = None;
+        for (index, environment) in pipeline.environments.iter().enumerate() {
+            let wave = environment.wave.as_ref();
+            let path = Path::default().key("environments").index(index).key("wave");
+            if let Some(wave) = wave {
+                if before != Some(wave) && sizes.contains_key(wave) {
+                    let hint = Some(format!(
+                        "move `{}` to the other environments of `{wave}`",
+                        environment.name
+                    ));
+                    self.report(
+                        &path,
+                        format!("other environments stand between those of the wave `{wave}`"),
+                        hint,
+                    );
+                }
+                if environment.trigger == Trigger::Manual {
+                    let hint = Some("leave `wave` out: a person deploys to one environment".to_owned());
+                    self.report(&path, "only a push goes in waves".to_owned(), hint);
+                }
+                let size = sizes.entry(wave).or_default();
+                *size = size.saturating_add(1);
+                if *size > WAVE_MAX {
+                    self.report(&path, format!("a wave has at most {WAVE_MAX} environments"), None);
+                }
+            }
+            before = wave;
+        }
+    }
+
     fn images(&mut self, pipeline: &Pipeline) {
         let path = Path::default().key("images");
         let mut seen = IndexMap::new();
@@ -238,14 +318,29 @@ impl Check<'_> {
         if let Some(same_as) = &environment.same_as {
             let path = path.key("same_as").key("environment");
             let name = same_as.environment.as_str();
-            let others = pipeline.environments.iter().map(|other| other.name.as_str());
+            let others = pipeline.named().map(|other| other.name.as_str());
             let others: Vec<&str> = others.filter(|other| *other != environment.name.as_str()).collect();
             if !others.contains(&name) {
                 let hint = suggestion(name, others);
                 self.report(&path, format!("there is no other environment `{name}`"), hint);
             }
         }
-        self.tags(&environment.tags, &path.key("tags"));
+        self.names(environment, &path);
+        for (index, image) in environment.together.iter().enumerate() {
+            let path = path.key("together").index(index);
+            self.known("image", Some(image), &pipeline.images, &path);
+            if environment.together.iter().take(index).any(|earlier| earlier == image) {
+                self.report(&path, format!("`{image}` is here already"), None);
+            }
+        }
+        if let [alone] = environment.together.as_slice() {
+            let hint = Some("name the others as well, or leave `together` out".to_owned());
+            self.report(
+                &path.key("together"),
+                format!("`{alone}` would come together with nothing"),
+                hint,
+            );
+        }
         self.overlay_keys(
             "image",
             environment.images.keys(),
@@ -293,6 +388,63 @@ impl Check<'_> {
                         hint,
                     );
                 }
+            }
+        }
+    }
+
+    /// The names of a pattern, and how its tags say which of them they mean.
+    fn names(&mut self, environment: &Environment, path: &Path) {
+        let tags = path.key("tags");
+        for (index, glob) in environment.names.iter().enumerate() {
+            let sample = glob.replace('*', "a").replace('?', "a");
+            if sample.parse::<EnvironmentName>().is_err() {
+                let hint =
+                    Some("lower-case letters, digits and single hyphens, with `*` and `?` for what differs".to_owned());
+                let message = format!("`{}` is no name of an environment", glob.escape_debug());
+                self.report(&path.key("names").index(index), message, hint);
+            }
+        }
+        let sample = |pattern: &String| pattern.replace(NAME, "a");
+        self.tags(
+            &TagPolicy {
+                allow: environment.tags.allow.iter().map(sample).collect(),
+                deny: environment.tags.deny.iter().map(sample).collect(),
+            },
+            &tags,
+        );
+        let patterns = environment.tags.allow.iter().chain(&environment.tags.deny);
+        if !environment.is_pattern() {
+            if patterns.clone().any(|pattern| pattern.contains(NAME)) {
+                let message = format!("only a pattern, which has `names`, reads `{NAME}` in its tags");
+                self.report(&tags, message, None);
+            }
+            return;
+        }
+        if environment.wave.is_some() {
+            self.report(
+                &path.key("wave"),
+                "environments made from a pattern go alone".to_owned(),
+                None,
+            );
+        }
+        if environment.trigger == Trigger::Manual {
+            return;
+        }
+        for (index, allowed) in environment.tags.allow.iter().enumerate() {
+            let at = tags.key("allow").index(index);
+            let hint = Some(format!("such as `{NAME}-*`"));
+            let Some((before, after)) = allowed.split_once(NAME) else {
+                self.report(
+                    &at,
+                    format!("`{allowed}` does not say which environment a tag means: write `{NAME}` in it"),
+                    hint,
+                );
+                continue;
+            };
+            let is_open = |character: Option<char>| matches!(character, Some('*' | '?' | '$'));
+            if is_open(before.chars().next_back()) || is_open(after.chars().next()) || after.contains(NAME) {
+                let message = format!("`{NAME}` stands once in it, between its ends and a fixed character");
+                self.report(&at, message, hint);
             }
         }
     }

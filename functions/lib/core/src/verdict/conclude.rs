@@ -7,6 +7,7 @@ use super::{
     StepReference, Verdict, Verified,
 };
 use crate::error::ErrorKind;
+use crate::wave::WaveFailed;
 
 /// What one step left in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,13 +187,16 @@ impl World {
     fn bad_verdict(&self, cause: Option<&Cause>, effect: Effect) -> Verdict {
         match cause {
             Some(Cause::Superseded { .. }) if !self.touched && effect == Effect::None => Verdict::Superseded,
-            Some(Cause::Rejected { .. }) if !self.touched && effect == Effect::None => Verdict::Rejected,
+            Some(Cause::Rejected { .. } | Cause::WaveFailed(_)) if !self.touched && effect == Effect::None => {
+                Verdict::Rejected
+            }
             Some(Cause::Expired | Cause::NotReplicated { .. }) if !self.touched && effect == Effect::None => {
                 Verdict::Expired
             }
             Some(
                 Cause::Superseded { .. }
                 | Cause::Rejected { .. }
+                | Cause::WaveFailed(_)
                 | Cause::Expired
                 | Cause::NotReplicated { .. }
                 | Cause::Stopped { .. },
@@ -219,6 +223,7 @@ impl World {
         match &facts.cause {
             Some(Cause::Superseded { .. }) => Reason::Superseded,
             Some(Cause::Rejected { .. }) => Reason::Rejected,
+            Some(Cause::WaveFailed(_)) => Reason::WaveFailed,
             Some(Cause::Expired) => Reason::Expired,
             Some(Cause::NotReplicated { .. }) => Reason::NotReplicated,
             Some(Cause::Stopped { .. }) => Reason::Stopped,
@@ -437,6 +442,9 @@ fn cause_sentence(cause: &Cause) -> String {
         Cause::Failure { at, message, .. } => format!("`{at}` failed: {message}"),
         Cause::Superseded { by } => format!("release `{by}` took its place"),
         Cause::Rejected { by } => format!("rejected by {by}"),
+        Cause::WaveFailed(WaveFailed { environment, verdict }) => {
+            format!("`{environment}`, which goes together with it, ended {verdict}")
+        }
         Cause::Expired => "nobody answered in time".to_owned(),
         Cause::NotReplicated { image, repository } => {
             format!(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorKind;
+use crate::wave::WaveFailed;
 
 /// In which direction a step was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +141,8 @@ pub enum Cause {
         /// Its release id.
         by: String,
     },
+    /// In another environment of its wave the release did not come into force.
+    WaveFailed(WaveFailed),
     /// A gate or a person said no.
     Rejected {
         /// Who or what.

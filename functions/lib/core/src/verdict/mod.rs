@@ -190,6 +190,8 @@ pub enum Reason {
     GaveWay,
     /// A gate or a person said no.
     Rejected,
+    /// In another environment of its wave it did not come into force.
+    WaveFailed,
     /// Nobody answered in time.
     Expired,
     /// An image did not arrive in time where the environment pulls it from.
@@ -223,6 +225,7 @@ impl Reason {
             Self::Superseded => "superseded",
             Self::GaveWay => "gave_way",
             Self::Rejected => "rejected",
+            Self::WaveFailed => "wave_failed",
             Self::Expired => "expired",
             Self::NotReplicated => "not_replicated",
             Self::Stopped => "stopped",

@@ -18,8 +18,8 @@ pub struct EnvironmentEnd {
 
 /// Concludes how a release ended.
 ///
-/// A release ends where it stopped: its verdict and effect are those of the first environment in which it is not in force; what it did in earlier
-/// environments stands there, in their own ends. `cause` is what broke the release machine itself, if anything did.
+/// A release ends where it stopped: its verdict and effect are those of the environment in which it is not in force, and of the one that left the most behind
+/// where a wave stopped in several; what it did in other environments stands there, in their own ends. `cause` is what broke the release machine itself, if anything did.
 pub fn release_end(environments: &[EnvironmentEnd], cause: Option<&Failure>) -> End {
     if let Some(running) = environments
         .iter()
@@ -31,10 +31,14 @@ pub fn release_end(environments: &[EnvironmentEnd], cause: Option<&Failure>) -> 
         );
         return broken(Effect::Unknown, Reason::UnknownEffect, cause, why);
     }
-    let stopped_at = environments.iter().find_map(|environment| match &environment.end {
+    let stopped = environments.iter().filter_map(|environment| match &environment.end {
         Some(end) if !end.verdict.is_in_force() => Some((environment, end)),
         Some(_) | None => None,
     });
+    // Of several that left as much, the first.
+    let stopped_at = stopped
+        .rev()
+        .max_by_key(|(_, end)| (end.effect, end.reason != Reason::WaveFailed));
     if let Some((environment, end)) = stopped_at {
         let mut reasons = vec![format!("it ended in `{}`: {}", environment.environment, end.verdict)];
         reasons.extend(end.reasons.iter().cloned());

@@ -469,6 +469,29 @@ fn a_release_ends_where_it_stopped_and_an_unrecorded_deployment_is_unknown() {
     assert_eq!(verdict_of(&[]), (Verdict::Rejected, Effect::None));
 }
 
+#[test]
+fn a_release_that_stopped_in_several_environments_of_a_wave_ends_as_where_it_left_most_behind() {
+    let environment = |name: &str, verdict, effect, reason| EnvironmentEnd {
+        environment: name.into(),
+        started: true,
+        end: Some(End {
+            verdict,
+            effect,
+            reason,
+            reasons: Vec::new(),
+        }),
+    };
+    let left = environment("eu", Verdict::Rejected, Effect::None, Reason::WaveFailed);
+    let refused = environment("us", Verdict::Failed, Effect::None, Reason::Refused);
+    let dirty = environment("asia", Verdict::Failed, Effect::Partial, Reason::RolloutFailed);
+    let end = release_end(&[left.clone(), refused.clone(), dirty], None);
+    assert_eq!((end.verdict, end.effect), (Verdict::Failed, Effect::Partial));
+    assert!(end.reasons[0].contains("`asia`"), "{:?}", end.reasons);
+    // What stopped the others says more than that they were stopped.
+    let end = release_end(&[left, refused.clone(), refused], None);
+    assert_eq!(end.reason, Reason::Refused);
+}
+
 fn any_step() -> impl Strategy<Value = PlannedStep> {
     let kind = prop_oneof![Just(StepKind::Task), Just(StepKind::Service)];
     (kind, 0..3_u8, any::<bool>(), any::<bool>()).prop_map(|(kind, name, is_migration, idempotent)| PlannedStep {
