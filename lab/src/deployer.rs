@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation};
 use serde_json::{Value, json};
+use simulator::kernel::Place;
 use simulator::services::Slack;
 use simulator::{FunctionError, Lambda, Template, TemplateSettings, World};
 
@@ -57,8 +58,21 @@ pub enum Beside {
     Nobody,
     /// A Slack with an app of the deployer in it, whose secrets lie in the account.
     Slack,
-    /// Another account and Region, which is connected: see [`crate::target`].
-    Target,
+    /// Another account, in another Region, which is connected: see [`crate::target`].
+    Account,
+    /// Another Region, which is connected.
+    Region,
+}
+
+impl Beside {
+    /// The place that is connected.
+    fn place(self) -> Option<Place> {
+        match self {
+            Self::Account => Some(target::account()),
+            Self::Region => Some(target::region()),
+            Self::Nobody | Self::Slack => None,
+        }
+    }
 }
 
 /// Loads the template with its state machines, and gives every function its handler.
@@ -67,12 +81,13 @@ pub enum Beside {
 /// When a file is missing or wrong, or the simulated account refuses a resource.
 pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
     let [token, signing] = match beside {
-        Beside::Nobody | Beside::Target => [String::new(), String::new()],
+        Beside::Nobody | Beside::Account | Beside::Region => [String::new(), String::new()],
         Beside::Slack => secrets(world)?,
     };
-    let (accounts, external_id) = match beside {
-        Beside::Target => (target::place().account, target::EXTERNAL_ID),
-        Beside::Nobody | Beside::Slack => (String::new(), ""),
+    let place = beside.place();
+    let (accounts, external_id) = match &place {
+        Some(place) => (place.account.clone(), target::EXTERNAL_ID),
+        None => (String::new(), ""),
     };
     let kernel = world.kernel();
     let parameters = [
@@ -105,13 +120,12 @@ pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
     register::<esclusa_resume::Resume>(world);
     register::<esclusa_notify::Notify>(world);
     register::<esclusa_console::Console>(world);
-    match beside {
-        Beside::Nobody => {}
-        Beside::Slack => connect(world)?,
-        Beside::Target => {
-            target::open(world)?;
-            target::connect(world, target::EXTERNAL_ID)?;
-        }
+    if beside == Beside::Slack {
+        connect(world)?;
+    }
+    if let Some(place) = place {
+        target::open(world, &place)?;
+        target::connect(world, &place, target::EXTERNAL_ID)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Another account and Region beside the one that the deployer is installed in, connected to it as an operator does.
+//! Another account or Region beside the one that the deployer is installed in, connected to it as an operator does.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,32 @@ use crate::example::Example;
 /// The external id that both sides know.
 pub const EXTERNAL_ID: &str = "esclusa-and-this-account";
 
-/// The other account and Region.
+/// Another account, in another Region.
 #[must_use]
-pub fn place() -> Place {
+pub fn account() -> Place {
     Place::new("210987654321", "eu-west-1")
 }
 
-/// Opens the other account, empty.
-///
-/// # Errors
-/// When the simulated account cannot be opened.
-pub fn open(world: &mut World) -> Result<(), InstallError> {
-    world.add_place(&place()).map_err(|error| refused(&error))
+/// Another Region of the account that a world begins with.
+#[must_use]
+pub fn region() -> Place {
+    Place::new(&simulator::Settings::default().account, "eu-west-1")
 }
 
-/// Deploys `target-account.yaml` there with this external id, or updates what is there.
+/// Opens a place, empty.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(world: &mut World, place: &Place) -> Result<(), InstallError> {
+    world.add_place(place).map_err(|error| refused(&error))
+}
+
+/// Deploys `target-account.yaml` in a place with this external id, or updates what is there.
 ///
 /// # Errors
 /// When the template is wrong, or the account refuses a resource.
-pub fn connect(world: &mut World, external_id: &str) -> Result<(), InstallError> {
-    let (home, place) = (world.home().clone(), place());
+pub fn connect(world: &mut World, place: &Place, external_id: &str) -> Result<(), InstallError> {
+    let home = world.home().clone();
     let parameters = [
         ("HomeAccount", home.account.as_str()),
         ("HomeRegion", &home.region),
@@ -52,7 +58,7 @@ pub fn connect(world: &mut World, external_id: &str) -> Result<(), InstallError>
     };
     let template = read_template("target-account.yaml", &settings)?;
     world
-        .at(&place, |world| world.load(template, repository()))
+        .at(place, |world| world.load(template, repository()))
         .map_err(|error| refused(&error))
 }
 
@@ -60,8 +66,8 @@ pub fn connect(world: &mut World, external_id: &str) -> Result<(), InstallError>
 ///
 /// # Errors
 /// When a service refuses something.
-pub fn provide(world: &mut World, example: &Example) -> Result<(), InstallError> {
-    let (home, place) = (world.home().clone(), place());
+pub fn provide(world: &mut World, place: &Place, example: &Example) -> Result<(), InstallError> {
+    let home = world.home().clone();
     let statement = json!({
         "Effect": "Allow",
         "Principal": {"AWS": place.account},
@@ -82,15 +88,15 @@ pub fn provide(world: &mut World, example: &Example) -> Result<(), InstallError>
         text.replace(&home.account, &place.account)
             .replace(&home.region, &place.region)
     });
-    world.at(&place, |world| moved.provide(world))
+    world.at(place, |world| moved.provide(world))
 }
 
 /// Lets everything that is pushed at home from now on be copied there.
 ///
 /// # Errors
 /// When a registry refuses.
-pub fn replicate(world: &mut World) -> Result<(), InstallError> {
-    let (home, place) = (world.home().clone(), place());
+pub fn replicate(world: &mut World, place: &Place) -> Result<(), InstallError> {
+    let home = world.home().clone();
     let destination = json!({"registryId": place.account, "region": place.region});
     let rules = json!({"replicationConfiguration": {"rules": [{"destinations": [destination]}]}});
     let statement = json!({
@@ -101,7 +107,7 @@ pub fn replicate(world: &mut World) -> Result<(), InstallError> {
     });
     let policy = json!({"policyText": json!({"Statement": [statement]}).to_string()});
     let done: Result<Value, _> = world.administer("ecr", "PutReplicationConfiguration", rules);
-    done.and_then(|_| world.at(&place, |world| world.administer("ecr", "PutRegistryPolicy", policy)))
+    done.and_then(|_| world.at(place, |world| world.administer("ecr", "PutRegistryPolicy", policy)))
         .map(|_| ())
         .map_err(|error| refused(&error))
 }

@@ -195,3 +195,31 @@ impl Mailbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_credentials_are_used_by_whoever_asked_for_them_and_end() {
+        let start: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
+        let mailbox = Mailbox::new(start);
+        let role = |name: &str| Principal::Role(name.to_owned());
+        // A process works on one invocation after another with the same key.
+        mailbox.register_key("process", role("update"), Some(InvocationId(1)));
+        mailbox.register_session(Session {
+            access_key_id: "temporary".to_owned(),
+            principal: role("there"),
+            asked_with: Some("process".to_owned()),
+            expires_at: start + SignedDuration::from_hours(1),
+        });
+        mailbox.register_key("process", role("update"), Some(InvocationId(2)));
+        assert_eq!(
+            mailbox.principal("temporary"),
+            Some((role("there"), Some(InvocationId(2))))
+        );
+        assert!(!mailbox.is_expired("temporary"));
+        mailbox.set_now(start + SignedDuration::from_hours(1));
+        assert!(mailbox.is_expired("temporary") && !mailbox.is_expired("process"));
+    }
+}

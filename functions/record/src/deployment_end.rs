@@ -23,7 +23,6 @@ use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
 use esclusa_core::quarantine::{Quarantine, is_shown_by};
 use esclusa_core::schema::{SchemaState, moved};
-use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
     StepOutcome, StepRecord, Verdict, Verified, after, conclude,
@@ -413,13 +412,7 @@ impl Record {
         now: Timestamp,
     ) -> Result<Vec<Change>, Failure> {
         let defect = |error: &dyn std::fmt::Display| Failure::defect(error.to_string());
-        let home = match &work.deployment.row.place {
-            Some(place) => place.clone(),
-            None => Home {
-                account: self.account.parse().map_err(|error| defect(&error))?,
-                region: self.region.parse().map_err(|error| defect(&error))?,
-            },
-        };
+        let home = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
         let release = &work.release.row;
         let release_id: esclusa_core::identity::ReleaseId =
             release.release_id.parse().map_err(|error| defect(&error))?;
@@ -445,7 +438,7 @@ impl Record {
                 tag: release.tag.clone(),
                 deployment_id: work.deployment.row.deployment_id.clone(),
             };
-            let name = service_name(&home, &service.cluster, &service.service);
+            let name = service_name(home, &service.cluster, &service.service);
             changes.push(Change::put(Key::verified(&name, &at), &row, Expected::Absent)?);
         }
         let (application, environment) = (release.application.as_str(), work.deployment.row.environment.as_str());

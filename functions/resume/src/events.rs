@@ -9,7 +9,7 @@ use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{TaskFacts, intent_of, redact};
-use esclusa_core::place::check_event;
+use esclusa_core::place::{check_event, of_arn};
 use esclusa_core::protocol::rendezvous::{InboxEvent, on_event};
 use esclusa_events::ecs::{EcsDeploymentStateChange, Task};
 use esclusa_events::{AlarmState, CloudWatchAlarmStateChange, Envelope, StepFunctionsExecutionStatusChange};
@@ -57,6 +57,13 @@ impl Resume {
             return nothing;
         };
         let work = self.journal.work(&deployment_id).await?;
+        let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
+        if of_arn(&task.task_arn).as_ref() != Some(place) {
+            return Err(Failure::invalid_input(format!(
+                "task `{}` says that deployment `{deployment_id}` started it, which is in account {}, `{}`",
+                task.task_arn, place.account, place.region
+            )));
+        }
         if work.deployment.row.progress == Progress::Ended {
             return nothing;
         }
@@ -93,7 +100,8 @@ impl Resume {
         envelope: &Envelope<StepFunctionsExecutionStatusChange>,
     ) -> Result<Value, Failure> {
         let change = &envelope.detail;
-        check(envelope, &change.execution_arn)?;
+        self.places
+            .check_execution(&envelope.account, &envelope.region, &change.execution_arn)?;
         // Input and output stay where they are: the inbox needs the status only.
         let detail = json!({"status": change.status, "executionArn": change.execution_arn});
         let is_closed = change.status.is_closed();

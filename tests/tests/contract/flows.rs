@@ -274,10 +274,10 @@ fn rollout_that_never_ends() -> Lab {
 /// The first environment is in another account and Region, and its rollouts have a minute, in which they do not end: every function has something to do there.
 fn elsewhere() -> Lab {
     let example = Example::load("imagy-catalog").unwrap();
-    let mut lab = Lab::beside(&Settings::default(), Beside::Target).unwrap();
+    let mut lab = Lab::beside(&Settings::default(), Beside::Account).unwrap();
     lab.add(&example).unwrap();
-    target::provide(lab.world_mut(), &example).unwrap();
-    target::replicate(lab.world_mut()).unwrap();
+    target::provide(lab.world_mut(), &target::account(), &example).unwrap();
+    target::replicate(lab.world_mut(), &target::account()).unwrap();
     lab.simulation().run_for(SignedDuration::from_mins(5));
     let first = "  - name: develop\n    trigger: push\n";
     let place = "    account: \"210987654321\"\n    region: eu-west-1\n    images: {app: {}}\n";

@@ -1,10 +1,13 @@
-//! Environments in another account and Region: the same path, by roles of that account, and what can go wrong between the two.
+//! Environments in another account or Region: the same path, by roles of there, and what can go wrong between the two.
+
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use lab::images::Kind;
 use lab::target;
 use serde_json::{Value, json};
-use simulator::services::Ecr;
+use simulator::kernel::{Behaviour, Place};
+use simulator::services::{Ecr, Sqs};
 use simulator::{CallOutcome, Principal};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 use simulator_step_functions::{Status, StepFunctions};
@@ -15,16 +18,22 @@ const CLUSTER: &str = "superbowleto-prd";
 const SERVER: &str = "superbowleto-s-prd";
 const ENVIRONMENT: &str = "  - name: prd\n    trigger: manual\n";
 
-/// The pipeline whose production is in the other account and Region, with `more` in it.
+/// The pipeline whose production is in another account and Region, with `more` in it.
 fn elsewhere(more: &str) -> Account {
-    Account::beside_target("superbowleto", |text| {
+    at(&target::account(), more)
+}
+
+/// The pipeline whose production is in a place.
+fn at(place: &Place, more: &str) -> Account {
+    let Place { account, region } = place;
+    let there = format!("    account: \"{account}\"\n    region: {region}\n");
+    Account::beside_place("superbowleto", place, |text| {
         assert_eq!(text.matches(ENVIRONMENT).count(), 1);
-        let place = "    account: \"210987654321\"\n    region: eu-west-1\n";
-        text.replace(ENVIRONMENT, &format!("  - name: prd\n    trigger: push\n{place}{more}"))
+        text.replace(ENVIRONMENT, &format!("  - name: prd\n    trigger: push\n{there}{more}"))
     })
 }
 
-/// The calls that changed something in ECS, by the account they reached and the role that made them.
+/// What changed ECS: where, and by whom.
 fn acts(account: &Account) -> Vec<String> {
     let mut acts = Vec::new();
     for operation in ["RegisterTaskDefinition", "RunTask", "UpdateService"] {
@@ -41,18 +50,49 @@ fn acts(account: &Account) -> Vec<String> {
     acts
 }
 
-fn reached(account: &mut Account, environment: &str) -> String {
-    let release = account.releases().pop().unwrap();
-    format!("{release}-{environment}-1")
+/// The digests of the server in production of the other account.
+fn production(account: &mut Account) -> Vec<String> {
+    account.there(&target::account(), |there| there.digests_of(CLUSTER, SERVER, SERVER))
 }
 
-/// The locks that somebody holds.
-fn locks(account: &Account) -> Vec<Value> {
-    account
-        .rows("LOCK#")
-        .into_iter()
-        .filter(|row| row["status"] != "free" && row["status"] != "FREE")
-        .collect()
+#[track_caller]
+fn assert_production_runs(account: &mut Account, digest: &str) {
+    let running = production(account);
+    assert!(
+        !running.is_empty() && running.iter().all(|found| found == digest),
+        "{running:?}"
+    );
+}
+
+#[track_caller]
+fn assert_staging_runs(account: &mut Account, digest: &str) {
+    account.assert_runs(
+        "superbowleto-stg",
+        "superbowleto-s-stg",
+        "superbowleto-s-stg",
+        digest,
+        1,
+    );
+}
+
+/// Asserts that every lock is free.
+#[track_caller]
+fn assert_locks_are_free(account: &mut Account) {
+    let told = account.esclusa(&["locks", "--output", "json"]).out;
+    let locks: Value = serde_json::from_str(&told).unwrap();
+    let mut texts = locks["locks"].as_array().cloned().unwrap_or_default().into_iter();
+    assert!(
+        texts.all(|lock| lock["status"]
+            .as_str()
+            .is_none_or(|status| status.eq_ignore_ascii_case("free"))),
+        "{told}"
+    );
+}
+
+/// How many events could not be understood or delivered.
+fn dead_letters(account: &Account) -> usize {
+    let queues = account.lab.world().service::<Sqs>().unwrap();
+    queues.messages("esclusa-dead-letters").len()
 }
 
 #[test]
@@ -60,39 +100,24 @@ fn one_push_goes_through_staging_at_home_and_production_in_another_account_and_r
     let mut account = elsewhere("    verification: {soak_seconds: 60}\n");
     let digest = account.release("v1.0.0", Kind::Good);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
-    account.assert_runs(
-        "superbowleto-stg",
-        "superbowleto-s-stg",
-        "superbowleto-s-stg",
-        &digest,
-        1,
-    );
-    account.there(|there| {
-        let running = there.digests_of(CLUSTER, SERVER, SERVER);
-        assert!(
-            !running.is_empty() && running.iter().all(|found| *found == digest),
-            "{running:?}"
-        );
+    assert_staging_runs(&mut account, &digest);
+    assert_production_runs(&mut account, &digest);
+    account.there(&target::account(), |there| {
         let definition = there.definition_of(CLUSTER, SERVER);
         let described = there.administer("ecs", "DescribeTaskDefinition", json!({"taskDefinition": definition}));
         let definition = &described["taskDefinition"];
+        let arn = definition["taskDefinitionArn"].as_str().unwrap();
         assert!(
-            definition["taskDefinitionArn"]
-                .as_str()
-                .unwrap()
-                .starts_with("arn:aws:ecs:eu-west-1:210987654321:task-definition/"),
-            "{definition}"
+            arn.starts_with("arn:aws:ecs:eu-west-1:210987654321:task-definition/superbowleto-s-prd:2"),
+            "{arn}"
         );
         // Nothing is replicated: the image is pulled from the repository of home.
         let image = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/superbowleto@{digest}");
         assert_eq!(definition["containerDefinitions"][0]["image"], image.as_str());
     });
-    assert!(
-        account
-            .digests_of(CLUSTER, SERVER, SERVER)
-            .iter()
-            .all(|found| *found != digest)
-    );
+    // The cluster of the same name at home is somebody else's.
+    let namesakes = account.digests_of(CLUSTER, SERVER, SERVER);
+    assert!(namesakes.iter().all(|found| *found != digest), "{namesakes:?}");
     assert_eq!(
         acts(&account),
         [
@@ -104,15 +129,60 @@ fn one_push_goes_through_staging_at_home_and_production_in_another_account_and_r
             "210987654321 UpdateService esclusa-target-update",
         ]
     );
-    let production = reached(&mut account, "prd");
-    let staging = reached(&mut account, "stg");
-    let mut path = account.lab.path(&production);
-    path.retain(|state| !state.contains("Verif") && !state.contains("Look") && !state.contains("Check"));
-    assert!(account.lab.path(&staging).len() > 10 && path.len() > 10, "{path:?}");
-    assert_eq!(locks(&account), Vec::<Value>::new());
+    // One for each function that was at work there, and for those that ran twice at once: credentials are kept.
+    let assumed = account.calls("sts", "AssumeRole");
+    let of_roles: BTreeSet<&str> = assumed
+        .iter()
+        .filter_map(|call| call.input["RoleArn"].as_str())
+        .collect();
+    assert_eq!(of_roles.len(), 5, "{of_roles:?}");
+    assert!(assumed.len() < 10, "{} calls", assumed.len());
+    let release = account.only_release();
+    let path = |account: &Account, environment: &str| {
+        let mut path = account.lab.path(&format!("{release}-{environment}-1"));
+        path.dedup();
+        path
+    };
+    let (staging, production) = (path(&account, "stg"), path(&account, "prd"));
+    let walked = |path: &[String], state: &str| path.iter().filter(|entered| *entered == state).count();
+    for state in [
+        "AcquireLocks",
+        "PlanDeployment",
+        "RegisterRevision",
+        "RunTask",
+        "UpdateService",
+        "EndDeployment",
+    ] {
+        assert_eq!(
+            walked(&staging, state),
+            walked(&production, state),
+            "{state}: {production:?}"
+        );
+    }
+    assert_locks_are_free(&mut account);
     account.esclusa(&["audit", "verify", "--all"]);
     let told = account.esclusa(&["status", "superbowleto", "prd"]).out;
     assert!(told.contains("v1.0.0"), "{told}");
+}
+
+#[test]
+fn an_environment_may_be_in_another_region_of_the_same_account() {
+    let region = target::region();
+    let mut account = at(&region, "");
+    let digest = account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let running = account.there(&region, |there| there.digests_of(CLUSTER, SERVER, SERVER));
+    assert!(
+        !running.is_empty() && running.iter().all(|found| *found == digest),
+        "{running:?}"
+    );
+    let namesakes = account.digests_of(CLUSTER, SERVER, SERVER);
+    assert!(namesakes.iter().all(|found| *found != digest), "{namesakes:?}");
+    assert!(
+        acts(&account).contains(&"123456789012 UpdateService esclusa-target-update".to_owned()),
+        "{:?}",
+        acts(&account)
+    );
 }
 
 #[test]
@@ -124,38 +194,35 @@ fn going_back_by_hand_there_touches_nothing_at_home() {
     account.esclusa(&["rollback", "superbowleto", "prd", "--reason", "too slow"]);
     account.settle();
     account.assert_ended("SUCCEEDED", "none", "proven");
-    let running = account.there(|there| there.digests_of(CLUSTER, SERVER, SERVER));
-    assert!(running.iter().all(|found| *found == first), "{running:?}");
-    account.assert_runs(
-        "superbowleto-stg",
-        "superbowleto-s-stg",
-        "superbowleto-s-stg",
-        &second,
-        1,
-    );
+    assert_production_runs(&mut account, &first);
+    assert_staging_runs(&mut account, &second);
     assert_eq!(acts(&account), ["210987654321 UpdateService esclusa-target-update"]);
 }
 
 #[test]
-fn a_release_that_fails_there_goes_back_there_and_stays_at_home() {
+fn a_rollout_that_fails_there_is_rolled_back_there_and_home_keeps_the_release() {
     let mut account = elsewhere("");
     let first = account.release("v1.0.0", Kind::Good);
-    let digest = account.push("v2.0.0", Kind::CrashLoop);
-    account.settle();
-    // It failed in staging already, at home.
+    // It works in staging, and not with the containers of production.
+    let programs = json!({"programs": [
+        {"command_contains": "migrate", "outcome": "exit", "after_seconds": 25, "code": 0},
+        {"container": SERVER, "outcome": "exit", "after_seconds": 3, "code": 1},
+    ]});
+    let second = account.release_that_says("v2.0.0", Kind::Good, &[(Behaviour::ANNOTATION, &programs.to_string())]);
     account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
-    let running = account.there(|there| there.digests_of(CLUSTER, SERVER, SERVER));
-    assert!(
-        running.iter().all(|found| *found == first && *found != digest),
-        "{running:?}"
-    );
+    assert_production_runs(&mut account, &first);
+    assert_staging_runs(&mut account, &second);
+    let release = account.releases().pop().unwrap();
+    let evidence = account.esclusa(&["audit", "--release", &release]).out;
+    assert!(evidence.contains("exit code 1"), "{evidence}");
+    assert_locks_are_free(&mut account);
 }
 
 #[test]
 fn lost_events_of_the_other_account_are_found_by_the_sweep() {
     let mut account = elsewhere("");
     let pattern = Pattern::compile(&json!({"source": ["aws.ecs"]})).unwrap();
-    account.there(|there| {
+    account.there(&target::account(), |there| {
         let (bus, _) = there.lab.world_mut().service_mut::<EventBridge>().unwrap();
         bus.delivery.plan(Disturbance {
             pattern,
@@ -163,88 +230,128 @@ fn lost_events_of_the_other_account_are_found_by_the_sweep() {
             fault: Fault::Drop,
         });
     });
-    account.release("v1.0.0", Kind::Good);
+    let before = told_of_there(&account);
+    let digest = account.release("v1.0.0", Kind::Good);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
-    let dropped = account.there(|there| {
+    assert_production_runs(&mut account, &digest);
+    let dropped = account.there(&target::account(), |there| {
         let bus = there.lab.world().service::<EventBridge>().unwrap();
         bus.dropped().len()
     });
     assert!(dropped > 0, "no event was lost");
+    assert_eq!(told_of_there(&account), before);
 }
 
-#[test]
-fn events_of_the_other_account_reach_the_bus_of_home() {
-    let mut account = elsewhere("");
-    account.release("v1.0.0", Kind::Good);
-    let heard = account.rows("EVENT#arn:aws:ecs:eu-west-1:210987654321:");
-    let heard = if heard.is_empty() {
-        account
-            .rows("")
-            .into_iter()
-            .filter(|row| {
-                let key = row["pk"].as_str().unwrap_or_default();
-                key.contains("arn:aws:ecs:eu-west-1:210987654321:")
-                    && row["sk"].as_str().unwrap_or_default().contains("EVENT")
-            })
-            .collect()
-    } else {
-        heard
+/// How many events of the other account are kept.
+fn told_of_there(account: &Account) -> usize {
+    let rows = account.rows("");
+    let is_event = |row: &&Value| {
+        let text = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
+        text("pk").contains("arn:aws:ecs:eu-west-1:210987654321:service/") && text("sk").starts_with("EVENT#")
     };
-    assert!(
-        !heard.is_empty(),
-        "{:?}",
-        account.rows("").iter().map(|row| row["pk"].clone()).collect::<Vec<_>>()
-    );
+    rows.iter().filter(is_event).count()
 }
 
 #[test]
-fn an_event_of_one_account_about_a_resource_of_another_changes_nothing() {
+fn events_of_the_other_account_reach_whom_they_are_waited_for_by() {
+    let mut account = elsewhere("");
+    let before = told_of_there(&account);
+    account.release("v1.0.0", Kind::Good);
+    assert!(told_of_there(&account) > before);
+}
+
+/// Waits in staging for a migration that hangs, and gives the event that told that its task runs.
+fn waiting() -> (Account, String, Value) {
     let mut account = elsewhere("");
     account.push("v1.0.0", Kind::HangingMigration);
     let release = account.run_until_claimed();
     account.run_until_entered(&format!("{release}-stg-1"), "AwaitTask");
     account.pass(SignedDuration::from_mins(5));
-    let task = account.ecs_calls("RunTask").len();
-    assert_eq!(task, 1);
-    let before = account.rows("").len();
-    // A stopped task, as the other account would tell it: of home.
-    let mine = account
-        .lab
-        .world()
-        .events()
-        .iter()
-        .rfind(|event| {
-            event["detail-type"] == "ECS Task State Change"
-                && event["detail"]["lastStatus"] == "RUNNING"
-                && event["detail"]["startedBy"]
-                    .as_str()
-                    .is_some_and(|by| by.starts_with("esclusa/"))
-        })
-        .cloned()
-        .unwrap();
-    for (account_of, region) in [("210987654321", "us-east-1"), ("123456789012", "eu-west-1")] {
-        let mut forged = mine.clone();
-        forged["account"] = json!(account_of);
-        forged["region"] = json!(region);
-        forged["id"] = json!(format!("forged-{account_of}-{region}"));
-        forged["detail"]["lastStatus"] = json!("STOPPED");
-        forged["detail"]["stopCode"] = json!("EssentialContainerExited");
-        forged["detail"]["version"] = json!(99);
-        account.put_event(&forged);
+    let is_told = |event: &&Value| {
+        let detail = &event["detail"];
+        event["detail-type"] == "ECS Task State Change"
+            && detail["lastStatus"] == "RUNNING"
+            && detail["startedBy"]
+                .as_str()
+                .is_some_and(|by| by.starts_with("esclusa/"))
+    };
+    let told = account.lab.world().events().iter().rfind(is_told).cloned().unwrap();
+    (account, release, told)
+}
+
+/// An event as the other account could tell it, that a task has ended well.
+fn forged(told: &Value, place: &Place, task_arn: &str) -> Value {
+    let mut forged = told.clone();
+    forged["account"] = json!(place.account);
+    forged["region"] = json!(place.region);
+    forged["id"] = json!(format!("forged-{}-{}", place.account, place.region));
+    forged["resources"] = json!([task_arn]);
+    let detail = &mut forged["detail"];
+    detail["taskArn"] = json!(task_arn);
+    detail["lastStatus"] = json!("STOPPED");
+    detail["stopCode"] = json!("EssentialContainerExited");
+    detail["version"] = json!(99);
+    forged
+}
+
+#[test]
+fn an_event_of_one_account_about_a_task_of_another_changes_nothing_and_is_told() {
+    let (mut account, release, told) = waiting();
+    let ours = told["detail"]["taskArn"].as_str().unwrap().to_owned();
+    let theirs = ours
+        .replace("us-east-1", "eu-west-1")
+        .replace("123456789012", "210987654321");
+    let rows = |account: &Account| -> BTreeSet<String> {
+        let rows = account
+            .rows("")
+            .into_iter()
+            .map(|row| (row["pk"].clone(), row["sk"].clone()));
+        rows.map(|row| format!("{row:?}")).collect()
+    };
+    let letters = dead_letters(&account);
+    let before = rows(&account);
+    for (place, task) in [
+        (Place::new("210987654321", "us-east-1"), &ours),
+        (Place::new("123456789012", "eu-west-1"), &ours),
+        // A task of its own, which says that the deployment at home started it.
+        (target::account(), &theirs),
+    ] {
+        account.put_event(&forged(&told, &place, task));
     }
-    account.pass(SignedDuration::from_mins(30));
+    account.pass(SignedDuration::from_mins(20));
     let arn = format!("arn:aws:states:us-east-1:123456789012:execution:esclusa-deployment:{release}-stg-1");
     let machines = account.lab.world().service::<StepFunctions>().unwrap();
     assert_eq!(machines.status(&arn), Some(Status::Running));
-    let kept = account.rows("");
-    assert!(
-        kept.iter().all(|row| !row.to_string().contains("\"STOPPED\"")),
-        "a forged event was kept"
-    );
-    assert!(kept.len() >= before);
-    // It is told like every event that cannot be understood.
-    let letters = account.esclusa(&["status"]).out;
-    assert!(letters.contains("could not be"), "{letters}");
+    let after = rows(&account);
+    // What is new is that something could not be understood, for whoever asks `esclusa status`.
+    let new = after.symmetric_difference(&before);
+    let new: Vec<&String> = new.filter(|row| !row.contains("UNDELIVERED")).collect();
+    assert_eq!(new, Vec::<&String>::new());
+    assert_eq!(dead_letters(&account) - letters, 3, "each is kept for a person");
+}
+
+/// The same alarm name may be in every account.
+#[test]
+fn an_alarm_there_speaks_of_what_is_verified_with_it_there() {
+    let verification = "    verification:\n      soak_seconds: 900\n      checks:\n        errors: {measure: {alarms: [errors]}, pace: {interval_seconds: 600}, reaction: rollback}\n";
+    let mut account = elsewhere(verification);
+    account.create_alarm("errors");
+    account.there(&target::account(), |there| there.create_alarm("errors"));
+    let first = account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let holds = |account: &mut Account| {
+        let told = account.esclusa(&["status", "superbowleto", "prd"]).out;
+        !told.contains("does not work")
+    };
+    assert!(holds(&mut account));
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(5));
+    let rechecked = |account: &Account| account.rows("").iter().filter(|row| row["revoked"].is_object()).count();
+    assert_eq!(rechecked(&account), 0, "the alarm of home is another");
+    account.there(&target::account(), |there| there.say_alarm("errors", "ALARM"));
+    account.pass(SignedDuration::from_mins(5));
+    assert!(rechecked(&account) > 0);
+    assert_production_runs(&mut account, &first);
 }
 
 /// The fault F91: the external id was changed there, so that no role can be assumed any more.
@@ -252,10 +359,10 @@ fn an_event_of_one_account_about_a_resource_of_another_changes_nothing() {
 fn a_trust_that_changed_ends_the_release_there_cleanly_and_nothing_else() {
     let mut account = elsewhere("");
     let first = account.release("v1.0.0", Kind::Good);
-    target::connect(account.lab.world_mut(), "another-external-id").unwrap();
+    target::connect(account.lab.world_mut(), &target::account(), "another-external-id").unwrap();
     // What was assumed before is good for an hour.
     account.pass(SignedDuration::from_hours(2));
-    let digest = account.release("v2.0.0", Kind::Good);
+    let second = account.release("v2.0.0", Kind::Good);
     account.assert_ended("FAILED", "none", "access_denied");
     let reasons = account.reasons();
     assert!(
@@ -264,22 +371,13 @@ fn a_trust_that_changed_ends_the_release_there_cleanly_and_nothing_else() {
             && !reasons.contains(target::EXTERNAL_ID),
         "{reasons}"
     );
-    account.assert_runs(
-        "superbowleto-stg",
-        "superbowleto-s-stg",
-        "superbowleto-s-stg",
-        &digest,
-        1,
-    );
-    let running = account.there(|there| there.digests_of(CLUSTER, SERVER, SERVER));
-    assert!(running.iter().all(|found| *found == first), "{running:?}");
-    assert_eq!(locks(&account), Vec::<Value>::new());
-    // Mended, the next one comes through.
-    target::connect(account.lab.world_mut(), target::EXTERNAL_ID).unwrap();
+    assert_staging_runs(&mut account, &second);
+    assert_production_runs(&mut account, &first);
+    assert_locks_are_free(&mut account);
+    target::connect(account.lab.world_mut(), &target::account(), target::EXTERNAL_ID).unwrap();
     let third = account.release("v3.0.0", Kind::Good);
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
-    let running = account.there(|there| there.digests_of(CLUSTER, SERVER, SERVER));
-    assert!(running.iter().all(|found| *found == third), "{running:?}");
+    assert_production_runs(&mut account, &third);
 }
 
 /// The fault F91 in the middle: the trust changes while a task runs there, and is mended by hand.
@@ -287,47 +385,51 @@ fn a_trust_that_changed_ends_the_release_there_cleanly_and_nothing_else() {
 fn a_trust_that_changes_under_way_and_is_mended_goes_on() {
     let mut account = elsewhere("");
     account.release("v1.0.0", Kind::Good);
-    // Credentials last an hour: with a migration of two hours they end under way.
-    account.push_that_says("v2.0.0", Kind::Good, &[(
-        simulator::kernel::Behaviour::ANNOTATION,
-        &json!({"programs": [{"command_contains": "migrate", "outcome": "exit", "after_seconds": 7200, "code": 0}]}).to_string(),
-    )]);
+    // Longer than credentials last.
+    let slow =
+        json!({"programs": [{"command_contains": "migrate", "outcome": "exit", "after_seconds": 7200, "code": 0}]});
+    account.push_that_says("v2.0.0", Kind::Good, &[(Behaviour::ANNOTATION, &slow.to_string())]);
     account.pass(SignedDuration::from_mins(1));
     let release = account.releases().pop().unwrap();
     account.run_until_entered(&format!("{release}-prd-1"), "AwaitTask");
-    target::connect(account.lab.world_mut(), "another-external-id").unwrap();
+    target::connect(account.lab.world_mut(), &target::account(), "another-external-id").unwrap();
     account.pass(SignedDuration::from_mins(90));
-    let refused = account
-        .lab
-        .world()
-        .calls()
-        .iter()
-        .filter(|call| call.operation == "AssumeRole" && matches!(call.outcome, CallOutcome::Denied { .. }))
-        .count();
-    assert!(refused > 0, "nobody was refused");
-    target::connect(account.lab.world_mut(), target::EXTERNAL_ID).unwrap();
+    let is_refused = |call: &&simulator::CallRecord| {
+        call.operation == "AssumeRole" && matches!(call.outcome, CallOutcome::Denied { .. })
+    };
+    assert!(account.lab.world().calls().iter().any(|call| is_refused(&call)));
+    target::connect(account.lab.world_mut(), &target::account(), target::EXTERNAL_ID).unwrap();
     account.settle();
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
-    assert_eq!(locks(&account), Vec::<Value>::new());
+    assert_locks_are_free(&mut account);
 }
 
 const REPLICATED: &str = "    images: {app: {replication_seconds: 1800}}\n";
 
+/// The pipeline whose production pulls a replicated image.
+fn replicated(script: impl FnOnce(&mut Ecr)) -> Account {
+    let mut account = elsewhere(REPLICATED);
+    target::replicate(account.lab.world_mut(), &target::account()).unwrap();
+    let (ecr, _) = account.lab.world_mut().service_mut::<Ecr>().unwrap();
+    script(ecr);
+    account
+}
+
 /// The fault F10: the copy is late, and the release waits for it.
 #[test]
 fn a_release_waits_until_its_image_has_arrived_there() {
-    let mut account = elsewhere(REPLICATED);
-    target::replicate(account.lab.world_mut()).unwrap();
-    let (ecr, _) = account.lab.world_mut().service_mut::<Ecr>().unwrap();
-    ecr.replication.takes = SignedDuration::from_mins(25);
+    let mut account = replicated(|ecr| ecr.replication.takes = SignedDuration::from_mins(25));
     let digest = account.push("v1.0.0", Kind::Good);
     let release = account.run_until_claimed();
     account.run_until_entered(&release, "AwaitGate");
     let waits = account.esclusa(&["approvals"]).out;
     assert!(waits.contains("210987654321/eu-west-1/superbowleto"), "{waits}");
+    let moved = |account: &Account| acts(account).iter().any(|act| act.starts_with("210987654321"));
+    assert!(!moved(&account));
     account.settle();
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
-    let image = account.there(|there| {
+    assert!(moved(&account));
+    let image = account.there(&target::account(), |there| {
         let definition = there.definition_of(CLUSTER, SERVER);
         let described = there.administer("ecs", "DescribeTaskDefinition", json!({"taskDefinition": definition}));
         described["taskDefinition"]["containerDefinitions"][0]["image"].clone()
@@ -339,35 +441,23 @@ fn a_release_waits_until_its_image_has_arrived_there() {
 /// The fault F10: the copy failed, and nothing moves there.
 #[test]
 fn a_copy_that_failed_ends_the_release_there_without_having_moved_anything() {
-    let mut account = elsewhere(REPLICATED);
-    target::replicate(account.lab.world_mut()).unwrap();
-    let (ecr, _) = account.lab.world_mut().service_mut::<Ecr>().unwrap();
-    ecr.replication.fails = true;
+    let mut account = replicated(|ecr| ecr.replication.fails = true);
     let began = account.lab.world().now();
     let digest = account.release("v1.0.0", Kind::Good);
     account.assert_ended("EXPIRED", "none", "not_replicated");
     assert!(account.lab.world().now().duration_since(began) < SignedDuration::from_mins(60));
     let reasons = account.reasons();
     assert!(reasons.contains("`210987654321/eu-west-1/superbowleto`"), "{reasons}");
-    account.assert_runs(
-        "superbowleto-stg",
-        "superbowleto-s-stg",
-        "superbowleto-s-stg",
-        &digest,
-        1,
-    );
+    assert_staging_runs(&mut account, &digest);
     let there = acts(&account).into_iter().filter(|act| act.starts_with("210987654321"));
     assert_eq!(there.count(), 0);
-    assert_eq!(locks(&account), Vec::<Value>::new());
+    assert_locks_are_free(&mut account);
 }
 
 #[test]
 fn without_a_connection_the_plan_says_what_to_set() {
-    let mut account = Account::edited(
-        "superbowleto",
-        "  - name: prd\n    trigger: manual\n",
-        "  - name: prd\n    trigger: manual\n    account: \"210987654321\"\n",
-    );
+    let place = "    account: \"210987654321\"\n";
+    let mut account = Account::edited("superbowleto", ENVIRONMENT, &format!("{ENVIRONMENT}{place}"));
     account.release("v1.0.0", Kind::Good);
     account.lab.esclusa(&["deploy", "superbowleto", "prd", "v1.0.0"]);
     account.settle();

@@ -8,7 +8,7 @@ use lab::example::Example;
 use lab::images::Kind;
 use lab::{Answer, Beside, Lab, target};
 use serde_json::{Map, Value, json};
-use simulator::kernel::{Behaviour, Image, ImageStatus, Service};
+use simulator::kernel::{Behaviour, Image, ImageStatus, Place, Service};
 use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
@@ -62,12 +62,17 @@ impl Account {
         Self::rested(lab, example, Kind::Good)
     }
 
-    /// An account with one of the examples and another, connected one, in which its last environment is.
-    pub(crate) fn beside_target(name: &str, edit: impl FnOnce(String) -> String) -> Self {
+    /// An account with one of the examples and a connected place, in which environments of it are.
+    pub(crate) fn beside_place(name: &str, place: &Place, edit: impl FnOnce(String) -> String) -> Self {
         let example = Example::load(name).unwrap();
-        let mut lab = Lab::beside(&Settings::default(), Beside::Target).unwrap();
+        let beside = if *place == target::region() {
+            Beside::Region
+        } else {
+            Beside::Account
+        };
+        let mut lab = Lab::beside(&Settings::default(), beside).unwrap();
         lab.add(&example).unwrap();
-        target::provide(lab.world_mut(), &example).unwrap();
+        target::provide(lab.world_mut(), place, &example).unwrap();
         let mut account = Self::rested(lab, example, Kind::Good);
         let text = std::fs::read_to_string(&account.example.file).unwrap();
         account.apply(&edit(text));
@@ -75,11 +80,10 @@ impl Account {
         account
     }
 
-    /// Looks at another account and Region.
-    pub(crate) fn there<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
-        // The world stands there meanwhile.
-        let home = self.lab.world().kernel().here().as_ref().clone();
-        self.lab.world_mut().stand(&target::place());
+    /// Looks at a place. Nothing happens meanwhile.
+    pub(crate) fn there<T>(&mut self, place: &Place, look: impl FnOnce(&mut Self) -> T) -> T {
+        let home = self.lab.world().home().clone();
+        self.lab.world_mut().stand(place);
         let seen = look(self);
         self.lab.world_mut().stand(&home);
         seen

@@ -11,7 +11,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::types::Credentials as Temporary;
 use esclusa_core::error::{ErrorKind, Failure};
-use esclusa_core::place::{of_arn, role_arn};
+use esclusa_core::place::{check_event, of_arn, role_arn};
 use esclusa_core::task_definition::Home;
 use jiff::{SignedDuration, Timestamp};
 
@@ -160,6 +160,21 @@ impl Places {
             Some(place) => self.config(&place).await,
             None => Ok(None),
         }
+    }
+
+    /// That an event of home says something about an execution of home: no other place has one of ours.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it does not.
+    pub fn check_execution(&self, account: &str, region: &str, arn: &str) -> Result<(), Failure> {
+        check_event(account, region, arn).map_err(Failure::invalid_input)?;
+        if of_arn(arn).as_ref() == Some(&self.home) {
+            return Ok(());
+        }
+        Err(Failure::invalid_input(format!(
+            "an event of account {account}, `{region}` says something about an execution, and those of esclusa are in account {}, `{}`",
+            self.home.account, self.home.region
+        )))
     }
 
     /// Whether a deployment is in the place of a resource.
