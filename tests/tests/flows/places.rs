@@ -354,6 +354,36 @@ fn an_alarm_there_speaks_of_what_is_verified_with_it_there() {
     assert_production_runs(&mut account, &first);
 }
 
+/// A deployment that died has suspended the scaling of a service there, and a cluster and a service of the same names are at home.
+#[test]
+fn what_was_suspended_there_is_restored_there_by_the_sweep() {
+    let scaling = "    services: {server: {scaling: {min: 1, max: 4, during_deployment: suspend}}}\n";
+    let mut account = elsewhere(scaling);
+    account.provide_scaling(CLUSTER, SERVER, 1, 4);
+    account.there(&target::account(), |there| there.provide_scaling(CLUSTER, SERVER, 1, 4));
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    let execution = format!("{release}-prd-1");
+    account.run_until_entered(&execution, "AwaitService");
+    let is_suspended = |account: &mut Account| {
+        let resource = format!("service/{CLUSTER}/{SERVER}");
+        let input = json!({"ServiceNamespace": "ecs", "ResourceIds": [resource]});
+        let described = account.administer("application-autoscaling", "DescribeScalableTargets", input);
+        described["ScalableTargets"][0]["SuspendedState"]["DynamicScalingOutSuspended"] == true
+    };
+    let suspended = |account: &mut Account| {
+        let there = account.there(&target::account(), is_suspended);
+        (is_suspended(account), there)
+    };
+    assert_eq!(suspended(&mut account), (false, true), "at home, and there");
+    let arn = format!("arn:aws:states:us-east-1:123456789012:execution:esclusa-deployment:{execution}");
+    account.administer("states", "StopExecution", json!({"executionArn": arn}));
+    account.settle();
+    account.pass(SignedDuration::from_mins(20));
+    assert_eq!(suspended(&mut account), (false, false), "at home, and there");
+    assert_eq!(account.rows("OPEN#SCALING"), Vec::<Value>::new());
+}
+
 /// The fault F91: the external id was changed there, so that no role can be assumed any more.
 #[test]
 fn a_trust_that_changed_ends_the_release_there_cleanly_and_nothing_else() {
