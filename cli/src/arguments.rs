@@ -388,6 +388,9 @@ pub(crate) enum QuarantineCommand {
 pub(crate) struct Answer {
     /// The release
     pub(crate) release: String,
+    /// The environment; the one that asks, unless given
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
     /// The check by its name in the pipeline file
     #[arg(long, value_name = "NAME")]
     pub(crate) check: String,
@@ -406,6 +409,9 @@ pub(crate) struct Answer {
 pub(crate) struct Vote {
     /// The release; `esclusa approvals` lists those that wait
     pub(crate) release: String,
+    /// The environment; where it waits, unless given
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
@@ -417,6 +423,9 @@ pub(crate) struct Acknowledge {
     pub(crate) release: String,
     /// What was seen to, by its name in the pipeline file
     pub(crate) name: String,
+    /// The environment; where it waits, unless given
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
     /// What was found
     #[arg(long)]
     pub(crate) note: Option<String>,

@@ -449,6 +449,7 @@ fn only_slack_comes_in_without_a_signature_of_aws() {
         .collect();
     let expected = [
         ("/api/answers", None),
+        ("/api/orders/{order}", None),
         ("/api/votes", None),
         ("/slack/interactions", Some("NONE".to_owned())),
     ];

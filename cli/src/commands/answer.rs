@@ -13,6 +13,7 @@ use crate::session::Session;
 pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let Answer {
         release,
+        environment,
         check,
         keep,
         reason,
@@ -22,7 +23,7 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
     let choice = if *keep { Choice::Keep } else { Choice::Rollback };
     let answered = match session.console() {
         Some(console) => {
-            let answer = json!({"release": release, "check": check, "choice": choice, "reason": reason});
+            let answer = json!({"release": release, "environment": environment, "check": check, "choice": choice, "reason": reason});
             console.post("/api/answers", &answer).await?
         }
         None => directly(command, choice, session).await?,
@@ -50,7 +51,7 @@ async fn directly(command: &Answer, choice: Choice, session: &Session) -> Result
     let principal = session.caller().await?.arn;
     let reply = Reply {
         release: &command.release,
-        environment: None,
+        environment: command.environment.as_deref(),
         check: &command.check,
         asked_at: None,
         choice,

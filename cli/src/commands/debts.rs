@@ -1,15 +1,11 @@
 //! `esclusa debts`: what hotfixes did without, until it is settled.
 
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::journal::{Commit, Committed};
-use esclusa_core::gate::Lifted;
+use esclusa_adapters::decisions::Wish;
 use esclusa_core::hotfix::Debt;
-use esclusa_core::ledger::Chain;
 use serde::Serialize;
 use serde_json::json;
 
-use super::check_reason;
-use super::hold::decided;
+use super::{check_reason, order};
 use crate::arguments::{Debts, DebtsCommand};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
@@ -82,48 +78,14 @@ fn table(owed: &[Owed], width: Option<u16>) -> String {
     table.to_string()
 }
 
-async fn settle(release_id: &str, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+async fn settle(release: &str, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     check_reason(reason, "say what was done")?;
-    let release = session.journal.release(release_id).await?.row;
-    let debts = session.journal.debts(&release.application, None).await?;
-    let theirs: Vec<(String, Stored<Debt>)> = debts
-        .into_iter()
-        .filter(|(_, stored)| stored.row.release_id == release_id)
-        .collect();
-    if theirs.is_empty() {
-        return Err(CommandError::refused(format!("release `{release_id}` owes nothing")));
-    }
-    let by = session.caller().await?.arn;
-    let at = session.now()?;
-    let mut owed = Vec::new();
-    let mut commit = Commit::new();
-    for (key, stored) in theirs {
-        owed.extend(stored.row.owes.iter().cloned());
-        let debt = Debt {
-            settled: Some(Lifted {
-                by: by.clone(),
-                reason: reason.trim().to_owned(),
-                at,
-            }),
-            ..stored.row
-        };
-        let key = Key::debt(&release.application, environment_of(&key), release_id);
-        commit = commit.change(Change::put(key, &debt, Expected::Revision(stored.revision))?);
-    }
-    let body = json!({"decision": "settle_debt", "tag": release.tag, "owed": owed, "reason": reason});
-    let commit = commit.record(
-        &Chain::application(&release.application),
-        decided(&release, &by, &body)?,
-    );
-    if let Committed::Lost(_) = session.journal.commit(commit).await? {
-        return Err(CommandError::refused(format!(
-            "what release `{release_id}` owes changed at this moment; nothing was done: look with `esclusa debts`"
-        )));
-    }
-    if output.format() == Format::Json {
-        output.document(&json!({"settled": owed}))?;
-    } else {
-        output.line(format_args!("`{}` owes nothing any more", release.tag))?;
-    }
-    Ok(Exit::Success)
+    let wish = Wish::SettleDebt {
+        release: release.to_owned(),
+        reason: reason.to_owned(),
+    };
+    order::give(&wish, session, output, |told| {
+        format!("`{}` owes nothing any more", order::tag(told))
+    })
+    .await
 }

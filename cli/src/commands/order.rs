@@ -1,50 +1,78 @@
-//! Orders that hold until somebody lifts them or their time is over: what a freeze, a hold and a pin have in common.
+//! Orders: what a freeze, a hold, a pin and the like have in common. They are given to the console where there is one, and otherwise written with the permissions
+//! of the caller.
 
-use esclusa_adapters::control::Change;
-use esclusa_adapters::journal::{Commit, Committed};
-use esclusa_core::gate::Order;
-use esclusa_core::ledger::{Chain, Draft};
+use esclusa_adapters::decisions::Wish;
+use esclusa_core::error::Failure;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
+use serde_json::{Map, Value};
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
+use crate::output::{Format, Output};
 use crate::render::words;
 use crate::session::Session;
 
-/// An order from now on.
-pub(super) fn order(by: &str, reason: &str, since: Timestamp, until: Option<&str>) -> Result<Order, CommandError> {
-    Ok(Order {
-        by: by.to_owned(),
-        reason: reason.to_owned(),
-        since,
-        until: until.map(|text| moment(text, since)).transpose()?,
-        lifted: None,
-    })
-}
-
-/// Until when an order holds, for people.
-pub(super) fn how_long(order: &Order) -> String {
-    order.until.map_or_else(
-        || "until it is lifted".to_owned(),
-        |until| format!("until {}", words::time(until)),
-    )
-}
-
-/// Writes a decision down with its record, unless somebody else has decided at this moment: then `what` says so.
-pub(super) async fn write(
+/// Gives an order and tells what came of it; `words` are those for people.
+pub(super) async fn give(
+    wish: &Wish,
     session: &Session,
-    application: &str,
-    change: Change,
-    draft: Draft,
-    what: &str,
-) -> Result<(), CommandError> {
-    let commit = Commit::new()
-        .change(change)
-        .record(&Chain::application(application), draft);
-    match session.journal.commit(commit).await? {
-        Committed::Lost(_) => Err(CommandError::refused(format!("{what}; nothing was done"))),
-        written => Ok(written.or_failure().map(|_| ())?),
+    output: &mut Output,
+    words: impl FnOnce(&Value) -> String,
+) -> Result<Exit, CommandError> {
+    let told = match session.console() {
+        Some(console) => {
+            let (order, fields) = posted(wish)?;
+            console.post(&format!("/api/orders/{order}"), &fields).await?
+        }
+        None => {
+            let caller = session.caller().await?.arn;
+            let ordered = session.journal.order(wish, &caller, &[]).await?;
+            ordered.map_err(|refusal| CommandError::refused(refusal.to_string()))?
+        }
+    };
+    if output.format() == Format::Json {
+        output.document(&told)?;
+    } else {
+        output.line(words(&told))?;
     }
+    Ok(Exit::Success)
+}
+
+/// The name of an order, which is part of the address, and its fields.
+fn posted(wish: &Wish) -> Result<(String, Value), Failure> {
+    let defect = || Failure::defect("an order has no name");
+    let document = serde_json::to_value(wish).map_err(|error| Failure::defect(error.to_string()))?;
+    let Value::Object(mut fields) = document else {
+        return Err(defect());
+    };
+    let Some(Value::String(order)) = fields.remove("order") else {
+        return Err(defect());
+    };
+    let fields: Map<String, Value> = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    Ok((order, Value::Object(fields)))
+}
+
+/// The tag of the release that an order is about.
+pub(super) fn tag(told: &Value) -> &str {
+    told.get("tag").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Until when what was ordered holds, for people.
+pub(super) fn how_long(told: &Value, what: &str) -> String {
+    let until = told
+        .get(what)
+        .and_then(|order| order.get("until"))
+        .and_then(Value::as_str);
+    match until.and_then(|until| until.parse().ok()) {
+        Some(until) => format!("until {}", words::time(until)),
+        None => "until it is lifted".to_owned(),
+    }
+}
+
+/// Until when something shall hold, where that was said.
+pub(super) fn until(text: Option<&str>, session: &Session) -> Result<Option<Timestamp>, CommandError> {
+    let now = session.now()?;
+    text.map(|text| moment(text, now)).transpose()
 }
 
 /// A moment that is yet to come: a time, or how long from now.

@@ -14,13 +14,17 @@ pub(super) async fn execute(
     session: &Session,
     output: &mut Output,
 ) -> Result<Exit, CommandError> {
-    let Vote { release, reason } = command;
+    let Vote {
+        release,
+        environment,
+        reason,
+    } = command;
     if !approves && reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
         return Err(CommandError::InvalidInput("say why with `--reason`".to_owned()));
     }
     let mut voted = match session.console() {
         Some(console) => {
-            let vote = json!({"release": release, "approves": approves, "reason": reason});
+            let vote = json!({"release": release, "environment": environment, "approves": approves, "reason": reason});
             console.post("/api/votes", &vote).await?
         }
         None => directly(command, approves, session).await?,
@@ -48,7 +52,7 @@ async fn directly(command: &Vote, approves: bool, session: &Session) -> Result<V
     let principal = session.caller().await?.arn;
     let voice = Voice {
         release: &command.release,
-        environment: None,
+        environment: command.environment.as_deref(),
         plan: None,
         principal: &principal,
         approves,

@@ -2,14 +2,14 @@
 
 use esclusa_adapters::control::rows::ReleaseRow;
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_adapters::decisions::{Reply, Voice};
+use esclusa_adapters::decisions::{Reply, Voice, Wish};
 use esclusa_core::decision::Refusal;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::Choice;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::Console;
 use crate::request::{HttpRequest, Response};
@@ -114,6 +114,24 @@ impl Console {
                     .await
             }
         }
+    }
+
+    /// What is ordered is the last part of the path, so that a policy of IAM can let somebody order one thing and not another.
+    pub(crate) async fn post_order(&self, request: &HttpRequest) -> Result<Response, Failure> {
+        let (mut body, principal): (Map<String, Value>, &str) = match read(request) {
+            Ok(read) => read,
+            Err(response) => return Ok(response),
+        };
+        let order = request.path_parameters.get("order").cloned().unwrap_or_default();
+        body.insert("order".to_owned(), json!(order));
+        let wish: Wish = match serde_json::from_value(Value::Object(body)) {
+            Ok(wish) => wish,
+            Err(error) => return Ok(Response::error(400, &format!("the order: {error}"))),
+        };
+        Ok(match self.journal.order(&wish, principal, &[]).await? {
+            Ok(told) => Response::json(200, &told),
+            Err(refusal) => Response::error(409, &refusal.to_string()),
+        })
     }
 
     async fn refused(

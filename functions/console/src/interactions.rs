@@ -5,7 +5,7 @@
 
 use esclusa_adapters::control::rows::{ReleaseRow, SlackRequestRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::decisions::{Reply, Voice};
+use esclusa_adapters::decisions::{Reply, Voice, Wish};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::decision::Refusal;
@@ -21,6 +21,9 @@ use crate::request::{HttpRequest, Response};
 
 /// What stands for the reason of an answer: there is no room for words on a button.
 const REASON: &str = "answered in Slack";
+
+/// What stands for the reason of an order.
+const ORDERED: &str = "ordered in Slack";
 
 impl Console {
     pub(crate) async fn interaction(&self, request: &HttpRequest) -> Result<Response, Failure> {
@@ -89,7 +92,29 @@ impl Console {
             principal: &principal,
             reason: REASON,
         };
+        let order = |is_hold: bool| {
+            let (release, reason) = (pointer.release.clone(), ORDERED.to_owned());
+            if is_hold {
+                Wish::Hold {
+                    release,
+                    reason,
+                    until: None,
+                }
+            } else {
+                Wish::ReleaseHold { release, reason }
+            }
+        };
         let (what, decided) = match click.press {
+            Press::Hold => (
+                "is held",
+                self.ordered(&order(true), &click.pointer.release, &principal, along)
+                    .await?,
+            ),
+            Press::ReleaseHold => (
+                "goes on",
+                self.ordered(&order(false), &click.pointer.release, &principal, along)
+                    .await?,
+            ),
             Press::Approve => ("is approved", self.journal.vote(&vote(true), along).await?.map(|_| ())),
             Press::Reject => ("is rejected", self.journal.vote(&vote(false), along).await?.map(|_| ())),
             Press::RollBack => (
@@ -107,6 +132,20 @@ impl Console {
                 pointer.release, pointer.environment
             )
         }))
+    }
+
+    /// Carries out an order of one of the people of the pipeline: Slack says who somebody is, and not what they may.
+    async fn ordered(
+        &self,
+        wish: &Wish,
+        release_id: &str,
+        principal: &str,
+        along: &[Change],
+    ) -> Result<Result<(), Refusal>, Failure> {
+        if let Err(refusal) = self.journal.known_to_pipeline(release_id, principal).await? {
+            return Ok(Err(refusal));
+        }
+        Ok(self.journal.order(wish, principal, along).await?.map(|_| ()))
     }
 
     /// Writes down that this very request was taken and, where somebody wanted what they may not, that as well. Whether it was not taken before.

@@ -17,6 +17,9 @@ pub(crate) struct HttpRequest {
     /// The headers, with their names in lower case.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
+    /// What stands in the path for each name in braces of the route.
+    #[serde(default)]
+    pub(crate) path_parameters: BTreeMap<String, String>,
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]

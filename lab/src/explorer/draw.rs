@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::coverage::{Known, KnownCall};
 use super::plan::{Asked, Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
-use super::shop::{Account, Image, Shop, Story};
+use super::shop::{Account, Image, Member, Shop, Story};
 
 /// The seconds within which everything is brought about that is brought about at a time.
 const SECONDS: u32 = 900;
@@ -204,7 +204,8 @@ impl Draw {
         }
         if self.chance(8) {
             let functions = [
-                "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume",
+                "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume", "notify",
+                "console",
             ];
             let function = self.one(&functions).copied().unwrap_or_default().to_owned();
             let seconds = self.rng.i32(-240..=240);
@@ -294,6 +295,9 @@ impl Draw {
             self.add(at, What::Rollback);
         }
         self.orders();
+        if story.account == Account::Gated {
+            self.decisions(pushes);
+        }
         if contracted && self.chance(60) {
             // What the schema does not take any more is asked for all the same.
             let at = self.rng.u32(2 * SECONDS..4 * SECONDS);
@@ -304,6 +308,27 @@ impl Draw {
 }
 
 impl Draw {
+    /// What people say about what waits for them, what is asked for by one of them, and that a plan changes meanwhile.
+    fn decisions(&mut self, pushes: u32) {
+        for _ in 0..self.rng.u32(1..=5) {
+            let member = self.one(&Member::ALL).copied().unwrap_or(Member::Luis);
+            let approves = self.chance(90);
+            let at = self.rng.u32(60..2 * SECONDS);
+            self.add(at, What::Vote { member, approves });
+        }
+        if self.chance(30) {
+            let tag = format!("v{}", self.rng.u32(1..=pushes));
+            let at = self.rng.u32(30..SECONDS);
+            self.add(at, What::Deploy { tag });
+        }
+        if self.chance(30) {
+            let container = self.one(&Shop::CONTAINERS).copied().unwrap_or_default().to_owned();
+            let at = self.rng.u32(60..2 * SECONDS);
+            let act = SomebodysAct::RegisterBase { container };
+            self.add(at, What::Somebody { act });
+        }
+    }
+
     /// What people order about what is on its way.
     fn orders(&mut self) {
         if self.chance(12) {

@@ -6,6 +6,7 @@
 //! | I2 | what an end says of the services is what runs, and nothing that was seen to fail is called verified |
 //! | I3 | only one deployment at a time acts in an environment, from its first act to its end, and none behind a dirty end |
 //! | I4 | a migration that is not idempotent starts once for a release, and never beside another; no code comes onto a schema that does not take it |
+//! | I5 | nothing comes into an environment whose window is closed, nor without the agreement of somebody else with the very plan where that is asked |
 //! | I6 | an older push never takes the place of a newer one |
 //! | I7 | nothing is begun of a release that is stopped, nor where everything is frozen |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use simulator_step_functions::{Status, StepFunctions};
 
 use super::seen::{Act, Written, acts, image_of, migrations, place_of, plain, rows, running, text, written};
-use super::{Place, Shop, Truth};
+use super::{Account, Member, Place, Shop, Truth};
 
 /// The tables of the deployer.
 const CONTROL: &str = "esclusa-control";
@@ -32,6 +33,9 @@ const LEDGER: &str = "esclusa-ledger";
 
 /// How long an alarm of the verification may fire without being seen: looks at it are twenty seconds apart, and may be a minute late.
 const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(110);
+
+/// How far the clock of a function may be ahead.
+const SKEWED: SignedDuration = SignedDuration::from_secs(240);
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,7 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
     findings.none_is_nothing();
     findings.newer_stays();
     findings.nobody_comes_who_may_not();
+    findings.nobody_comes_unasked();
     findings.acts_are_announced();
     findings.nothing_leaks();
     findings.nothing_is_left();
@@ -433,6 +438,64 @@ impl Findings<'_> {
         }
         for what in found {
             self.violated("I7", what);
+        }
+    }
+
+    /// Where windows and approvals are, what begins something begins it after the window has opened, and after an approver who did not ask for it has agreed
+    /// with the plan that is carried out; a no is the end of it.
+    fn nobody_comes_unasked(&mut self) {
+        let account = self.shop.account;
+        let is_windowed = |environment: &str| match account {
+            Account::Small => false,
+            Account::Large => environment == Shop::ENVIRONMENT,
+            Account::Gated => true,
+        };
+        let mut found = Vec::new();
+        for deployment in self.deployments.iter().filter(|row| row.application == Shop::NAME) {
+            let DeploymentRow {
+                deployment_id: id,
+                release_id,
+                environment,
+                ..
+            } = deployment;
+            let release = self.releases.iter().find(|release| release.release_id == *release_id);
+            let Some(release) = release.filter(|release| release.kind != ReleaseKind::Rollback) else {
+                continue;
+            };
+            let mine = self.acts.iter().filter(|act| act.deployment_id == *id);
+            let Some(first) = mine.map(|act| act.at).min() else {
+                continue;
+            };
+            if is_windowed(environment) && first < Shop::OPENS_AT - SKEWED {
+                found.push(format!("`{id}` acts at {first}, before its window opens"));
+            }
+            if account != Account::Gated {
+                continue;
+            }
+            let about = format!("{release_id}#{environment}");
+            let votes = self.written.votes.iter();
+            let votes = votes.filter(|vote| vote.about == about && vote.plan_hash == deployment.plan_hash);
+            let said = |member: Member, approves: bool| {
+                let mut theirs = votes.clone();
+                theirs.find(|vote| vote.approves == approves && vote.principal.ends_with(member.id()))
+            };
+            // Whoever uses the command line is Ana.
+            let others = [Member::Ana, Member::Luis].into_iter();
+            let mut others = others.filter(|member| *member != Member::Ana || release.kind == ReleaseKind::Push);
+            if !others.any(|member| said(member, true).is_some_and(|vote| vote.at < first)) {
+                found.push(format!(
+                    "`{id}` acts at {first}, and nobody who may has agreed with its plan"
+                ));
+            }
+            let locked = self.written.locked.get(id).copied().unwrap_or(first);
+            for member in [Member::Ana, Member::Luis] {
+                if said(member, false).is_some_and(|vote| vote.at < locked) {
+                    found.push(format!("`{id}` acts at {first}, and {member:?} had said no"));
+                }
+            }
+        }
+        for what in found {
+            self.violated("I5", what);
         }
     }
 

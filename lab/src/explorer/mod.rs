@@ -23,7 +23,7 @@ use simulator_step_functions::{Status, StepFunctions};
 pub use coverage::{Known, KnownCall, Landed, landed};
 pub use invariants::Violation;
 pub use plan::{Asked, Delivery, Happening, Mishap, Plan, Point, SomebodysAct, What};
-pub use shop::{Account, Image, Place, Shop, Story};
+pub use shop::{Account, Image, Member, Place, Shop, Story};
 
 use crate::deployer::{DEPLOYER, InstallError};
 use crate::lab::{is_at_work, is_settled};
@@ -144,6 +144,11 @@ pub fn known_calls() -> Result<Known, InstallError> {
         if story.is_followed {
             shop.run_for(SignedDuration::from_secs(20));
             shop.push("v2", Image::Good).map_err(|error| refused(&error))?;
+        }
+        if story.account == Account::Gated {
+            // Its cards are shown by then.
+            shop.run_for(SignedDuration::from_mins(3));
+            shop.vote(Member::Luis, true);
         }
         shop.lab.settle();
         shop.run_for(HEALED);
@@ -358,6 +363,7 @@ impl Run {
                     self.esclusa(&["hold", &release, "--reason", "wait for us", "--until", &until]);
                 }
             }
+            What::Vote { member, approves } => self.shop.vote(*member, *approves),
             What::Freeze => self.esclusa(&["freeze", Shop::NAME, "--reason", "an outage"]),
             What::Unfreeze => self.esclusa(&["unfreeze", Shop::NAME, "--reason", "it is over"]),
             What::Call { point, nth, mishap } => {
@@ -566,6 +572,7 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::Hold { .. }
                 | What::Freeze
                 | What::Unfreeze
+                | What::Vote { .. }
                 | What::Alarm { .. }
                 | What::LateMetrics { .. }
                 | What::Shortage { .. }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::shop::{Account, Image};
+use super::shop::{Account, Image, Member};
 
 /// One run: the seed of every interleaving, and what happens beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,13 @@ pub enum What {
     Freeze,
     /// A person lifts that.
     Unfreeze,
+    /// Somebody in Slack says what may come, of everything that is asked about.
+    Vote {
+        /// Who.
+        member: Member,
+        /// Whether it may.
+        approves: bool,
+    },
     /// One call goes wrong.
     Call {
         /// Which kind of call.
@@ -403,6 +410,10 @@ impl fmt::Display for What {
             Self::Hold { seconds } => write!(formatter, "a person holds the last release for {seconds} s"),
             Self::Freeze => formatter.write_str("a person freezes everything"),
             Self::Unfreeze => formatter.write_str("a person lifts the freeze"),
+            Self::Vote { member, approves } => {
+                let what = if *approves { "approves" } else { "rejects" };
+                write!(formatter, "{member:?} {what} what is asked about")
+            }
             Self::Call { point, nth, mishap } => write!(formatter, "{point} number {nth}: {}", mishap.as_str()),
             Self::Event {
                 detail_type,

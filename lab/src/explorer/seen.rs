@@ -37,6 +37,16 @@ pub(super) struct Act {
     pub(super) task_definition: String,
 }
 
+/// What somebody said about a plan.
+pub(super) struct Voted {
+    pub(super) at: Timestamp,
+    /// The release and the environment, as in `RELEASE#ENVIRONMENT`.
+    pub(super) about: String,
+    pub(super) plan_hash: String,
+    pub(super) principal: String,
+    pub(super) approves: bool,
+}
+
 /// When what was written down was written, by the clock of the world.
 #[derive(Default)]
 pub(super) struct Written {
@@ -50,6 +60,8 @@ pub(super) struct Written {
     pub(super) freezes: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
     /// When each deployment had its locks.
     pub(super) locked: BTreeMap<String, Timestamp>,
+    /// What people said about what was to come.
+    pub(super) votes: Vec<Voted>,
     /// The intents of each deployment, with what they announce.
     pub(super) intents: BTreeMap<String, Vec<(Timestamp, String)>>,
 }
@@ -86,8 +98,16 @@ pub(super) fn written(shop: &Shop) -> Written {
             } else if text(item, "/kind/S") == "lock_acquired" {
                 written.locked.entry(id()).or_insert(call.at);
             } else if text(item, "/sk/S") == "STOP" {
-                let release = text(item, "/pk/S").trim_start_matches("RELEASE#");
+                let release = text(item, "/pk/S").trim_start_matches("ORDERS#");
                 written.stops.entry(release.to_owned()).or_insert(call.at);
+            } else if let Some(about) = text(item, "/pk/S").strip_prefix("VOTES#") {
+                written.votes.push(Voted {
+                    at: call.at,
+                    about: about.to_owned(),
+                    plan_hash: text(item, "/plan_hash/S").to_owned(),
+                    principal: text(item, "/principal/S").to_owned(),
+                    approves: item.pointer("/approves/BOOL") == Some(&Value::Bool(true)),
+                });
             } else if text(item, "/pk/S").starts_with("FREEZES#") {
                 let freeze = written.freezes.entry(text(item, "/sk/S").to_owned());
                 let freeze = freeze.or_insert((call.at, None));

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simulator::kernel::Behaviour;
-use simulator::services::{DatabaseKind, Ecr, Rds};
+use simulator::services::{DatabaseKind, Ecr, Rds, Slack};
 use simulator::{ApiError, DynamoDb, Fault, FaultKind, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as DeliveryFault, Occurrence, Pattern};
 
-use crate::deployer::{InstallError, repository};
+use crate::deployer::{Beside, InstallError, repository};
 use crate::lab::Lab;
 
 /// How long the shop is left alone before it is looked at, so that every schedule has come by.
@@ -121,6 +121,8 @@ pub enum Account {
     /// The shop in two environments, with a check after the services and a web server whose circuit breaker never trips, so that a rollout that does not work
     /// hangs; and another application that shares nothing with it.
     Large,
+    /// The shop in two environments that go together, where people are asked before it comes, in Slack.
+    Gated,
 }
 
 /// An application in an environment.
@@ -151,6 +153,11 @@ impl Account {
             cluster: "shop-staging",
             ..PRODUCTION
         };
+        const MIRROR: Place = Place {
+            environment: "mirror",
+            cluster: "shop-mirror",
+            ..PRODUCTION
+        };
         const OTHER: Place = Place {
             application: Shop::OTHER,
             environment: Shop::ENVIRONMENT,
@@ -160,6 +167,7 @@ impl Account {
         match self {
             Self::Small => &[PRODUCTION],
             Self::Large => &[STAGING, PRODUCTION, OTHER],
+            Self::Gated => &[MIRROR, PRODUCTION],
         }
     }
 
@@ -168,6 +176,34 @@ impl Account {
         match self {
             Self::Small => &["shop.yaml"],
             Self::Large => &["shop-large.yaml", "till.yaml"],
+            Self::Gated => &["shop-gated.yaml"],
+        }
+    }
+}
+
+/// Somebody in Slack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Member {
+    /// An approver, who is also whoever uses the command line.
+    Ana,
+    /// An approver.
+    Luis,
+    /// One of the people of the pipeline who approves nothing.
+    Eve,
+}
+
+impl Member {
+    /// Everybody.
+    pub const ALL: [Self; 3] = [Self::Ana, Self::Luis, Self::Eve];
+
+    /// The id of the member.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Ana => "U0ANA",
+            Self::Luis => "U0LUIS",
+            Self::Eve => "U0EVE",
         }
     }
 }
@@ -185,7 +221,7 @@ pub struct Story {
 
 impl Story {
     /// Those that differ.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::of(Account::Small, Image::Good),
         Self::of(Account::Small, Image::BadMigration),
         Self::of(Account::Large, Image::HangingMigration),
@@ -195,6 +231,8 @@ impl Story {
         Self::of(Account::Large, Image::Good),
         Self::of(Account::Large, Image::FailingCheck),
         Self::of(Account::Large, Image::Erring),
+        Self::of(Account::Gated, Image::Good),
+        Self::of(Account::Gated, Image::CrashingWeb),
         Self {
             is_followed: true,
             ..Self::of(Account::Small, Image::Good)
@@ -216,6 +254,7 @@ impl Story {
             _ if self.is_followed => 2,
             (Account::Small, Image::Good) => 10,
             (Account::Small, Image::CrashingWeb) => 3,
+            (Account::Gated, Image::Good) => 3,
             _ => 1,
         }
     }
@@ -253,6 +292,10 @@ impl Shop {
     pub const SERVICES: [&str; 2] = ["worker", "web"];
     /// The containers, each in a task definition of its own.
     pub const CONTAINERS: [&str; 3] = ["migrations", "worker", "web"];
+    /// The channel in which people are asked, where they are.
+    pub const CHANNEL: &str = "C0SHOP";
+    /// When the windows of the last environment open, where it has any.
+    pub const OPENS_AT: Timestamp = Timestamp::constant(1_793_611_500, 0);
     /// The family of the migration.
     pub const MIGRATIONS: &str = "shop-migrations";
 
@@ -273,7 +316,14 @@ impl Shop {
             seed,
             ..Settings::default()
         };
-        let mut lab = Lab::new(&settings)?;
+        let beside = match account {
+            Account::Small | Account::Large => Beside::Nobody,
+            Account::Gated => Beside::Slack,
+        };
+        let mut lab = Lab::beside(&settings, beside)?;
+        if let Some((slack, _)) = lab.world_mut().service_mut::<Slack>() {
+            slack.invite(Self::CHANNEL);
+        }
         provide(lab.world_mut(), account).map_err(|error| InstallError::Account(error.to_string()))?;
         for file in account.pipelines() {
             let path = repository().join("lab/src/explorer").join(file);
@@ -310,6 +360,21 @@ impl Shop {
     /// What the registry answers.
     pub fn push_other(&mut self, tag: &str) -> Result<String, ApiError> {
         self.lab.push(Self::OTHER, Some(tag), &Image::Good.manifest(tag))
+    }
+
+    /// Somebody presses a button on every card that shows it.
+    pub fn vote(&mut self, member: Member, approves: bool) {
+        let action = if approves { "approve" } else { "reject" };
+        let Some((slack, kernel)) = self.lab.world_mut().service_mut::<Slack>() else {
+            return;
+        };
+        let cards = slack.messages(Self::CHANNEL).iter();
+        let buttons: Vec<_> = cards
+            .filter_map(|card| slack.button(Self::CHANNEL, &card.ts, action))
+            .collect();
+        for button in buttons {
+            slack.press(&button, member.id(), kernel);
+        }
     }
 
     /// Lets time pass.

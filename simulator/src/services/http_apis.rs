@@ -56,7 +56,8 @@ impl HttpApis {
         let api = self.api(input, kernel)?;
         let path = input.text("path")?;
         let is_meant = |route: &&HttpRoute| {
-            route.api_id == api && route.path == path && (route.method == request.operation || route.method == "ANY")
+            let is_method = route.method == request.operation || route.method == "ANY";
+            route.api_id == api && is_method && parameters(&route.path, path).is_some()
         };
         self.routes.iter().find(is_meant)
     }
@@ -75,7 +76,7 @@ impl HttpApis {
             return Ok(Reply::Now(Ok(said(403, "Forbidden"))));
         }
         let event = event(request, &route, kernel)?;
-        let resource = resource(&route);
+        let resource = resource(&route, input.text("path").unwrap_or_default());
         let source = kernel.arn(NAME, &resource);
         let call = kernel.call_for(
             Some(&source),
@@ -90,6 +91,29 @@ impl HttpApis {
     }
 }
 
+/// What stands in a path for each name in braces of a route; nothing where the path is not of that route.
+fn parameters(route: &str, path: &str) -> Option<Map<String, Value>> {
+    let (mut route, mut path) = (route.split('/'), path.split('/'));
+    let mut found = Map::new();
+    loop {
+        match (route.next(), path.next()) {
+            (None, None) => return Some(found),
+            (Some(known), Some(part)) => {
+                let name = known.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+                match name {
+                    Some(name) if !part.is_empty() => {
+                        found.insert(name.to_owned(), json!(part));
+                    }
+                    Some(_) => return None,
+                    None if known == part => {}
+                    None => return None,
+                }
+            }
+            (Some(_), None) | (None, Some(_)) => return None,
+        }
+    }
+}
+
 /// What the host names of the Region end with.
 fn suffix(kernel: &Kernel) -> String {
     format!(".{NAME}.{}.amazonaws.com", kernel.region())
@@ -101,8 +125,8 @@ fn asks(route: &HttpRoute) -> bool {
 }
 
 /// What a request acts on, as IAM names it.
-fn resource(route: &HttpRoute) -> String {
-    format!("{}/$default/{}{}", route.api_id, route.method, route.path)
+fn resource(route: &HttpRoute, path: &str) -> String {
+    format!("{}/$default/{}{path}", route.api_id, route.method)
 }
 
 /// An answer of the gateway itself.
@@ -133,9 +157,10 @@ fn event(request: &Request, route: &HttpRoute, kernel: &mut Kernel) -> Result<Va
     };
     let (method, path, query) = (
         request.operation.as_str(),
-        route.path.as_str(),
+        input.text("path").unwrap_or_default(),
         input.text("query").unwrap_or_default(),
     );
+    let parameters = parameters(&route.path, path).unwrap_or_default();
     let now = kernel.now();
     let mut context = json!({
         "accountId": kernel.account(),
@@ -144,7 +169,7 @@ fn event(request: &Request, route: &HttpRoute, kernel: &mut Kernel) -> Result<Va
         "domainPrefix": route.api_id,
         "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": headers.get("user-agent")},
         "requestId": kernel.hex_id(16),
-        "routeKey": format!("{} {path}", route.method),
+        "routeKey": format!("{} {}", route.method, route.path),
         "stage": "$default",
         "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
         "timeEpoch": now.as_millisecond(),
@@ -166,13 +191,18 @@ fn event(request: &Request, route: &HttpRoute, kernel: &mut Kernel) -> Result<Va
     }
     let mut event = json!({
         "version": "2.0",
-        "routeKey": format!("{} {path}", route.method),
+        "routeKey": format!("{} {}", route.method, route.path),
         "rawPath": path,
         "rawQueryString": query,
         "headers": headers,
         "requestContext": context,
         "isBase64Encoded": is_encoded,
     });
+    if !parameters.is_empty()
+        && let Some(members) = event.as_object_mut()
+    {
+        members.insert("pathParameters".to_owned(), Value::Object(parameters));
+    }
     if !body.is_empty()
         && let Some(members) = event.as_object_mut()
     {
@@ -222,8 +252,9 @@ impl Service for HttpApis {
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
         let route = self.route(request, kernel).filter(|route| asks(route));
         let route = route.filter(|_| Input(&request.input).flag("signed"));
+        let path = Input(&request.input).text("path").unwrap_or_default();
         route
-            .map(|route| Authorization::new("execute-api:Invoke", kernel.arn(NAME, &resource(route))))
+            .map(|route| Authorization::new("execute-api:Invoke", kernel.arn(NAME, &resource(route, path))))
             .into_iter()
             .collect()
     }

@@ -385,8 +385,13 @@ impl Generated<'_> {
             return Err(TemplateError::new(line, event.path, message));
         };
         let api_id = api_id.as_text().unwrap_or_default();
+        // What stands for a parameter is anything.
+        let parts = literal
+            .split('/')
+            .map(|part| if part.starts_with('{') { "*" } else { part });
+        let path = parts.collect::<Vec<_>>().join("/");
         let source = format!(
-            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api_id}}}/*/{}{literal}",
+            "arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{api_id}}}/*/{}{path}",
             verb.to_ascii_uppercase()
         );
         let source = Node {

@@ -551,8 +551,11 @@ fn a_route_leads_to_its_function_by_a_permission_and_asks_who_calls_as_its_api_s
             Some("arn:aws:execute-api:us-east-1:123456789012:door/*/POST/open")
         )
     );
-    let error = load(&format!("{}\n{api}", function(&events("'/own/{id}'")))).unwrap_err();
-    assert!(error.to_string().contains("parameters in a path"), "{error}");
+    let named = load(&format!("{}\n{api}", function(&events("'/own/{id}'")))).unwrap();
+    let permission = &named.permissions["IntakeOwnPermission"];
+    assert!(permission.source_arn.as_deref().unwrap().ends_with("/*/GET/own/*"));
+    let error = load(&format!("{}\n{api}", function(&events("'/own/{rest+}'")))).unwrap_err();
+    assert!(error.to_string().contains("the rest of a path"), "{error}");
     let unasked = api.replace("EnableIamAuthorizer: true, ", "");
     let error = load(&format!("{}\n{unasked}", function(&events("/own")))).unwrap_err();
     assert!(error.to_string().contains("EnableIamAuthorizer"), "{error}");

@@ -147,6 +147,21 @@ fn told() -> Lab {
     let file = altered_pipeline(&example, &format!("environments:\n{develop}"), &gated);
     done(&mut lab, &["pipelines", "apply", &file.to_string_lossy()]);
     let image = example.pipeline.images.keys().next().unwrap().to_string();
+    let url = lab.world().template().unwrap().outputs["ConsoleEndpoint"].value.clone();
+    for order in ["freeze", "unfreeze"] {
+        done(
+            &mut lab,
+            &[
+                "--console-url",
+                &url,
+                order,
+                "imagy-catalog",
+                "develop",
+                "--reason",
+                "a fair",
+            ],
+        );
+    }
     lab.push_example(&example, &image, "4f2c1e9", Kind::Good).unwrap();
     lab.simulation().run_for(SignedDuration::from_mins(3));
     let (slack, kernel) = lab.world_mut().service_mut::<Slack>().unwrap();

@@ -130,7 +130,7 @@ fn a_push_waits_for_an_approval_that_is_given_with_a_button() {
     let [card] = &cards(&account)[..] else {
         panic!("one card: {:#?}", cards(&account))
     };
-    assert_eq!(buttons(card), ["approve", "reject"]);
+    assert_eq!(buttons(card), ["approve", "reject", "hold"]);
     assert!(
         card.blocks.to_string().contains("1 of `ana`, `luis` must agree"),
         "{:#}",
@@ -339,7 +339,7 @@ fn a_button_of_an_earlier_plan_is_none_of_the_plan_that_is_asked_about_now() {
     let [card] = &cards(&account)[..] else {
         panic!("one card for all attempts")
     };
-    assert_eq!(buttons(card), ["approve", "reject"]);
+    assert_eq!(buttons(card), ["approve", "reject", "hold"]);
     press(&mut account, &earlier, "U0LUIS");
     account.pass(SignedDuration::from_mins(5));
     assert!(
@@ -752,6 +752,121 @@ fn the_command_line_decides_through_the_console_where_there_is_one() {
         "{}",
         elsewhere.err
     );
+}
+
+/// Every order goes through the console where there is one: holds, stops, pins, freezes, and what was seen to.
+#[test]
+fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
+    let seen_to = "    acknowledgements: {dashboard: {person: {that: the dashboard was looked at}}}\n";
+    let iam = "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"]}\n\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, iam, seen_to);
+    let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    let why = ["--reason", "the launch"];
+    let through = |account: &mut Account, words: &[&str]| {
+        account.esclusa(&[&["--console-url", url.as_str()], words].concat()).out
+    };
+    let release = pushed(&mut account, "v1.0.0");
+    let place = ["nest-demo", "development"];
+    let held = through(&mut account, &[&["hold", &release, "--until", "2h"], &why[..]].concat());
+    assert!(held.contains("`v1.0.0` is held until 2026-"), "{held}");
+    let again = account
+        .lab
+        .esclusa(&[&["--console-url", url.as_str(), "hold", &release], &why[..]].concat());
+    assert!(again.code == 1 && again.err.contains("is held by"), "{}", again.err);
+    let free = through(&mut account, &[&["release-hold", &release], &why[..]].concat());
+    assert!(free.contains("is held no more"), "{free}");
+    let frozen = through(&mut account, &[&["freeze"], &place[..], &why[..]].concat());
+    assert!(
+        frozen.contains("`nest-demo` in `development` is frozen until it is lifted"),
+        "{frozen}"
+    );
+    let seen = through(
+        &mut account,
+        &["acknowledge", &release, "dashboard", "--note", "all green"],
+    );
+    assert!(seen.contains("`ana` has seen to `dashboard`"), "{seen}");
+    account.pass(SignedDuration::from_mins(10));
+    account.assert_acts(&[]);
+    let thawed = through(&mut account, &[&["unfreeze"], &place[..], &why[..]].concat());
+    assert!(thawed.contains("is frozen no more"), "{thawed}");
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
+    let pinned = through(&mut account, &[&["pin"], &place[..], &why[..]].concat());
+    assert!(
+        pinned.contains("`nest-demo/development` keeps `v1.0.0` until it is lifted"),
+        "{pinned}"
+    );
+    let second = pushed(&mut account, "v1.1.0");
+    let loose = through(&mut account, &[&["unpin"], &place[..], &why[..]].concat());
+    assert!(loose.contains("is pinned no more"), "{loose}");
+    let stopped = through(&mut account, &[&["stop", &second], &why[..]].concat());
+    assert!(stopped.contains("`v1.1.0` stops"), "{stopped}");
+    account.settle();
+    account.assert_release_ended(&second, "STOPPED", "none", "stopped");
+    let decided = account.records("person_decided");
+    assert_eq!(decided.len(), 8, "{decided:#?}");
+    assert!(
+        decided
+            .iter()
+            .all(|record| record["actor"] == "arn:aws:iam::123456789012:user/administrator")
+    );
+    let writers = account
+        .lab
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "TransactWriteItems" && call.input.to_string().contains("person_decided"));
+    let writers: BTreeSet<String> = writers.map(|call| format!("{:?}", call.principal)).collect();
+    assert_eq!(Vec::from_iter(writers), ["Role(\"esclusa-console\")"]);
+    let unknown = http(
+        &mut account,
+        "/api/orders/delete",
+        Some(&Principal::Administrator),
+        &json!({"release": release}),
+    );
+    assert!(
+        unknown.0 == 400 && unknown.1["error"].as_str().unwrap().contains("delete"),
+        "{unknown:?}"
+    );
+    let silent = json!({"release": second, "reason": " "});
+    let silent = http(
+        &mut account,
+        "/api/orders/hold",
+        Some(&Principal::Administrator),
+        &silent,
+    );
+    assert!(silent.0 == 409 && silent.1["error"] == "say why", "{silent:?}");
+}
+
+#[test]
+fn a_release_is_held_with_a_button_and_goes_on_with_another_one() {
+    let mut account = gated(APPROVAL);
+    let release = pushed(&mut account, "v1.0.0");
+    press_shown(&mut account, "hold", "U0NOBODY");
+    account.pass(SignedDuration::from_mins(3));
+    assert!(
+        told(&account, "U0NOBODY")[0].contains("is none of the people"),
+        "{:?}",
+        told(&account, "U0NOBODY")
+    );
+    press_shown(&mut account, "hold", "U0LUIS");
+    account.pass(SignedDuration::from_mins(3));
+    let [card] = &cards(&account)[..] else {
+        panic!("one card")
+    };
+    assert_eq!(buttons(card), ["approve", "reject", "release_hold"]);
+    assert!(card.blocks.to_string().contains("held by"), "{:#}", card.blocks);
+    press_shown(&mut account, "approve", "U0ANA");
+    account.pass(SignedDuration::from_mins(10));
+    account.assert_acts(&[]);
+    let gates = account.esclusa(&["approvals"]).out;
+    assert!(gates.contains(&release) && gates.contains("hold: held by"), "{gates}");
+    account.esclusa(&["release-hold", &release, "--reason", "seen"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
 }
 
 #[test]

@@ -36,6 +36,20 @@ pub enum Refusal {
         /// The environment that was decided about.
         environment: String,
     },
+    /// It waits before several environments of a wave, and none was named.
+    #[error("release `{release}` waits for {environments}: name one with `--environment`")]
+    Several {
+        /// The release.
+        release: String,
+        /// Those environments.
+        environments: String,
+    },
+    /// An order that changes nothing.
+    #[error("{why}")]
+    Order {
+        /// Why.
+        why: String,
+    },
     /// The plan is another one now.
     #[error("the plan of `{release}` for `{environment}` is another one now: look at it, and decide about that")]
     OtherPlan {
@@ -138,6 +152,8 @@ impl Refusal {
         match self {
             Self::NotApprover { .. } | Self::Removed { .. } | Self::OwnWish { .. } | Self::Stranger { .. } => true,
             Self::NotWaiting { .. }
+            | Self::Several { .. }
+            | Self::Order { .. }
             | Self::Settled { .. }
             | Self::Elsewhere { .. }
             | Self::OtherPlan { .. }

@@ -127,8 +127,8 @@ pub(super) fn http_route(mut resource: Resource<'_>, template: &mut Template) ->
         function_arn: template.function_arn(&function)?,
         authorizer: one_of(fields, "Authorizer", &[AWS_IAM, "NONE"])?,
     };
-    if route.path.contains('{') {
-        return Err(path.error("parameters in a path are not supported"));
+    if route.path.contains("+}") {
+        return Err(path.error("a parameter for the rest of a path is not supported"));
     }
     if fields
         .optional_text("PayloadFormatVersion")?

@@ -106,13 +106,13 @@ impl Key {
     /// That a release comes no further for now.
     #[must_use]
     pub fn hold(release_id: &str) -> Self {
-        Self::new(format!("RELEASE#{release_id}"), "HOLD")
+        Self::new(format!("ORDERS#{release_id}"), "HOLD")
     }
 
     /// That a release stops.
     #[must_use]
     pub fn stop(release_id: &str) -> Self {
-        Self::new(format!("RELEASE#{release_id}"), "STOP")
+        Self::new(format!("ORDERS#{release_id}"), "STOP")
     }
 
     /// The pointer by which the releases of an application are listed, oldest first.
@@ -317,10 +317,7 @@ impl Key {
     /// The answer of a person to the question about a check, by the moment of the question.
     #[must_use]
     pub fn answer(deployment_id: &str, check: &str, asked_at: &str) -> Self {
-        Self::new(
-            Self::deployment_rows(deployment_id),
-            format!("ANSWER#{check}#{asked_at}"),
-        )
+        Self::new(format!("ANSWERS#{deployment_id}"), format!("{check}#{asked_at}"))
     }
 
     /// The deployment of an image into an environment whose verification looks at an alarm.
@@ -506,7 +503,8 @@ impl Key {
     #[must_use]
     pub fn is_spent(&self) -> bool {
         let is_work = self.pk.starts_with("DEPLOYMENT#") && self.sk != "DEPLOYMENT";
-        is_work || self.pk.starts_with("STARTEDBY#") || self.pk.starts_with("CARD#")
+        let prefixes = ["STARTEDBY#", "CARD#", "ANSWERS#"];
+        is_work || prefixes.iter().any(|prefix| self.pk.starts_with(prefix))
     }
 
     /// The row of an environment that was made from a pattern of the pipeline.

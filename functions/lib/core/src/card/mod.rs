@@ -141,19 +141,41 @@ struct Button {
     confirm: &'static str,
 }
 
+const APPROVE: Button = Button {
+    press: Press::Approve,
+    label: "Approve",
+    style: Some("primary"),
+    confirm: "The release may come, as this card shows it.",
+};
+
+const REJECT: Button = Button {
+    press: Press::Reject,
+    label: "Reject",
+    style: Some("danger"),
+    confirm: "The release ends here, whatever others say.",
+};
+
 /// The buttons where an approval is missing.
 const DECIDE: &[Button] = &[
+    APPROVE,
+    REJECT,
     Button {
-        press: Press::Approve,
-        label: "Approve",
-        style: Some("primary"),
-        confirm: "The release may come, as this card shows it.",
+        press: Press::Hold,
+        label: "Hold",
+        style: None,
+        confirm: "The release comes no further until somebody lets it go on.",
     },
+];
+
+/// The same where the release is held.
+const DECIDE_HELD: &[Button] = &[
+    APPROVE,
+    REJECT,
     Button {
-        press: Press::Reject,
-        label: "Reject",
-        style: Some("danger"),
-        confirm: "The release ends here, whatever others say.",
+        press: Press::ReleaseHold,
+        label: "Let it go on",
+        style: None,
+        confirm: "The release is held no more; its gates are asked again.",
     },
 ];
 
@@ -250,6 +272,14 @@ fn is_asked(facts: &Facts<'_>) -> bool {
         && reports
             .iter()
             .any(|report| report.gate == "approval" && !report.is_open)
+}
+
+/// Whether the release is held.
+fn is_held(facts: &Facts<'_>) -> bool {
+    let Standing::Gates { reports, .. } = facts.standing else {
+        return false;
+    };
+    reports.iter().any(|report| report.gate == "hold" && !report.is_open)
 }
 
 fn status(facts: &Facts<'_>) -> (Tone, Line) {
@@ -407,7 +437,7 @@ fn asks(facts: &Facts<'_>) -> Vec<Ask> {
         return vec![Ask {
             words: Line::text("May this release come?"),
             pointer: pointer(facts.plan_hash, None, None),
-            buttons: DECIDE,
+            buttons: if is_held(facts) { DECIDE_HELD } else { DECIDE },
         }];
     }
     let questions = questions(facts).take(QUESTIONS_MAX);

@@ -35,6 +35,10 @@ pub enum Press {
     Approve,
     /// It may not.
     Reject,
+    /// It comes no further for now.
+    Hold,
+    /// It goes on.
+    ReleaseHold,
     /// It goes back.
     RollBack,
     /// It stays.
@@ -43,7 +47,14 @@ pub enum Press {
 
 impl Press {
     /// Every button that there is.
-    pub const ALL: [Self; 4] = [Self::Approve, Self::Reject, Self::RollBack, Self::Keep];
+    pub const ALL: [Self; 6] = [
+        Self::Approve,
+        Self::Reject,
+        Self::Hold,
+        Self::ReleaseHold,
+        Self::RollBack,
+        Self::Keep,
+    ];
 
     /// The id of the button's action.
     #[must_use]
@@ -51,6 +62,8 @@ impl Press {
         match self {
             Self::Approve => "approve",
             Self::Reject => "reject",
+            Self::Hold => "hold",
+            Self::ReleaseHold => "release_hold",
             Self::RollBack => "roll_back",
             Self::Keep => "keep",
         }

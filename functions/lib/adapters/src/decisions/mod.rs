@@ -1,4 +1,6 @@
-//! What a person decides, written once, wherever it comes from: votes about a release that waits, and answers to the questions of checks.
+//! What a person decides, written once, wherever it comes from: votes about a release that waits, answers to the questions of checks, and orders.
+
+mod orders;
 
 use esclusa_core::decision::{Ballot, Refusal, may_answer, may_vote};
 use esclusa_core::error::Failure;
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::orders::Wish;
 use crate::control::rows::{DeploymentRow, GatesRow, PipelineCurrentRow, Progress, ReleaseRow};
 use crate::control::{Change, ControlTable, Expected, Key, Stored};
 use crate::journal::{Commit, Committed, Journal};
@@ -93,27 +96,25 @@ impl Now {
     async fn read(control: &ControlTable, application: &str, environment: &str) -> Result<Self, Failure> {
         let current: Stored<PipelineCurrentRow> = control.require(&Key::pipeline_current(application)).await?;
         let (_, pipeline) = pipeline_version(control, application, current.row.version).await?;
-        let found = pipeline
-            .environments
-            .into_iter()
-            .find(|known| known.name.as_str() == environment);
+        let found = pipeline.environment(environment);
         Ok(Self {
+            approval: found.and_then(|environment| environment.approval.clone()),
             people: pipeline.people,
-            approval: found.and_then(|environment| environment.approval),
         })
     }
 }
 
 impl Journal {
-    /// Where a release waits at a gate, if it does.
+    /// Where a release waits at a gate: in one environment, or in several of a wave.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`].
-    pub async fn waiting(&self, release_id: &str) -> Result<Option<Waiting>, Failure> {
+    pub async fn waiting(&self, release_id: &str) -> Result<Vec<Waiting>, Failure> {
         let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
         let Some(release) = release.map(|stored| stored.row) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
+        let mut waiting = Vec::new();
         for environment in &release.environments {
             let last = self.last_deployment(release_id, environment).await?;
             let Some(deployment) = last.map(|stored| stored.row) else {
@@ -125,14 +126,42 @@ impl Journal {
             let key = Key::gates(&deployment.deployment_id);
             let gates: Option<Stored<GatesRow>> = self.control().get(&key).await?;
             if let Some(gates) = gates.map(|stored| stored.row).filter(|gates| gates.closed.is_none()) {
-                return Ok(Some(Waiting {
-                    release,
+                waiting.push(Waiting {
+                    release: release.clone(),
                     deployment,
                     gates,
-                }));
+                });
             }
         }
-        Ok(None)
+        Ok(waiting)
+    }
+
+    /// A release before the environment that somebody means, or before the only one that it waits for.
+    async fn waiting_in(
+        &self,
+        release_id: &str,
+        environment: Option<&str>,
+    ) -> Result<Result<Waiting, Refusal>, Failure> {
+        let mut waiting = self.waiting(release_id).await?;
+        let names: Vec<String> = waiting
+            .iter()
+            .map(|waits| format!("`{}`", waits.deployment.environment))
+            .collect();
+        let release = release_id.to_owned();
+        if let Some(environment) = environment {
+            waiting.retain(|waits| waits.deployment.environment == environment);
+        } else if waiting.len() > 1 {
+            let environments = names.join(", ");
+            return Ok(Err(Refusal::Several { release, environments }));
+        }
+        match (waiting.pop(), environment) {
+            (Some(waiting), _) => Ok(Ok(waiting)),
+            (None, Some(environment)) if !names.is_empty() => {
+                let environment = environment.to_owned();
+                Ok(Err(Refusal::Elsewhere { release, environment }))
+            }
+            (None, _) => self.settled(release_id, environment).await.map(Err),
+        }
     }
 
     /// Writes a vote, or says why it does not count. `along` is written with it, or nothing is.
@@ -142,8 +171,9 @@ impl Journal {
     pub async fn vote(&self, voice: &Voice<'_>, along: &[Change]) -> Result<Result<Voted, Refusal>, Failure> {
         let (release_id, principal) = (voice.release, voice.principal);
         let release = || release_id.to_owned();
-        let Some(waiting) = self.waiting(release_id).await? else {
-            return self.settled(release_id, voice.environment).await.map(Err);
+        let waiting = match self.waiting_in(release_id, voice.environment).await? {
+            Ok(waiting) => waiting,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let Waiting {
             release: row,
@@ -164,13 +194,6 @@ impl Journal {
             Ok(person) => person,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Some(environment) = voice.environment.filter(|name| *name != deployment.environment) {
-            let environment = environment.to_owned();
-            return Ok(Err(Refusal::Elsewhere {
-                release: release(),
-                environment,
-            }));
-        }
         if voice.plan.is_some_and(|plan| plan != deployment.plan_hash) {
             let environment = deployment.environment.clone();
             return Ok(Err(Refusal::OtherPlan {
@@ -248,6 +271,26 @@ impl Journal {
             release,
             environment: environment.to_owned(),
             how,
+        })
+    }
+
+    /// That a principal is one of the people of the pipeline that a release is of, as it says now.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn known_to_pipeline(&self, release_id: &str, principal: &str) -> Result<Result<(), Refusal>, Failure> {
+        let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
+        let Some(ReleaseRow { application, .. }) = release.map(|stored| stored.row) else {
+            let release = release_id.to_owned();
+            return Ok(Err(Refusal::NotWaiting { release }));
+        };
+        let people = Now::read(self.control(), &application, "").await?.people;
+        Ok(match gate::person_of(&people, principal) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Stranger {
+                principal: principal.to_owned(),
+                application,
+            }),
         })
     }
 

@@ -1,0 +1,596 @@
+//! What a person orders about releases and environments, written once, wherever it comes from: the command line, the API, a button.
+
+use esclusa_core::decision::Refusal;
+use esclusa_core::error::Failure;
+use esclusa_core::gate::{self, Acknowledged, Lifted, may_acknowledge};
+use esclusa_core::hotfix::Debt;
+use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
+use esclusa_core::pipeline::{Acknowledgement, ApplicationName, EnvironmentName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Waiting;
+use crate::control::rows::{EnvironmentRow, Progress, ReleaseRow};
+use crate::control::{Change, Expected, Key, Stored};
+use crate::gates::EVERYTHING;
+use crate::journal::{Commit, Committed, Journal};
+
+/// What somebody wants. Every reason is for people, and never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Wish {
+    /// A release comes into no further environment for now.
+    Hold {
+        /// The release.
+        release: String,
+        /// Why.
+        reason: String,
+        /// Until when; until it is lifted, unless given.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// A release that is held goes on.
+    ReleaseHold {
+        /// The release.
+        release: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing more of a release is begun, and what it has moved goes back.
+    Stop {
+        /// The release.
+        release: String,
+        /// Why.
+        reason: String,
+    },
+    /// An environment keeps the version that it runs.
+    Pin {
+        /// The application.
+        application: ApplicationName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        reason: String,
+        /// Until when; until it is lifted, unless given.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// An environment takes other versions again.
+    Unpin {
+        /// The application.
+        application: ApplicationName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing but what goes back comes into a place.
+    Freeze {
+        /// The application; all of them unless given.
+        #[serde(default)]
+        application: Option<ApplicationName>,
+        /// The environment; all of them unless given.
+        #[serde(default)]
+        environment: Option<EnvironmentName>,
+        /// Why.
+        reason: String,
+        /// Until when; until it is lifted, unless given.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// A place is frozen no more.
+    Unfreeze {
+        /// The application, as it was frozen.
+        #[serde(default)]
+        application: Option<ApplicationName>,
+        /// The environment, as it was frozen.
+        #[serde(default)]
+        environment: Option<EnvironmentName>,
+        /// Why.
+        reason: String,
+    },
+    /// Something was seen to, which a release waits for.
+    Acknowledge {
+        /// The release.
+        release: String,
+        /// The environment; where it waits, unless given.
+        #[serde(default)]
+        environment: Option<String>,
+        /// What was seen to, by its name in the pipeline file.
+        name: String,
+        /// What was found.
+        #[serde(default)]
+        note: Option<String>,
+    },
+    /// What a hotfix did without is settled.
+    SettleDebt {
+        /// The release.
+        release: String,
+        /// What was done.
+        reason: String,
+    },
+}
+
+impl Wish {
+    /// The reason, where one must be given.
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Hold { reason, .. }
+            | Self::ReleaseHold { reason, .. }
+            | Self::Stop { reason, .. }
+            | Self::Pin { reason, .. }
+            | Self::Unpin { reason, .. }
+            | Self::Freeze { reason, .. }
+            | Self::Unfreeze { reason, .. }
+            | Self::SettleDebt { reason, .. } => Some(reason),
+            Self::Acknowledge { .. } => None,
+        }
+    }
+}
+
+/// What is frozen.
+struct Frozen<'a> {
+    application: Option<&'a ApplicationName>,
+    environment: Option<&'a EnvironmentName>,
+}
+
+/// Who orders, and when.
+struct Orderer<'a> {
+    by: &'a str,
+    at: Timestamp,
+    along: &'a [Change],
+}
+
+impl Orderer<'_> {
+    /// An order from now on.
+    fn order(&self, reason: &str, until: Option<Timestamp>) -> Result<gate::Order, Refusal> {
+        if let Some(until) = until.filter(|until| *until <= self.at) {
+            return Err(refused(format!("`{until}` is no time to come")));
+        }
+        Ok(gate::Order {
+            by: self.by.to_owned(),
+            reason: reason.trim().to_owned(),
+            since: self.at,
+            until,
+            lifted: None,
+        })
+    }
+
+    fn lifted(&self, reason: &str) -> Lifted {
+        Lifted {
+            by: self.by.to_owned(),
+            reason: reason.trim().to_owned(),
+            at: self.at,
+        }
+    }
+}
+
+fn refused(why: impl Into<String>) -> Refusal {
+    Refusal::Order { why: why.into() }
+}
+
+/// What an order came to: what is told of it, or why nothing was done.
+type Ordered = Result<Result<Value, Refusal>, Failure>;
+
+impl Journal {
+    /// Carries out what `by`, a principal, wants, or says why not. `along` is written with it, or nothing is.
+    ///
+    /// # Errors
+    /// What the tables answered.
+    pub async fn order(&self, wish: &Wish, by: &str, along: &[Change]) -> Ordered {
+        if wish.reason().is_some_and(|reason| reason.trim().is_empty()) {
+            return Ok(Err(refused("say why")));
+        }
+        let orderer = Orderer {
+            by,
+            at: self.clock().now()?,
+            along,
+        };
+        match wish {
+            Wish::Hold { release, reason, until } => self.hold(release, reason, *until, &orderer).await,
+            Wish::ReleaseHold { release, reason } => self.release_hold(release, reason, &orderer).await,
+            Wish::Stop { release, reason } => self.order_stop(release, reason, &orderer).await,
+            Wish::Pin {
+                application,
+                environment,
+                reason,
+                until,
+            } => self.pin(application, environment, (reason, *until), &orderer).await,
+            Wish::Unpin {
+                application,
+                environment,
+                reason,
+            } => self.unpin(application, environment, reason, &orderer).await,
+            Wish::Freeze {
+                application,
+                environment,
+                reason,
+                until,
+            } => {
+                let place = Frozen::of(application.as_ref(), environment.as_ref());
+                self.freeze(&place, reason, *until, &orderer).await
+            }
+            Wish::Unfreeze {
+                application,
+                environment,
+                reason,
+            } => {
+                let place = Frozen::of(application.as_ref(), environment.as_ref());
+                self.unfreeze(&place, reason, &orderer).await
+            }
+            Wish::Acknowledge {
+                release,
+                environment,
+                name,
+                note,
+            } => {
+                let note = note.as_deref();
+                self.acknowledge((release, environment.as_deref()), name, note, &orderer)
+                    .await
+            }
+            Wish::SettleDebt { release, reason } => self.settle_debt(release, reason, &orderer).await,
+        }
+    }
+
+    async fn hold(&self, release: &str, reason: &str, until: Option<Timestamp>, orderer: &Orderer<'_>) -> Ordered {
+        let row = match self.on_its_way(release).await? {
+            Ok(row) => row,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let key = Key::hold(release);
+        let stored: Option<Stored<gate::Order>> = self.control().get(&key).await?;
+        if let Some(gate::Order { by, reason, .. }) = stored
+            .as_ref()
+            .map(|stored| &stored.row)
+            .filter(|held| held.holds(orderer.at))
+        {
+            return Ok(Err(refused(format!(
+                "release `{release}` is held by `{by}` already: {reason}"
+            ))));
+        }
+        let held = match orderer.order(reason, until) {
+            Ok(held) => held,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let body = json!({"decision": "hold", "tag": row.tag, "reason": held.reason, "until": held.until});
+        let change = Change::put(key, &held, Expected::unchanged(stored.as_ref()))?;
+        let draft = about(&row, orderer.by, &body)?;
+        let told = json!({"hold": held, "tag": row.tag});
+        let what = "the hold of the release changed at this moment";
+        self.written(&row.application, (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn release_hold(&self, release: &str, reason: &str, orderer: &Orderer<'_>) -> Ordered {
+        let Some(row) = self.known(release).await? else {
+            return Ok(Err(unknown(release)));
+        };
+        let key = Key::hold(release);
+        let stored: Option<Stored<gate::Order>> = self.control().get(&key).await?;
+        let Some(stored) = stored.filter(|stored| stored.row.holds(orderer.at)) else {
+            return Ok(Err(refused(format!("release `{release}` is not held"))));
+        };
+        let body = json!({"decision": "release_hold", "tag": row.tag, "reason": reason, "since": stored.row.since});
+        let lifted = stored.row.lifted(orderer.lifted(reason));
+        let change = Change::put(key, &lifted, Expected::Revision(stored.revision))?;
+        let draft = about(&row, orderer.by, &body)?;
+        let told = json!({"hold": lifted, "tag": row.tag});
+        let what = "the hold of the release changed at this moment";
+        self.written(&row.application, (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn order_stop(&self, release: &str, reason: &str, orderer: &Orderer<'_>) -> Ordered {
+        let row = match self.on_its_way(release).await? {
+            Ok(row) => row,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let stop = gate::Stop {
+            by: orderer.by.to_owned(),
+            reason: reason.trim().to_owned(),
+            at: orderer.at,
+        };
+        let body = json!({"decision": "stop", "tag": row.tag, "reason": stop.reason});
+        let change = Change::put(Key::stop(release), &stop, Expected::Absent)?;
+        let draft = about(&row, orderer.by, &body)?;
+        let told = json!({"stop": stop, "tag": row.tag});
+        let what = "the release is stopped already";
+        self.written(&row.application, (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn pin(
+        &self,
+        application: &ApplicationName,
+        environment: &EnvironmentName,
+        (reason, until): (&str, Option<Timestamp>),
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let place = format!("{application}/{environment}");
+        let current: Option<Stored<EnvironmentRow>> = self
+            .control()
+            .get(&Key::environment(application.as_str(), environment.as_str()))
+            .await?;
+        let Some(EnvironmentRow { digests, tag, .. }) = current.map(|stored| stored.row) else {
+            return Ok(Err(refused(format!(
+                "nothing of ours runs in `{place}` that it could keep: see `esclusa status {application}`"
+            ))));
+        };
+        let key = Key::pin(application.as_str(), environment.as_str());
+        let stored: Option<Stored<gate::Pin>> = self.control().get(&key).await?;
+        let order = match orderer.order(reason, until) {
+            Ok(order) => order,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let pin = gate::Pin { order, digests, tag };
+        let body = json!({"decision": "pin", "place": format!("`{place}`"), "tag": pin.tag, "digests": pin.digests, "reason": pin.order.reason, "until": pin.order.until});
+        let change = Change::put(key, &pin, Expected::unchanged(stored.as_ref()))?;
+        let draft = of_place(Some(application), Some(environment), orderer.by, &body)?;
+        let what = "the pin of the environment changed at this moment";
+        let told = json!({"pin": pin});
+        self.written(application.as_str(), (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn unpin(
+        &self,
+        application: &ApplicationName,
+        environment: &EnvironmentName,
+        reason: &str,
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let place = format!("{application}/{environment}");
+        let key = Key::pin(application.as_str(), environment.as_str());
+        let stored: Option<Stored<gate::Pin>> = self.control().get(&key).await?;
+        let Some(stored) = stored.filter(|stored| stored.row.order.holds(orderer.at)) else {
+            return Ok(Err(refused(format!("`{place}` is pinned to nothing"))));
+        };
+        let body = json!({"decision": "unpin", "place": format!("`{place}`"), "tag": stored.row.tag, "reason": reason});
+        let pin = gate::Pin {
+            order: stored.row.order.clone().lifted(orderer.lifted(reason)),
+            ..stored.row
+        };
+        let change = Change::put(key, &pin, Expected::Revision(stored.revision))?;
+        let draft = of_place(Some(application), Some(environment), orderer.by, &body)?;
+        let what = "the pin of the environment changed at this moment";
+        let told = json!({"pin": pin});
+        self.written(application.as_str(), (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn freeze(
+        &self,
+        place: &Frozen<'_>,
+        reason: &str,
+        until: Option<Timestamp>,
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let freeze = match orderer.order(reason, until) {
+            Ok(freeze) => freeze,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let body =
+            json!({"decision": "freeze", "place": place.to_string(), "reason": freeze.reason, "until": freeze.until});
+        let change = Change::put(place.key(orderer.at), &freeze, Expected::Absent)?;
+        let draft = of_place(place.application, place.environment, orderer.by, &body)?;
+        let told = json!({"freeze": freeze, "place": place.to_string()});
+        let what = "somebody else froze it at this moment";
+        self.written(place.chain(), (vec![change], draft), (told, what), orderer)
+            .await
+    }
+
+    async fn unfreeze(&self, place: &Frozen<'_>, reason: &str, orderer: &Orderer<'_>) -> Ordered {
+        let prefix = format!("{}#", place.environment.map_or(EVERYTHING, EnvironmentName::as_str));
+        let rows: Vec<(String, Stored<gate::Order>)> =
+            self.control().list(&Key::freezes_of(place.chain()), &prefix).await?;
+        let mut changes = Vec::new();
+        let mut since = Vec::new();
+        for (_, stored) in rows.into_iter().filter(|(_, stored)| stored.row.holds(orderer.at)) {
+            let lifted = stored.row.lifted(orderer.lifted(reason));
+            since.push(lifted.since);
+            changes.push(Change::put(
+                place.key(lifted.since),
+                &lifted,
+                Expected::Revision(stored.revision),
+            )?);
+        }
+        if changes.is_empty() {
+            return Ok(Err(refused(format!("{place} is not frozen"))));
+        }
+        let body = json!({"decision": "unfreeze", "place": place.to_string(), "reason": reason, "since": since});
+        let draft = of_place(place.application, place.environment, orderer.by, &body)?;
+        let told = json!({"lifted": since.len(), "place": place.to_string()});
+        let what = "a freeze of it changed at this moment";
+        self.written(place.chain(), (changes, draft), (told, what), orderer)
+            .await
+    }
+
+    async fn acknowledge(
+        &self,
+        (release, environment): (&str, Option<&str>),
+        name: &str,
+        note: Option<&str>,
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let Waiting {
+            release: row,
+            deployment,
+            gates,
+        } = match self.waiting_in(release, environment).await? {
+            Ok(waiting) => waiting,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let asked = gates.acknowledgements.iter().find(|(known, _)| known.as_str() == name);
+        let Some((_, Acknowledgement::Person { that, by })) = asked else {
+            let people = gates.acknowledgements.iter();
+            let people = people.filter(|(_, asked)| matches!(asked, Acknowledgement::Person { .. }));
+            let names: Vec<String> = people.map(|(name, _)| format!("`{name}`")).collect();
+            let instead = if names.is_empty() {
+                String::new()
+            } else {
+                format!(", but for {}", names.join(", "))
+            };
+            return Ok(Err(refused(format!(
+                "nobody is asked for `{name}` in `{}`{instead}",
+                deployment.environment
+            ))));
+        };
+        let Some(person) = may_acknowledge(&gates.people, by, orderer.by) else {
+            let names: Vec<String> = by.iter().map(|name| format!("`{name}`")).collect();
+            let who = if names.is_empty() {
+                "the people of the pipeline".to_owned()
+            } else {
+                names.join(", ")
+            };
+            return Ok(Err(refused(format!(
+                "`{}` is none of those who may say so: {who}",
+                orderer.by
+            ))));
+        };
+        let said = Acknowledged {
+            principal: orderer.by.to_owned(),
+            note: note.map(str::to_owned),
+            at: orderer.at,
+        };
+        let body = json!({"decision": "acknowledge", "person": person, "name": name, "that": that, "tag": row.tag, "reason": note});
+        let mut draft = about(&row, orderer.by, &body)?;
+        draft.environment = Some(deployment.environment.clone());
+        let key = Key::acknowledgement(release, &deployment.environment, name);
+        let change = Change::put(key, &said, Expected::Absent)?;
+        let told = json!({"acknowledged": said, "name": name, "person": person, "tag": row.tag, "environment": deployment.environment});
+        let what = format!("`{name}` was seen to already");
+        self.written(&row.application, (vec![change], draft), (told, &what), orderer)
+            .await
+    }
+
+    async fn settle_debt(&self, release: &str, reason: &str, orderer: &Orderer<'_>) -> Ordered {
+        let Some(row) = self.known(release).await? else {
+            return Ok(Err(unknown(release)));
+        };
+        let debts = self.debts(&row.application, None).await?;
+        let theirs = debts.into_iter().filter(|(_, stored)| stored.row.release_id == release);
+        let mut owed = Vec::new();
+        let mut changes = Vec::new();
+        for (key, stored) in theirs {
+            owed.extend(stored.row.owes.iter().cloned());
+            let debt = Debt {
+                settled: Some(orderer.lifted(reason)),
+                ..stored.row
+            };
+            let environment = key.split('#').next().unwrap_or(&key);
+            let key = Key::debt(&row.application, environment, release);
+            changes.push(Change::put(key, &debt, Expected::Revision(stored.revision))?);
+        }
+        if changes.is_empty() {
+            return Ok(Err(refused(format!("release `{release}` owes nothing"))));
+        }
+        let body = json!({"decision": "settle_debt", "tag": row.tag, "owed": owed, "reason": reason});
+        let draft = about(&row, orderer.by, &body)?;
+        let told = json!({"settled": owed, "tag": row.tag});
+        let what = format!("what release `{release}` owes changed at this moment: look with `esclusa debts`");
+        self.written(&row.application, (changes, draft), (told, &what), orderer)
+            .await
+    }
+
+    /// Writes a decision down with its record, unless somebody else has decided at this moment: then `what` says so.
+    async fn written(
+        &self,
+        application: &str,
+        (changes, draft): (Vec<Change>, Draft),
+        (told, what): (Value, &str),
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let keys: Vec<Key> = changes.iter().map(|change| change.key().clone()).collect();
+        let commit = Commit::new()
+            .changes(changes)
+            .changes(orderer.along.iter().cloned())
+            .record(&Chain::application(application), draft);
+        match self.commit(commit).await? {
+            Committed::Lost(lost) if keys.contains(&lost) => Ok(Err(refused(format!("{what}; nothing was done")))),
+            Committed::Lost(_) => Ok(Err(Refusal::Repeated)),
+            written => written.or_failure().map(|_| Ok(told)),
+        }
+    }
+
+    /// A release, if there is one of that id.
+    async fn known(&self, release: &str) -> Result<Option<ReleaseRow>, Failure> {
+        let stored: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release)).await?;
+        Ok(stored.map(|stored| stored.row))
+    }
+
+    /// A release that has not ended.
+    async fn on_its_way(&self, release: &str) -> Result<Result<ReleaseRow, Refusal>, Failure> {
+        let Some(row) = self.known(release).await? else {
+            return Ok(Err(unknown(release)));
+        };
+        Ok(match (&row.end, row.progress) {
+            (Some(end), _) => Err(refused(format!(
+                "release `{release}` has ended: {}",
+                end.verdict.as_str()
+            ))),
+            (None, Progress::Ended) => Err(refused(format!("release `{release}` has ended"))),
+            (None, Progress::Claimed | Progress::Started) => Ok(row),
+        })
+    }
+}
+
+fn unknown(release: &str) -> Refusal {
+    refused(format!(
+        "there is no release `{release}`: `esclusa status` lists those of each application"
+    ))
+}
+
+/// The record of a decision about a release.
+fn about(release: &ReleaseRow, by: &str, body: &Value) -> Result<Draft, Failure> {
+    Ok(Draft {
+        application: Some(release.application.clone()),
+        digest: Some(release.digest.clone()),
+        release_id: Some(release.release_id.clone()),
+        ..Draft::new(RecordKind::PersonDecided, by, Body::new(body)?)
+    })
+}
+
+/// The record of a decision about a place.
+fn of_place(
+    application: Option<&ApplicationName>,
+    environment: Option<&EnvironmentName>,
+    by: &str,
+    body: &Value,
+) -> Result<Draft, Failure> {
+    Ok(Draft {
+        application: application.map(ToString::to_string),
+        environment: environment.map(ToString::to_string),
+        ..Draft::new(RecordKind::PersonDecided, by, Body::new(body)?)
+    })
+}
+
+impl<'a> Frozen<'a> {
+    fn of(application: Option<&'a ApplicationName>, environment: Option<&'a EnvironmentName>) -> Self {
+        Self {
+            application,
+            environment,
+        }
+    }
+
+    /// What is frozen for all applications has a chain of its own.
+    fn chain(&self) -> &str {
+        self.application.map_or(EVERYTHING, ApplicationName::as_str)
+    }
+
+    fn key(&self, since: Timestamp) -> Key {
+        let environment = self.environment.map_or(EVERYTHING, EnvironmentName::as_str);
+        Key::freeze(self.chain(), environment, &since.to_string())
+    }
+}
+
+impl std::fmt::Display for Frozen<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.application, self.environment) {
+            (Some(application), Some(environment)) => write!(formatter, "`{application}` in `{environment}`"),
+            (Some(application), None) => write!(formatter, "`{application}` everywhere"),
+            (None, Some(environment)) => write!(formatter, "everything in `{environment}`"),
+            (None, None) => formatter.write_str("everything"),
+        }
+    }
+}
