@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Principal, Reply, Request, RequestId};
+use simulator_kernel::{ApiError, Reply, Request, RequestId};
 use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
@@ -125,7 +125,7 @@ impl World {
             id,
             operation: operation.to_owned(),
             input,
-            principal: Principal::Administrator,
+            principal: self.kernel().administrator(),
             access_key_id: None,
         };
         match self.call_service(service, &request) {

@@ -87,6 +87,16 @@ impl Kernel {
         }
     }
 
+    /// The owner of the account that it stands in.
+    #[must_use]
+    pub fn administrator(&self) -> Principal {
+        if self.here.account == self.home.account {
+            Principal::Administrator
+        } else {
+            Principal::AdministratorOf(self.here.account.clone())
+        }
+    }
+
     /// The role of an account, as the one who calls.
     #[must_use]
     pub fn role(&self, account: &str, name: &str) -> Principal {

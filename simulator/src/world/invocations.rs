@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use simulator_kernel::{Place, Principal};
+use simulator_kernel::Place;
 
 use super::{Alarm, World};
 use crate::executor::{JoinHandle, TaskId};
@@ -67,8 +67,7 @@ impl World {
                 Some(handler) => {
                     let principal = match &start.role {
                         Some(role) => self.kernel.role(&place.account, role),
-                        None if place.account == self.kernel.home().account => Principal::Administrator,
-                        None => Principal::AdministratorOf(place.account.clone()),
+                        None => self.kernel.administrator(),
                     };
                     let deadline = self.now().saturating_add(start.timeout).unwrap_or(jiff::Timestamp::MAX);
                     let invocation = Invocation {

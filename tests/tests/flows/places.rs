@@ -357,7 +357,7 @@ fn an_alarm_there_speaks_of_what_is_verified_with_it_there() {
 /// A deployment that died has suspended the scaling of a service there, and a cluster and a service of the same names are at home.
 #[test]
 fn what_was_suspended_there_is_restored_there_by_the_sweep() {
-    let scaling = "    services: {server: {scaling: {min: 1, max: 4, during_deployment: suspend}}}\n";
+    let scaling = "    services: {server: {scaling: {min: 1, max: 4, suspend: true}}}\n";
     let mut account = elsewhere(scaling);
     account.provide_scaling(CLUSTER, SERVER, 1, 4);
     account.there(&target::account(), |there| there.provide_scaling(CLUSTER, SERVER, 1, 4));
