@@ -12,7 +12,7 @@ use esclusa_adapters::databases::{DatabaseReader, SnapshotTaker};
 use esclusa_adapters::ecs::{EcsReader, TaskRunner};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedStep, PlannedTask};
 use esclusa_core::verdict::StepReference;
@@ -66,12 +66,13 @@ enum Request {
 impl Migrate {
     /// The same function in the place of a deployment. What it writes down it writes at home.
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             runner: TaskRunner::new(config),
             logs: LogReader::new(config),

@@ -18,7 +18,7 @@ use esclusa_adapters::http::HttpProber;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
 use esclusa_adapters::metrics::MetricReader;
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::planning::Planner;
 use esclusa_adapters::targets::TargetReader;
 use esclusa_core::error::Failure;
@@ -105,12 +105,13 @@ enum Request {
 impl Observe {
     /// The same function in the place of a deployment. What it writes down it writes at home.
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             logs: LogReader::new(config),
             alarms: AlarmReader::new(config),

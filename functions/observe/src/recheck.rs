@@ -44,7 +44,7 @@ impl Observe {
     /// changes nothing.
     pub(crate) async fn recheck(&self, deployment_id: &str) -> Result<Value, Failure> {
         let nothing = |why: &str| Ok(json!({"deploymentId": deployment_id, "checked": false, "why": why}));
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let deployments = Key::deployments_into(&release.application, &deployment.environment, &release.image);
         let in_force: Option<Stored<DeploymentPointerRow>> = self

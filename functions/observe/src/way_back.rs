@@ -25,7 +25,7 @@ impl Observe {
         if let Some(planned) = self.journal.way_back(deployment_id).await? {
             return Ok(json!({"steps": listed(&planned.steps)}));
         }
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
         let rows = self.journal.steps(deployment_id).await?;
         let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());

@@ -8,7 +8,7 @@ use esclusa_adapters::control::rows::RevisionRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::ecs::{EcsReader, TaskDefinitionRegistrar};
 use esclusa_adapters::journal::{Commit, Journal};
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedRevision, RevisionAction};
 use esclusa_core::task_definition::{TAG_CONTENT_SHA256, TAG_RELEASE};
@@ -78,12 +78,13 @@ impl Function for Register {
 impl Register {
     /// The same function in the place of a deployment. What it writes down it writes at home.
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             registrar: TaskDefinitionRegistrar::new(config),
             ..self.clone()
@@ -113,7 +114,7 @@ impl Register {
     }
 
     async fn register(&self, deployment_id: &str, revision: &PlannedRevision, key: Key) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let act = Act {
             subject: &work.subject,
             actor: ACTOR,

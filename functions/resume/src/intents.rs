@@ -59,7 +59,7 @@ impl Resume {
         let key = Key::intent(&pointer.deployment_id, &pointer.intent_id);
         let stored: Stored<IntentRow> = self.control().require(&key).await?;
         let there = match &work.deployment.row.place {
-            Some(_) => self.at(&pointer.deployment_id).await?,
+            Some(place) => self.in_place(place).await?,
             None => Cow::Borrowed(self),
         };
         let shown = there.shown(&pointer.intent_id, &stored.row.intent, &work).await?;

@@ -17,11 +17,12 @@ use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_adapters::deployments::{gate_resource, look_resource};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
 use esclusa_core::error::Failure;
 use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{WaitKind, WaitStatus, Waiter};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -178,20 +179,21 @@ fn lock_resource(lock: &str) -> String {
 }
 
 impl Resume {
-    /// The same function in the place of a deployment. What it writes down it writes at home.
-    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+    /// The same function in a place. What it writes down it writes at home.
+    async fn in_place(&self, place: &Home) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.placed(place).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
     /// The same function in the place of a resource.
     async fn at_resource(&self, arn: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_resource(arn).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_resource(arn).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             ..self.clone()
         }

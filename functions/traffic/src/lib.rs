@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::ecs::{EcsReader, RollbackOutcome, TrafficController};
 use esclusa_adapters::journal::{Commit, Journal};
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::rollouts;
 use esclusa_core::error::Failure;
 use esclusa_core::service_deployment::is_over;
@@ -71,12 +71,13 @@ impl Function for Traffic {
 impl Traffic {
     /// The same function in the place of a deployment. What it writes down it writes at home.
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             traffic: TrafficController::new(config),
             ..self.clone()
@@ -85,7 +86,7 @@ impl Traffic {
 
     /// Asks ECS to roll a rollout back that took too long. One that is over meanwhile is left to its judge.
     async fn stop_rollout(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
         if rollout.planned.stays {
             // Rolled back, the service would run code that the schema does not take: the judgement says how far it came, and a person decides.

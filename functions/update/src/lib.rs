@@ -13,11 +13,12 @@ use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::ecs::{EcsReader, ServiceUpdater};
 use esclusa_adapters::journal::{Commit, Journal};
-use esclusa_adapters::places::{Places, TargetRoles};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::scaling::{ScalingReader, ScalingRegistrar};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{BeforeUpdate, ServiceFacts, Wanted, before_update};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepOutcome, StepReference};
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::{Deserialize, Serialize};
@@ -108,12 +109,18 @@ impl Function for Update {
 impl Update {
     /// The same function in the place of a deployment. What it writes down it writes at home.
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
-        let config = self.places.of_deployment(&self.journal, deployment_id).await?;
-        Ok(config.map_or(Cow::Borrowed(self), |config| Cow::Owned(self.with(&config))))
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
     }
 
-    fn with(&self, config: &SdkConfig) -> Self {
+    async fn in_place(&self, place: &Home) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.placed(place).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
         Self {
+            journal: self.journal.of_place(place),
             ecs: EcsReader::new(config),
             updater: ServiceUpdater::new(config),
             scaling: ScalingReader::new(config),
@@ -129,7 +136,7 @@ impl Update {
                 step.index
             )));
         };
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let target = self.journal.target(deployment_id, &planned).await?;
         let observed = self.observe(&planned).await?;
         let begun = self.journal.step(deployment_id, step).await?;

@@ -83,7 +83,7 @@ impl Update {
 
     /// Restores what a deployment has suspended.
     pub(crate) async fn restore_scaling(&self, deployment_id: &str) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         for stored in self.suspended().await? {
             if stored.row.deployment_id == deployment_id && stored.row.restored_at.is_none() {
                 self.restore(&work, stored).await?;
@@ -123,7 +123,7 @@ impl Update {
         for stored in self.suspended().await? {
             let service = stored.row.service.clone();
             let there = match &stored.row.place {
-                Some(_) => self.at(&stored.row.deployment_id).await,
+                Some(place) => self.in_place(place).await,
                 None => Ok(Cow::Borrowed(self)),
             };
             let looked = match there {
@@ -148,7 +148,7 @@ impl Update {
     /// Lets go of one that nobody can suspend any more, restored where its deployment has not done so.
     async fn look_again(&self, stored: Stored<SuspendedScalingRow>) -> Result<bool, Failure> {
         let row = &stored.row;
-        let work = self.journal.work(&row.deployment_id).await?;
+        let work = self.journal.work_here(&row.deployment_id).await?;
         let now = self.journal.clock().now()?;
         let over_since = row.restored_at.or(work.deployment.row.ended_at);
         if over_since.is_none_or(|since| now.duration_since(since) <= AFTERLIFE) {

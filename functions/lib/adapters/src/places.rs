@@ -55,6 +55,15 @@ impl fmt::Debug for TargetRoles {
     }
 }
 
+/// A place that is not home, and the configuration by which its clients are made.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The place.
+    pub place: Home,
+    /// The configuration.
+    pub config: SdkConfig,
+}
+
 /// Temporary credentials of a role in a place.
 #[derive(Debug, Clone)]
 struct Session {
@@ -139,25 +148,34 @@ impl Places {
     ///
     /// # Errors
     /// Those of [`Places::config`]; `InvalidInput` when there is no such deployment.
-    pub async fn of_deployment(&self, journal: &Journal, deployment_id: &str) -> Result<Option<SdkConfig>, Failure> {
+    pub async fn of_deployment(&self, journal: &Journal, deployment_id: &str) -> Result<Option<Placed>, Failure> {
         if !self.is_connected() {
             return Ok(None);
         }
         let key = Key::deployment(deployment_id);
         let deployment = journal.control().require::<DeploymentRow>(&key).await?;
         match &deployment.row.place {
-            Some(place) => self.config(place).await,
+            Some(place) => self.placed(place).await,
             None => Ok(None),
         }
+    }
+
+    /// A place with its configuration; none at home.
+    ///
+    /// # Errors
+    /// Those of [`Places::config`].
+    pub async fn placed(&self, place: &Home) -> Result<Option<Placed>, Failure> {
+        let place = place.clone();
+        Ok(self.config(&place).await?.map(|config| Placed { place, config }))
     }
 
     /// The configuration of the place of a resource; none at home.
     ///
     /// # Errors
     /// Those of [`Places::config`].
-    pub async fn of_resource(&self, arn: &str) -> Result<Option<SdkConfig>, Failure> {
+    pub async fn of_resource(&self, arn: &str) -> Result<Option<Placed>, Failure> {
         match of_arn(arn) {
-            Some(place) => self.config(&place).await,
+            Some(place) => self.placed(&place).await,
             None => Ok(None),
         }
     }

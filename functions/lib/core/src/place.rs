@@ -1,5 +1,6 @@
 //! Where things are: an account and a Region, by names that AWS gives.
 
+use crate::error::Failure;
 use crate::task_definition::Home;
 
 /// The partition that a Region belongs to.
@@ -49,9 +50,41 @@ pub fn check_event(account: &str, region: &str, arn: &str) -> Result<(), String>
     }
 }
 
+/// Whether a deployment into an environment at `of` may be carried out by whoever acts at `here`; none is home. The names of clusters and services mean something
+/// else in every other place.
+///
+/// # Errors
+/// `Refused` when its place is not reached any more; `Defect` when it is taken for one of elsewhere.
+pub fn check_here(deployment_id: &str, of: Option<&Home>, here: Option<&Home>) -> Result<(), Failure> {
+    match of {
+        _ if of == here => Ok(()),
+        Some(place) => Err(Failure::refused(format!(
+            "deployment `{deployment_id}` is in account {}, `{}`, which is not reached any more: deploy the stack with the parameter `TargetExternalId` again",
+            place.account, place.region
+        ))),
+        None => Err(Failure::defect(format!(
+            "deployment `{deployment_id}` is at home, and somebody carries it out elsewhere"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_deployment_is_carried_out_in_its_own_place_and_nowhere_else() {
+        let there = of_arn("arn:aws:ecs:eu-west-1:210987654321:cluster/a").unwrap();
+        let other = of_arn("arn:aws:ecs:eu-west-1:321098765432:cluster/a").unwrap();
+        let kind = |of, here| check_here("shop-1", of, here).map_err(|failure| failure.kind);
+        assert_eq!(kind(None, None), Ok(()));
+        assert_eq!(kind(Some(&there), Some(&there)), Ok(()));
+        // The connection was taken away while it was under way: nothing of the same name at home is touched.
+        assert_eq!(kind(Some(&there), None), Err(ErrorKind::Refused));
+        assert_eq!(kind(Some(&there), Some(&other)), Err(ErrorKind::Refused));
+        assert_eq!(kind(None, Some(&there)), Err(ErrorKind::Defect));
+    }
 
     #[test]
     fn a_resource_says_where_it_is() {
