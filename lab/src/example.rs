@@ -1,5 +1,6 @@
 //! The examples: pipelines of real applications, and what their infrastructure code has created before Esclusa comes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use esclusa_core::pipeline::{Pipeline, parse, resolve};
@@ -7,13 +8,22 @@ use esclusa_core::tags::environments_for;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator::World;
+use simulator::kernel::Site;
 use simulator::services::{ApplicationAutoScaling, Ecr};
 
 use crate::deployer::{InstallError, repository};
+use crate::images::Kind;
 use crate::oracle::{Arrival, Question};
 
 /// The names of the examples.
-pub const NAMES: [&str; 5] = ["imagy-catalog", "superbowleto", "orbiquant", "nest-demo", "django-blog"];
+pub const NAMES: [&str; 6] = [
+    "imagy-catalog",
+    "imagy-orders",
+    "superbowleto",
+    "orbiquant",
+    "nest-demo",
+    "django-blog",
+];
 
 /// One application with its pipeline.
 #[derive(Debug, Clone)]
@@ -38,6 +48,21 @@ struct Base {
     scalable_targets: Vec<ScalableTarget>,
     #[serde(default)]
     database_instances: Vec<Value>,
+    /// The hosts at which services answer.
+    #[serde(default)]
+    sites: BTreeMap<String, At>,
+    /// What the containers of images emit and answer, by the names of the images' kinds; those without an entry do as a good one.
+    #[serde(default)]
+    activities: BTreeMap<String, Value>,
+}
+
+/// The container of a service that answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct At {
+    cluster: String,
+    service: String,
+    container: String,
 }
 
 /// Between how many tasks a service scales.
@@ -97,6 +122,22 @@ impl Example {
         for instance in &self.base.database_instances {
             ask(world, "rds", "CreateDBInstance", instance.clone())?;
         }
+        for (
+            host,
+            At {
+                cluster,
+                service,
+                container,
+            },
+        ) in self.base.sites.clone()
+        {
+            let site = Site {
+                cluster,
+                service,
+                container,
+            };
+            world.kernel_mut().sites.hosts.insert(host, site);
+        }
         if let Some((scaling, kernel)) = world.service_mut::<ApplicationAutoScaling>() {
             for target in &self.base.scalable_targets {
                 let (cluster, service) = (&target.cluster, &target.service);
@@ -121,6 +162,27 @@ impl Example {
             rename(value, named);
         }
         moved
+    }
+
+    /// The manifest of an image of this application. `version` makes it another image.
+    #[must_use]
+    pub fn manifest(&self, kind: Kind, version: &str) -> String {
+        let activities = &self.base.activities;
+        let activity = activities
+            .get(&kind.name())
+            .or_else(|| activities.get(&Kind::Good.name()));
+        kind.manifest_of(
+            version,
+            &self.commands(),
+            activity.cloned().unwrap_or_else(|| json!({})),
+        )
+    }
+
+    /// The environments that the file names, and of its patterns those whose names are written out.
+    #[must_use]
+    pub fn environments(&self) -> Vec<&str> {
+        let names = self.pipeline.environment_names().into_iter();
+        names.filter(|name| !name.contains(['*', '?'])).collect()
     }
 
     /// The environments that a push of this tag goes through, in order.
@@ -160,8 +222,7 @@ impl Example {
 
     /// The name of the environment that a cluster belongs to.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        // Nobody knows yet what is made from a pattern whose names are not written out.
-        let names = self.pipeline.environment_names().into_iter();
+        let names = self.environments().into_iter();
         let resolved = names.filter_map(|name| resolve(&self.pipeline, name).ok());
         resolved.map(|environment| (environment.cluster, environment.name.to_string()))
     }

@@ -21,6 +21,16 @@ pub enum Kind {
     LostMigration,
     /// A one-off command cannot be started.
     UnstartableMigration,
+    /// The servers run, and their health endpoint says that something they need is not there.
+    UnhealthyReport,
+    /// The servers answer many requests with errors.
+    FailingRequests,
+    /// The servers answer slowly.
+    Slow,
+    /// Messages come into the dead-letter queue.
+    DeadLetters,
+    /// The servers log what nobody wants to see.
+    FatalLines,
 }
 
 impl Kind {
@@ -43,7 +53,14 @@ impl Kind {
             Self::UnstartableMigration => {
                 json!({"outcome": "fail_to_start", "reason": "ResourceInitializationError: unable to pull secrets"})
             }
-            Self::Good | Self::CrashLoop | Self::Unhealthy => {
+            Self::Good
+            | Self::CrashLoop
+            | Self::Unhealthy
+            | Self::UnhealthyReport
+            | Self::FailingRequests
+            | Self::Slow
+            | Self::DeadLetters
+            | Self::FatalLines => {
                 json!({"outcome": "exit", "after_seconds": 25, "code": 0, "log": ["applying 20261102_add_rating", "done"]})
             }
         };
@@ -57,15 +74,36 @@ impl Kind {
             | Self::BadMigration
             | Self::HangingMigration
             | Self::LostMigration
-            | Self::UnstartableMigration => {}
+            | Self::UnstartableMigration
+            | Self::UnhealthyReport
+            | Self::FailingRequests
+            | Self::Slow
+            | Self::DeadLetters
+            | Self::FatalLines => {}
         }
         programs
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self);
+        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// The manifest of an image of this kind. `version` makes it another image, `commands` are words by which one-off commands are known.
     #[must_use]
     pub fn manifest(self, version: &str, commands: &[String]) -> String {
-        let behaviour = json!({"programs": self.programs(commands)}).to_string();
+        self.manifest_of(version, commands, json!({}))
+    }
+
+    /// The same of an image whose containers emit and answer this: the members of the simulator's [`Activity`](simulator::kernel::Activity).
+    pub(crate) fn manifest_of(self, version: &str, commands: &[String], activity: Value) -> String {
+        let mut behaviour = activity;
+        if let Some(members) = behaviour.as_object_mut() {
+            members.insert("programs".to_owned(), self.programs(commands).into());
+        }
+        let behaviour = behaviour.to_string();
         let layer = json!({
             "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
             "digest": format!("sha256:{}", "11".repeat(32)),

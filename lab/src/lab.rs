@@ -13,6 +13,9 @@ use crate::images::Kind;
 /// The longest time that one release is waited for: longer than every wait of its state machines together.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 
+/// The state in which a release stands at the gates of an environment.
+pub const AT_GATE: &str = "AwaitGate";
+
 /// The longest time that an undisturbed event is on its way.
 const DELIVERY: SignedDuration = SignedDuration::from_secs(30);
 
@@ -137,11 +140,7 @@ impl Lab {
     pub fn push_example(&mut self, example: &Example, image: &str, tag: &str, kind: Kind) -> Result<String, ApiError> {
         let found = example.pipeline.images.iter().find(|(key, _)| key.as_str() == image);
         let (_, image) = found.ok_or_else(|| ApiError::client("UnknownImage", image))?;
-        self.push(
-            image.repository.as_str(),
-            Some(tag),
-            &kind.manifest(tag, &example.commands()),
-        )
+        self.push(image.repository.as_str(), Some(tag), &example.manifest(kind, tag))
     }
 
     /// Runs the command `esclusa` with these words.
@@ -239,4 +238,16 @@ pub fn is_at_work(world: &World) -> bool {
             .any(|arn| machines.status(arn) == Some(Status::Running))
     };
     world.service::<StepFunctions>().is_some_and(is_running)
+}
+
+/// Whether an execution does anything but stand at a gate.
+#[must_use]
+pub fn is_moving(world: &World) -> bool {
+    let moves = |machines: &StepFunctions, arn: &String| {
+        let is_at_gate = || machines.path(arn).last().is_some_and(|state| state == AT_GATE);
+        machines.status(arn) == Some(Status::Running) && !is_at_gate()
+    };
+    world
+        .service::<StepFunctions>()
+        .is_some_and(|machines| machines.executions().iter().any(|arn| moves(machines, arn)))
 }

@@ -40,7 +40,8 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
             Choice::Rollback => "the release goes back",
         };
         output.line(format_args!(
-            "`{check}` is answered: {what}; the next look takes it up (`esclusa status --release {release} --watch`)"
+            "`{check}` is answered in `{}`: {what}; the next look takes it up (`esclusa status --release {release} --watch`)",
+            answered.get("environment").and_then(Value::as_str).unwrap_or_default()
         ))?;
     }
     Ok(Exit::Success)
@@ -60,5 +61,5 @@ async fn directly(command: &Answer, choice: Choice, session: &Session) -> Result
     };
     let answered = session.journal.answer(&reply, &[]).await?;
     let Answered { answer, deployment } = answered.map_err(|refusal| CommandError::refused(refusal.to_string()))?;
-    Ok(json!({"answer": answer, "deployment_id": deployment.deployment_id}))
+    Ok(json!({"answer": answer, "deployment_id": deployment.deployment_id, "environment": deployment.environment}))
 }

@@ -22,7 +22,7 @@ pub(super) async fn give(
     let told = match session.console() {
         Some(console) => {
             let (order, fields) = posted(wish)?;
-            console.post(&format!("/api/orders/{order}"), &fields).await?
+            console.post(&format!("/orders/{order}"), &fields).await?
         }
         None => {
             let caller = session.caller().await?.arn;

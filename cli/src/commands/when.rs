@@ -7,7 +7,7 @@ use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::gates::{freezes, pin};
 use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
 use esclusa_core::hotfix::{ease, is_hotfix};
-use esclusa_core::pipeline::{ApplicationName, ResolvedEnvironment, Tag, resolve};
+use esclusa_core::pipeline::{ApplicationName, Key as Name, ResolvedEnvironment, Tag, resolve};
 use esclusa_core::tags::environments_for;
 use esclusa_core::wave::{in_waves, is_last, waves_of};
 use jiff::{SignedDuration, Timestamp};
@@ -106,10 +106,17 @@ async fn stage(
         // Nobody knows the digest of what was not pushed yet.
         comes: None,
     };
+    let mut forecast = arrives.map(|arrives| forecast(&policy, &standing, arrives));
+    if let Some(forecast) = forecast.as_mut().filter(|_| !environment.together.is_empty()) {
+        let names = words::names(environment.together.iter().map(Name::as_str));
+        forecast
+            .people
+            .push(format!("all of {names} must have come under the same tag"));
+    }
     Ok(Stage {
         environment: name.to_owned(),
         arrives,
-        forecast: arrives.map(|arrives| forecast(&policy, &standing, arrives)),
+        forecast,
         takes_seconds: measured.unwrap_or(0).saturating_add(soak),
         is_measured: measured.is_some(),
     })

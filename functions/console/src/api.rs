@@ -106,7 +106,7 @@ impl Console {
         };
         match self.journal.answer(&reply, &[]).await? {
             Ok(answered) => {
-                let told = json!({"answer": answered.answer, "deployment_id": answered.deployment.deployment_id});
+                let told = json!({"answer": answered.answer, "deployment_id": answered.deployment.deployment_id, "environment": answered.deployment.environment});
                 Ok(Response::json(200, &told))
             }
             Err(refusal) => {
@@ -128,10 +128,11 @@ impl Console {
             Ok(wish) => wish,
             Err(error) => return Ok(Response::error(400, &format!("the order: {error}"))),
         };
-        Ok(match self.journal.order(&wish, principal, &[]).await? {
-            Ok(told) => Response::json(200, &told),
-            Err(refusal) => Response::error(409, &refusal.to_string()),
-        })
+        match (self.journal.order(&wish, principal, &[]).await?, wish.about()) {
+            (Ok(told), _) => Ok(Response::json(200, &told)),
+            (Err(refusal), Some(about)) => self.refused(about, principal, &refusal).await,
+            (Err(refusal), None) => Ok(Response::error(409, &refusal.to_string())),
+        }
     }
 
     async fn refused(

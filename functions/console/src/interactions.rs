@@ -104,32 +104,39 @@ impl Console {
                 Wish::ReleaseHold { release, reason }
             }
         };
+        let here = |what: &str| format!("{what} in `{}`", pointer.environment);
         let (what, decided) = match click.press {
             Press::Hold => (
-                "is held",
+                "is held, wherever it stands".to_owned(),
                 self.ordered(&order(true), &click.pointer.release, &principal, along)
                     .await?,
             ),
             Press::ReleaseHold => (
-                "goes on",
+                "goes on, wherever it stands".to_owned(),
                 self.ordered(&order(false), &click.pointer.release, &principal, along)
                     .await?,
             ),
-            Press::Approve => ("is approved", self.journal.vote(&vote(true), along).await?.map(|_| ())),
-            Press::Reject => ("is rejected", self.journal.vote(&vote(false), along).await?.map(|_| ())),
+            Press::Approve => (
+                here("is approved"),
+                self.journal.vote(&vote(true), along).await?.map(|_| ()),
+            ),
+            Press::Reject => (
+                here("is rejected"),
+                self.journal.vote(&vote(false), along).await?.map(|_| ()),
+            ),
             Press::RollBack => (
-                "goes back",
+                here("goes back"),
                 self.journal.answer(&answer(Choice::Rollback), along).await?.map(|_| ()),
             ),
             Press::Keep => (
-                "stays",
+                here("stays"),
                 self.journal.answer(&answer(Choice::Keep), along).await?.map(|_| ()),
             ),
         };
         Ok(decided.map(|()| {
             format!(
-                "`{}` {what} in `{}`, as you say; the card follows within two minutes",
-                pointer.release, pointer.environment
+                "`{}` {what}, as you say; the card follows within two minutes",
+                pointer.release
             )
         }))
     }

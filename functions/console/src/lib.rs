@@ -44,7 +44,7 @@ impl Function for Console {
             "POST /slack/interactions" => self.interaction(&request).await?,
             "POST /api/votes" => self.post_vote(&request).await?,
             "POST /api/answers" => self.post_answer(&request).await?,
-            "POST /api/orders/{order}" => self.post_order(&request).await?,
+            "POST /orders/{order}" => self.post_order(&request).await?,
             _ => Response::error(404, "there is no such route"),
         };
         Ok(json!(response))

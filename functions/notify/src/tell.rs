@@ -16,6 +16,8 @@ use esclusa_core::card::{Card, alert_message, message};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::pipeline::{Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::secret::Secret;
+use esclusa_core::verdict::End;
+use esclusa_core::wave::in_waves;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -138,18 +140,21 @@ impl Notify {
             }
         }
         let mut told = Told::True;
-        for name in &release.environments {
-            let deployment = self.journal.last_deployment(release_id, name).await?;
-            let deployment: Option<DeploymentRow> = deployment.map(|stored| stored.row);
-            let is_last = deployment
-                .as_ref()
-                .is_none_or(|deployment| deployment.end.as_ref().is_none_or(|end| !end.is_in_force()));
-            let environment = pipelines.get(&key).and_then(|pipeline| resolve(pipeline, name).ok());
-            let slack = environment.as_ref().and_then(|environment| {
-                let notifications = environment.notifications.as_ref()?;
-                notifications.slack.as_ref()
-            });
-            if let (Some(environment), Some(slack)) = (&environment, slack) {
+        for wave in in_waves(&release.environments, &release.waves) {
+            let mut is_through = true;
+            for name in &wave {
+                let deployment = self.journal.last_deployment(release_id, name).await?;
+                let deployment: Option<DeploymentRow> = deployment.map(|stored| stored.row);
+                let end = deployment.as_ref().and_then(|deployment| deployment.end.as_ref());
+                is_through &= end.is_some_and(End::is_in_force);
+                let environment = pipelines.get(&key).and_then(|pipeline| resolve(pipeline, name).ok());
+                let slack = environment.as_ref().and_then(|environment| {
+                    let notifications = environment.notifications.as_ref()?;
+                    notifications.slack.as_ref()
+                });
+                let (Some(environment), Some(slack)) = (&environment, slack) else {
+                    continue;
+                };
                 let known = Known::read(self.journal.control(), &release, name, deployment).await?;
                 let place = Place {
                     release: &release,
@@ -165,7 +170,7 @@ impl Notify {
                     }
                 }
             }
-            if is_last {
+            if !is_through {
                 break;
             }
         }

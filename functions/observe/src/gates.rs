@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow};
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
+use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::gates::{Said, companions};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
@@ -106,6 +106,26 @@ impl Observe {
         )))
     }
 
+    /// The images that come together, with their repositories.
+    fn together(&self, policy: &ResolvedEnvironment) -> Vec<TogetherRow> {
+        let home = self.planner.home();
+        let images = policy
+            .together
+            .iter()
+            .filter_map(|key| policy.images.get_key_value(key));
+        images
+            .map(|(key, image)| {
+                let Repository { account, region, name } = Repository::of(image, home);
+                TogetherRow {
+                    image: key.to_string(),
+                    account: account.to_owned(),
+                    region: region.to_owned(),
+                    repository: name.to_owned(),
+                }
+            })
+            .collect()
+    }
+
     async fn ask(&self, place: &Place<'_>, now: Timestamp) -> Result<Asked, Failure> {
         let Place { release, policy, .. } = place;
         let environment = policy.name.as_str();
@@ -117,7 +137,8 @@ impl Observe {
             self.planner.copies(policy, &digests(release)?).await?
         };
         let wave_failed = self.journal.wave_failed(release, environment).await?;
-        let companions = companions(control, release, environment, &policy.together).await?;
+        let together = self.together(policy);
+        let companions = companions(control, release, environment, &together).await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
@@ -143,7 +164,10 @@ impl Observe {
             companions: &companions,
         };
         let (passage, reports) = pass(&gates, &facts, now);
-        let row = row(place, &said, reports, &passage);
+        let row = GatesRow {
+            together,
+            ..row(place, &said, reports, &passage)
+        };
         Ok(Asked { passage, row })
     }
 }
@@ -178,7 +202,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
         acknowledgements: place.policy.acknowledgements.clone().into_iter().collect(),
-        together: place.policy.together.clone(),
+        together: Vec::new(),
         people: place.policy.people.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! `lab local`: a push into the simulated account, shown from its event to its proof.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitCode;
 
@@ -9,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use lab::example::{Example, NAMES};
 use lab::images::Kind;
 use lab::oracle::{self, Arrival, Opinion};
-use lab::walk::Walk;
-use lab::{Beside, Lab, is_settled};
+use lab::walk::{Line, Tone, Walk};
+use lab::{AT_GATE, Beside, Lab, is_settled};
 use simulator::Settings;
 
 use super::page::Page;
@@ -103,7 +104,7 @@ fn show(local: &Local, start: Timestamp) -> Result<(Lab, Walk, bool), CommandErr
         _ => Some(run.deploy_known_good(page)?),
     };
     let version = run.push(&PUSHED, local.image)?;
-    let name = value_name(local.image);
+    let name = local.image.name();
     page.heading(format_args!(
         "Pushing {} {} ({name}), digest {}",
         local.application,
@@ -134,7 +135,7 @@ fn prepare(local: &Local, settings: &Settings, page: &mut Page) -> Result<Run, C
     )?;
     let beside = if local.slack { Beside::Slack } else { Beside::Nobody };
     let mut lab = Lab::beside(settings, beside)?;
-    page.heading("Applying the pipelines of five applications")?;
+    page.heading("Applying the pipelines of the examples")?;
     let mut examples = Vec::new();
     for name in NAMES {
         let example = Example::load(name)?;
@@ -229,17 +230,23 @@ impl Run {
     fn follow_with(
         &mut self,
         version: Version,
-        mut told: impl FnMut(lab::walk::Line) -> io::Result<()>,
+        mut told: impl FnMut(Line) -> io::Result<()>,
     ) -> Result<Version, CommandError> {
         let from = self.lab.world().now();
         let after = |span: SignedDuration| from.saturating_add(span).unwrap_or(Timestamp::MAX);
         let (delivered, late) = (after(DELIVERY), after(PATIENCE));
+        let mut agreed = BTreeSet::new();
         loop {
             let now = self.lab.world().now();
             if (now >= delivered && is_settled(self.lab.world())) || now >= late || !self.lab.world_mut().step() {
                 break;
             }
-            for line in self.walk.look(self.lab.world_mut()) {
+            let lines = self.walk.look(self.lab.world_mut());
+            let is_news = !lines.is_empty();
+            for line in lines {
+                told(line)?;
+            }
+            if is_news && let Some(line) = self.agree(&mut agreed) {
                 told(line)?;
             }
         }
@@ -247,6 +254,28 @@ impl Run {
         let release_id = release_id
             .ok_or_else(|| CommandError::Refused(format!("the push of `{}` started no release", version.tag)))?;
         Ok(Version { release_id, ..version })
+    }
+
+    /// Somebody agrees with what waits for them, once for each release: that is what would be seen of it, had somebody looked.
+    fn agree(&mut self, agreed: &mut BTreeSet<String>) -> Option<Line> {
+        let release = self.lab.executions("release").pop()?;
+        let waits = self.lab.path(&release).last().is_some_and(|state| state == AT_GATE);
+        if !waits || agreed.contains(&release) {
+            return None;
+        }
+        let answer = self.lab.esclusa(&["approve", &release, "--reason", "seen in staging"]);
+        if answer.code != 0 {
+            return None;
+        }
+        agreed.insert(release);
+        Some(Line {
+            at: self.lab.world().now(),
+            place: String::new(),
+            who: "a person".to_owned(),
+            text: format!("esclusa approve: {}", answer.out.trim()),
+            tone: Tone::Good,
+            state: false,
+        })
     }
 
     fn follow(&mut self, version: Version, page: &mut Page) -> Result<Version, CommandError> {
@@ -353,13 +382,6 @@ fn opine(opinion: &Opinion, page: &mut Page) -> io::Result<()> {
         page.bad("wrong ", finding)?;
     }
     Ok(())
-}
-
-/// The kind of an image as it is written on the command line.
-fn value_name(kind: Kind) -> String {
-    clap::ValueEnum::to_possible_value(&kind)
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
 }
 
 /// A digest by as many digits as tell two apart by eye.

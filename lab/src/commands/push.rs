@@ -36,7 +36,7 @@ pub(crate) fn execute(push: &Push) -> Result<ExitCode, CommandError> {
     let example = Example::load(&push.application)?;
     let image = example.pipeline.images.values().next();
     let repository = image.map(|image| image.repository.to_string()).unwrap_or_default();
-    let manifest = push.image.manifest(&push.tag, &example.commands());
+    let manifest = example.manifest(push.image, &push.tag);
     let digest = runtime.block_on(put(push, &repository, &manifest))?;
     let environments = example.pushed_through(&push.tag);
     let page = &mut Page::of_process();

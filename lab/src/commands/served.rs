@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use lab::example::Example;
 use lab::images::Kind;
 use lab::walk::{Line, Walk};
-use lab::{is_at_work, repository};
+use lab::{is_moving, repository};
 use simulator::served::{Pace, Server};
 use simulator::{AccessKey, Principal, SECRET_ACCESS_KEY, World};
 
@@ -63,16 +63,16 @@ fn ended() -> CommandError {
     CommandError::Refused("the simulated AWS has ended".to_owned())
 }
 
-/// While a release is at work its time does not pass, it jumps. Everything else happens at the pace of the world outside.
+/// While a release is at work its time does not pass, it jumps; one that waits at a gate waits for people, who live in their own time. Everything else happens at the pace of the world outside.
 fn advance(world: &mut World, mut walk: Walk) -> (Walk, Vec<Line>, bool) {
     let mut lines = walk.look(world);
     for _ in 0..STEPS_AT_ONCE {
-        if !is_at_work(world) || !world.step() {
+        if !is_moving(world) || !world.step() {
             break;
         }
         lines.extend(walk.look(world));
     }
-    (walk, lines, is_at_work(world))
+    (walk, lines, is_moving(world))
 }
 
 /// Tells when somebody presses Ctrl-C.
@@ -102,20 +102,11 @@ fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), Com
         .next()
         .map(|image| image.repository.to_string())
         .unwrap_or_default();
-    let manual = example
-        .pipeline
-        .environments
-        .last()
-        .map(|environment| environment.name.to_string())
-        .unwrap_or_default();
-    let pushed = example
-        .pipeline
-        .environments
-        .first()
-        .map(|environment| environment.name.to_string())
-        .unwrap_or_default();
+    let environments = example.environments();
+    let pushed = environments.first().copied().unwrap_or_default();
+    let manual = environments.last().copied().unwrap_or_default();
     let cluster = example
-        .question(&manual, &first_image(example), "", lab::oracle::Arrival::Deployed)?
+        .question(manual, &first_image(example), "", lab::oracle::Arrival::Deployed)?
         .cluster;
     page.heading(format_args!("It stays up at {endpoint}"))?;
     page.text("Time jumps while a release is at work, and passes as it does for you otherwise. Every release is told here. Ctrl-C ends it.")?;
@@ -181,14 +172,8 @@ fn write_manifests(example: &Example) -> io::Result<PathBuf> {
     let folder = repository().join(".local/images");
     std::fs::create_dir_all(&folder)?;
     for kind in Kind::value_variants() {
-        let name = kind
-            .to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default();
-        std::fs::write(
-            folder.join(format!("{name}.json")),
-            kind.manifest(NEXT_VERSION, &example.commands()),
-        )?;
+        let manifest = example.manifest(*kind, NEXT_VERSION);
+        std::fs::write(folder.join(format!("{}.json", kind.name())), manifest)?;
     }
     Ok(folder.join("good.json"))
 }

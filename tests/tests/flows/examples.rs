@@ -1,7 +1,8 @@
-//! Each of the five examples deploys well into the first environment of its pipeline.
+//! Each of the examples deploys well into the first environment of its pipeline.
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::Value;
 
@@ -224,4 +225,54 @@ fn two_beats_never_run_at_once() {
         assert!(states.values().filter(runs).count() <= 1, "{states:?}");
     }
     assert_eq!(states.len(), 2, "one beat before and one after: {states:?}");
+}
+
+/// The orders of the platform guide as people live with them: staging by itself, production when the tech lead agrees, within its windows.
+#[test]
+fn orders_come_into_production_when_the_lead_agrees_and_the_window_is_open() {
+    let mut account = Account::with("imagy-orders");
+    account.push("v1.4.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&release, "AwaitGate");
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let started = account.records("deployment_started");
+    let production = started
+        .iter()
+        .find(|record| record["environment"] == "production")
+        .unwrap();
+    // Ten o'clock in Lima.
+    assert!(
+        production["at"].as_str().unwrap().starts_with("2026-11-02T15:00:"),
+        "{production}"
+    );
+    account.assert_left("FREE");
+}
+
+/// What an image shows when it is bad in one way is seen by one check, which says so, and goes back in staging.
+#[test]
+fn every_way_in_which_an_image_can_be_bad_is_seen_in_staging_by_the_check_for_it() {
+    for (kind, check, words) in [
+        (Kind::UnhealthyReport, "health", "rabbitmq"),
+        (Kind::FailingRequests, "error-rate", "12"),
+        (Kind::Slow, "latency", "1.4"),
+        (Kind::DeadLetters, "dead-letters", "7"),
+        (Kind::FatalLines, "fatal", "the order queue is not reachable"),
+    ] {
+        let mut account = Account::with("imagy-orders");
+        account.push("v1.4.0", Kind::Good);
+        let first = account.run_until_claimed();
+        account.run_until_entered(&first, "AwaitGate");
+        account.pass(SignedDuration::from_hours(1));
+        account.push("v1.5.0", kind);
+        account.pass(SignedDuration::from_hours(2));
+        let second = account.releases().pop().unwrap();
+        account.assert_release_ended(&second, "ROLLED_BACK", "schema_moved", "verification_failed");
+        let reasons = account.reasons();
+        assert!(
+            reasons.contains(&format!("`{check}`")) && reasons.contains(words),
+            "{kind:?}: {reasons}"
+        );
+    }
 }

@@ -319,7 +319,10 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
     account.esclusa(&["acknowledge", &release, "flags", "--note", "both on"]);
     for (name, told) in [
         ("flags", "was seen to already"),
-        ("dashboards", "is none of those who may say so: `luis`"),
+        (
+            "dashboards",
+            "is none of those who may decide about `nest-demo/development`: `luis`",
+        ),
         (
             "tests",
             "nobody is asked for `tests` in `development`, but for `dashboards`, `flags`",

@@ -823,7 +823,7 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
     assert_eq!(Vec::from_iter(writers), ["Role(\"esclusa-console\")"]);
     let unknown = http(
         &mut account,
-        "/api/orders/delete",
+        "/orders/delete",
         Some(&Principal::Administrator),
         &json!({"release": release}),
     );
@@ -832,13 +832,43 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
         "{unknown:?}"
     );
     let silent = json!({"release": second, "reason": " "});
-    let silent = http(
-        &mut account,
-        "/api/orders/hold",
-        Some(&Principal::Administrator),
-        &silent,
-    );
+    let silent = http(&mut account, "/orders/hold", Some(&Principal::Administrator), &silent);
     assert!(silent.0 == 409 && silent.1["error"] == "say why", "{silent:?}");
+}
+
+/// Everybody who is asked about an environment of a wave is asked at the same time.
+#[test]
+fn every_environment_of_a_wave_has_its_card_and_its_buttons() {
+    let people = "people: {ana: {slack: [U0ANA]}}\n";
+    let mut account = Account::beside_slack("imagy-catalog", CHANNEL);
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let gates = "    trigger: push\n    wave: early\n    approval: {approvers: [ana], unknown_pusher: is_nobody}\n";
+    let told = format!("notifications: {{slack: {{channel: {CHANNEL}}}}}\n{people}environments:\n");
+    let text = text
+        .replace("    trigger: push\n", gates)
+        .replacen("environments:\n", &told, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    let release = pushed(&mut account, "v1.0.0");
+    assert_eq!(cards(&account).len(), 2, "{:#?}", cards(&account));
+    let unclear = account.lab.esclusa(&["reject", &release, "--reason", "no"]);
+    assert!(
+        unclear.code == 1
+            && unclear
+                .err
+                .contains("`develop`, `staging`: name one with `--environment`"),
+        "{}",
+        unclear.err
+    );
+    let shown: Vec<SlackButton> = cards(&account)
+        .iter()
+        .filter_map(|card| slack(&account).button(CHANNEL, &card.ts, "approve"))
+        .collect();
+    for button in shown {
+        press(&mut account, &button, "U0ANA");
+    }
+    account.settle();
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
 }
 
 #[test]

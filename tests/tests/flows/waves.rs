@@ -2,9 +2,11 @@
 
 use jiff::SignedDuration;
 use lab::images::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
+use simulator::{FunctionError, FunctionFault, Selector};
 
 use crate::path::{self, CLOSED};
+use crate::planning::latest;
 use crate::support::Account;
 
 /// The platform guide's service, whose develop and staging environments go together. `of_staging` is said of staging besides.
@@ -80,7 +82,7 @@ fn what_cannot_be_planned_in_one_environment_begins_in_none_of_its_wave() {
     account.administer(
         "ecs",
         "DeleteService",
-        serde_json::json!({"cluster": "imagy-staging", "service": "imagy-catalog", "force": true}),
+        json!({"cluster": "imagy-staging", "service": "imagy-catalog", "force": true}),
     );
     account.forget_calls();
     account.release("v1.0.0", Kind::Good);
@@ -158,4 +160,67 @@ fn an_environment_that_has_begun_goes_on_when_another_one_of_its_wave_is_stopped
     );
     account.pass(SignedDuration::from_mins(5));
     account.assert_left("FREE");
+}
+
+/// What breaks the way of both environments is one reason of the end of their release, whose execution closes as any other.
+#[test]
+fn two_environments_that_cannot_be_planned_again_end_one_release() {
+    let mut account = together("");
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&release, "StartDeployment");
+    let mut base = latest(&mut account, "imagy-catalog-migrations");
+    base["cpu"] = json!("1024");
+    base["memory"] = json!("2048");
+    account.administer("ecs", "RegisterTaskDefinition", base);
+    let again = Selector {
+        payload: vec![
+            ("/action".to_owned(), json!("plan_wave")),
+            ("/attempt".to_owned(), json!(2)),
+        ],
+        ..Selector::operation("lambda", "Invoke")
+    };
+    let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
+    account.lab.world_mut().add_function_fault(again, refused);
+    account.settle();
+    account.assert_ended("FAILED", "none", "plan_changed");
+    account.assert_acts(&[]);
+    let path = account.lab.path(&release);
+    assert_eq!(path.last().map(String::as_str), Some("Closed"));
+    assert_eq!(path.iter().filter(|state| *state == "PlanAgain").count(), 2, "{path:?}");
+    account.assert_left("FREE");
+}
+
+#[test]
+fn an_environment_of_a_wave_that_could_not_be_planned_again_for_an_hour_stops_the_others() {
+    let gate = "    acknowledgements: {dashboard: {person: {that: the dashboard was looked at}}}\n";
+    let mut account = together(gate);
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&format!("{release}-develop-1"), "AcquireLocks");
+    let mut base = latest(&mut account, "imagy-catalog-migrations");
+    base["cpu"] = json!("1024");
+    base["memory"] = json!("2048");
+    account.administer("ecs", "RegisterTaskDefinition", base);
+    let again = Selector {
+        payload: vec![
+            ("/action".to_owned(), json!("plan_wave")),
+            ("/attempt".to_owned(), json!(2)),
+        ],
+        ..Selector::operation("lambda", "Invoke")
+    };
+    let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
+    account.lab.world_mut().add_function_fault(again, refused);
+    account.pass(SignedDuration::from_mins(50));
+    assert!(
+        account
+            .records("deployment_ended")
+            .iter()
+            .all(|record| record["environment"] == "develop")
+    );
+    account.settle();
+    account.assert_ended("FAILED", "none", "plan_changed");
+    let staging = account.status(&release)["environments"].to_string();
+    assert!(staging.contains("wave_failed"), "{staging}");
+    account.assert_acts(&[]);
 }

@@ -8,7 +8,7 @@ use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepReference};
-use esclusa_core::wave::{WaveFailed, companions, first_failed};
+use esclusa_core::wave::{ATTEMPTS_PER_ENVIRONMENT, Standing, WaveFailed, companions, first_failed};
 use esclusa_core::way_back::WayBack;
 
 use crate::acts::{IntentRow, Subject};
@@ -154,14 +154,19 @@ impl Journal {
     /// The environment that stops the others of the wave in which a release goes into `environment`, if there is one.
     ///
     /// # Errors
-    /// Those of [`Journal::last_deployment`].
+    /// Those of [`Journal::last_deployment`], and of the clock.
     pub async fn wave_failed(&self, release: &ReleaseRow, environment: &str) -> Result<Option<WaveFailed>, Failure> {
-        let mut ends = Vec::new();
+        let mut rows = Vec::new();
         for name in companions(&release.environments, &release.waves, environment) {
             let last = self.last_deployment(&release.release_id, name).await?;
-            ends.push((name, last.and_then(|stored| stored.row.end)));
+            rows.extend(last.map(|stored| stored.row));
         }
-        Ok(first_failed(ends.iter().map(|(name, end)| (*name, end.as_ref()))))
+        let standings = rows.iter().map(|row| Standing {
+            environment: &row.environment,
+            attempt: row.attempt,
+            end: row.end.as_ref().zip(row.ended_at),
+        });
+        Ok(first_failed(standings, self.clock().now()?))
     }
 
     /// What was decided under the lock; nothing before.
@@ -298,6 +303,3 @@ impl Journal {
             .collect())
     }
 }
-
-/// How often the release machine plans one environment anew before it gives up.
-pub const ATTEMPTS_PER_ENVIRONMENT: u32 = 5;

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{Acknowledged, Companion, Order, Pin, Stands, Stop, Vote};
-use esclusa_core::pipeline::{Key as Name, Tag};
+use esclusa_core::pipeline::Tag;
 use esclusa_core::supersession::{Asked, Rival};
 use serde_json::json;
 
-use crate::control::rows::{DeploymentPointerRow, DeploymentRow, GatesRow, ReleaseRow};
+use crate::control::rows::{
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, ReleaseRow, SeenTagRow, TogetherRow,
+};
 use crate::control::{ControlTable, Key, Stored};
 
 /// What stands for all applications, and for all environments of one.
@@ -154,51 +156,63 @@ pub async fn companions(
     control: &ControlTable,
     release: &ReleaseRow,
     environment: &str,
-    together: &[Name],
+    together: &[TogetherRow],
 ) -> Result<Vec<Companion>, Failure> {
     let Asked::Push { tag, .. } = &release.asked else {
         return Ok(Vec::new());
     };
-    let comes_together = together.iter().any(|image| image.as_str() == release.image);
+    let comes_together = together.iter().any(|image| image.image == release.image);
     if release.is_hotfix || !comes_together {
         return Ok(Vec::new());
     }
     let mut companions = Vec::new();
-    for image in together.iter().filter(|image| image.as_str() != release.image) {
+    for image in together.iter().filter(|image| image.image != release.image) {
         companions.push(Companion {
-            image: image.to_string(),
+            image: image.image.clone(),
             stands: stands(control, &release.application, environment, image, tag).await?,
         });
     }
     Ok(companions)
 }
 
-/// Where the newest release of an image under a tag stands in an environment.
+/// Where the image that a tag points to now stands in an environment: it runs there, whoever brought it, or its release is on the way there.
 async fn stands(
     control: &ControlTable,
     application: &str,
     environment: &str,
-    image: &Name,
+    image: &TogetherRow,
     tag: &Tag,
 ) -> Result<Stands, Failure> {
-    let partition = Key::deployments_into(application, environment, image.as_str());
+    let seen: Option<Stored<SeenTagRow>> = control.get(&Key::tag(image.repository(), tag.as_str())).await?;
+    let Some(SeenTagRow { tag: seen, release_id }) = seen.map(|stored| stored.row) else {
+        return Ok(Stands::Elsewhere);
+    };
+    let runs: Option<Stored<EnvironmentRow>> = control.get(&Key::environment(application, environment)).await?;
+    let running = runs.and_then(|stored| stored.row.digests.get(&image.image).cloned());
+    if running.as_deref() == Some(seen.digest.as_str()) {
+        return Ok(Stands::Ready);
+    }
+    let partition = Key::deployments_into(application, environment, &image.image);
     let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
         control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
-    let mut of_tag = planned.into_iter().map(|(_, stored)| stored.row);
-    let Some(pointer) =
-        of_tag.find(|pointer| matches!(&pointer.asked, Asked::Push { tag: pushed, .. } if pushed == tag))
-    else {
+    let mut planned = planned.into_iter().map(|(_, stored)| stored.row);
+    let Some(pointer) = planned.find(|pointer| pointer.release_id == release_id) else {
         return Ok(Stands::Elsewhere);
     };
     let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&pointer.deployment_id)).await?;
     let DeploymentRow { end, execution_arn, .. } = deployment.row;
-    match end {
-        Some(end) if end.is_in_force() => Ok(Stands::Ready),
-        Some(_) => Ok(Stands::Elsewhere),
-        None if execution_arn.is_some() => Ok(Stands::Ready),
-        None => {
-            let gates: Option<Stored<GatesRow>> = control.get(&Key::gates(&pointer.deployment_id)).await?;
-            Ok(Stands::of(gates.as_ref().map(|stored| stored.row.reports.as_slice())))
-        }
+    let gates: Option<Stored<GatesRow>> = control.get(&Key::gates(&pointer.deployment_id)).await?;
+    let gates = gates.map(|stored| stored.row);
+    let is_closed = gates.as_ref().is_some_and(|gates| gates.closed.is_some());
+    if end.is_some() || is_closed {
+        return Ok(Stands::Elsewhere);
     }
+    if execution_arn.is_some() {
+        return Ok(Stands::Ready);
+    }
+    let release: Stored<ReleaseRow> = control.require(&Key::release(&release_id)).await?;
+    let said = Said::read(control, &release.row, environment).await?;
+    // What was said since its gates were asked last may be against it.
+    let asked = gates.filter(|gates| gates.seen == said.fingerprint());
+    Ok(Stands::of(asked.as_ref().map(|gates| gates.reports.as_slice())))
 }

@@ -36,8 +36,8 @@ pub enum Refusal {
         /// The environment that was decided about.
         environment: String,
     },
-    /// It waits before several environments of a wave, and none was named.
-    #[error("release `{release}` waits for {environments}: name one with `--environment`")]
+    /// Several environments of a wave may be meant, and none was named.
+    #[error("release `{release}` waits for a decision in {environments}: name one with `--environment`")]
     Several {
         /// The release.
         release: String,

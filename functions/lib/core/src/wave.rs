@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Pipeline;
@@ -82,14 +83,34 @@ pub fn is_last(environments: &[String], waves: &BTreeMap<String, String>, enviro
         .is_some_and(|wave| wave.iter().any(|name| name == environment))
 }
 
+/// How a release stands in an environment of a wave, by its last attempt there.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The environment.
+    pub environment: &'a str,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// How it ended, and when; none while it has not.
+    pub end: Option<(&'a End, Timestamp)>,
+}
+
+/// How often a release may be planned for an environment, as its state machine has it.
+pub const ATTEMPTS_PER_ENVIRONMENT: u32 = 5;
+
+/// How soon a plan that changed on the way is made anew, unless AWS is away: after that nobody is waited for.
+const MADE_ANEW: SignedDuration = SignedDuration::from_hours(1);
+
 /// The environment that stops the others of its wave: the first in which the release is not in force. Where its plan changed on the way it is asked for again,
-/// and stops nobody.
+/// as often as that is done and where that comes about, and stops nobody.
 #[must_use]
-pub fn first_failed<'a>(ends: impl IntoIterator<Item = (&'a str, Option<&'a End>)>) -> Option<WaveFailed> {
-    ends.into_iter().find_map(|(environment, end)| {
-        let end = end.filter(|end| !end.verdict.is_in_force() && end.reason != Reason::PlanChanged)?;
-        Some(WaveFailed {
-            environment: environment.to_owned(),
+pub fn first_failed<'a>(standings: impl IntoIterator<Item = Standing<'a>>, now: Timestamp) -> Option<WaveFailed> {
+    standings.into_iter().find_map(|standing| {
+        let (end, at) = standing.end?;
+        let is_asked_again = end.reason == Reason::PlanChanged
+            && standing.attempt < ATTEMPTS_PER_ENVIRONMENT
+            && now.duration_since(at) < MADE_ANEW;
+        (!end.verdict.is_in_force() && !is_asked_again).then(|| WaveFailed {
+            environment: standing.environment.to_owned(),
             verdict: end.verdict,
         })
     })
@@ -159,12 +180,22 @@ mod tests {
         let good = end(Verdict::Succeeded, Reason::Proven);
         let again = end(Verdict::Failed, Reason::PlanChanged);
         let bad = end(Verdict::RolledBack, Reason::RolloutFailed);
-        assert_eq!(first_failed([("eu", Some(&good)), ("us", None)]), None);
-        assert_eq!(first_failed([("eu", Some(&again))]), None);
-        let failed = first_failed([("eu", Some(&good)), ("us", Some(&bad))]).unwrap();
-        assert_eq!(
-            (failed.environment.as_str(), failed.verdict),
-            ("us", Verdict::RolledBack)
-        );
+        let at: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
+        let standing = |environment, attempt, end| Standing {
+            environment,
+            attempt,
+            end,
+        };
+        let failed = |standings: &[Standing<'_>], minutes: i64| {
+            first_failed(standings.iter().copied(), at + SignedDuration::from_mins(minutes))
+        };
+        let through = standing("eu", 1, Some((&good, at)));
+        assert_eq!(failed(&[through, standing("us", 1, None)], 600), None);
+        let bad = failed(&[through, standing("us", 1, Some((&bad, at)))], 1).unwrap();
+        assert_eq!((bad.environment.as_str(), bad.verdict), ("us", Verdict::RolledBack));
+        // A plan that changed is made anew, but neither for ever nor once more than the last time.
+        assert_eq!(failed(&[standing("eu", 1, Some((&again, at)))], 59), None);
+        assert!(failed(&[standing("eu", 1, Some((&again, at)))], 61).is_some());
+        assert!(failed(&[standing("eu", ATTEMPTS_PER_ENVIRONMENT, Some((&again, at)))], 1).is_some());
     }
 }

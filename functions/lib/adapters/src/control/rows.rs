@@ -20,6 +20,8 @@ use esclusa_core::verification::Revoked;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::key::Repository;
+
 /// An immutable version of an application's pipeline file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipelineVersionRow {
@@ -290,10 +292,35 @@ pub struct GatesRow {
     pub acknowledgements: BTreeMap<Name, Acknowledgement>,
     /// Which images come together here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub together: Vec<Name>,
+    pub together: Vec<TogetherRow>,
     /// The people of the pipeline.
     #[serde(default, skip_serializing_if = "People::is_empty")]
     pub people: People,
+}
+
+/// An image that comes into an environment together with others, and where it is pushed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TogetherRow {
+    /// Its key in the pipeline file.
+    pub image: String,
+    /// The account of its repository.
+    pub account: String,
+    /// The Region of its repository.
+    pub region: String,
+    /// Its repository.
+    pub repository: String,
+}
+
+impl TogetherRow {
+    /// Where it is pushed to.
+    #[must_use]
+    pub fn repository(&self) -> Repository<'_> {
+        Repository {
+            account: &self.account,
+            region: &self.region,
+            name: &self.repository,
+        }
+    }
 }
 
 /// What was last told about a release in an environment.

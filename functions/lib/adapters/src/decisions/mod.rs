@@ -391,6 +391,7 @@ impl Journal {
         let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
         let environments = release.map(|stored| stored.row.environments).unwrap_or_default();
         let mut open = Vec::new();
+        let mut asked = Vec::new();
         for name in environments {
             if environment.is_some_and(|meant| meant != name) {
                 continue;
@@ -405,11 +406,23 @@ impl Journal {
             };
             for (name, known) in state.row.checks {
                 match known.question {
-                    Some(question) if name == check => return Ok(Ok((deployment.row, question))),
+                    Some(question) if name == check => asked.push((deployment.row.clone(), question)),
                     Some(_) => open.push(format!("`{name}`")),
                     None => {}
                 }
             }
+        }
+        if asked.len() > 1 {
+            let names = asked
+                .iter()
+                .map(|(deployment, _)| format!("`{}`", deployment.environment));
+            return Ok(Err(Refusal::Several {
+                release: release_id.to_owned(),
+                environments: names.collect::<Vec<_>>().join(", "),
+            }));
+        }
+        if let Some(asked) = asked.pop() {
+            return Ok(Ok(asked));
         }
         let instead = match open.as_slice() {
             [] => "it asks nothing now".to_owned(),

@@ -113,6 +113,21 @@ pub enum Wish {
 }
 
 impl Wish {
+    /// The release that it is about, and the environment where that is said.
+    #[must_use]
+    pub fn about(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Self::Hold { release, .. }
+            | Self::ReleaseHold { release, .. }
+            | Self::Stop { release, .. }
+            | Self::SettleDebt { release, .. } => Some((release, None)),
+            Self::Acknowledge {
+                release, environment, ..
+            } => Some((release, environment.as_deref())),
+            Self::Pin { .. } | Self::Unpin { .. } | Self::Freeze { .. } | Self::Unfreeze { .. } => None,
+        }
+    }
+
     /// The reason, where one must be given.
     fn reason(&self) -> Option<&str> {
         match self {
@@ -443,10 +458,11 @@ impl Journal {
             } else {
                 names.join(", ")
             };
-            return Ok(Err(refused(format!(
-                "`{}` is none of those who may say so: {who}",
-                orderer.by
-            ))));
+            return Ok(Err(Refusal::NotApprover {
+                principal: orderer.by.to_owned(),
+                place: format!("{}/{}", row.application, deployment.environment),
+                names: who,
+            }));
         };
         let said = Acknowledged {
             principal: orderer.by.to_owned(),

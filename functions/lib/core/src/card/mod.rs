@@ -155,6 +155,13 @@ const REJECT: Button = Button {
     confirm: "The release ends here, whatever others say.",
 };
 
+const LET_GO: Button = Button {
+    press: Press::ReleaseHold,
+    label: "Let it go on",
+    style: None,
+    confirm: "The release is held no more; its gates are asked again.",
+};
+
 /// The buttons where an approval is missing.
 const DECIDE: &[Button] = &[
     APPROVE,
@@ -167,17 +174,11 @@ const DECIDE: &[Button] = &[
     },
 ];
 
+/// Where nothing is missing but that it is let go on.
+const HELD: &[Button] = &[LET_GO];
+
 /// The same where the release is held.
-const DECIDE_HELD: &[Button] = &[
-    APPROVE,
-    REJECT,
-    Button {
-        press: Press::ReleaseHold,
-        label: "Let it go on",
-        style: None,
-        confirm: "The release is held no more; its gates are asked again.",
-    },
-];
+const DECIDE_HELD: &[Button] = &[APPROVE, REJECT, LET_GO];
 
 /// The buttons where a check asks.
 const ANSWER: &[Button] = &[
@@ -276,7 +277,10 @@ fn is_asked(facts: &Facts<'_>) -> bool {
 
 /// Whether the release is held.
 fn is_held(facts: &Facts<'_>) -> bool {
-    let Standing::Gates { reports, .. } = facts.standing else {
+    let Standing::Gates {
+        reports, closed: None, ..
+    } = facts.standing
+    else {
         return false;
     };
     reports.iter().any(|report| report.gate == "hold" && !report.is_open)
@@ -438,6 +442,13 @@ fn asks(facts: &Facts<'_>) -> Vec<Ask> {
             words: Line::text("May this release come?"),
             pointer: pointer(facts.plan_hash, None, None),
             buttons: if is_held(facts) { DECIDE_HELD } else { DECIDE },
+        }];
+    }
+    if is_held(facts) {
+        return vec![Ask {
+            words: Line::text("This release is held. May it go on?"),
+            pointer: pointer(facts.plan_hash, None, None),
+            buttons: HELD,
         }];
     }
     let questions = questions(facts).take(QUESTIONS_MAX);

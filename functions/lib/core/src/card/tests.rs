@@ -153,7 +153,7 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
     assert_snapshot!(card.to_text());
     let message = message(&card);
     assert_snapshot!(format!("{message:#}"));
-    assert_eq!(buttons(&message), ["approve", "reject"]);
+    assert_eq!(buttons(&message), ["approve", "reject", "hold"]);
     // Who agreed is not asked again.
     let alert = alert_message(&card.alerts()[0]);
     let text = alert["text"].as_str().unwrap();

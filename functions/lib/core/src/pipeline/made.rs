@@ -107,8 +107,10 @@ impl Pipeline {
                 return Some(Cow::Borrowed(environment));
             }
             let name = environment.named_by(tag)?;
-            // What the file names is never made.
-            (!self.is_named(name.as_str())).then(|| Cow::Owned(environment.made(name)))
+            // What the file names is never made, and of several patterns the first one makes it.
+            let first = self.patterns().find(|pattern| pattern.makes(name.as_str()));
+            let is_made = !self.is_named(name.as_str()) && first.is_some_and(|first| first.name == environment.name);
+            is_made.then(|| Cow::Owned(environment.made(name)))
         })
     }
 }
@@ -170,6 +172,22 @@ mod tests {
         assert_eq!(resolve(&pipeline, "stage").unwrap().cluster, "stage");
         let tag = "stage-1".parse().unwrap();
         assert!(environments_for(&pipeline, &tag).unwrap().is_err());
+    }
+
+    #[test]
+    fn of_several_patterns_the_first_one_makes_a_name() {
+        let text = format!(
+            "{PATTERN}  - {{name: any, names: [\"*\"], trigger: push, cluster: \"any-${{environment}}\", tags: {{allow: [\"${{environment}}-*\"]}}}}\n"
+        );
+        let pipeline = parse(&blog(&text.replace(
+            "names: [alpha, \"pr-*\"], trigger: push",
+            "names: [alpha], trigger: manual",
+        )))
+        .unwrap();
+        let going = |tag: &str| environments_for(&pipeline, &tag.parse().unwrap()).unwrap();
+        assert!(going("alpha-1").is_err(), "only a person brings something there");
+        assert_eq!(going("beta-1").unwrap(), ["beta"]);
+        assert_eq!(resolve(&pipeline, "alpha").unwrap().cluster, "blog-alpha");
     }
 
     fn refused(environments: &str) -> String {

@@ -333,6 +333,10 @@ impl Check<'_> {
                 self.report(&path, format!("`{image}` is here already"), None);
             }
         }
+        if environment.trigger == Trigger::Manual && !environment.together.is_empty() {
+            let hint = Some("leave `together` out: what a person deploys comes alone".to_owned());
+            self.report(&path.key("together"), "only pushes come together".to_owned(), hint);
+        }
         if let [alone] = environment.together.as_slice() {
             let hint = Some("name the others as well, or leave `together` out".to_owned());
             self.report(
@@ -396,7 +400,7 @@ impl Check<'_> {
     fn names(&mut self, environment: &Environment, path: &Path) {
         let tags = path.key("tags");
         for (index, glob) in environment.names.iter().enumerate() {
-            let sample = glob.replace('*', "a").replace('?', "a");
+            let sample = glob.replace(['*', '?'], "a");
             if sample.parse::<EnvironmentName>().is_err() {
                 let hint =
                     Some("lower-case letters, digits and single hyphens, with `*` and `?` for what differs".to_owned());

@@ -8,7 +8,14 @@ use serde_json::Value;
 use super::*;
 use crate::pipeline::{DefinitionSource, Pipeline};
 
-const EXAMPLES: [&str; 5] = ["imagy-catalog", "superbowleto", "orbiquant", "nest-demo", "django-blog"];
+const EXAMPLES: [&str; 6] = [
+    "imagy-catalog",
+    "imagy-orders",
+    "superbowleto",
+    "orbiquant",
+    "nest-demo",
+    "django-blog",
+];
 
 fn folder(example: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -110,20 +117,20 @@ fn planned(example: &str, environment: &str, image: &str) -> Plan {
 fn every_example_can_be_planned_in_every_environment_for_every_image() {
     for example in EXAMPLES {
         let pipeline = pipeline(example);
-        for environment in &pipeline.environments {
+        // Nobody has built yet what a glob would make.
+        let names = pipeline.environment_names().into_iter();
+        for environment in names.filter(|name| !name.contains('*')) {
             for image in pipeline.images.keys() {
-                let plan = planned(example, environment.name.as_str(), image.as_str());
+                let plan = planned(example, environment, image.as_str());
                 assert!(
                     !plan.steps.is_empty() && !plan.unchanged,
-                    "{example}, {}, {image}",
-                    environment.name
+                    "{example}, {environment}, {image}"
                 );
                 let pinned = format!("@{}", digest('a'));
                 let is_pinned = |revision: &PlannedRevision| revision.definition.to_string().contains(&pinned);
                 assert!(
                     plan.revisions.iter().any(is_pinned),
-                    "{example}, {}, {image}",
-                    environment.name
+                    "{example}, {environment}, {image}"
                 );
             }
         }
