@@ -443,6 +443,9 @@ pub(crate) struct Freeze {
     /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
+    /// Stop what is on its way there as well: nothing more of it is begun, and what it has moved goes back
+    #[arg(long)]
+    pub(crate) stop: bool,
 }
 
 #[derive(Debug, Args)]

@@ -110,6 +110,42 @@ pub(crate) fn check(text: &str, folder: &Path) -> Result<Source, Vec<Problem>> {
             hint: None,
         }));
     }
+    for (index, environment) in pipeline.environments.iter().enumerate() {
+        let Some(path) = environment
+            .windows
+            .as_ref()
+            .and_then(|windows| windows.holidays_file.as_ref())
+        else {
+            continue;
+        };
+        let read = std::fs::read_to_string(folder.join(path));
+        match read {
+            Ok(text) => {
+                files.insert(path.clone(), text);
+            }
+            Err(reason) => {
+                let (line, column) = place(text, path);
+                problems.push(Problem {
+                    line,
+                    column,
+                    path: format!("environments[{index}].windows.holidays_file"),
+                    message: format!("cannot read `{path}`: {reason}"),
+                    hint: None,
+                });
+            }
+        }
+    }
+    if problems.is_empty()
+        && let Err(message) = pipeline.clone().with_files(&files)
+    {
+        problems.push(Problem {
+            line: 1,
+            column: 1,
+            path: "windows.holidays_file".to_owned(),
+            message,
+            hint: None,
+        });
+    }
     if problems.is_empty() {
         Ok(Source {
             text: text.to_owned(),
@@ -152,17 +188,6 @@ pub(crate) async fn version(
     stored.map(|stored| stored.row).ok_or_else(|| {
         CommandError::refused(format!(
             "there is no version {version} of the pipeline of `{application}`: `esclusa pipelines list` shows the versions in force"
-        ))
-    })
-}
-
-/// What a stored pipeline file means.
-pub(crate) fn parsed(row: &PipelineVersionRow) -> Result<Pipeline, Failure> {
-    parse(&row.text).map_err(|errors| {
-        let PipelineVersionRow { application, version, .. } = row;
-        Failure::refused(format!(
-            "version {version} of the pipeline of `{application}` is not valid for this version of esclusa: correct it and run \
-             `esclusa pipelines apply`: {errors}"
         ))
     })
 }

@@ -8,6 +8,7 @@ use super::{WHY, check_reason, parse};
 use crate::arguments::{Freeze, Unfreeze};
 use crate::error::{CommandError, Exit};
 use crate::output::Output;
+use crate::render::words;
 use crate::session::Session;
 
 pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
@@ -17,12 +18,16 @@ pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Out
         environment: command.environment.as_deref().map(parse).transpose()?,
         reason: command.reason.clone(),
         until: until(command.until.as_deref(), session)?,
+        stop: command.stop,
     };
     order::give(&wish, session, output, |told| {
+        let stopped = told.get("stopped").and_then(Value::as_array);
+        let stopped = stopped.map(|releases| format!("; {} stopped", words::count(releases.len(), "release")));
         format!(
-            "{} is frozen {}; rollbacks are let through",
+            "{} is frozen {}; rollbacks are let through{}",
             place(told),
-            how_long(told, "freeze")
+            how_long(told, "freeze"),
+            stopped.unwrap_or_default()
         )
     })
     .await

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::deployments::{database_lock, environment_lock};
 use esclusa_adapters::locks::StandingLock;
+use esclusa_adapters::planning::written;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{Pipeline, resolve};
 use esclusa_core::protocol::lock::{Lock, LockStatus};
@@ -35,7 +36,7 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
     let mut locks = Vec::new();
     for application in pipelines::applications(control).await? {
         let row = pipelines::version(control, &application.application, application.version).await?;
-        locks.extend(of_pipeline(control, &pipelines::parsed(&row)?, &home, None).await?);
+        locks.extend(of_pipeline(control, &written(&row)?, &home, None).await?);
     }
     distinct(&mut locks);
     if output.format() == Format::Json {

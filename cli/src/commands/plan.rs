@@ -4,6 +4,7 @@ use esclusa_adapters::control::rows::EnvironmentRow;
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::places::Places;
+use esclusa_adapters::planning::written;
 use esclusa_adapters::planning::{PlanRequest, Planner};
 use esclusa_adapters::version;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
@@ -87,7 +88,7 @@ fn document(plan: &plan::Plan) -> serde_json::Value {
 /// Reads the world and plans, as a deployment asked for now would.
 async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, plan::Refusals>, CommandError> {
     let row = pipelines::current(session.control(), &command.application).await?;
-    let pipeline = pipelines::parsed(&row)?;
+    let pipeline = written(&row)?;
     let home = session.home().await?;
     let version = command.version.as_deref().map(parse::<Version>).transpose()?;
     let environment =

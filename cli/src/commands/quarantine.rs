@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::planning::quarantines;
+use esclusa_adapters::planning::written;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::Digest;
@@ -35,7 +36,7 @@ async fn all(session: &Session) -> Result<BTreeMap<Key, Stored<Quarantine>>, Com
     let mut found = BTreeMap::new();
     for application in pipelines::applications(control).await? {
         let row = pipelines::version(control, &application.application, application.version).await?;
-        for image in pipelines::parsed(&row)?.images.values() {
+        for image in written(&row)?.images.values() {
             let repository = Repository::of(image, &home);
             for stored in quarantines(control, image, &home).await? {
                 found.insert(Key::quarantine(repository, stored.row.digest.as_str()), stored);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::gates::{freezes, pin};
+use esclusa_adapters::planning::written;
 use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
 use esclusa_core::hotfix::{ease, is_hotfix};
 use esclusa_core::pipeline::{ApplicationName, Key as Name, ResolvedEnvironment, Tag, resolve};
@@ -50,7 +51,7 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
     parse::<ApplicationName>(&command.application)?;
     let tag: Tag = parse(&command.tag)?;
     let row = pipelines::current(session.control(), &command.application).await?;
-    let pipeline = pipelines::parsed(&row)?;
+    let pipeline = written(&row)?;
     let environments = environments_for(&pipeline, &tag)?.map_err(CommandError::refused)?;
     let is_hotfix = is_hotfix(&pipeline, &tag)?;
     let now = session.now()?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use esclusa_adapters::control::rows::{EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::planning::written;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{Vote, person_of};
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Pipeline, Tag, Trigger};
@@ -66,7 +67,7 @@ pub(super) async fn execute(command: &Why, session: &Session, output: &mut Outpu
     parse::<EnvironmentName>(environment)?;
     let version: Option<Version> = version.as_deref().map(parse).transpose()?;
     let row = pipelines::current(session.control(), application).await?;
-    let pipeline = pipelines::parsed(&row)?;
+    let pipeline = written(&row)?;
     let in_force: Option<Stored<EnvironmentRow>> = session
         .control()
         .get(&Key::environment(application, environment))

@@ -13,9 +13,10 @@ use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
 use esclusa_adapters::control::{ControlTable, Key};
 use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::planning::written;
 use esclusa_adapters::step_functions::StateMachineStarter;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{InvalidName, Pipeline, parse};
+use esclusa_core::pipeline::{InvalidName, Pipeline};
 use esclusa_core::task_definition::Home;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -72,13 +73,7 @@ impl Intake {
             .control()
             .require::<PipelineVersionRow>(&Key::pipeline_version(application, version))
             .await?;
-        let pipeline = parse(&stored.row.text).map_err(|errors| {
-            Failure::refused(format!(
-                "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; \
-                 apply it again with `esclusa pipelines apply FILE`: {errors}"
-            ))
-        })?;
-        Ok((version, pipeline))
+        Ok((version, written(&stored.row)?))
     }
 }
 

@@ -272,7 +272,7 @@ impl Run {
             at: self.lab.world().now(),
             place: String::new(),
             who: "a person".to_owned(),
-            text: format!("esclusa approve: {}", answer.out.trim()),
+            text: format!("esclusa approve: {}", answer.out.split(';').next().unwrap_or_default()),
             tone: Tone::Good,
             state: false,
         })

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use lab::explorer::invariants::check;
 use lab::explorer::{
-    Account, Delivery, Happening, Image, Known, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What, known_calls,
-    run,
+    Account, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What,
+    known_calls, run,
 };
 use serde_json::{Value, json};
 
@@ -284,6 +284,55 @@ fn what_is_begun_in_spite_of_a_stop_or_a_freeze_is_found() {
         |item| item["pk"]["S"] == "FREEZES#shop",
     );
     assert_eq!(frozen, BTreeSet::from(["I7"]));
+}
+
+/// The invariants that are violated when the shop where people decide has another pipeline than they think.
+fn found_with_gates(from: &str, to: &str, votes: &[(Member, bool)]) -> BTreeSet<&'static str> {
+    let mut shop = Shop::open_in(1, Account::Gated).unwrap();
+    let path = lab::repository().join("lab/src/explorer/shop-gated.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from}");
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gated-{}.yaml", to.len()));
+    std::fs::write(&file, text.replace(from, to)).unwrap();
+    let applied = shop.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    assert_eq!(applied.code, 0, "{}", applied.err);
+    let digest = shop.push("v1", Image::Good).unwrap();
+    let truth = Truth {
+        pushed: vec![Pushed {
+            at: shop.now(),
+            application: Shop::NAME,
+            tag: "v1".to_owned(),
+            digest,
+        }],
+        settled: true,
+        ..Truth::default()
+    };
+    shop.run_for(SignedDuration::from_mins(3));
+    for (member, approves) in votes {
+        shop.vote(*member, *approves);
+        shop.run_for(SignedDuration::from_secs(20));
+    }
+    assert!(shop.lab.settle());
+    shop.run_for(SignedDuration::from_mins(20));
+    let (violations, _) = check(&mut shop, &truth);
+    violations.iter().map(|violation| violation.invariant).collect()
+}
+
+/// I5: a window that is not asked, and an agreement of nobody who may.
+#[test]
+fn what_comes_outside_of_a_window_or_unasked_is_found() {
+    let approval = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody, expires_open_hours: 1}\n";
+    let window =
+        "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:25\", reason: the night}]}\n";
+    let luis = [(Member::Luis, true)];
+    assert_eq!(found_with_gates(approval, approval, &luis), BTreeSet::new());
+    assert_eq!(found_with_gates(window, "", &luis), BTreeSet::from(["I5"]));
+    assert_eq!(found_with_gates(approval, "", &[]), BTreeSet::from(["I5"]));
+    let by_eve = approval.replace("[ana, luis]", "[eve]");
+    assert_eq!(
+        found_with_gates(approval, &by_eve, &[(Member::Eve, true)]),
+        BTreeSet::from(["I5"])
+    );
 }
 
 #[test]

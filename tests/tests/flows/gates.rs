@@ -340,3 +340,38 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
     assert!(waiting.contains("somebody must see to `dashboards`"), "{waiting}");
     account.assert_acts(&[]);
 }
+
+/// A file of holidays belongs to the version of the pipeline that names it.
+#[test]
+fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
+    let mut account = Account::with("nest-demo");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let windows = "    windows: {zone: UTC, holidays_file: holidays.json}\n";
+    let file = account.written(&text.replace(PUSH, &format!("{PUSH}{windows}")));
+    let nothing = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    assert!(
+        nothing.code == 2 && nothing.err.contains("cannot read `holidays.json`"),
+        "{}",
+        nothing.err
+    );
+    let holidays = file.with_file_name("holidays.json");
+    std::fs::write(&holidays, r#"{"all": "souls"}"#).unwrap();
+    let wrong = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    assert!(
+        wrong.code == 2 && wrong.err.contains("is no JSON list of dates"),
+        "{}",
+        wrong.err
+    );
+    // The account begins on that Monday.
+    std::fs::write(&holidays, r#"[{"date": "2026-11-02", "name": "All Souls' Day"}]"#).unwrap();
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    std::fs::remove_file(&holidays).unwrap();
+    let release = pushed(&mut account, "v1.0.0");
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("holiday"), "{waiting}");
+    account.settle();
+    assert_eq!(
+        began_at(&account, &release).strftime("%F %H:%M").to_string(),
+        "2026-11-03 00:00"
+    );
+}

@@ -248,3 +248,31 @@ fn a_release_that_is_stopped_while_it_waits_for_its_lock_ends_without_having_mov
     account.assert_release_ended(&second, "STOPPED", "none", "stopped");
     assert_left(&mut account);
 }
+
+/// An emergency: nothing comes any more, and what is on its way goes back. What goes back already is left alone.
+#[test]
+fn a_freeze_that_stops_takes_back_what_is_on_its_way_and_lets_nothing_more_come() {
+    let mut account = verified();
+    let release = pushed_until(&mut account, "development", Kind::Unhealthy, "AwaitService");
+    let told = account
+        .esclusa(&["freeze", "nest-demo", "development", "--stop", "--reason", "an outage"])
+        .out;
+    assert!(
+        told.contains("is frozen until it is lifted; rollbacks are let through; 1 release stopped"),
+        "{told}"
+    );
+    let again = account.esclusa(&["freeze", "--stop", "--reason", "everywhere"]).out;
+    assert!(
+        again.contains("everything is frozen") && again.contains("0 releases stopped"),
+        "{again}"
+    );
+    account.settle();
+    account.assert_release_ended(&release, "STOPPED", "reverted", "stopped");
+    account.push("v1.2.0", Kind::Good);
+    account.pass(SignedDuration::from_hours(2));
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains("an outage") || waiting.contains("everywhere"),
+        "{waiting}"
+    );
+}

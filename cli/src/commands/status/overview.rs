@@ -8,6 +8,7 @@ use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::gates::{freezes, pin};
 use esclusa_adapters::planning::schemas;
+use esclusa_adapters::planning::written;
 use esclusa_core::delivery::Undelivered;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{frozen, pinned};
@@ -87,7 +88,7 @@ pub(super) async fn view(
     let home = session.home().await?;
     let mut applications = Vec::new();
     for row in &rows {
-        let pipeline = pipelines::parsed(row)?;
+        let pipeline = written(row)?;
         if let Some(environment) = environment {
             resolve(&pipeline, environment).map_err(|error| CommandError::InvalidInput(error.to_string()))?;
         }

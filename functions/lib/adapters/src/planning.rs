@@ -653,12 +653,24 @@ pub async fn pipeline_version(
 ) -> Result<(Stored<PipelineVersionRow>, Pipeline), Failure> {
     let key = Key::pipeline_version(application, version);
     let stored: Stored<PipelineVersionRow> = control.require(&key).await?;
-    let pipeline = parse(&stored.row.text).map_err(|errors| {
-        Failure::refused(format!(
-            "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; apply it again: {errors}"
-        ))
-    })?;
+    let pipeline = written(&stored.row)?;
     Ok((stored, pipeline))
+}
+
+/// What a version of a pipeline says, with its files.
+///
+/// # Errors
+/// `Refused` where it is not valid for this version of esclusa.
+pub fn written(row: &PipelineVersionRow) -> Result<Pipeline, Failure> {
+    let PipelineVersionRow {
+        application, version, ..
+    } = row;
+    let pipeline = parse(&row.text).map_err(|errors| errors.to_string());
+    pipeline.and_then(|pipeline| pipeline.with_files(&row.files)).map_err(|reason| {
+        Failure::refused(format!(
+            "version {version} of the pipeline of `{application}` is not valid for this version of esclusa; correct it and apply it again with `esclusa pipelines apply FILE`: {reason}"
+        ))
+    })
 }
 
 /// What is known about the schemas that migrations of an application moved in an environment, by database.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Waiting;
-use crate::control::rows::{EnvironmentRow, Progress, ReleaseRow};
+use crate::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
 use crate::control::{Change, Expected, Key, Stored};
 use crate::gates::EVERYTHING;
 use crate::journal::{Commit, Committed, Journal};
@@ -78,6 +78,9 @@ pub enum Wish {
         /// Until when; until it is lifted, unless given.
         #[serde(default)]
         until: Option<Timestamp>,
+        /// Whether what is on its way there is stopped as well.
+        #[serde(default)]
+        stop: bool,
     },
     /// A place is frozen no more.
     Unfreeze {
@@ -222,9 +225,14 @@ impl Journal {
                 environment,
                 reason,
                 until,
+                stop,
             } => {
                 let place = Frozen::of(application.as_ref(), environment.as_ref());
-                self.freeze(&place, reason, *until, &orderer).await
+                let frozen = self.freeze(&place, reason, *until, &orderer).await?;
+                match frozen {
+                    Ok(told) if *stop => self.stop_all(&place, reason, told, &orderer).await,
+                    frozen => Ok(frozen),
+                }
             }
             Wish::Unfreeze {
                 application,
@@ -393,6 +401,31 @@ impl Journal {
         let what = "somebody else froze it at this moment";
         self.written(place.chain(), (vec![change], draft), (told, what), orderer)
             .await
+    }
+
+    /// Stops every release that is on its way into a place that was frozen. What goes back goes on: it is what somebody needs then.
+    async fn stop_all(&self, place: &Frozen<'_>, reason: &str, told: Value, orderer: &Orderer<'_>) -> Ordered {
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
+        let mut stopped = Vec::new();
+        for (_, pointer) in open {
+            let release_id = pointer.row.release_id;
+            let Some(release) = self.known(&release_id).await? else {
+                continue;
+            };
+            let is_going_back = release.kind == ReleaseKind::Rollback;
+            if is_going_back || !place.takes_in(&release) {
+                continue;
+            }
+            // One that ended or was stopped meanwhile need not be.
+            if self.order_stop(&release_id, reason, orderer).await?.is_ok() {
+                stopped.push(release_id);
+            }
+        }
+        let mut told = told;
+        if let Some(members) = told.as_object_mut() {
+            members.insert("stopped".to_owned(), json!(stopped));
+        }
+        Ok(Ok(told))
     }
 
     async fn unfreeze(&self, place: &Frozen<'_>, reason: &str, orderer: &Orderer<'_>) -> Ordered {
@@ -587,6 +620,16 @@ impl<'a> Frozen<'a> {
             application,
             environment,
         }
+    }
+
+    /// Whether a release goes into it.
+    fn takes_in(&self, release: &ReleaseRow) -> bool {
+        let is_its = self
+            .application
+            .is_none_or(|application| application.as_str() == release.application);
+        let goes_there =
+            |environment: &EnvironmentName| release.environments.iter().any(|name| name == environment.as_str());
+        is_its && self.environment.is_none_or(goes_there)
     }
 
     /// What is frozen for all applications has a chain of its own.

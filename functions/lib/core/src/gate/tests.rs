@@ -21,6 +21,7 @@ fn lima() -> Windows {
         }],
         deny: Vec::new(),
         holidays: Vec::new(),
+        holidays_file: None,
     }
 }
 
@@ -621,6 +622,7 @@ proptest! {
             }],
             deny: Vec::new(),
             holidays: vec![Date::new(2026, 10, holiday).unwrap()],
+            holidays_file: None,
         };
         let times = OpenTimes::new(&windows).unwrap();
         let now = at("2026-01-01T00:00:00Z") + SignedDuration::from_mins(minute);

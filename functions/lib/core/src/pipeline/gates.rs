@@ -1,11 +1,13 @@
 //! What the pipeline file says about gates: when a release may come into an environment, and who must agree.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use jiff::civil::{Date, DateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::TagPolicy;
+use super::model::{Pipeline, TagPolicy};
 use super::names::{Key, MemberId};
 
 /// A person, by the identities under which they come.
@@ -41,6 +43,54 @@ pub struct Windows {
     #[schemars(length(max = 500))]
     #[schemars(with = "Vec<String>")]
     pub holidays: Vec<Date>,
+    /// A JSON file with a list of more of them, relative to this file: dates, or `{"date", "name"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holidays_file: Option<String>,
+}
+
+/// A day in a file of holidays.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Holiday {
+    Day(Date),
+    Named { date: Date },
+}
+
+impl Windows {
+    /// Takes in the holidays of the file that it names.
+    ///
+    /// # Errors
+    /// What is wrong with the file, for people.
+    fn take_in(&mut self, files: &BTreeMap<String, String>) -> Result<(), String> {
+        let Some(path) = &self.holidays_file else {
+            return Ok(());
+        };
+        let text = files.get(path).ok_or_else(|| format!("there is no file `{path}`"))?;
+        let days: Vec<Holiday> = serde_json::from_str(text).map_err(|error| {
+            format!("`{path}` is no JSON list of dates such as `[\"2026-12-08\", {{\"date\": \"2026-12-25\", \"name\": \"Christmas\"}}]`: {error}")
+        })?;
+        self.holidays.extend(days.into_iter().map(|day| match day {
+            Holiday::Day(date) | Holiday::Named { date } => date,
+        }));
+        Ok(())
+    }
+}
+
+impl Pipeline {
+    /// The same pipeline with what stands in the files beside it, but for task definitions: its holidays.
+    ///
+    /// # Errors
+    /// What is wrong with a file, for people.
+    pub fn with_files(mut self, files: &BTreeMap<String, String>) -> Result<Self, String> {
+        let windows = self
+            .environments
+            .iter_mut()
+            .filter_map(|environment| environment.windows.as_mut());
+        for windows in windows {
+            windows.take_in(files)?;
+        }
+        Ok(self)
+    }
 }
 
 /// A window that comes every week.

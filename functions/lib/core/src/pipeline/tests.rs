@@ -556,3 +556,30 @@ fn a_wave_is_of_neighbours_that_take_pushes_and_has_a_size() {
     assert!(errors(&file(&many)).contains("environments[10].wave: a wave has at most 10 environments"));
     assert!(parse(&file(&many[1..])).is_ok());
 }
+
+#[test]
+fn holidays_of_a_file_are_those_of_the_windows_that_name_it() {
+    let windows = "    windows: {zone: America/Lima, holidays: [\"2026-12-08\"], holidays_file: peru.json}\n    tags:";
+    assert!(SOUND.contains("    tags:"));
+    let pipeline = parse(&SOUND.replacen("    tags:", windows, 1)).unwrap();
+    let days = |text: &str| {
+        let files = [("peru.json".to_owned(), text.to_owned())].into();
+        let pipeline = pipeline.clone().with_files(&files)?;
+        let mut windows = pipeline
+            .environments
+            .into_iter()
+            .filter_map(|environment| environment.windows);
+        let holidays = windows.next().unwrap().holidays;
+        Ok::<_, String>(holidays.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let both = days(r#"["2026-12-25", {"date": "2027-01-01", "name": "New Year"}]"#).unwrap();
+    assert_eq!(both, ["2026-12-08", "2026-12-25", "2027-01-01"]);
+    assert!(
+        days(r#"{"christmas": "2026-12-25"}"#)
+            .unwrap_err()
+            .contains("`peru.json` is no JSON list of dates")
+    );
+    assert!(days(r#"["2026-02-30"]"#).is_err());
+    let missing = pipeline.clone().with_files(&std::collections::BTreeMap::new());
+    assert!(missing.unwrap_err().contains("there is no file `peru.json`"));
+}

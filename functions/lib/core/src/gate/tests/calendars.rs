@@ -112,6 +112,7 @@ impl Calendar {
                     reason: None,
                 })
                 .collect(),
+            holidays_file: None,
             holidays: (self.holidays.iter())
                 .map(|after| (self.begins + chrono::Days::new(*after)).to_string().parse().unwrap())
                 .collect(),
