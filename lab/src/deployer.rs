@@ -8,8 +8,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation};
 use serde_json::{Value, json};
+use simulator::kernel::Place;
 use simulator::services::Slack;
 use simulator::{FunctionError, Lambda, Template, TemplateSettings, World};
+
+use crate::target;
 
 /// The name of the stack, which the names of its functions begin with.
 pub const DEPLOYER: &str = "esclusa";
@@ -55,6 +58,21 @@ pub enum Beside {
     Nobody,
     /// A Slack with an app of the deployer in it, whose secrets lie in the account.
     Slack,
+    /// Another account, in another Region, which is connected: see [`crate::target`].
+    Account,
+    /// Another Region, which is connected.
+    Region,
+}
+
+impl Beside {
+    /// The place that is connected.
+    fn place(self) -> Option<Place> {
+        match self {
+            Self::Account => Some(target::account()),
+            Self::Region => Some(target::region()),
+            Self::Nobody | Self::Slack => None,
+        }
+    }
 }
 
 /// Loads the template with its state machines, and gives every function its handler.
@@ -63,8 +81,13 @@ pub enum Beside {
 /// When a file is missing or wrong, or the simulated account refuses a resource.
 pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
     let [token, signing] = match beside {
-        Beside::Nobody => [String::new(), String::new()],
+        Beside::Nobody | Beside::Account | Beside::Region => [String::new(), String::new()],
         Beside::Slack => secrets(world)?,
+    };
+    let place = beside.place();
+    let (accounts, external_id) = match &place {
+        Some(place) => (place.account.clone(), target::EXTERNAL_ID),
+        None => (String::new(), ""),
     };
     let kernel = world.kernel();
     let parameters = [
@@ -74,6 +97,8 @@ pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
         ("PassableRoleArns", &passable_roles(kernel.account())),
         ("SlackBotTokenArn", &token),
         ("SlackSigningSecretArn", &signing),
+        ("TargetAccounts", &accounts),
+        ("TargetExternalId", external_id),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = TemplateSettings {
@@ -97,6 +122,10 @@ pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
     register::<esclusa_console::Console>(world);
     if beside == Beside::Slack {
         connect(world)?;
+    }
+    if let Some(place) = place {
+        target::open(world, &place)?;
+        target::connect(world, &place, target::EXTERNAL_ID)?;
     }
     Ok(())
 }
@@ -151,17 +180,22 @@ fn template(settings: &TemplateSettings) -> Result<Template, InstallError> {
     {
         return Ok(template.clone());
     }
-    let path = repository().join("template.yaml");
+    let template = read_template("template.yaml", settings)?;
+    *last = Some((settings.clone(), template.clone()));
+    Ok(template)
+}
+
+/// Reads a template of the repository.
+pub(crate) fn read_template(name: &str, settings: &TemplateSettings) -> Result<Template, InstallError> {
+    let path = repository().join(name);
     let text = std::fs::read_to_string(&path).map_err(|source| InstallError::File {
         path: path.clone(),
         source,
     })?;
-    let template = Template::load(&text, settings).map_err(|error| InstallError::Content {
+    Template::load(&text, settings).map_err(|error| InstallError::Content {
         path,
         reason: error.to_string(),
-    })?;
-    *last = Some((settings.clone(), template.clone()));
-    Ok(template)
+    })
 }
 
 /// The roles that the task definitions of the examples name.

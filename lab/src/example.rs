@@ -147,6 +147,23 @@ impl Example {
         Ok(())
     }
 
+    /// The same example in another place, where its infrastructure code says other names. Its images stay in their repositories.
+    #[must_use]
+    pub(crate) fn moved(&self, named: &dyn Fn(&str) -> String) -> Self {
+        let mut moved = self.clone();
+        moved.pipeline.images.clear();
+        let Base {
+            task_definitions,
+            services,
+            database_instances,
+            ..
+        } = &mut moved.base;
+        for value in task_definitions.iter_mut().chain(services).chain(database_instances) {
+            rename(value, named);
+        }
+        moved
+    }
+
     /// The manifest of an image of this application. `version` makes it another image.
     #[must_use]
     pub fn manifest(&self, kind: Kind, version: &str) -> String {
@@ -224,6 +241,16 @@ impl Example {
         words.sort();
         words.dedup();
         words
+    }
+}
+
+/// Replaces every text of a value.
+fn rename(value: &mut Value, named: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = named(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, named)),
+        Value::Object(members) => members.values_mut().for_each(|member| rename(member, named)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

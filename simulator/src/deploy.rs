@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Principal, Reply, Request, RequestId};
+use simulator_kernel::{ApiError, Reply, Request, RequestId};
 use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
@@ -100,16 +100,18 @@ impl World {
             apis.load(&template);
         }
         for role in template.roles.values() {
-            self.register_principal(Principal::Role(role.name.clone()));
+            let principal = self.kernel().role(self.kernel().account(), &role.name);
+            self.register_principal(principal);
         }
-        self.access.set_template(template);
+        self.access
+            .set_template(self.kernel().here().as_ref().clone(), template);
         Ok(())
     }
 
     /// The template that was loaded.
     #[must_use]
     pub fn template(&self) -> Option<&Template> {
-        self.access.template()
+        self.access.template(self.kernel().here())
     }
 
     /// Carries out one operation at once, as the administrator, without time, fault or record: to set a scene.
@@ -123,7 +125,8 @@ impl World {
             id,
             operation: operation.to_owned(),
             input,
-            principal: Principal::Administrator,
+            principal: self.kernel().administrator(),
+            access_key_id: None,
         };
         match self.call_service(service, &request) {
             Some(Reply::Now(result)) => result,

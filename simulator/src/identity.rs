@@ -16,8 +16,10 @@ impl AccessKey for Principal {
     fn access_key_id(&self) -> String {
         let (prefix, name) = match self {
             Self::Administrator => return "AKIAADMINISTRATOR000".to_owned(),
-            Self::Role(name) => ("ASIA", name),
-            Self::Service(name) => ("AWS0", name),
+            Self::AdministratorOf(account) => ("AKIA", account.clone()),
+            Self::Role(name) => ("ASIA", name.clone()),
+            Self::RoleOf { account, role } => ("ASIA", format!("{account}/{role}")),
+            Self::Service(name) => ("AWS0", name.clone()),
         };
         let hash: String = hex::encode_upper(Sha256::digest(name.as_bytes()))
             .chars()
@@ -29,13 +31,13 @@ impl AccessKey for Principal {
 
 /// The ARN by which AWS speaks of a caller, with the user id beside it.
 pub(crate) fn caller(principal: &Principal, kernel: &Kernel) -> (String, String) {
-    let account = kernel.account();
+    let account = kernel.account_of(principal);
     match principal {
-        Principal::Administrator => (
+        Principal::Administrator | Principal::AdministratorOf(_) => (
             format!("arn:aws:iam::{account}:user/administrator"),
             "AIDAADMINISTRATOR000".to_owned(),
         ),
-        Principal::Role(name) => (
+        Principal::Role(name) | Principal::RoleOf { role: name, .. } => (
             format!("arn:aws:sts::{account}:assumed-role/{name}/{name}"),
             format!("{}:{name}", principal.access_key_id().replacen("ASIA", "AROA", 1)),
         ),

@@ -7,9 +7,7 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator_kernel::{
-    ApiError, Authorization, CallId, Kernel, Principal, Reply, Request, RequestId, Service, TimerId,
-};
+use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
 
 /// How long an asynchronous event that meets a throttle is tried again, unless the function says otherwise.
 const MAXIMUM_EVENT_AGE: SignedDuration = SignedDuration::from_hours(6);
@@ -484,10 +482,10 @@ fn give_up(
     let Source::Asynchronous(event) = &attempt.source else {
         return;
     };
-    let principal = configuration
-        .role
-        .clone()
-        .map_or(Principal::Administrator, Principal::Role);
+    let principal = match &configuration.role {
+        Some(role) => kernel.role(kernel.account(), role),
+        None => kernel.administrator(),
+    };
     let function_arn = kernel.arn("lambda", &format!("function:{}:$LATEST", attempt.function));
     let mut send = |queue: &str, body: &Value, attributes: Value| {
         let input = json!({"QueueUrl": queue, "MessageBody": body.to_string(), "MessageAttributes": attributes});

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use simulator_kernel::{ApiError, Principal};
+use simulator_kernel::{ApiError, Principal, Session};
 use tokio::sync::oneshot;
 
 use crate::lambda::{FunctionError, InvocationId};
@@ -38,6 +38,10 @@ pub(crate) enum Arrival {
 #[derive(Debug)]
 pub(crate) struct ClientCall {
     pub(crate) principal: Principal,
+    /// The key that signed it.
+    pub(crate) access_key_id: String,
+    /// The Region that it is for; that of the world where the request does not say.
+    pub(crate) region: Option<String>,
     pub(crate) service: String,
     pub(crate) operation: String,
     pub(crate) input: Value,
@@ -47,14 +51,24 @@ pub(crate) struct ClientCall {
     pub(crate) answer: oneshot::Sender<Answered>,
 }
 
+/// Whom an access key speaks for.
+#[derive(Debug, Clone)]
+struct Owner {
+    principal: Principal,
+    /// The invocation that the key's process works on.
+    invocation: Option<InvocationId>,
+    /// For temporary credentials the key that asked for them, and until when they are good.
+    temporary: Option<(Option<String>, Timestamp)>,
+}
+
 /// The request id that the world gave to a call, and its answer.
 pub(crate) type Answered = (String, Result<Value, ApiError>);
 
 #[derive(Default)]
 struct Inner {
     arrivals: VecDeque<Arrival>,
-    /// Principals by access key id, with the invocation that a key's process works on.
-    keys: BTreeMap<String, (Principal, Option<InvocationId>)>,
+    /// The owners of access keys.
+    keys: BTreeMap<String, Owner>,
     now: Timestamp,
     /// How far the clocks of the owners of access keys are off, by access key id.
     skews: BTreeMap<String, SignedDuration>,
@@ -135,13 +149,40 @@ impl Mailbox {
     }
 
     pub(crate) fn register_key(&self, access_key_id: &str, principal: Principal, invocation: Option<InvocationId>) {
-        self.lock()
-            .keys
-            .insert(access_key_id.to_owned(), (principal, invocation));
+        let owner = Owner {
+            principal,
+            invocation,
+            temporary: None,
+        };
+        self.lock().keys.insert(access_key_id.to_owned(), owner);
     }
 
+    /// Makes temporary credentials known.
+    pub(crate) fn register_session(&self, session: Session) {
+        let owner = Owner {
+            principal: session.principal,
+            invocation: None,
+            temporary: Some((session.asked_with, session.expires_at)),
+        };
+        self.lock().keys.insert(session.access_key_id, owner);
+    }
+
+    /// Whom a key speaks for, and the invocation whose process uses it.
     pub(crate) fn principal(&self, access_key_id: &str) -> Option<(Principal, Option<InvocationId>)> {
-        self.lock().keys.get(access_key_id).cloned()
+        let inner = self.lock();
+        let owner = inner.keys.get(access_key_id)?;
+        // Whoever asked for temporary credentials uses them.
+        let asked_with = owner.temporary.as_ref().and_then(|(key, _)| key.as_deref());
+        let user = asked_with.and_then(|key| inner.keys.get(key)).unwrap_or(owner);
+        Some((owner.principal.clone(), user.invocation))
+    }
+
+    /// Whether a key is one of temporary credentials that are good no longer.
+    pub(crate) fn is_expired(&self, access_key_id: &str) -> bool {
+        let inner = self.lock();
+        let owner = inner.keys.get(access_key_id);
+        let temporary = owner.and_then(|owner| owner.temporary.as_ref());
+        temporary.is_some_and(|(_, expires_at)| *expires_at <= inner.now)
     }
 
     /// A future that is ready when `duration` of simulated time has passed.
@@ -152,5 +193,33 @@ impl Mailbox {
             // The sender is dropped only together with the world, after which nobody waits.
             let _ended = over.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_credentials_are_used_by_whoever_asked_for_them_and_end() {
+        let start: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
+        let mailbox = Mailbox::new(start);
+        let role = |name: &str| Principal::Role(name.to_owned());
+        // A process works on one invocation after another with the same key.
+        mailbox.register_key("process", role("update"), Some(InvocationId(1)));
+        mailbox.register_session(Session {
+            access_key_id: "temporary".to_owned(),
+            principal: role("there"),
+            asked_with: Some("process".to_owned()),
+            expires_at: start + SignedDuration::from_hours(1),
+        });
+        mailbox.register_key("process", role("update"), Some(InvocationId(2)));
+        assert_eq!(
+            mailbox.principal("temporary"),
+            Some((role("there"), Some(InvocationId(2))))
+        );
+        assert!(!mailbox.is_expired("temporary"));
+        mailbox.set_now(start + SignedDuration::from_hours(1));
+        assert!(mailbox.is_expired("temporary") && !mailbox.is_expired("process"));
     }
 }

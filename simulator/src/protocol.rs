@@ -35,6 +35,7 @@ pub(crate) enum Protocol {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HttpCall {
     pub(crate) access_key_id: String,
+    pub(crate) region: String,
     pub(crate) service: String,
     pub(crate) operation: String,
     pub(crate) input: Value,
@@ -57,7 +58,7 @@ pub(crate) fn parse<'h>(
     header: impl Fn(&str) -> Option<&'h str>,
     body: &[u8],
 ) -> Result<HttpCall, ApiError> {
-    let (access_key_id, service) = header("authorization").and_then(credential).ok_or_else(|| {
+    let (access_key_id, region, service) = header("authorization").and_then(credential).ok_or_else(|| {
         ApiError::client(
             "MissingAuthenticationTokenException",
             "the request has no `Authorization` header of signature version 4",
@@ -65,6 +66,7 @@ pub(crate) fn parse<'h>(
     })?;
     let call = |operation: String, input: Value, protocol: Protocol| HttpCall {
         access_key_id: access_key_id.to_owned(),
+        region: region.to_owned(),
         service: service.to_owned(),
         operation,
         input,
@@ -353,14 +355,15 @@ fn plain<'b>(encoding: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Ap
     }
 }
 
-/// Access key id and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
-pub(crate) fn credential(authorization: &str) -> Option<(&str, &str)> {
+/// Access key id, Region and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
+pub(crate) fn credential(authorization: &str) -> Option<(&str, &str, &str)> {
     let (_, rest) = authorization.split_once("Credential=")?;
     let scope = rest.split([',', ' ']).next()?;
     let mut parts = scope.split('/');
     let key = parts.next()?;
-    let service = parts.nth(2)?;
-    (!key.is_empty() && !service.is_empty()).then_some((key, service))
+    let region = parts.nth(1)?;
+    let service = parts.next()?;
+    (!key.is_empty() && !service.is_empty()).then_some((key, region, service))
 }
 
 fn json_body(body: &[u8]) -> Result<Value, ApiError> {

@@ -1,10 +1,11 @@
 //! What the world writes down about every call, for oracles and counters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use simulator_kernel::{Authorization, Principal};
+use simulator_kernel::{Authorization, Place, Principal};
 use simulator_step_functions::TaskTry;
 
 use crate::fault::{FaultKind, FunctionFault};
@@ -40,6 +41,8 @@ pub enum CallOutcome {
 pub struct CallRecord {
     /// When the call reached the service.
     pub at: Timestamp,
+    /// Where the service is.
+    pub place: Arc<Place>,
     /// Who called.
     pub principal: Principal,
     /// The function whose invocation made the call, where one did.
@@ -76,19 +79,24 @@ pub fn count_by_operation(calls: &[CallRecord]) -> BTreeMap<(String, String), us
     counts
 }
 
-/// The IAM actions that each role used, to compare with what its policies allow.
+/// The IAM actions that each role used, one of another account by `{account}/{name}`, to compare with what its policies allow.
 #[must_use]
 pub fn used_actions(calls: &[CallRecord]) -> BTreeMap<String, BTreeSet<String>> {
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for call in calls {
-        if let Principal::Role(role) = &call.principal
+        let role = match &call.principal {
+            Principal::Role(role) => Some(role.clone()),
+            Principal::RoleOf { account, role } => Some(format!("{account}/{role}")),
+            Principal::Administrator | Principal::AdministratorOf(_) | Principal::Service(_) => None,
+        };
+        if let Some(role) = role
             && !matches!(call.outcome, CallOutcome::Denied { .. } | CallOutcome::NeverSent)
         {
             let actions = call
                 .authorizations
                 .iter()
                 .map(|authorization| authorization.action.clone());
-            used.entry(role.clone()).or_default().extend(actions);
+            used.entry(role).or_default().extend(actions);
         }
     }
     used

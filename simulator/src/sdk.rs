@@ -182,6 +182,8 @@ impl WorldConnector {
         let (answer, answered) = oneshot::channel();
         self.mailbox.put(Arrival::Call(ClientCall {
             principal,
+            access_key_id: key,
+            region: None,
             service: service.to_owned(),
             operation,
             input,
@@ -211,7 +213,7 @@ pub(crate) async fn submit_to_api<'h>(
         members.insert("api".to_owned(), json!(id));
         members.insert("path".to_owned(), json!(format!("/{path}")));
     }
-    let caller = match key {
+    let caller = match key.clone() {
         // Nobody: a route that asks who calls does not let them in.
         None => Some((Principal::Service(LOOPBACK.to_owned()), None)),
         Some(key) => mailbox.principal(&key),
@@ -222,6 +224,8 @@ pub(crate) async fn submit_to_api<'h>(
     let (answer, answered) = oneshot::channel();
     mailbox.put(Arrival::Call(ClientCall {
         principal,
+        access_key_id: key.unwrap_or_default(),
+        region: None,
         service: http_apis::NAME.to_owned(),
         operation: method.to_owned(),
         input,
@@ -251,8 +255,8 @@ fn api_input<'h>(
         .get("authorization")
         .and_then(|header| protocol::credential(header));
     let key = key
-        .filter(|(_, service)| *service == http_apis::NAME)
-        .map(|(key, _)| key.to_owned());
+        .filter(|(_, _, service)| *service == http_apis::NAME)
+        .map(|(key, _, _)| key.to_owned());
     let input = json!({
         "host": host, "path": uri.path(), "query": uri.query(), "headers": headers, "body": body, "signed": key.is_some(),
     });
@@ -318,9 +322,18 @@ pub(crate) async fn submit(
             Err(unknown_key(&call.access_key_id)),
         ));
     };
+    if mailbox.is_expired(&call.access_key_id) {
+        let error = ApiError::client(
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+        );
+        return Some(protocol::encode(&call.protocol, "refused", Err(error)));
+    }
     let (answer, answered) = oneshot::channel();
     mailbox.put(Arrival::Call(ClientCall {
         principal,
+        access_key_id: call.access_key_id,
+        region: Some(call.region),
         service: call.service,
         operation: call.operation,
         input: call.input,

@@ -15,7 +15,7 @@ mod sts;
 
 pub use application_auto_scaling::ApplicationAutoScaling;
 pub use cloudwatch::CloudWatch;
-pub use ecr::Ecr;
+pub use ecr::{Ecr, Replication};
 pub use elastic_load_balancing::ElasticLoadBalancing;
 pub use http_apis::HttpApis;
 pub use logs::Logs;

@@ -5,6 +5,7 @@ mod faults;
 mod functions;
 mod http_apis;
 mod metrics;
+mod places;
 mod running;
 mod scaling;
 mod served;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use simulator_dynamodb::DynamoDb;
 use simulator_ecs::Ecs;
 use simulator_event_bridge::{EventBridge, Scheduler};
-use simulator_kernel::{ApiError, Effect, Kernel, Principal, Reply, Request, RequestId, Service};
+use simulator_kernel::{ApiError, Effect, Kernel, Place, Principal, Reply, Request, RequestId, Service};
 use simulator_step_functions::StepFunctions;
 use tokio::sync::oneshot;
 
@@ -75,10 +75,14 @@ enum Alarm {
     Deadline(InvocationId),
 }
 
-/// One simulated account and Region with everything in it.
+/// The services of one place by their signing names.
+type Services = BTreeMap<&'static str, Box<dyn Service>>;
+
+/// Simulated accounts and Regions with everything in them, on one clock. It begins with one account in one Region, its home, and everything that is
+/// asked of it is asked there, unless [`World::at`] goes elsewhere.
 pub struct World {
     kernel: Kernel,
-    services: BTreeMap<&'static str, Box<dyn Service>>,
+    services: BTreeMap<Arc<Place>, Services>,
     pub(crate) access: Access,
     executor: Executor,
     mailbox: Arc<Mailbox>,
@@ -99,7 +103,7 @@ impl std::fmt::Debug for World {
         formatter
             .debug_struct("World")
             .field("now", &self.kernel.now())
-            .field("services", &self.services.keys())
+            .field("places", &self.services.keys())
             .field("open", &self.open.len())
             .field("running", &self.running.keys())
             .field("calls", &self.calls.len())
@@ -138,7 +142,50 @@ impl World {
             invocations: BTreeMap::new(),
             events: Vec::new(),
         };
-        world.add_service(DynamoDb::new(settings.start)?);
+        world.provide_services()?;
+        Ok(world)
+    }
+
+    /// Adds an account in a Region, which is as empty as the first one was.
+    ///
+    /// # Errors
+    ///
+    /// When its in-memory database cannot be opened.
+    pub fn add_place(&mut self, place: &Place) -> Result<(), ApiError> {
+        let owner = Principal::AdministratorOf(place.account.clone());
+        if place.account != self.kernel.home().account {
+            self.register_principal(owner);
+        }
+        let place = Arc::new(place.clone());
+        self.kernel.enter(&place);
+        let provided = self.provide_services();
+        self.kernel.go_home();
+        provided
+    }
+
+    /// Does something in another place: everything that is asked of the world meanwhile is asked there.
+    pub fn at<T>(&mut self, place: &Place, work: impl FnOnce(&mut Self) -> T) -> T {
+        let left = Arc::clone(self.kernel.here());
+        self.kernel.enter(&Arc::new(place.clone()));
+        let done = work(self);
+        self.kernel.enter(&left);
+        done
+    }
+
+    /// Goes to another place and stays there until it is told to go elsewhere, or the next thing happens.
+    pub fn stand(&mut self, place: &Place) {
+        self.kernel.enter(&Arc::new(place.clone()));
+    }
+
+    /// Where the world began.
+    #[must_use]
+    pub fn home(&self) -> &Place {
+        self.kernel.home()
+    }
+
+    fn provide_services(&mut self) -> Result<(), ApiError> {
+        let world = self;
+        world.add_service(DynamoDb::new(world.now())?);
         world.add_service(Ecs::default());
         world.add_service(StepFunctions::default());
         world.add_service(ApplicationAutoScaling::default());
@@ -156,18 +203,27 @@ impl World {
         world.add_service(Sqs::default());
         world.add_service(Sts);
         world.add_service(Lambda::default());
-        Ok(world)
+        Ok(())
+    }
+
+    /// The services of where the world stands.
+    fn here(&self) -> Option<&Services> {
+        self.services.get(self.kernel.here())
     }
 
     /// Adds a service, or replaces the one of the same name.
     pub fn add_service(&mut self, service: impl Service + 'static) {
-        self.services.insert(service.name(), Box::new(service));
+        let here = Arc::clone(self.kernel.here());
+        self.services
+            .entry(here)
+            .or_default()
+            .insert(service.name(), Box::new(service));
     }
 
     /// A service by its type, to look at what the API does not show.
     #[must_use]
     pub fn service<S: Any>(&self) -> Option<&S> {
-        let mut services = self.services.values().map(|service| -> &dyn Any { service.as_ref() });
+        let mut services = self.here()?.values().map(|service| -> &dyn Any { service.as_ref() });
         services.find_map(|service| service.downcast_ref())
     }
 
@@ -175,6 +231,7 @@ impl World {
     pub fn service_mut<S: Any>(&mut self) -> Option<(&mut S, &mut Kernel)> {
         let mut services = self
             .services
+            .get_mut(self.kernel.here())?
             .values_mut()
             .map(|service| -> &mut dyn Any { service.as_mut() });
         let service = services.find_map(|service| service.downcast_mut())?;
@@ -269,7 +326,8 @@ impl World {
 
     /// Hands a request to a service past permission, fault, time and record. `None` when there is no such service.
     pub(crate) fn call_service(&mut self, service: &str, request: &Request) -> Option<Reply> {
-        let service = self.services.get_mut(service)?;
+        let services = self.services.get_mut(self.kernel.here())?;
+        let service = services.get_mut(service)?;
         Some(service.call(request, &mut self.kernel))
     }
 
@@ -313,6 +371,7 @@ impl World {
         } else {
             return false;
         }
+        self.kernel.go_home();
         self.start_invocations();
         true
     }
@@ -325,7 +384,8 @@ impl World {
         if self.kernel.next_due().is_some_and(|kernel| kernel <= due) {
             if let Some(due) = self.kernel.take_due() {
                 self.mailbox.set_now(self.kernel.now());
-                if let Some(service) = self.services.get_mut(due.service.as_str()) {
+                let services = self.services.get_mut(self.kernel.here());
+                if let Some(service) = services.and_then(|services| services.get_mut(due.service.as_str())) {
                     service.wake(due.timer, &mut self.kernel);
                 }
             }
@@ -333,6 +393,7 @@ impl World {
             self.move_clock(due);
             self.ring(alarm);
         }
+        self.kernel.go_home();
         self.start_invocations();
         true
     }
@@ -369,13 +430,15 @@ impl World {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Event(event) => {
-                if let Some(bus) = self.services.get_mut("events") {
+                let services = self.services.get_mut(self.kernel.here());
+                if let Some(bus) = services.and_then(|services| services.get_mut("events")) {
                     bus.event(&event, &mut self.kernel);
                 }
                 self.events.push(event);
             }
             Effect::Call(outgoing) => self.call_from_service(outgoing),
             Effect::Answer(request, result) => self.answered(request, result),
+            Effect::Session(session) => self.mailbox.register_session(session),
         }
     }
 

@@ -1,4 +1,4 @@
-"""Translates template.yaml as CloudFormation would see it, without an account or a network.
+"""Translates a template as CloudFormation would see it, without an account or a network.
 
 Usage: translate.py TEMPLATE OUTPUT
 
@@ -27,6 +27,12 @@ PARAMETERS = {
     "PassableRoleArns": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two",
     "SlackBotTokenArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:token-abcdef",
     "SlackSigningSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:signing-abcdef",
+    "TargetAccounts": "210987654321,321098765432",
+    "TargetExternalId": "known-to-both",
+    "HomeAccount": "987654321098",
+    "HomeRegion": "us-east-1",
+    "ExternalId": "known-to-both",
+    "RegionPattern": "eu-*",
 }
 PSEUDO_PARAMETERS = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": STACK, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
 # By type: the property that holds the physical name, and the ARN, in which {} is that name.
@@ -139,7 +145,8 @@ def main() -> None:
         logical_id: {"Type": resource["Type"], "Properties": stack.resolved(resource.get("Properties", {}))}
         for logical_id, resource in stack.resources.items()
     }
-    settings = {"account": ACCOUNT, "region": REGION, "stack": STACK, "parameters": PARAMETERS}
+    parameters = {name: value for name, value in PARAMETERS.items() if name in template["Parameters"]}
+    settings = {"account": ACCOUNT, "region": REGION, "stack": STACK, "parameters": parameters}
     output.write_text(json.dumps({"settings": settings, "resources": resources}, indent=2, sort_keys=True) + "\n")
 
 

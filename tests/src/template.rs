@@ -1,4 +1,4 @@
-//! What `template.yaml` says, read as plain data: short intrinsic functions (`!Ref X`, `!GetAtt X.Y`, `!Sub …`) are their text.
+//! What the templates say, read as plain data: short intrinsic functions (`!Ref X`, `!GetAtt X.Y`, `!Sub …`) are their text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -74,7 +74,15 @@ impl Template {
     /// # Errors
     /// The file is missing or not YAML.
     pub fn read() -> Result<Self, Unreadable> {
-        let path = project().join("template.yaml");
+        Self::read_file("template.yaml")
+    }
+
+    /// Reads a template of that name.
+    ///
+    /// # Errors
+    /// The file is missing or not YAML.
+    pub fn read_file(name: &str) -> Result<Self, Unreadable> {
+        let path = project().join(name);
         let yaml = read(&path)?;
         serde_saphyr::from_str(&yaml).map(Self).map_err(|error| Unreadable {
             path,

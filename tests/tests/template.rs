@@ -102,6 +102,148 @@ const WITHOUT_RESOURCE: [&str; 10] = [
     "xray:PutTraceSegments",
 ];
 
+/// The functions that reach what is in the place of an environment: in another account or Region each has a role of its own.
+const PLACED: [&str; 6] = ["Observe", "Register", "Migrate", "Update", "Traffic", "Resume"];
+
+/// The powers over what is the deployer's own, which is at home.
+const AT_HOME: [&str; 2] = ["sqs:", "states:"];
+
+fn target() -> Template {
+    Template::read_file("target-account.yaml").unwrap()
+}
+
+/// The statements of a role as they are written.
+fn written_statements(template: &Template, role: &str) -> Vec<Value> {
+    let policies = template.properties(role)["Policies"].as_array().unwrap().iter();
+    let statements = policies.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+    statements.cloned().collect()
+}
+
+#[test]
+fn a_role_of_another_account_has_exactly_the_powers_over_it_that_its_function_has_at_home() {
+    let (home, target) = (template(), target());
+    for function in PLACED {
+        let role = format!("{function}Role");
+        let is_of_place = |statement: &Value| {
+            let actions = one_or_many(statement.get("Action"));
+            !actions
+                .iter()
+                .any(|action| AT_HOME.iter().any(|own| action.starts_with(own)))
+        };
+        let of_home: Vec<Value> = written_statements(&home, &role)
+            .into_iter()
+            .filter(is_of_place)
+            .collect();
+        let moved = serde_json::to_string(&of_home).unwrap();
+        let moved = moved.replace("${AWS::Region}", "${RegionPattern}");
+        let mut expected: Vec<Value> = serde_json::from_str(&moved).unwrap();
+        for statement in &mut expected {
+            // Images are read at home; in the registry of there only whether a digest has arrived.
+            if statement["Sid"] == "ReadImages" {
+                statement["Action"] = "ecr:DescribeImages".into();
+            }
+        }
+        assert!(!expected.is_empty(), "{role}");
+        assert_eq!(written_statements(&target, &role), expected, "{role}");
+    }
+    let others: BTreeSet<&str> = FUNCTIONS.into_iter().filter(|name| !PLACED.contains(name)).collect();
+    for function in others {
+        assert_eq!(
+            target.properties(&format!("{function}Role")),
+            &Value::Null,
+            "{function}"
+        );
+        assert_eq!(
+            home.properties(&format!("{function}TargetPolicy")),
+            &Value::Null,
+            "{function}"
+        );
+    }
+}
+
+#[test]
+fn a_role_of_another_account_trusts_its_function_only_and_asks_for_the_external_id() {
+    let (home, target) = (template(), target());
+    for function in PLACED {
+        let name = function.to_lowercase();
+        let trust = &target.properties(&format!("{function}Role"))["AssumeRolePolicyDocument"]["Statement"];
+        let [trust] = trust.as_array().unwrap().as_slice() else {
+            panic!("{function}: {trust}")
+        };
+        let principal = format!("arn:${{AWS::Partition}}:iam::${{HomeAccount}}:role/${{HomeStack}}-{name}");
+        assert_eq!(trust["Principal"], serde_json::json!({"AWS": principal}));
+        assert_eq!(trust["Action"], "sts:AssumeRole");
+        let external_id = serde_json::json!({"StringEquals": {"sts:ExternalId": "ExternalId"}});
+        assert_eq!(trust["Condition"], external_id);
+        let policy = format!("{function}TargetPolicy");
+        let roles = one_or_many(home.properties(&policy).get("Roles"));
+        assert_eq!(roles, BTreeSet::from([format!("{function}Role")]));
+        let [assumes] = &home.policy_statements(&policy)[..] else {
+            panic!("{policy} has one statement")
+        };
+        let role = format!("arn:${{AWS::Partition}}:iam::*:role/${{TargetRolePrefix}}-{name}");
+        assert_eq!(assumes.actions, BTreeSet::from(["sts:AssumeRole".to_owned()]));
+        assert_eq!(assumes.resources, BTreeSet::from([role]));
+    }
+    let denied = target.policy_statements("DenyPolicy");
+    assert!(
+        denied
+            .iter()
+            .all(|statement| !statement.allows && statement.actions.contains("iam:*"))
+    );
+    let roles = one_or_many(target.properties("DenyPolicy").get("Roles"));
+    assert_eq!(roles, PLACED.map(|function| format!("{function}Role")).into());
+}
+
+/// What is sent home is what is listened for there: nothing of it is lost on the way, and nothing else is sent.
+#[test]
+fn another_account_sends_the_events_that_are_waited_for_at_home() {
+    let (home, target) = (template(), target());
+    let listened = |event: &str| home.properties("ResumeFunction")["Events"][event]["Properties"]["Pattern"].clone();
+    let sent = |rule: &str| target.properties(rule)["EventPattern"].clone();
+    assert_eq!(sent("TaskStateChangeRule"), listened("TaskStateChange"));
+    assert_eq!(sent("DeploymentStateChangeRule"), listened("DeploymentStateChange"));
+    let rechecked = &home.properties("ObserveFunction")["Events"]["AlarmRecheck"]["Properties"]["Pattern"];
+    assert_eq!(
+        &sent("AlarmStateChangeRule"),
+        rechecked,
+        "the events that wake a wait are among them"
+    );
+    let policy = &home.properties("TargetEventsPolicy")["Statement"];
+    let sources = one_or_many(policy["Condition"]["StringEquals"].get("events:source"));
+    let rules = target.resources("AWS::Events::Rule");
+    for (name, rule) in rules {
+        let source = one_or_many(rule["EventPattern"].get("source"));
+        assert!(source.is_subset(&sources), "{name}");
+        let targets = rule["Targets"].as_array().unwrap();
+        assert!(
+            targets.len() == 1 && targets[0]["RoleArn"] == "ForwardRole.Arn",
+            "{name}"
+        );
+    }
+    assert_eq!(policy["Principal"], serde_json::json!({"AWS": "TargetAccounts"}));
+}
+
+#[test]
+fn what_both_templates_ask_for_has_the_same_form() {
+    let (home, target) = (template(), target());
+    let shared = [
+        "ClusterPattern",
+        "FamilyPattern",
+        "RepositoryPattern",
+        "PassableRoleArns",
+        "DatabasePattern",
+        "TaskLogGroupPattern",
+        "TestFunctionPattern",
+    ];
+    for name in shared {
+        for field in ["Type", "Default", "AllowedPattern"] {
+            let of = |template: &Template| template.0["Parameters"][name][field].clone();
+            assert_eq!(of(&home), of(&target), "{name}.{field}");
+        }
+    }
+}
+
 fn template() -> Template {
     Template::read().unwrap()
 }

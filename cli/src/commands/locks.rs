@@ -64,7 +64,7 @@ pub(super) async fn of_pipeline(
     for name in pipelines::environments(control, pipeline, environment).await? {
         let resolved = resolve(pipeline, &name).map_err(|error| Failure::refused(error.to_string()))?;
         let databases = resolved.databases.keys();
-        let databases = databases.map(|database| database_lock(home, &resolved, database));
+        let databases = databases.map(|database| database_lock(&resolved.place(home), &resolved, database));
         for name in std::iter::once(environment_lock(application, &name)).chain(databases) {
             locks.extend(read(control, &name).await?);
         }

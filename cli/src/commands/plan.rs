@@ -3,6 +3,7 @@
 use esclusa_adapters::control::rows::EnvironmentRow;
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecr::ImageReader;
+use esclusa_adapters::places::Places;
 use esclusa_adapters::planning::written;
 use esclusa_adapters::planning::{PlanRequest, Planner};
 use esclusa_adapters::version;
@@ -92,6 +93,13 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
     let version = command.version.as_deref().map(parse::<Version>).transpose()?;
     let environment =
         resolve(&pipeline, &command.environment).map_err(|error| CommandError::refused(error.to_string()))?;
+    let place = environment.place(&home);
+    if place != home {
+        return Err(CommandError::refused(format!(
+            "`{}` is in account {}, `{}`, where your credentials are none of Esclusa's: the plan of a release that waits there is in `esclusa audit --release ID`",
+            environment.name, place.account, place.region
+        )));
+    }
     let key = command.image.as_deref();
     let tag = version.as_ref().map(ToString::to_string);
     let (image, digest) = match version {
@@ -122,8 +130,14 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         back_to: None,
         hotfix: None,
     };
-    let (account, region) = (home.account.as_str(), home.region.as_str());
-    let planner = Planner::new(session.config(), session.control().clone(), account, region)?;
+    let places = Places::new(
+        session.config(),
+        "cli",
+        home.account.as_str(),
+        home.region.as_str(),
+        None,
+    )?;
+    let planner = Planner::new(session.config(), session.control().clone(), places);
     Ok(planner.plan(&request).await?)
 }
 

@@ -198,6 +198,10 @@ impl Facts<'_> {
         match self.text("/closed/closed") {
             Some("rejected") => return Some(format!("rejected by {}", self.text("/closed/by")?)),
             Some("expired") => return Some("nobody agreed in time".to_owned()),
+            Some("not_replicated") => {
+                let (image, repository) = (self.text("/closed/image")?, self.text("/closed/repository")?);
+                return Some(format!("the image `{image}` did not arrive in `{repository}` in time"));
+            }
             Some(_) => return Some(format!("release `{}` takes its place", self.text("/closed/by")?)),
             None => {}
         }

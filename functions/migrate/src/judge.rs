@@ -65,7 +65,7 @@ impl Migrate {
     }
 
     async fn never_placed(&self, deployment_id: &str, row: &Stored<StepRow>, policy: Policy) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let step = row.row.record.step;
         let judged = StepRow {
             judged_at: Some(self.journal.clock().now()?),
@@ -113,7 +113,7 @@ impl Migrate {
         seen: Option<&Value>,
         log: &LastWords,
     ) -> Result<(), Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let step = row.row.record.step;
         let outcome = judgement.step_outcome();
         let judged = StepRow {

@@ -5,11 +5,14 @@ mod judge;
 mod restore_point;
 mod run;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::databases::{DatabaseReader, SnapshotTaker};
 use esclusa_adapters::ecs::{EcsReader, TaskRunner};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedStep, PlannedTask};
 use esclusa_core::verdict::StepReference;
@@ -21,7 +24,7 @@ use serde_json::Value;
 const ACTOR: &str = "esclusa/migrate";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Migrate {
     journal: Journal,
     ecs: EcsReader,
@@ -29,6 +32,7 @@ pub struct Migrate {
     logs: LogReader,
     databases: DatabaseReader,
     snapshots: SnapshotTaker,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +64,24 @@ enum Request {
 }
 
 impl Migrate {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            runner: TaskRunner::new(config),
+            logs: LogReader::new(config),
+            databases: DatabaseReader::new(config),
+            snapshots: SnapshotTaker::new(config),
+            ..self.clone()
+        }
+    }
+
     async fn task(&self, deployment_id: &str, step: StepReference) -> Result<PlannedTask, Failure> {
         match self.journal.planned_step(deployment_id, step).await? {
             PlannedStep::Task(task) => Ok(task),
@@ -77,6 +99,16 @@ impl Function for Migrate {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
@@ -84,25 +116,36 @@ impl Function for Migrate {
             logs: LogReader::new(config),
             databases: DatabaseReader::new(config),
             snapshots: SnapshotTaker::new(config),
+            places,
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
             Request::SecureRestorePoint { deployment_id, step } => {
-                self.secure_restore_point(&deployment_id, step).await
+                let there = self.at(&deployment_id).await?;
+                there.secure_restore_point(&deployment_id, step).await
             }
-            Request::RunTask { deployment_id, step } => self.run_task(&deployment_id, step).await,
+            Request::RunTask { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.run_task(&deployment_id, step).await
+            }
             Request::JudgeTask {
                 deployment_id,
                 task_arn,
                 step,
-            } => self.judge_task(&deployment_id, task_arn.as_deref(), step).await,
+            } => {
+                let there = self.at(&deployment_id).await?;
+                there.judge_task(&deployment_id, task_arn.as_deref(), step).await
+            }
             Request::StopTask {
                 deployment_id,
                 task_arn,
                 step,
-            } => self.stop_task(&deployment_id, &task_arn, step).await,
+            } => {
+                let there = self.at(&deployment_id).await?;
+                there.stop_task(&deployment_id, &task_arn, step).await
+            }
         }
     }
 }

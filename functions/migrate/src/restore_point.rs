@@ -33,7 +33,7 @@ impl Migrate {
         if stored.as_ref().is_some_and(|stored| stored.row.secured.is_some()) {
             return Ok(answer(true, 0));
         }
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         self.journal.unless_stopped(&work.release.row.release_id).await?;
         let now = self.journal.clock().now()?;
         let facts = self.databases.facts(&point.database).await?;

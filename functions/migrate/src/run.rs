@@ -23,7 +23,7 @@ impl Migrate {
     pub(crate) async fn run_task(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let task = self.task(deployment_id, step).await?;
         self.require_restore_point(deployment_id, step, &task).await?;
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let revision = self.journal.revision(deployment_id, task.revision.as_str()).await?;
         let act = Act {
             subject: &work.subject,
@@ -180,7 +180,7 @@ impl Migrate {
         step: StepReference,
     ) -> Result<Value, Failure> {
         let task = self.task(deployment_id, step).await?;
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let reason = format!("esclusa: not over within {} seconds", task.timeout_seconds);
         let act = Act {
             subject: &work.subject,

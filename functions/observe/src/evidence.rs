@@ -30,7 +30,7 @@ impl Observe {
     /// Keeps what a failed rollout left behind and says in one sentence why it failed. A repeat finds that it was kept. Where somebody else moved the service
     /// nothing failed, and nothing is kept.
     pub(crate) async fn capture_evidence(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
             return Err(Failure::invalid_input(format!(
                 "step {} of deployment `{deployment_id}` is no service",

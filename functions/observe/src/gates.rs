@@ -1,5 +1,7 @@
 //! Asking the gates of an environment: before a deployment is started, after every wait, and under its lock.
 
+use std::collections::BTreeMap;
+
 use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::gates::{Said, companions};
@@ -8,7 +10,7 @@ use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, pass};
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::pipeline::ResolvedEnvironment;
+use esclusa_core::pipeline::{Digest, Key as Name, ResolvedEnvironment};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -129,6 +131,11 @@ impl Observe {
         let environment = policy.name.as_str();
         let control = self.journal.control();
         let said = Said::read(control, release, environment).await?;
+        let copies = if release.kind == ReleaseKind::Rollback {
+            Vec::new()
+        } else {
+            self.planner.copies(policy, &digests(release)?).await?
+        };
         let wave_failed = self.journal.wave_failed(release, environment).await?;
         let together = self.together(policy);
         let companions = companions(control, release, environment, &together).await?;
@@ -152,6 +159,7 @@ impl Observe {
             pin: said.pin.as_ref(),
             stop: said.stop.as_ref(),
             newer: place.newer,
+            copies: &copies,
             wave_failed: wave_failed.as_ref(),
             companions: &companions,
         };
@@ -162,6 +170,14 @@ impl Observe {
         };
         Ok(Asked { passage, row })
     }
+}
+
+/// The image that a release brings. Others are where they run.
+fn digests(release: &ReleaseRow) -> Result<BTreeMap<Name, Digest>, Failure> {
+    let defect = |error: &dyn std::fmt::Display| Failure::defect(error.to_string());
+    let image = release.image.parse().map_err(|error| defect(&error))?;
+    let digest = release.digest.parse().map_err(|error| defect(&error))?;
+    Ok(BTreeMap::from([(image, digest)]))
 }
 
 /// A release before an environment.

@@ -8,6 +8,8 @@ mod rollout;
 mod verification;
 mod way_back;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::ecs::EcsReader;
@@ -16,9 +18,11 @@ use esclusa_adapters::http::HttpProber;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::logs::LogReader;
 use esclusa_adapters::metrics::MetricReader;
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::planning::Planner;
 use esclusa_adapters::targets::TargetReader;
 use esclusa_core::error::Failure;
+use esclusa_core::place::check_event;
 use esclusa_core::plan::{PlannedStep, Powers};
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
@@ -30,7 +34,7 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/observe";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Observe {
     journal: Journal,
     planner: Planner,
@@ -41,6 +45,7 @@ pub struct Observe {
     http: HttpProber,
     functions: FunctionTester,
     targets: TargetReader,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,6 +102,27 @@ enum Request {
     },
 }
 
+impl Observe {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            logs: LogReader::new(config),
+            alarms: AlarmReader::new(config),
+            metrics: MetricReader::new(config),
+            functions: FunctionTester::new(config),
+            targets: TargetReader::new(config),
+            ..self.clone()
+        }
+    }
+}
+
 /// Steps as the state machine walks them.
 fn listed(steps: &[PlannedStep]) -> Value {
     let listed = steps.iter().map(|step| match step {
@@ -117,10 +143,16 @@ impl Function for Observe {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
         let journal = Journal::new(config, control, ledger);
-        let (account, region) = (
+        let places = Places::new(
+            config,
+            Self::NAME,
             environment.required("ESCLUSA_HOME_ACCOUNT")?,
             environment.required("AWS_REGION")?,
-        );
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         let roles = environment.required("ESCLUSA_PASSABLE_ROLE_ARNS")?.split(',');
         let powers = Powers {
             clusters: environment.required("ESCLUSA_CLUSTER_PATTERN")?.to_owned(),
@@ -128,7 +160,7 @@ impl Function for Observe {
             repositories: environment.required("ESCLUSA_REPOSITORY_PATTERN")?.to_owned(),
             passable_roles: roles.map(|role| role.trim().to_owned()).collect(),
         };
-        let planner = Planner::new(config, journal.control().clone(), account, region)?.with_powers(powers);
+        let planner = Planner::new(config, journal.control().clone(), places.clone()).with_powers(powers);
         Ok(Self {
             journal,
             planner,
@@ -139,6 +171,7 @@ impl Function for Observe {
             http: HttpProber::new(config),
             functions: FunctionTester::new(config),
             targets: TargetReader::new(config),
+            places,
         })
     }
 
@@ -147,8 +180,10 @@ impl Function for Observe {
         let payload = match event {
             Event::Request(request) => request.payload,
             Event::CloudWatchAlarmStateChange(envelope) => {
-                let change = envelope.detail;
-                return self.alarm_changed(&change.alarm_name, &change.state.value).await;
+                let alarm = envelope.resource().unwrap_or_default();
+                check_event(&envelope.account, &envelope.region, alarm).map_err(Failure::invalid_input)?;
+                let change = &envelope.detail;
+                return self.alarm_changed(alarm, &change.alarm_name, &change.state.value).await;
             }
             _ => return Ok(json!({"ignored": "nothing is observed by events of this kind"})),
         };
@@ -171,15 +206,27 @@ impl Function for Observe {
                 deployment_id,
                 stop_requested,
                 step,
-            } => self.judge_service(&deployment_id, step, stop_requested).await,
-            Request::CaptureEvidence { deployment_id, step } => self.capture_evidence(&deployment_id, step).await,
+            } => {
+                let there = self.at(&deployment_id).await?;
+                there.judge_service(&deployment_id, step, stop_requested).await
+            }
+            Request::CaptureEvidence { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.capture_evidence(&deployment_id, step).await
+            }
             Request::LookAtChecks {
                 deployment_id,
                 gives_way,
-            } => self.look_at_checks(&deployment_id, gives_way).await,
+            } => {
+                let there = self.at(&deployment_id).await?;
+                there.look_at_checks(&deployment_id, gives_way).await
+            }
             Request::AskGates { deployment_id } => self.ask_gates(&deployment_id).await,
-            Request::Recheck { deployment_id } => self.recheck(&deployment_id).await,
-            Request::ConfirmServices { deployment_id } => self.confirm_services(&deployment_id).await,
+            Request::Recheck { deployment_id } => self.at(&deployment_id).await?.recheck(&deployment_id).await,
+            Request::ConfirmServices { deployment_id } => {
+                let there = self.at(&deployment_id).await?;
+                there.confirm_services(&deployment_id).await
+            }
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
         }
     }

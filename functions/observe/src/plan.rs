@@ -84,6 +84,7 @@ impl Observe {
             attempt: u32::from(attempt),
             plan_hash: plan.plan_hash.clone(),
             unchanged: plan.unchanged,
+            place: Some(policy.place(self.places.home())).filter(|place| place != self.places.home()),
             locks: self.locks(&plan, &policy),
             fences: std::collections::BTreeMap::new(),
             execution_arn: None,
@@ -252,7 +253,8 @@ impl Observe {
     fn locks(&self, plan: &Plan, environment: &ResolvedEnvironment) -> Vec<String> {
         let own = environment_lock(environment.application.as_str(), environment.name.as_str());
         let databases = plan.databases().into_iter();
-        let databases = databases.map(|database| database_lock(self.planner.home(), environment, database));
+        let place = environment.place(self.places.home());
+        let databases = databases.map(|database| database_lock(&place, environment, database));
         std::iter::once(own).chain(databases).collect()
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const HISTORY: usize = 50;
 
 impl Observe {
     /// An alarm went into another state: whatever was verified with it is checked once more.
-    pub(crate) async fn alarm_changed(&self, alarm: &str, state: &AlarmState) -> Result<Value, Failure> {
+    pub(crate) async fn alarm_changed(&self, arn: &str, alarm: &str, state: &AlarmState) -> Result<Value, Failure> {
         if *state != AlarmState::Alarm && *state != AlarmState::Ok {
             return Ok(json!({"ignored": "without data nothing is known"}));
         }
@@ -32,7 +32,10 @@ impl Observe {
             self.journal.control().list(&Key::alarm_rows(alarm), "").await?;
         let mut answers = Vec::new();
         for (_, watch) in watches {
-            answers.push(self.recheck(&watch.row.deployment_id).await?);
+            let deployment_id = &watch.row.deployment_id;
+            if self.places.is_of(&self.journal, deployment_id, arn).await? {
+                answers.push(self.at(deployment_id).await?.recheck(deployment_id).await?);
+            }
         }
         Ok(json!({"rechecked": answers}))
     }
@@ -41,7 +44,7 @@ impl Observe {
     /// changes nothing.
     pub(crate) async fn recheck(&self, deployment_id: &str) -> Result<Value, Failure> {
         let nothing = |why: &str| Ok(json!({"deploymentId": deployment_id, "checked": false, "why": why}));
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let deployments = Key::deployments_into(&release.application, &deployment.environment, &release.image);
         let in_force: Option<Stored<DeploymentPointerRow>> = self
@@ -130,7 +133,11 @@ impl Observe {
         }
         for step in &plan.steps {
             let PlannedStep::Service(service) = step else { continue };
-            let name = service_name(self.planner.home(), &service.cluster, &service.service);
+            let name = service_name(
+                deployment.place.as_ref().unwrap_or(self.places.home()),
+                &service.cluster,
+                &service.service,
+            );
             let key = Key::verified(&name, &since);
             if let Some(stored) = control.get::<VerifiedRow>(&key).await? {
                 let mut row = stored.row;

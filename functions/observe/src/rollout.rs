@@ -23,7 +23,7 @@ impl Observe {
         step: StepReference,
         stop_requested: bool,
     ) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
         if rollout.step.row.judged_at.is_some() {
             return Ok(answer(rollout.step.row.record.outcome));
@@ -95,7 +95,7 @@ impl Observe {
 impl Observe {
     /// Looks at all services once more, when every step has been proven: whoever moved one of them meanwhile took the release out of force.
     pub(crate) async fn confirm_services(&self, deployment_id: &str) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
         let mut confirmed = true;
         for stored in self.journal.steps(deployment_id).await? {

@@ -47,7 +47,7 @@ impl Observe {
         let Some(policy) = &plan.verification else {
             return Ok(json!({"outcome": "passed", "pauseSeconds": 0, "watchesAlarms": false}));
         };
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let key = Key::verification(deployment_id);
         let stored: Option<Stored<State>> = self.journal.control().get(&key).await?;
         let now = self.journal.clock().now()?;

@@ -8,6 +8,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::OnFailure;
 use esclusa_core::plan::{PlannedStep, VerifiedRevision};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepRecord};
 use esclusa_core::way_back::{TakenStep, WayBack, way_back};
 use serde_json::{Value, json};
@@ -24,12 +25,13 @@ impl Observe {
         if let Some(planned) = self.journal.way_back(deployment_id).await? {
             return Ok(json!({"steps": listed(&planned.steps)}));
         }
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
         let rows = self.journal.steps(deployment_id).await?;
+        let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
         let mut histories = Vec::new();
         for (index, planned) in plan.steps.iter().enumerate() {
-            histories.push(self.history(index, planned, &rows).await?);
+            histories.push(self.history(place, index, planned, &rows).await?);
         }
         let taken: Vec<TakenStep<'_>> = plan
             .steps
@@ -72,7 +74,13 @@ impl Observe {
         Ok(json!({"steps": listed(&steps)}))
     }
 
-    async fn history(&self, index: usize, planned: &PlannedStep, rows: &[Stored<StepRow>]) -> Result<History, Failure> {
+    async fn history(
+        &self,
+        place: &Home,
+        index: usize,
+        planned: &PlannedStep,
+        rows: &[Stored<StepRow>],
+    ) -> Result<History, Failure> {
         let mine = || {
             rows.iter()
                 .map(|stored| &stored.row)
@@ -83,7 +91,7 @@ impl Observe {
         let was_completed = mine().any(|row| row.before.as_ref().is_some_and(|before| before.is_completed));
         let verified = match (planned, &previous) {
             (PlannedStep::Service(service), Some(_)) => {
-                let name = service_name(self.planner.home(), &service.cluster, &service.service);
+                let name = service_name(place, &service.cluster, &service.service);
                 self.journal
                     .control()
                     .latest(&Key::service_rows(&name), Key::VERIFIED_PREFIX, VERIFIED)

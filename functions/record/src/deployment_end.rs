@@ -23,7 +23,6 @@ use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
 use esclusa_core::quarantine::{Quarantine, is_shown_by};
 use esclusa_core::schema::{SchemaState, moved};
-use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
     StepOutcome, StepRecord, Verdict, Verified, after, conclude,
@@ -82,6 +81,7 @@ impl Record {
                 | Cause::Rejected { .. }
                 | Cause::WaveFailed(_)
                 | Cause::Expired
+                | Cause::NotReplicated { .. }
                 | Cause::Stopped { .. },
             ) => false,
         };
@@ -244,6 +244,7 @@ impl Record {
         Ok(stored.and_then(|stored| stored.row.closed).map(|closed| match closed {
             Closed::Rejected { by } => Cause::Rejected { by },
             Closed::Expired => Cause::Expired,
+            Closed::NotReplicated { image, repository } => Cause::NotReplicated { image, repository },
             Closed::WaveFailed(failed) => Cause::WaveFailed(failed),
             Closed::Superseded { by } => Cause::Superseded { by },
             Closed::Stopped { by, why } => Cause::Stopped { by, why },
@@ -411,10 +412,7 @@ impl Record {
         now: Timestamp,
     ) -> Result<Vec<Change>, Failure> {
         let defect = |error: &dyn std::fmt::Display| Failure::defect(error.to_string());
-        let home = Home {
-            account: self.account.parse().map_err(|error| defect(&error))?,
-            region: self.region.parse().map_err(|error| defect(&error))?,
-        };
+        let home = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
         let release = &work.release.row;
         let release_id: esclusa_core::identity::ReleaseId =
             release.release_id.parse().map_err(|error| defect(&error))?;
@@ -440,7 +438,7 @@ impl Record {
                 tag: release.tag.clone(),
                 deployment_id: work.deployment.row.deployment_id.clone(),
             };
-            let name = service_name(&home, &service.cluster, &service.service);
+            let name = service_name(home, &service.cluster, &service.service);
             changes.push(Change::put(Key::verified(&name, &at), &row, Expected::Absent)?);
         }
         let (application, environment) = (release.application.as_str(), work.deployment.row.environment.as_str());

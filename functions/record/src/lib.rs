@@ -10,6 +10,7 @@ use crate::settle::NeverStarted;
 use aws_config::SdkConfig;
 use esclusa_adapters::event_bridge::EventPublisher;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::places::Places;
 use esclusa_adapters::queues::QueueReader;
 use esclusa_adapters::step_functions::ExecutionReader;
 use esclusa_core::error::Failure;
@@ -28,8 +29,7 @@ pub struct Record {
     executions: ExecutionReader,
     events: EventPublisher,
     dead_letters: QueueReader,
-    account: String,
-    region: String,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,8 +124,14 @@ impl Function for Record {
             executions: ExecutionReader::new(config),
             events: EventPublisher::new(config, environment.required("ESCLUSA_EVENT_BUS")?),
             dead_letters: QueueReader::new(config, environment.required("ESCLUSA_DEAD_LETTER_QUEUE_URL")?),
-            account: environment.required("ESCLUSA_HOME_ACCOUNT")?.to_owned(),
-            region: environment.required("AWS_REGION")?.to_owned(),
+            // What it writes is at home, wherever the environment is.
+            places: Places::new(
+                config,
+                Self::NAME,
+                environment.required("ESCLUSA_HOME_ACCOUNT")?,
+                environment.required("AWS_REGION")?,
+                None,
+            )?,
         })
     }
 
@@ -134,7 +140,10 @@ impl Function for Record {
         let request = match event {
             Event::Request(request) => parse_request(request.payload)?,
             Event::StepFunctionsExecutionStatusChange(envelope) => {
-                return self.execution_changed(&envelope.detail).await;
+                let change = &envelope.detail;
+                self.places
+                    .check_execution(&envelope.account, &envelope.region, &change.execution_arn)?;
+                return self.execution_changed(change).await;
             }
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)

@@ -1,11 +1,14 @@
 //! The Lambda function `register`: registers the task definitions of a plan, and passes their roles. A definition that exists is not registered again.
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::rows::RevisionRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::ecs::{EcsReader, TaskDefinitionRegistrar};
 use esclusa_adapters::journal::{Commit, Journal};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedRevision, RevisionAction};
 use esclusa_core::task_definition::{TAG_CONTENT_SHA256, TAG_RELEASE};
@@ -20,11 +23,12 @@ const ACTOR: &str = "esclusa/register";
 const NEWEST: i32 = 10;
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Register {
     journal: Journal,
     ecs: EcsReader,
     registrar: TaskDefinitionRegistrar,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,20 +48,49 @@ impl Function for Register {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             registrar: TaskDefinitionRegistrar::new(config),
+            places,
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         let Request::RegisterRevision { deployment_id, index } = parse_request(payload)?;
-        self.register_revision(&deployment_id, index).await
+        self.at(&deployment_id)
+            .await?
+            .register_revision(&deployment_id, index)
+            .await
     }
 }
 
 impl Register {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            registrar: TaskDefinitionRegistrar::new(config),
+            ..self.clone()
+        }
+    }
+
     async fn register_revision(&self, deployment_id: &str, index: usize) -> Result<Value, Failure> {
         let plan = self.journal.plan(deployment_id).await?;
         let revision = plan.revisions.get(index).ok_or_else(|| {
@@ -81,7 +114,7 @@ impl Register {
     }
 
     async fn register(&self, deployment_id: &str, revision: &PlannedRevision, key: Key) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let act = Act {
             subject: &work.subject,
             actor: ACTOR,

@@ -9,6 +9,7 @@ use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{TaskFacts, intent_of, redact};
+use esclusa_core::place::{check_event, of_arn};
 use esclusa_core::protocol::rendezvous::{InboxEvent, on_event};
 use esclusa_events::ecs::{EcsDeploymentStateChange, Task};
 use esclusa_events::{AlarmState, CloudWatchAlarmStateChange, Envelope, StepFunctionsExecutionStatusChange};
@@ -21,9 +22,15 @@ use crate::{ACTOR, Resume, lock_resource};
 /// How long an inbox event is kept: longer than any wait.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
 
+/// That an event speaks of its own place only.
+fn check<D>(envelope: &Envelope<D>, arn: &str) -> Result<(), Failure> {
+    check_event(&envelope.account, &envelope.region, arn).map_err(Failure::invalid_input)
+}
+
 impl Resume {
     pub(crate) async fn task_changed(&self, envelope: &Envelope<Task>, detail: &Value) -> Result<Value, Failure> {
         let task = &envelope.detail;
+        check(envelope, &task.task_arn)?;
         let name = task.version.map_or_else(
             || sha256_hex(envelope.id.as_bytes()),
             |version| format!("{version:012}"),
@@ -50,6 +57,13 @@ impl Resume {
             return nothing;
         };
         let work = self.journal.work(&deployment_id).await?;
+        let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
+        if of_arn(&task.task_arn).as_ref() != Some(place) {
+            return Err(Failure::invalid_input(format!(
+                "task `{}` says that deployment `{deployment_id}` started it, which is in account {}, `{}`",
+                task.task_arn, place.account, place.region
+            )));
+        }
         if work.deployment.row.progress == Progress::Ended {
             return nothing;
         }
@@ -74,6 +88,7 @@ impl Resume {
         let service = envelope
             .resource()
             .ok_or_else(|| Failure::invalid_input("an `ECS Deployment State Change` event names no service"))?;
+        check(envelope, service)?;
         // Never the end by itself: a completed rollback looks the same, and only ECS knows which deployment it was.
         let event = self.event(envelope.time, None, false, detail)?;
         self.receive(service, &sha256_hex(envelope.id.as_bytes()), event, Commit::new())
@@ -85,6 +100,8 @@ impl Resume {
         envelope: &Envelope<StepFunctionsExecutionStatusChange>,
     ) -> Result<Value, Failure> {
         let change = &envelope.detail;
+        self.places
+            .check_execution(&envelope.account, &envelope.region, &change.execution_arn)?;
         // Input and output stay where they are: the inbox needs the status only.
         let detail = json!({"status": change.status, "executionArn": change.execution_arn});
         let is_closed = change.status.is_closed();
@@ -112,17 +129,28 @@ impl Resume {
         if change.state.value != AlarmState::Alarm {
             return Ok(json!({"ignored": "only an alarm that fires is a reason to look"}));
         }
+        let alarm = envelope.resource().unwrap_or_default();
+        check(envelope, alarm)?;
         let name = sha256_hex(envelope.id.as_bytes());
         let detail = json!({"alarm": change.alarm_name, "state": change.state.value});
         let watches: Vec<(String, Stored<AlarmWatchRow>)> =
             self.control().list(&Key::alarm_rows(&change.alarm_name), "").await?;
+        let mut looked = 0_usize;
         for (_, watch) in &watches {
+            if !self
+                .places
+                .is_of(&self.journal, &watch.row.deployment_id, alarm)
+                .await?
+            {
+                continue;
+            }
+            looked += 1;
             // Whether it is over is for the look to say.
             let event = self.event(envelope.time, None, false, &detail)?;
             let resource = look_resource(&watch.row.deployment_id);
             self.receive(&resource, &name, event, Commit::new()).await?;
         }
-        Ok(json!({"verifications": watches.len()}))
+        Ok(json!({"verifications": looked}))
     }
 
     /// Looks at those that wait for a lock of the deployment whose execution is over. An execution has the name of its deployment.

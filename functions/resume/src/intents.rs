@@ -1,5 +1,7 @@
 //! Acts whose outcome nobody wrote down. When their deployment has ended nobody else will, so the sweep writes down what the world shows.
 
+use std::borrow::Cow;
+
 use esclusa_adapters::acts::{AFTERLIFE, IntentRow, OpenIntentRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::deployments::Work;
@@ -56,7 +58,11 @@ impl Resume {
         }
         let key = Key::intent(&pointer.deployment_id, &pointer.intent_id);
         let stored: Stored<IntentRow> = self.control().require(&key).await?;
-        let shown = self.shown(&pointer.intent_id, &stored.row.intent, &work).await?;
+        let there = match &work.deployment.row.place {
+            Some(place) => self.in_place(place).await?,
+            None => Cow::Borrowed(self),
+        };
+        let shown = there.shown(&pointer.intent_id, &stored.row.intent, &work).await?;
         let outcome = json!({"foundLater": shown});
         self.journal
             .settle_late(&work.subject, ACTOR, pointer, &outcome)

@@ -8,6 +8,8 @@ mod intents;
 mod truth;
 mod wait;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
@@ -15,10 +17,12 @@ use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_adapters::deployments::{gate_resource, look_resource};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::step_functions::{ExecutionReader, TokenCompleter};
 use esclusa_core::error::Failure;
 use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{WaitKind, WaitStatus, Waiter};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -30,13 +34,14 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/resume";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resume {
     journal: Journal,
     ecs: EcsReader,
     executions: ExecutionReader,
     tokens: TokenCompleter,
     clock: Clock,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +179,26 @@ fn lock_resource(lock: &str) -> String {
 }
 
 impl Resume {
+    /// The same function in a place. What it writes down it writes at home.
+    async fn in_place(&self, place: &Home) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.placed(place).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    /// The same function in the place of a resource.
+    async fn at_resource(&self, arn: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_resource(arn).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            ..self.clone()
+        }
+    }
+
     fn control(&self) -> &ControlTable {
         self.journal.control()
     }
@@ -195,12 +220,23 @@ impl Function for Resume {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             executions: ExecutionReader::new(config),
             tokens: TokenCompleter::new(config),
             clock: Clock::new(config),
+            places,
         })
     }
 

@@ -34,8 +34,8 @@ impl Resume {
             return Ok(known);
         }
         let described = match row.waiter.kind {
-            WaitKind::Task => self.task_is_over(row).await?,
-            WaitKind::Service => self.rollout_is_over(row).await?,
+            WaitKind::Task => self.at_resource(&row.resource).await?.task_is_over(row).await?,
+            WaitKind::Service => self.at_resource(&row.resource).await?.rollout_is_over(row).await?,
             WaitKind::Execution => self
                 .executions
                 .describe(&row.resource)

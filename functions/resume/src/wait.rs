@@ -4,6 +4,7 @@ use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::step_functions::CompletionOutcome;
 use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::place::of_arn;
 use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{
     Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
@@ -50,7 +51,7 @@ impl Resume {
             let stored: Option<Stored<WaitRow>> = self.control().get(&row.key()).await?;
             match store_wait(stored.as_ref().map(|stored| &stored.row.waiter), row.waiter.clone())? {
                 StoreWait::AlreadyClosed => return Ok(json!({"waiting": false})),
-                StoreWait::AlreadyStored => return self.look_at(&row, Source::Read).await,
+                StoreWait::AlreadyStored => return self.first_look(&row).await,
                 StoreWait::Store(_) => {
                     let pointer = OpenWaitRow {
                         resource: row.resource.clone(),
@@ -69,7 +70,7 @@ impl Resume {
                         Committed::Lost(_) => {}
                         written => {
                             written.or_failure()?;
-                            return self.look_at(&row, Source::Read).await;
+                            return self.first_look(&row).await;
                         }
                     }
                 }
@@ -79,6 +80,19 @@ impl Resume {
             "the wait of state `{}` is being written by others",
             row.state
         )))
+    }
+
+    /// The look of whoever has just stored its token. What runs in another place runs on while its role cannot be assumed: the wait stands, and the sweep,
+    /// which says so, looks again.
+    async fn first_look(&self, row: &WaitRow) -> Result<Value, Failure> {
+        let is_elsewhere = of_arn(&row.resource).is_some_and(|place| place != *self.places.home());
+        match self.look_at(row, Source::Read).await {
+            Err(failure) if is_elsewhere && failure.kind == ErrorKind::AccessDenied => {
+                tracing::warn!(state = row.state, message = %failure.message, "a first look at an open wait was denied");
+                Ok(json!({"waiting": true}))
+            }
+            looked => looked,
+        }
     }
 
     /// One look at one wait: reads the truth, and wakes the state when it is over.

@@ -1,9 +1,12 @@
 //! The Lambda function `traffic`: the power to take traffic back from a rollout.
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::ecs::{EcsReader, RollbackOutcome, TrafficController};
 use esclusa_adapters::journal::{Commit, Journal};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::rollouts;
 use esclusa_core::error::Failure;
 use esclusa_core::service_deployment::is_over;
@@ -16,11 +19,12 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/traffic";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Traffic {
     journal: Journal,
     ecs: EcsReader,
     traffic: TrafficController,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,23 +44,49 @@ impl Function for Traffic {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             traffic: TrafficController::new(config),
+            places,
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         let Request::StopRollout { deployment_id, step } = parse_request(payload)?;
-        self.stop_rollout(&deployment_id, step).await
+        self.at(&deployment_id).await?.stop_rollout(&deployment_id, step).await
     }
 }
 
 impl Traffic {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            traffic: TrafficController::new(config),
+            ..self.clone()
+        }
+    }
+
     /// Asks ECS to roll a rollout back that took too long. One that is over meanwhile is left to its judge.
     async fn stop_rollout(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
         if rollout.planned.stays {
             // Rolled back, the service would run code that the schema does not take: the judgement says how far it came, and a person decides.

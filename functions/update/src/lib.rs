@@ -5,16 +5,20 @@ mod bring;
 mod scaling;
 mod suspension;
 
+use std::borrow::Cow;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::ecs::{EcsReader, ServiceUpdater};
 use esclusa_adapters::journal::{Commit, Journal};
+use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::scaling::{ScalingReader, ScalingRegistrar};
 use esclusa_core::error::Failure;
 use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{BeforeUpdate, ServiceFacts, Wanted, before_update};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepOutcome, StepReference};
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::{Deserialize, Serialize};
@@ -24,13 +28,14 @@ use serde_json::{Value, json};
 const ACTOR: &str = "esclusa/update";
 
 /// The function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Update {
     journal: Journal,
     ecs: EcsReader,
     updater: ServiceUpdater,
     scaling: ScalingReader,
     registrar: ScalingRegistrar,
+    places: Places,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,26 +67,68 @@ impl Function for Update {
     fn build(config: &SdkConfig, environment: &Environment) -> Result<Self, Failure> {
         let control = environment.required("ESCLUSA_CONTROL_TABLE")?;
         let ledger = environment.required("ESCLUSA_LEDGER_TABLE")?;
+        let places = Places::new(
+            config,
+            Self::NAME,
+            environment.required("ESCLUSA_HOME_ACCOUNT")?,
+            environment.required("AWS_REGION")?,
+            TargetRoles::given(
+                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
+                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+            ),
+        )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),
             ecs: EcsReader::new(config),
             updater: ServiceUpdater::new(config),
             scaling: ScalingReader::new(config),
             registrar: ScalingRegistrar::new(config),
+            places,
         })
     }
 
     async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
-            Request::PrepareScaling { deployment_id, step } => self.prepare_scaling(&deployment_id, step).await,
-            Request::RestoreScaling { deployment_id } => self.restore_scaling(&deployment_id).await,
+            Request::PrepareScaling { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.prepare_scaling(&deployment_id, step).await
+            }
+            Request::RestoreScaling { deployment_id } => {
+                let there = self.at(&deployment_id).await?;
+                there.restore_scaling(&deployment_id).await
+            }
             Request::Sweep {} => self.sweep().await,
-            Request::UpdateService { deployment_id, step } => self.update_service(&deployment_id, step).await,
+            Request::UpdateService { deployment_id, step } => {
+                let there = self.at(&deployment_id).await?;
+                there.update_service(&deployment_id, step).await
+            }
         }
     }
 }
 
 impl Update {
+    /// The same function in the place of a deployment. What it writes down it writes at home.
+    async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    async fn in_place(&self, place: &Home) -> Result<Cow<'_, Self>, Failure> {
+        let placed = self.places.placed(place).await?;
+        Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    fn with(&self, Placed { place, config }: &Placed) -> Self {
+        Self {
+            journal: self.journal.of_place(place),
+            ecs: EcsReader::new(config),
+            updater: ServiceUpdater::new(config),
+            scaling: ScalingReader::new(config),
+            registrar: ScalingRegistrar::new(config),
+            ..self.clone()
+        }
+    }
+
     async fn update_service(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
             return Err(Failure::invalid_input(format!(
@@ -89,7 +136,7 @@ impl Update {
                 step.index
             )));
         };
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let target = self.journal.target(deployment_id, &planned).await?;
         let observed = self.observe(&planned).await?;
         let begun = self.journal.step(deployment_id, step).await?;

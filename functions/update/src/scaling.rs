@@ -20,7 +20,7 @@ impl Update {
                 step.index
             )));
         };
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         let Some(scaling) = &planned.scaling else {
             return Ok(json!({"suspended": false}));
         };

@@ -1,6 +1,8 @@
 //! Scaling that is suspended while a service is deployed, and that does not stay so: the deployment restores it when the step is judged, and a sweep restores
 //! what one that has ended, or died, has left.
 
+use std::borrow::Cow;
+
 use esclusa_adapters::acts::{AFTERLIFE, Act, Announced};
 use esclusa_adapters::control::rows::SuspendedScalingRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
@@ -25,7 +27,7 @@ impl Update {
     pub(crate) async fn suspend(&self, work: &Work, planned: &PlannedService) -> Result<bool, Failure> {
         let PlannedService { cluster, service, .. } = planned;
         let deployment_id = &work.deployment.row.deployment_id;
-        let key = Key::suspended_scaling(cluster, service);
+        let key = Key::suspended_scaling(work.deployment.row.place.as_ref(), cluster, service);
         let stored: Option<Stored<SuspendedScalingRow>> = self.journal.control().get(&key).await?;
         let live = self.scaling.facts(cluster, service).await?;
         if stored.as_ref().is_some_and(|stored| stored.row.is_swept) {
@@ -40,6 +42,7 @@ impl Update {
         let row = SuspendedScalingRow {
             deployment_id: deployment_id.clone(),
             name: planned.name.to_string(),
+            place: work.deployment.row.place.clone(),
             cluster: cluster.clone(),
             service: service.clone(),
             before,
@@ -80,7 +83,7 @@ impl Update {
 
     /// Restores what a deployment has suspended.
     pub(crate) async fn restore_scaling(&self, deployment_id: &str) -> Result<Value, Failure> {
-        let work = self.journal.work(deployment_id).await?;
+        let work = self.journal.work_here(deployment_id).await?;
         for stored in self.suspended().await? {
             if stored.row.deployment_id == deployment_id && stored.row.restored_at.is_none() {
                 self.restore(&work, stored).await?;
@@ -105,7 +108,7 @@ impl Update {
         } else if self.journal.is_announced(&act).await? {
             self.journal.settle(&act, &outcome, Commit::new()).await?;
         }
-        let key = Key::suspended_scaling(&row.cluster, &row.service);
+        let key = Key::suspended_scaling(row.place.as_ref(), &row.cluster, &row.service);
         let restored = SuspendedScalingRow {
             restored_at: Some(self.journal.clock().now()?),
             ..row
@@ -119,7 +122,15 @@ impl Update {
         let (mut swept, mut failed) = (0, None);
         for stored in self.suspended().await? {
             let service = stored.row.service.clone();
-            match self.look_again(stored).await {
+            let there = match &stored.row.place {
+                Some(place) => self.in_place(place).await,
+                None => Ok(Cow::Borrowed(self)),
+            };
+            let looked = match there {
+                Ok(there) => there.look_again(stored).await,
+                Err(failure) => Err(failure),
+            };
+            match looked {
                 Ok(true) => swept += 1,
                 Ok(false) => {}
                 Err(failure) => {
@@ -137,13 +148,13 @@ impl Update {
     /// Lets go of one that nobody can suspend any more, restored where its deployment has not done so.
     async fn look_again(&self, stored: Stored<SuspendedScalingRow>) -> Result<bool, Failure> {
         let row = &stored.row;
-        let work = self.journal.work(&row.deployment_id).await?;
+        let work = self.journal.work_here(&row.deployment_id).await?;
         let now = self.journal.clock().now()?;
         let over_since = row.restored_at.or(work.deployment.row.ended_at);
         if over_since.is_none_or(|since| now.duration_since(since) <= AFTERLIFE) {
             return Ok(false);
         }
-        let key = Key::suspended_scaling(&row.cluster, &row.service);
+        let key = Key::suspended_scaling(row.place.as_ref(), &row.cluster, &row.service);
         let live = self.scaling.facts(&row.cluster, &row.service).await?;
         let is_due = is_to_be_restored(&live, row.before);
         let mut revision = stored.revision;

@@ -37,6 +37,7 @@ impl Fixture {
 
     fn request(operation: &str, input: Value) -> Request {
         Request {
+            access_key_id: None,
             id: RequestId(1),
             operation: operation.to_owned(),
             input,

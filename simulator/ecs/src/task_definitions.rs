@@ -268,10 +268,12 @@ fn wanted_activity(input: &Value, operation: &str) -> Result<Option<bool>, ApiEr
 
 /// The ARN by which AWS records who called.
 pub(crate) fn caller_arn(principal: &Principal, kernel: &Kernel) -> String {
-    let account = kernel.account();
+    let account = kernel.account_of(principal);
     match principal {
-        Principal::Administrator => format!("arn:aws:iam::{account}:root"),
-        Principal::Role(name) => format!("arn:aws:sts::{account}:assumed-role/{name}/{name}"),
+        Principal::Administrator | Principal::AdministratorOf(_) => format!("arn:aws:iam::{account}:root"),
+        Principal::Role(name) | Principal::RoleOf { role: name, .. } => {
+            format!("arn:aws:sts::{account}:assumed-role/{name}/{name}")
+        }
         Principal::Service(name) => name.clone(),
     }
 }

@@ -14,7 +14,7 @@ use crate::courier::{Courier, Parcel, Undelivered};
 use crate::delivery::{Delivery, Fault};
 use crate::expression::Expression;
 use crate::pattern::Pattern;
-use crate::target::{Aim, Target};
+use crate::target::{Aim, Destination, Target};
 use crate::transform::Context;
 
 /// Amazon EventBridge: the default event bus of the account.
@@ -113,6 +113,10 @@ impl EventBridge {
                 parcels.extend(rule.parcels(name, event, kernel));
             }
         }
+        // An event that came from another bus goes to no third one: <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html>.
+        if is_of_elsewhere(event, kernel) {
+            parcels.retain(|(parcel, _)| parcel.destination != Destination::Bus);
+        }
         self.dispatch(parcels, kernel);
     }
 
@@ -150,6 +154,11 @@ impl EventBridge {
             self.ticks.insert(kernel.wake_at(at, Self::NAME), name.to_owned());
         }
     }
+}
+
+fn is_of_elsewhere(event: &Value, kernel: &Kernel) -> bool {
+    let is = |member: &str, here: &str| event.get(member).and_then(Value::as_str) == Some(here);
+    !is("account", kernel.account()) || !is("region", kernel.region())
 }
 
 impl Rule {

@@ -101,11 +101,12 @@ impl Courier {
     /// Makes an attempt.
     pub(crate) fn send(&mut self, parcel: Parcel, kernel: &mut Kernel) {
         let (service, operation, input) = parcel.destination.call(&parcel.target, &parcel.payload);
-        let call = kernel.call_for(
+        let call = kernel.call_at(
+            parcel.destination.place(&parcel.target).as_ref(),
             Some(&parcel.origin),
             self.service,
             service,
-            operation,
+            &operation,
             input,
             &parcel.principal,
         );

@@ -202,7 +202,7 @@ impl Scheduler {
     }
 
     fn put(&mut self, definition: Definition, created: Timestamp, kernel: &mut Kernel) -> Result<Value, ApiError> {
-        let checked = definition.check()?;
+        let checked = definition.check(kernel)?;
         let now = kernel.now();
         let Some(due) = checked.expression.next(now, &checked.zone) else {
             return Err(validation(format!(
@@ -314,13 +314,13 @@ impl Definition {
         (self.group_name.clone(), self.name.clone())
     }
 
-    fn check(&self) -> Result<Checked, ApiError> {
+    fn check(&self, kernel: &Kernel) -> Result<Checked, ApiError> {
         check_name("Name", &self.name)?;
         check_name("GroupName", &self.group_name)?;
         self.flexible_time_window.check()?;
         let aim = Aim {
             destination: Destination::of(&self.target.arn)?,
-            principal: role_principal(&self.target.role_arn)?,
+            principal: role_principal(&self.target.role_arn, kernel)?,
         };
         self.target.retry_policy.check()?;
         if let Some(queue) = self.target.dead_letter_queue() {

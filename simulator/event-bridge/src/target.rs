@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Principal};
+use simulator_kernel::{ApiError, INTERNAL, Kernel, Place, Principal};
 
 use crate::input::{check_name, validation};
 use crate::transform::{Context, InputTransformer, Path};
@@ -83,6 +83,8 @@ impl RetryPolicy {
 pub(crate) enum Destination {
     Function,
     StateMachine,
+    /// The default bus of another account or Region.
+    Bus,
 }
 
 impl Destination {
@@ -90,6 +92,7 @@ impl Destination {
         match arn.splitn(7, ':').collect::<Vec<_>>().as_slice() {
             ["arn", _, "lambda", _, _, "function", _] => Ok(Self::Function),
             ["arn", _, "states", _, _, "stateMachine", _] => Ok(Self::StateMachine),
+            ["arn", _, "events", _, _, "event-bus/default"] => Ok(Self::Bus),
             ["arn", _, service, ..] => Err(ApiError::unsupported(format!(
                 "targets of the service `{service}`: `{arn}`"
             ))),
@@ -98,18 +101,32 @@ impl Destination {
     }
 
     /// The call that delivers a payload: service, operation and input.
-    pub(crate) fn call(self, arn: &str, payload: &Value) -> (&'static str, &'static str, Value) {
+    pub(crate) fn call(self, arn: &str, payload: &Value) -> (&'static str, String, Value) {
         match self {
+            Self::Bus => ("events", format!("{INTERNAL}{FORWARD}"), payload.clone()),
             Self::Function => (
                 "lambda",
-                "Invoke",
+                "Invoke".to_owned(),
                 json!({"FunctionName": arn, "InvocationType": "Event", "Payload": payload}),
             ),
             Self::StateMachine => (
                 "states",
-                "StartExecution",
+                "StartExecution".to_owned(),
                 json!({"stateMachineArn": arn, "input": payload.to_string()}),
             ),
+        }
+    }
+}
+
+/// The operation by which a bus hands an event to another one, as it came.
+pub(crate) const FORWARD: &str = "ForwardEvent";
+
+impl Destination {
+    /// Where the target is, unless it is where the rule is.
+    pub(crate) fn place(self, arn: &str) -> Option<Place> {
+        match self {
+            Self::Bus => Place::of_arn(arn),
+            Self::Function | Self::StateMachine => None,
         }
     }
 }
@@ -123,10 +140,10 @@ pub(crate) struct Aim {
 
 impl Target {
     /// Refuses what EventBridge would refuse when the target is put, and says how the target is called.
-    pub(crate) fn aim(&self) -> Result<Aim, ApiError> {
+    pub(crate) fn aim(&self, kernel: &Kernel) -> Result<Aim, ApiError> {
         check_name("Targets.Id", &self.id)?;
         let aim = match (Destination::of(&self.arn)?, &self.role_arn) {
-            (Destination::StateMachine, None) => {
+            (Destination::StateMachine | Destination::Bus, None) => {
                 return Err(validation(format!("RoleArn is required for target `{}`", self.arn)));
             }
             (Destination::Function, Some(_)) => {
@@ -136,7 +153,7 @@ impl Target {
             }
             (destination, Some(role)) => Aim {
                 destination,
-                principal: role_principal(role)?,
+                principal: role_principal(role, kernel)?,
             },
             (destination, None) => Aim {
                 destination,
@@ -193,10 +210,12 @@ impl Target {
 }
 
 /// The role that an ARN names, as the one who calls.
-pub(crate) fn role_principal(arn: &str) -> Result<Principal, ApiError> {
-    arn.split_once(":role/")
-        .and_then(|(_, path)| path.rsplit('/').next())
-        .map(|name| Principal::Role(name.to_owned()))
+pub(crate) fn role_principal(arn: &str, kernel: &Kernel) -> Result<Principal, ApiError> {
+    let name = arn.split_once(":role/").and_then(|(_, path)| path.rsplit('/').next());
+    arn.split(':')
+        .nth(4)
+        .zip(name)
+        .map(|(account, name)| kernel.role(account, name))
         .ok_or_else(|| validation(format!("`{arn}` is not the ARN of a role")))
 }
 

@@ -28,6 +28,7 @@ impl<S: Service> World<S> {
     pub(crate) fn call(&mut self, operation: &str, input: Value) -> Result<Value, ApiError> {
         let principal = Principal::Administrator;
         let request = Request {
+            access_key_id: None,
             id: RequestId(1),
             operation: operation.to_owned(),
             input,

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use serde_json::{Value, json};
 
-use crate::{Kernel, TimerId};
+use crate::{Kernel, Place, TimerId};
 
 /// Names one incoming API request for the time it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,10 +19,19 @@ pub struct CallId(pub u64);
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// The owner of the account: a test, the local run, a client with the administrator's key. Everything is allowed.
+    /// The owner of the account where the world began: a test, the local run, a client with the administrator's key. Everything is allowed there.
     Administrator,
-    /// A role of the template, by name. Only what its policies allow is allowed.
+    /// The owner of another account.
+    AdministratorOf(String),
+    /// A role of the account where the world began, by name. Only what its policies allow is allowed.
     Role(String),
+    /// A role of another account. Only what its policies allow is allowed.
+    RoleOf {
+        /// The account.
+        account: String,
+        /// The name.
+        role: String,
+    },
     /// An AWS service acting for itself, such as `events.amazonaws.com`: allowed where a resource policy of the template says so.
     Service(String),
 }
@@ -38,11 +47,15 @@ pub struct Request {
     pub input: Value,
     /// Who calls.
     pub principal: Principal,
+    /// The access key that signed it, where a client did.
+    pub access_key_id: Option<String>,
 }
 
 /// A call of a service to another service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
+    /// Where the called service is; where the calling one is, unless given.
+    pub place: Option<Place>,
     /// Comes back with the answer.
     pub id: CallId,
     /// Signing name of the calling service.
@@ -161,6 +174,9 @@ pub enum Reply {
     /// The answer comes through [`Kernel::answer`].
     Later,
 }
+
+/// What the name of an operation begins with that services call on each other and that no client can call.
+pub const INTERNAL: &str = "internal/";
 
 /// One simulated AWS service. What its API does not show or cannot set is reached through its type, as [`Any`].
 pub trait Service: Debug + Any {

@@ -69,6 +69,8 @@ impl Image {
 pub struct Images {
     /// The repositories that exist.
     pub repositories: BTreeMap<String, BTreeMap<String, Image>>,
+    /// The other accounts that may pull from a repository, by its name.
+    pub readers: BTreeMap<String, BTreeSet<String>>,
     /// How containers of images of other registries behave, by the name in the task definition. Without an entry they serve and stay healthy.
     pub foreign: BTreeMap<String, Behaviour>,
 }
@@ -89,15 +91,9 @@ impl Images {
             .find(|image| image.tags.contains(tag))
     }
 
-    /// The image that a container's `image` names, where it lies in this account's registry:
-    /// `{account}.dkr.ecr.{region}.amazonaws.com/{repository}` followed by `:{tag}` or `@{digest}`.
-    /// `None` for images of other registries, which the scheduler treats as always there.
+    /// The image that is left of a container's `image` without its registry: a repository followed by `:{tag}` or `@{digest}`.
     #[must_use]
-    pub fn resolve(&self, reference: &str) -> Option<Resolution<'_>> {
-        let (registry, path) = reference.split_once('/')?;
-        if !(registry.contains(".dkr.ecr.") && registry.ends_with(".amazonaws.com")) {
-            return None;
-        }
+    pub fn resolve(&self, path: &str) -> Resolution<'_> {
         let image = if let Some((repository, digest)) = path.split_once('@') {
             self.by_digest(repository, digest)
         } else if let Some((repository, tag)) = path.rsplit_once(':') {
@@ -105,11 +101,19 @@ impl Images {
         } else {
             self.by_tag(path, "latest")
         };
-        Some(Resolution { image })
+        Resolution { image }
+    }
+
+    /// Whether another account may pull from the repository that a container's `image` names without its registry.
+    #[must_use]
+    pub fn is_shared(&self, path: &str, account: &str) -> bool {
+        let repository = path.split(['@', ':']).next().unwrap_or_default();
+        let readers = self.readers.get(repository);
+        readers.is_some_and(|readers| readers.contains(account))
     }
 }
 
-/// The answer of [`Images::resolve`] for an image of this account's registry.
+/// An image of a registry of ECR, as far as a task can pull it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Resolution<'a> {
     /// The image, or `None` when the registry does not have it.

@@ -11,20 +11,24 @@ mod api;
 mod images;
 mod logs;
 mod metrics;
+mod place;
 mod sites;
 mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 pub use activity::{Activity, ActivityError, HttpScript, LogScript, MetricScript};
 pub use alarms::{AlarmState, Alarms};
-pub use api::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId, Service};
+pub use api::{ApiError, Authorization, CallId, INTERNAL, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
 pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
+use place::Ground;
+pub use place::Place;
 pub use sites::{Server, Site, Sites};
 pub use targets::{Target, TargetCondition, TargetGroup, TargetHealth, Targets};
 
@@ -50,18 +54,37 @@ pub enum Effect {
     Call(Outgoing),
     /// The answer to a request that was left open with [`Reply::Later`].
     Answer(RequestId, Result<Value, ApiError>),
+    /// Somebody has temporary credentials from now on.
+    Session(Session),
 }
 
-/// Clock, randomness, timers and wishes of one simulated account and Region.
+/// Temporary credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Their access key id.
+    pub access_key_id: String,
+    /// Whom they speak for.
+    pub principal: Principal,
+    /// The access key that asked for them.
+    pub asked_with: Option<String>,
+    /// Until when they are good.
+    pub expires_at: Timestamp,
+}
+
+/// Clock, randomness, timers and wishes of the simulated accounts and Regions.
+///
+/// It always stands in one [`Place`]: where the service is that it is handed to. What a service asks for happens there, and what it reads is of there.
 #[derive(Debug)]
 pub struct Kernel {
-    account: String,
-    region: String,
+    home: Arc<Place>,
+    here: Arc<Place>,
+    /// What the places have that the kernel does not stand in.
+    grounds: BTreeMap<Arc<Place>, Ground>,
     now: Timestamp,
     rng: fastrand::Rng,
     next_id: u64,
-    timers: BTreeMap<(Timestamp, u64), String>,
-    effects: VecDeque<Effect>,
+    timers: BTreeMap<(Timestamp, u64), (Arc<Place>, String)>,
+    effects: VecDeque<(Arc<Place>, Effect)>,
     /// The alarms of the account: set through CloudWatch, read by the ECS scheduler while it brings a service in force.
     pub alarms: Alarms,
     /// The images of the account's registry: written by ECR, read by the ECS scheduler when it pulls.
@@ -80,9 +103,11 @@ impl Kernel {
     /// A kernel at `start` whose every random choice comes from `seed`.
     #[must_use]
     pub fn new(account: &str, region: &str, start: Timestamp, seed: u64) -> Self {
+        let home = Arc::new(Place::new(account, region));
         Self {
-            account: account.to_owned(),
-            region: region.to_owned(),
+            here: Arc::clone(&home),
+            home,
+            grounds: BTreeMap::new(),
             now: start,
             rng: fastrand::Rng::with_seed(seed),
             next_id: 1,
@@ -97,16 +122,16 @@ impl Kernel {
         }
     }
 
-    /// The twelve digits of the simulated account.
+    /// The twelve digits of the account that it stands in.
     #[must_use]
     pub fn account(&self) -> &str {
-        &self.account
+        &self.here.account
     }
 
-    /// The simulated Region, such as `us-east-1`.
+    /// The Region that it stands in, such as `us-east-1`.
     #[must_use]
     pub fn region(&self) -> &str {
-        &self.region
+        &self.here.region
     }
 
     /// The simulated time.
@@ -152,7 +177,8 @@ impl Kernel {
     /// Asks for [`Service::wake`] of `service` at `at`; a time that is already over means as soon as possible.
     pub fn wake_at(&mut self, at: Timestamp, service: &str) -> TimerId {
         let id = self.next_id();
-        self.timers.insert((at.max(self.now), id), service.to_owned());
+        self.timers
+            .insert((at.max(self.now), id), (Arc::clone(&self.here), service.to_owned()));
         TimerId(id)
     }
 
@@ -170,15 +196,15 @@ impl Kernel {
             "id": id,
             "detail-type": detail_type,
             "source": source,
-            "account": self.account,
+            "account": self.here.account,
             "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "region": self.region,
+            "region": self.here.region,
             "resources": resources,
         });
         if let Some(envelope) = event.as_object_mut() {
             envelope.insert("detail".to_owned(), detail);
         }
-        self.effects.push_back(Effect::Event(event));
+        self.wish(Effect::Event(event));
     }
 
     /// Calls `operation` of `service` as `principal`, for the service `from`. The answer comes back through [`Service::replied`].
@@ -196,8 +222,24 @@ impl Kernel {
         input: Value,
         principal: &Principal,
     ) -> CallId {
+        self.call_at(None, source_arn, from, service, operation, input, principal)
+    }
+
+    /// As [`Kernel::call_for`], of a service in another place.
+    #[expect(clippy::too_many_arguments, reason = "one call has as many parts")]
+    pub fn call_at(
+        &mut self,
+        place: Option<&Place>,
+        source_arn: Option<&str>,
+        from: &str,
+        service: &str,
+        operation: &str,
+        input: Value,
+        principal: &Principal,
+    ) -> CallId {
         let id = CallId(self.next_id());
-        self.effects.push_back(Effect::Call(Outgoing {
+        self.wish(Effect::Call(Outgoing {
+            place: place.cloned(),
             id,
             from: from.to_owned(),
             service: service.to_owned(),
@@ -211,12 +253,23 @@ impl Kernel {
 
     /// Answers a request that the service had left open with [`Reply::Later`].
     pub fn answer(&mut self, request: RequestId, result: Result<Value, ApiError>) {
-        self.effects.push_back(Effect::Answer(request, result));
+        self.wish(Effect::Answer(request, result));
     }
 
-    /// The next wish to carry out. For the world only.
+    /// Gives somebody temporary credentials.
+    pub fn open_session(&mut self, session: Session) {
+        self.wish(Effect::Session(session));
+    }
+
+    fn wish(&mut self, effect: Effect) {
+        self.effects.push_back((Arc::clone(&self.here), effect));
+    }
+
+    /// The next wish to carry out, where it was asked. For the world only.
     pub fn take_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let (place, effect) = self.effects.pop_front()?;
+        self.enter(&place);
+        Some(effect)
     }
 
     /// When the next timer is due, if any is set. For the world only.
@@ -225,10 +278,11 @@ impl Kernel {
         self.timers.keys().next().map(|(at, _)| *at)
     }
 
-    /// Takes the earliest timer and moves the clock to it. For the world only.
+    /// Takes the earliest timer, where it was set, and moves the clock to it. For the world only.
     pub fn take_due(&mut self) -> Option<Due> {
-        let ((at, id), service) = self.timers.pop_first()?;
+        let ((at, id), (place, service)) = self.timers.pop_first()?;
         self.now = self.now.max(at);
+        self.enter(&place);
         Some(Due {
             service,
             timer: TimerId(id),
@@ -244,7 +298,10 @@ impl Kernel {
     /// An ARN in this account and Region: `arn:aws:{service}:{region}:{account}:{resource}`.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
-        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+        format!(
+            "arn:aws:{service}:{}:{}:{resource}",
+            self.here.region, self.here.account
+        )
     }
 }
 

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator_kernel::{
-    ApiError, Authorization, CallId, Kernel, Principal, Reply, Request, RequestId, Service, TimerId,
-};
+use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
 
 use super::{Input, epoch_seconds, page, unknown};
 
@@ -185,7 +183,7 @@ impl ApplicationAutoScaling {
                 }
                 let (cluster, service) = place(&resource);
                 let input = json!({"cluster": cluster, "service": service, "desiredCount": within});
-                let call = kernel.call(NAME, "ecs", "UpdateService", input, &Principal::Administrator);
+                let call = kernel.call(NAME, "ecs", "UpdateService", input, &kernel.administrator());
                 self.calls.insert(call, Purpose::Adjust(resource));
             }
             Err(_) => self.try_again(resource, kernel),
@@ -336,7 +334,7 @@ impl ApplicationAutoScaling {
 fn describe(resource: &str, kernel: &mut Kernel) -> CallId {
     let (cluster, service) = place(resource);
     let input = json!({"cluster": cluster, "services": [service]});
-    kernel.call(NAME, "ecs", "DescribeServices", input, &Principal::Administrator)
+    kernel.call(NAME, "ecs", "DescribeServices", input, &kernel.administrator())
 }
 
 /// The desired count of the only service of an answer, while it is there.

@@ -2,17 +2,20 @@
 
 mod events;
 mod images;
+mod replication;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, Image, Kernel, Reply, Request, Service};
+use simulator_kernel::{ApiError, Authorization, INTERNAL, Image, Kernel, Reply, Request, Service, TimerId};
 use wildmatch::WildMatch;
 
 use super::{Input, epoch_seconds, invalid, page, unknown};
+pub use replication::Replication;
+use replication::{Copies, REPLICATE, allowed_accounts};
 
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 13] = [
     "CreateRepository",
     "DescribeRepositories",
     "PutImageTagMutability",
@@ -23,6 +26,9 @@ const OPERATIONS: [&str; 10] = [
     "BatchDeleteImage",
     "UpdateImageStorageClass",
     "GetAuthorizationToken",
+    "SetRepositoryPolicy",
+    "PutRegistryPolicy",
+    "PutReplicationConfiguration",
 ];
 
 /// What a repository is beside its images, which the kernel keeps.
@@ -82,9 +88,16 @@ impl Mutability {
 #[derive(Debug, Default)]
 pub struct Ecr {
     repositories: BTreeMap<String, Repository>,
+    /// The accounts whose images the policy of the registry takes in.
+    sources: BTreeSet<String>,
+    copies: Copies,
+    /// What becomes of the copies of images that are pushed from now on.
+    pub replication: Replication,
 }
 
 impl Ecr {
+    const NAME: &str = "ecr";
+
     /// Creates a repository whose tags may move, as the template and tests do.
     pub fn create(&mut self, name: &str, kernel: &mut Kernel) {
         let mutability = Mutability {
@@ -174,6 +187,16 @@ impl Ecr {
 
     fn operate(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let input = Input(&request.input);
+        if let Some(registry) = input
+            .text("registryId")
+            .filter(|registry| *registry != kernel.account())
+        {
+            return Err(ApiError::unsupported(format_args!(
+                "`{}` of the registry {registry} by a caller of {}",
+                request.operation,
+                kernel.account()
+            )));
+        }
         match request.operation.as_str() {
             "CreateRepository" => self.create_repository(input, kernel),
             "DescribeRepositories" => self.describe_repositories(input, kernel),
@@ -181,8 +204,29 @@ impl Ecr {
             "PutImage" => {
                 let name = input.required("repositoryName")?;
                 let repository = self.repositories.get(name).ok_or_else(|| no_repository(name, kernel))?;
-                images::put(input, &repository.mutability, kernel)
+                let put = images::put(input, &repository.mutability, kernel)?;
+                let digest = put.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
+                if let Some(digest) = digest {
+                    let tag = input.text("imageTag");
+                    self.copies.begin(name, digest, tag, self.replication, kernel);
+                }
+                Ok(put)
             }
+            "SetRepositoryPolicy" => {
+                let name = input.required("repositoryName")?;
+                images_of(name, kernel)?;
+                let policy = input.required("policyText")?;
+                let readers = allowed_accounts(policy, &["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"])?;
+                kernel.images.readers.insert(name.to_owned(), readers);
+                Ok(json!({"registryId": kernel.account(), "repositoryName": name, "policyText": policy}))
+            }
+            "PutRegistryPolicy" => {
+                let policy = input.required("policyText")?;
+                self.sources = allowed_accounts(policy, &["ecr:CreateRepository", "ecr:ReplicateImage"])?;
+                Ok(json!({"registryId": kernel.account(), "policyText": policy}))
+            }
+            "PutReplicationConfiguration" => self.copies.configure(input),
+            internal if internal.strip_prefix(INTERNAL) == Some(REPLICATE) => self.replicate(input, kernel),
             "BatchGetImage" => images::batch_get(input, kernel),
             "DescribeImages" => images::describe(input, kernel),
             "ListImages" => images::list(input, kernel),
@@ -196,7 +240,7 @@ impl Ecr {
 
 impl Service for Ecr {
     fn name(&self) -> &'static str {
-        "ecr"
+        Self::NAME
     }
 
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
@@ -228,6 +272,10 @@ impl Service for Ecr {
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
         Reply::Now(self.operate(request, kernel))
+    }
+
+    fn wake(&mut self, timer: TimerId, kernel: &mut Kernel) {
+        self.copies.wake(timer, kernel);
     }
 }
 

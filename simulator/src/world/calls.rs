@@ -1,10 +1,13 @@
 //! One call: fault, permission, service, answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use simulator_kernel::{ApiError, Authorization, CallId, Outgoing, Principal, Reply, Request, RequestId};
+use simulator_kernel::{
+    ApiError, Authorization, CallId, INTERNAL, Outgoing, Place, Principal, Reply, Request, RequestId,
+};
 use simulator_step_functions::{StepFunctions, TaskTry};
 use tokio::sync::oneshot;
 
@@ -19,8 +22,12 @@ use crate::record::{CallOutcome, CallRecord};
 pub(super) enum Waiting {
     /// An SDK client or a client of the loopback endpoint.
     Client(oneshot::Sender<Answered>),
-    /// A service.
-    Service { name: String, call: CallId },
+    /// A service of a place.
+    Service {
+        place: Arc<Place>,
+        name: String,
+        call: CallId,
+    },
     /// Nobody: the second of two deliveries.
     Nobody,
 }
@@ -28,7 +35,10 @@ pub(super) enum Waiting {
 /// A call on its way to its service.
 #[derive(Debug)]
 pub(super) struct Undelivered {
+    /// Where its service is.
+    place: Arc<Place>,
     principal: Principal,
+    access_key_id: Option<String>,
     service: String,
     operation: String,
     input: Value,
@@ -59,6 +69,8 @@ impl World {
     pub(super) fn call_from_client(&mut self, call: ClientCall) {
         let ClientCall {
             principal,
+            access_key_id,
+            region,
             service,
             operation,
             input,
@@ -66,8 +78,12 @@ impl World {
             answer,
         } = call;
         let waiting = Waiting::Client(answer);
+        let account = self.kernel.account_of(&principal).to_owned();
+        let region = region.unwrap_or_else(|| self.kernel.region().to_owned());
         self.admit(Undelivered {
+            place: self.known_place(Place { account, region }),
             principal,
+            access_key_id: Some(access_key_id),
             service,
             operation,
             input,
@@ -83,6 +99,7 @@ impl World {
 
     pub(super) fn call_from_service(&mut self, outgoing: Outgoing) {
         let Outgoing {
+            place,
             id,
             from,
             service,
@@ -91,9 +108,17 @@ impl World {
             principal,
             source_arn,
         } = outgoing;
-        let waiting = Waiting::Service { name: from, call: id };
+        let here = Arc::clone(self.kernel.here());
+        let place = place.map_or_else(|| Arc::clone(&here), Arc::new);
+        let waiting = Waiting::Service {
+            place: here,
+            name: from,
+            call: id,
+        };
         self.admit(Undelivered {
+            place,
             principal,
+            access_key_id: None,
             service,
             operation,
             input,
@@ -105,6 +130,14 @@ impl World {
             fault: None,
             function_fault: None,
         });
+    }
+
+    /// The place by the name that the world has for it, so that a call costs no more than a count.
+    fn known_place(&self, place: Place) -> Arc<Place> {
+        match self.services.get_key_value(&place) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::new(place),
+        }
     }
 
     fn task_try(&self, waiting: &Waiting) -> Option<TaskTry> {
@@ -158,7 +191,9 @@ impl World {
     pub(super) fn deliver(&mut self, mut call: Undelivered) {
         if call.fault == Some(FaultKind::Repeat) {
             let Undelivered {
+                place,
                 principal,
+                access_key_id,
                 service,
                 operation,
                 input,
@@ -168,7 +203,9 @@ impl World {
                 ..
             } = &call;
             let again = Undelivered {
+                place: Arc::clone(place),
                 principal: principal.clone(),
+                access_key_id: access_key_id.clone(),
                 service: service.clone(),
                 operation: operation.clone(),
                 input: input.clone(),
@@ -196,9 +233,20 @@ impl World {
             operation: call.operation.clone(),
             input: call.input.clone(),
             principal: call.principal.clone(),
+            access_key_id: call.access_key_id.clone(),
         };
-        let Some(service) = self.services.get_mut(call.service.as_str()) else {
-            let known = self.services.keys().copied().collect::<Vec<_>>().join("`, `");
+        if call.access_key_id.is_some() && call.operation.starts_with(INTERNAL) {
+            let error = ApiError::unsupported(format_args!("`{}` of `{}`", call.operation, call.service));
+            return self.refuse(call, Vec::new(), error);
+        }
+        self.kernel.enter(&call.place);
+        let Some(services) = self.services.get_mut(&call.place) else {
+            let known: Vec<String> = self.services.keys().map(|place| format!("`{place}`")).collect();
+            let error = ApiError::unsupported(format_args!("`{}`; there are {}", call.place, known.join(", ")));
+            return self.refuse(call, Vec::new(), error);
+        };
+        let Some(service) = services.get_mut(call.service.as_str()) else {
+            let known = services.keys().copied().collect::<Vec<_>>().join("`, `");
             let error = ApiError::unsupported(format_args!("the service `{}`; there are `{known}`", call.service));
             return self.refuse(call, Vec::new(), error);
         };
@@ -213,7 +261,7 @@ impl World {
         if let Some(error) = refusal {
             return self.refuse(call, authorizations, error);
         }
-        if let Err((action, error)) = self.access.check(&call.principal, &authorizations) {
+        if let Err((action, error)) = self.access.check(&call.principal, &authorizations, &self.kernel) {
             let record = self.record(&mut call, authorizations, CallOutcome::Denied { action });
             let open = Open {
                 waiting: call.waiting,
@@ -282,6 +330,7 @@ impl World {
     fn record(&mut self, call: &mut Undelivered, authorizations: Vec<Authorization>, outcome: CallOutcome) -> usize {
         self.calls.push(CallRecord {
             at: self.kernel.now(),
+            place: Arc::clone(&call.place),
             principal: call.principal.clone(),
             function: call.invocation.and_then(|invocation| self.function_of(invocation)),
             invocation: call.invocation,
@@ -450,8 +499,10 @@ impl World {
                 // The caller may have given up or died.
                 let _gone = sender.send((format!("{:032x}", request.0), result));
             }
-            Waiting::Service { name, call } => {
-                if let Some(service) = self.services.get_mut(name.as_str()) {
+            Waiting::Service { place, name, call } => {
+                self.kernel.enter(&place);
+                let services = self.services.get_mut(&place);
+                if let Some(service) = services.and_then(|services| services.get_mut(name.as_str())) {
                     service.replied(call, result, &mut self.kernel);
                 }
             }

@@ -1,7 +1,9 @@
 //! The bodies of Lambda invocations: futures of this world, or processes beside it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
-use simulator_kernel::Principal;
+use simulator_kernel::Place;
 
 use super::{Alarm, World};
 use crate::executor::{JoinHandle, TaskId};
@@ -18,6 +20,8 @@ pub(crate) trait ProcessHost: std::fmt::Debug {
 
 /// One invocation under way.
 pub(super) struct Running {
+    /// Where the function is.
+    place: Arc<Place>,
     function: String,
     body: Body,
 }
@@ -40,15 +44,31 @@ impl World {
             .any(|(id, running)| matches!(running.body, Body::Process) && !waiting.contains(id))
     }
 
-    /// Begins what Lambda has decided to begin.
+    /// Begins what Lambda has decided to begin, in every place.
     pub(super) fn start_invocations(&mut self) {
+        self.start_invocations_here();
+        if self.services.len() > 1 {
+            let places: Vec<Arc<Place>> = self.services.keys().cloned().collect();
+            for place in places {
+                self.kernel.enter(&place);
+                self.start_invocations_here();
+            }
+            self.kernel.go_home();
+        }
+    }
+
+    fn start_invocations_here(&mut self) {
+        let place = Arc::clone(self.kernel.here());
         while let Some(start) = self.service_mut::<Lambda>().and_then(|(lambda, _)| lambda.take_start()) {
             self.set_alarm(start.timeout, Alarm::Deadline(start.id));
             let function = start.function.clone();
             self.invocations.insert(start.id, start.payload.clone());
             let body = match &start.handler {
                 Some(handler) => {
-                    let principal = start.role.clone().map_or(Principal::Administrator, Principal::Role);
+                    let principal = match &start.role {
+                        Some(role) => self.kernel.role(&place.account, role),
+                        None => self.kernel.administrator(),
+                    };
                     let deadline = self.now().saturating_add(start.timeout).unwrap_or(jiff::Timestamp::MAX);
                     let invocation = Invocation {
                         request_id: start.request_id.clone(),
@@ -71,6 +91,7 @@ impl World {
                         self.running.insert(
                             start.id,
                             Running {
+                                place: Arc::clone(&place),
                                 function,
                                 body: Body::Process,
                             },
@@ -81,7 +102,8 @@ impl World {
                     }
                 },
             };
-            self.running.insert(start.id, Running { function, body });
+            let place = Arc::clone(&place);
+            self.running.insert(start.id, Running { place, function, body });
         }
     }
 
@@ -104,16 +126,18 @@ impl World {
     }
 
     pub(super) fn invocation_ended(&mut self, invocation: InvocationId, result: Result<Value, FunctionError>) {
-        if self.running.remove(&invocation).is_some()
-            && let Some((lambda, kernel)) = self.service_mut::<Lambda>()
-        {
-            lambda.ended(invocation, result, kernel);
+        if let Some(running) = self.running.remove(&invocation) {
+            self.kernel.enter(&running.place);
+            if let Some((lambda, kernel)) = self.service_mut::<Lambda>() {
+                lambda.ended(invocation, result, kernel);
+            }
         }
     }
 
     /// The invocation's process dies where it stands.
     pub(super) fn kill(&mut self, invocation: InvocationId) {
         self.end_body(invocation);
+        self.enter_place_of(invocation);
         let request = self
             .service::<Lambda>()
             .and_then(|lambda| lambda.request_id(invocation))
@@ -124,9 +148,16 @@ impl World {
 
     pub(super) fn time_out(&mut self, invocation: InvocationId) {
         self.end_body(invocation);
+        self.enter_place_of(invocation);
         let error = self.service::<Lambda>().map(|lambda| lambda.timed_out(invocation));
         if let Some(error) = error {
             self.invocation_ended(invocation, Err(error));
+        }
+    }
+
+    fn enter_place_of(&mut self, invocation: InvocationId) {
+        if let Some(running) = self.running.get(&invocation) {
+            self.kernel.enter(&running.place);
         }
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn read(resource: Resource<'_>, template: &mut Template) -> Result<()
         "AWS::DynamoDB::Table" => storage::table(resource, template),
         "AWS::SQS::Queue" => storage::queue(resource, template),
         "AWS::SQS::QueuePolicy" => security::queue_policy(resource, template),
+        "AWS::Events::EventBusPolicy" => security::event_bus_policy(resource, template),
         "AWS::IAM::Role" => security::role(resource, template),
         "AWS::IAM::Policy" => security::policy(resource, template),
         "AWS::Lambda::Permission" => security::permission(resource, template),

@@ -54,6 +54,7 @@ pub struct Template {
     /// Outputs.
     pub outputs: BTreeMap<String, Output>,
     account: String,
+    region: String,
     /// ARNs of the functions by name.
     function_arns: BTreeMap<String, String>,
     /// What roles may do, and who may assume them, by name of the role.
@@ -91,6 +92,7 @@ impl Template {
         identify(&resources, &mut scope)?;
         let mut template = Self {
             account: settings.account.clone(),
+            region: settings.region.clone(),
             ..Self::default()
         };
         template.parameters = scope
@@ -131,6 +133,61 @@ impl Template {
             .map(|policies| policies.documents.as_slice())
             .unwrap_or_default();
         Question::new(caller, action, resource, conditions).decide(identity, self.resource_policy(resource))
+    }
+
+    /// What the policies of the role alone say: those of a resource of another account are for that account.
+    #[must_use]
+    pub fn allows_by_identity(&self, role: &str, action: &str, resource: &str, conditions: &Conditions) -> Decision {
+        let arn = self.role_arn(role);
+        let caller = Caller::Role {
+            name: role,
+            arn: &arn,
+            account: &self.account,
+        };
+        let policies = self.role_policies.get(role);
+        let identity = policies
+            .map(|policies| policies.documents.as_slice())
+            .unwrap_or_default();
+        Question::new(caller, action, resource, conditions).decide(identity, &[])
+    }
+
+    /// What the policy of the resource alone says to a role of elsewhere.
+    #[must_use]
+    pub fn allows_guest(
+        &self,
+        role_arn: &str,
+        account: &str,
+        action: &str,
+        resource: &str,
+        conditions: &Conditions,
+    ) -> Decision {
+        let caller = Caller::Role {
+            name: role_name(role_arn).unwrap_or_default(),
+            arn: role_arn,
+            account,
+        };
+        Question::new(caller, action, resource, conditions).decide(&[], self.resource_policy(resource))
+    }
+
+    /// Whether the trust policy of a role lets another role assume it.
+    #[must_use]
+    pub fn trusts_role(&self, role: &str, caller_arn: &str, account: &str, conditions: &Conditions) -> Decision {
+        let policies = self.role_policies.get(role);
+        let trust = policies.and_then(|policies| policies.trust.as_ref());
+        let arn = self.role_arn(role);
+        let caller = Caller::Role {
+            name: role_name(caller_arn).unwrap_or_default(),
+            arn: caller_arn,
+            account,
+        };
+        Question::new(caller, "sts:AssumeRole", &arn, conditions)
+            .decide(&[], trust.map(std::slice::from_ref).unwrap_or_default())
+    }
+
+    /// The ARN of a role of this account.
+    #[must_use]
+    pub fn arn_of_role(&self, name: &str) -> String {
+        self.role_arn(name)
     }
 
     /// What the policy of the resource says to a request of an AWS service, such as `events.amazonaws.com`.
@@ -221,6 +278,10 @@ impl Template {
 
     pub(crate) fn add_resource_policy(&mut self, arn: &str, document: Document) {
         self.resource_policies.entry(arn.to_owned()).or_default().push(document);
+    }
+
+    pub(crate) fn default_bus_arn(&self) -> String {
+        format!("arn:aws:events:{}:{}:event-bus/default", self.region, self.account)
     }
 
     pub(crate) fn has_resource_policy(&self, arn: &str) -> bool {

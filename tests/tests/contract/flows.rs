@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::SignedDuration;
 use lab::example::Example;
 use lab::images::Kind;
-use lab::{Beside, Lab};
+use lab::{Beside, Lab, target};
 use serde_json::{Value, json};
 use simulator::services::Slack;
 use simulator::{ApiError, Fault, FaultKind, Handler, Lambda, Principal, Selector, Settings, World};
@@ -36,7 +36,7 @@ fn done(lab: &mut Lab, words: &[&str]) {
 pub(crate) type Flow = fn() -> Lab;
 
 /// Every flow with its name.
-pub(crate) const ALL: [(&str, Flow); 18] = [
+pub(crate) const ALL: [(&str, Flow); 19] = [
     ("promotion", promotion),
     ("release that is looked at", looked_at),
     ("people who are told and decide in Slack", told),
@@ -61,6 +61,7 @@ pub(crate) const ALL: [(&str, Flow); 18] = [
     ("outcome that cannot be written", unwritten_outcome),
     ("deployment that is stopped from outside", stopped),
     ("nothing can be delivered", undeliverable),
+    ("environment in another account", elsewhere),
 ];
 
 /// Two pushes, each promoted by hand into the last environment, and the way back by hand.
@@ -281,6 +282,29 @@ fn rollout_that_never_ends() -> Lab {
     let (mut lab, example) = impatient();
     let stop = Selector::operation("ecs", "StopServiceDeployment").nth(1);
     lab.world_mut().add_fault(Fault::new(stop, FaultKind::DieAfter));
+    push(&mut lab, &example, "4f2c1e9", Kind::Unhealthy);
+    lab
+}
+
+/// The first environment is in another account and Region, and its rollouts have a minute, in which they do not end: every function has something to do there.
+fn elsewhere() -> Lab {
+    let example = Example::load("imagy-catalog").unwrap();
+    let mut lab = Lab::beside(&Settings::default(), Beside::Account).unwrap();
+    lab.add(&example).unwrap();
+    target::provide(lab.world_mut(), &target::account(), &example).unwrap();
+    target::replicate(lab.world_mut(), &target::account()).unwrap();
+    lab.simulation().run_for(SignedDuration::from_mins(5));
+    let first = "  - name: develop\n    trigger: push\n";
+    let place = "    account: \"210987654321\"\n    region: eu-west-1\n    images: {app: {}}\n";
+    let file = altered_pipeline(&example, first, &format!("{first}{place}"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let impatient = text.replace("api: {start_count: 1,", "api: {start_count: 1, timeout_seconds: 60,");
+    // Roles and secrets are those of the account that they are used in.
+    std::fs::write(&file, impatient.replace("::123456789012:", "::210987654321:")).unwrap();
+    let definition = file.with_file_name("task-definitions").join("api.json");
+    let text = std::fs::read_to_string(&definition).unwrap();
+    std::fs::write(definition, text.replace("::123456789012:", "::210987654321:")).unwrap();
+    done(&mut lab, &["pipelines", "apply", file.to_str().unwrap()]);
     push(&mut lab, &example, "4f2c1e9", Kind::Unhealthy);
     lab
 }

@@ -12,10 +12,16 @@ use crate::{flows, text};
 #[derive(Default)]
 struct Needs(BTreeMap<String, BTreeMap<String, Authorization>>);
 
+/// What the roles at home and those of the other account needed.
+struct Everywhere {
+    home: Needs,
+    there: Needs,
+}
+
 impl Needs {
-    fn add(&mut self, calls: &[CallRecord]) {
+    fn add(&mut self, calls: &[CallRecord], role_of: fn(&Principal) -> Option<&String>) {
         for call in calls {
-            let Principal::Role(role) = &call.principal else {
+            let Some(role) = role_of(&call.principal) else {
                 continue;
             };
             if call.outcome == CallOutcome::NeverSent {
@@ -120,6 +126,20 @@ fn every_role_may_do_what_its_flows_need() {
     assert_eq!(needs().missing(&template(&text())), BTreeSet::new());
 }
 
+/// That a role of another account has exactly the powers that its function has at home is for the template's own tests; that every one of those is used, for
+/// those of this file.
+#[test]
+fn every_function_is_at_work_in_another_account_and_may_do_there_what_it_needs() {
+    let needed = &everywhere().there;
+    assert_eq!(needed.missing(&template_there()), BTreeSet::new());
+    let functions = ["migrate", "observe", "register", "resume", "traffic", "update"];
+    let mut expected: BTreeSet<String> = functions.map(|function| format!("esclusa-target-{function}")).into();
+    expected.insert("esclusa-target-forward-eu-west-1".to_owned());
+    assert_eq!(needed.0.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    let asked = needed.of("esclusa-target-observe").map(|needed| needed.action.as_str());
+    assert!(asked.collect::<BTreeSet<_>>().contains("ecr:DescribeImages"));
+}
+
 #[test]
 fn no_role_may_do_what_no_flow_needs() {
     let unused = needs().unused(&template(&text()));
@@ -188,11 +208,15 @@ fn actions(block: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What the roles needed in all flows.
+/// What the roles at home needed in all flows.
 fn needs() -> &'static Needs {
-    static NEEDS: OnceLock<Needs> = OnceLock::new();
+    &everywhere().home
+}
+
+fn everywhere() -> &'static Everywhere {
+    static NEEDS: OnceLock<Everywhere> = OnceLock::new();
     NEEDS.get_or_init(|| {
-        let mut needs = Needs::default();
+        let (mut home, mut there) = (Needs::default(), Needs::default());
         let run = |flow: flows::Flow| flow().world().calls().to_vec();
         std::thread::scope(|scope| {
             let flows: Vec<_> = flows::ALL
@@ -201,10 +225,17 @@ fn needs() -> &'static Needs {
                 .collect();
             for (name, flow) in flows {
                 let calls = flow.join().expect(name);
-                needs.add(&calls);
+                home.add(&calls, |principal| match principal {
+                    Principal::Role(role) => Some(role),
+                    _ => None,
+                });
+                there.add(&calls, |principal| match principal {
+                    Principal::RoleOf { role, .. } => Some(role),
+                    _ => None,
+                });
             }
         });
-        needs
+        Everywhere { home, there }
     })
 }
 
@@ -219,5 +250,18 @@ fn template(text: &str) -> Template {
         stack: lab::DEPLOYER.to_owned(),
         parameters: loaded.parameters.clone(),
     };
-    Template::load(text, &settings).unwrap()
+    let connected = [
+        ("TargetAccounts", "210987654321"),
+        ("TargetExternalId", "known-to-both"),
+    ];
+    let connected = connected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let parameters = settings.parameters.into_iter().chain(connected).collect();
+    Template::load(text, &TemplateSettings { parameters, ..settings }).unwrap()
+}
+
+/// The template of the other account with the values that the lab gives its parameters.
+fn template_there() -> Template {
+    let mut lab = lab::Lab::beside(&simulator::Settings::default(), lab::Beside::Account).unwrap();
+    let place = lab::target::account();
+    lab.world_mut().at(&place, |world| world.template().unwrap().clone())
 }

@@ -6,8 +6,6 @@ use esclusa_tests::template::{one_or_many, project};
 use serde_json::{Map, Value, json};
 use simulator::{Template, TemplateSettings};
 
-use crate::text;
-
 /// What both say about the resources that the flows depend on, by logical id and in one shape.
 type Said = BTreeMap<String, Value>;
 
@@ -260,7 +258,7 @@ fn last(text: &str, separator: char) -> &str {
     text.rsplit(separator).next().unwrap_or(text)
 }
 
-fn template(settings: &Value) -> Template {
+fn template(name: &str, settings: &Value) -> Template {
     let word = |name: &str| settings[name].as_str().unwrap().to_owned();
     let parameters = settings["parameters"].as_object().unwrap().iter();
     let settings = TemplateSettings {
@@ -271,7 +269,9 @@ fn template(settings: &Value) -> Template {
             .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
             .collect(),
     };
-    Template::load(&text(), &settings).unwrap()
+    let path = project().join(format!("{name}.yaml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    Template::load(&text, &settings).unwrap()
 }
 
 /// Where the policies that the simulator evaluates disagree with what the translator's statements say: denials, and permissions without their
@@ -304,16 +304,21 @@ fn disagreements(template: &Template, resources: &Map<String, Value>) -> BTreeSe
 #[test]
 #[ignore = "needs the SAM translator: run scripts/judges"]
 fn translated_as_the_simulator_understood_it() {
-    let path = project().join(".local/judges/translated.json");
-    let json = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("`{}`: {error}: run scripts/judges", path.display()));
+    assert!(compared("template") > 30);
+    assert!(compared("target-account") > 9);
+}
+
+/// How many resources of a template were compared.
+fn compared(name: &str) -> usize {
+    let path = project().join(format!(".local/judges/translated/{name}.json"));
+    let json = std::fs::read_to_string(path).expect("run scripts/judges");
     let translated: Value = serde_json::from_str(&json).unwrap();
     let resources = translated["resources"].as_object().unwrap();
-    let template = template(&translated["settings"]);
+    let template = template(name, &translated["settings"]);
     let (ours, theirs) = (understood(&template), made(resources));
-    assert!(theirs.len() > 30, "only {} resources were compared", theirs.len());
     assert_eq!(differences(&ours, &theirs), BTreeSet::new());
     assert_eq!(disagreements(&template, resources), BTreeSet::new());
+    theirs.len()
 }
 
 #[test]
@@ -322,7 +327,7 @@ fn a_difference_between_loader_and_translator_is_named_with_its_place() {
         "account": "123456789012", "region": "us-east-1", "stack": "s",
         "parameters": {"RepositoryPattern": "r", "ClusterPattern": "c", "FamilyPattern": "f", "PassableRoleArns": "arn:aws:iam::123456789012:role/r"},
     });
-    let ours = understood(&template(&settings));
+    let ours = understood(&template("template", &settings));
     // logical id, pointer into what is said, what stands there instead, the place that is named
     let table = [
         (

@@ -23,6 +23,7 @@ mod migrations;
 mod mixed_versions;
 mod orders;
 mod path;
+mod places;
 mod planning;
 mod products;
 mod pushes;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
-use lab::{Answer, Beside, Lab};
+use lab::{Answer, Beside, Lab, target};
 use serde_json::{Map, Value, json};
-use simulator::kernel::{Behaviour, Image, ImageStatus, Service};
+use simulator::kernel::{Behaviour, Image, ImageStatus, Place, Service};
 use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
@@ -60,6 +60,33 @@ impl Account {
         let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
         slack.invite(channel);
         Self::rested(lab, example, Kind::Good)
+    }
+
+    /// An account with one of the examples and a connected place, in which environments of it are.
+    pub(crate) fn beside_place(name: &str, place: &Place, edit: impl FnOnce(String) -> String) -> Self {
+        let example = Example::load(name).unwrap();
+        let beside = if *place == target::region() {
+            Beside::Region
+        } else {
+            Beside::Account
+        };
+        let mut lab = Lab::beside(&Settings::default(), beside).unwrap();
+        lab.add(&example).unwrap();
+        target::provide(lab.world_mut(), place, &example).unwrap();
+        let mut account = Self::rested(lab, example, Kind::Good);
+        let text = std::fs::read_to_string(&account.example.file).unwrap();
+        account.apply(&edit(text));
+        account.forget_calls();
+        account
+    }
+
+    /// Looks at a place. Nothing happens meanwhile.
+    pub(crate) fn there<T>(&mut self, place: &Place, look: impl FnOnce(&mut Self) -> T) -> T {
+        let home = self.lab.world().home().clone();
+        self.lab.world_mut().stand(place);
+        let seen = look(self);
+        self.lab.world_mut().stand(&home);
+        seen
     }
 
     fn resting(name: &str, base: Kind, settings: &Settings) -> Self {
@@ -428,7 +455,7 @@ impl Account {
             call.service == service
                 && call.operation == operation
                 && call.outcome == CallOutcome::Success
-                && matches!(call.principal, Principal::Role(_))
+                && matches!(call.principal, Principal::Role(_) | Principal::RoleOf { .. })
         };
         self.lab.world().calls()[self.ready..].iter().filter(is_meant).collect()
     }

@@ -140,7 +140,13 @@ async fn status(
     let is_asked = |name: &str| asked.environment.is_none_or(|environment| environment == name);
     let mut environments = Vec::new();
     for environment in pipelines::environments(session.control(), pipeline, asked.environment).await? {
-        environments.push(environment_status(pipeline, &environment, asked, session).await?);
+        // The credentials of whoever asks are none for another account or Region.
+        let is_here = resolve(pipeline, &environment).is_ok_and(|resolved| resolved.place(home) == *home);
+        let asked = Asked {
+            with_services: asked.with_services && is_here,
+            ..*asked
+        };
+        environments.push(environment_status(pipeline, &environment, &asked, session).await?);
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);

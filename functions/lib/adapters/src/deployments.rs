@@ -3,6 +3,7 @@
 use esclusa_core::error::Failure;
 use esclusa_core::hotfix::Debt;
 use esclusa_core::pipeline::{Key as Name, ResolvedEnvironment};
+use esclusa_core::place::check_here;
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::task_definition::Home;
@@ -118,6 +119,16 @@ impl Journal {
             deployment,
             subject,
         })
+    }
+
+    /// A deployment with its release, for whoever reads and acts in its place.
+    ///
+    /// # Errors
+    /// `Refused` when it is in another place than this journal's; otherwise those of [`Journal::work`].
+    pub async fn work_here(&self, deployment_id: &str) -> Result<Work, Failure> {
+        let work = self.work(deployment_id).await?;
+        check_here(deployment_id, work.deployment.row.place.as_ref(), self.place())?;
+        Ok(work)
     }
 
     /// The last attempt of a release at an environment, if there was one.

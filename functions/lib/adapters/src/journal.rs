@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{self, Chain, Draft, Head, Record};
+use esclusa_core::task_definition::Home;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
@@ -143,6 +144,8 @@ pub struct Journal {
     control: ControlTable,
     ledger: LedgerTable,
     clock: Clock,
+    /// Where whoever writes in it acts; none at home.
+    place: Option<Home>,
 }
 
 /// What one action of a transaction stands for, to read the cancellation reasons by.
@@ -168,7 +171,23 @@ impl Journal {
             control: ControlTable::new(config, control),
             ledger: LedgerTable::new(config, ledger),
             clock: Clock::new(config),
+            place: None,
         }
+    }
+
+    /// The same journal, for whoever acts in another place.
+    #[must_use]
+    pub fn of_place(&self, place: &Home) -> Self {
+        Self {
+            place: Some(place.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Where whoever writes in it acts; none at home.
+    #[must_use]
+    pub fn place(&self) -> Option<&Home> {
+        self.place.as_ref()
     }
 
     /// To read the control table.

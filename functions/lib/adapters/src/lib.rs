@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod locks;
 pub mod logs;
 pub mod metrics;
+pub mod places;
 pub mod planning;
 pub mod queues;
 mod raw;

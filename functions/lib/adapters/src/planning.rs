@@ -1,18 +1,20 @@
 //! Everything that a plan is made from, read. The plan itself is made by the core.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
+use esclusa_core::gate::Copy;
 use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{
-    AccountId, ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, Region, ResolvedEnvironment,
-    ResolvedStep, Verification, parse, resolve,
+    ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, ResolvedEnvironment, ResolvedStep,
+    Verification, parse, resolve,
 };
 use esclusa_core::plan::{
     Observed, ObservedDefinition, ObservedImage, ObservedService, ObservedTwin, Plan, PlanInput, Platform, Powers,
-    Refusals, RollbackInput, VerifiedRevision, plan, rollback_plan,
+    Refusals, RollbackInput, VerifiedRevision, plan, rollback_plan, unreachable,
 };
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::restore_point::{DatabaseFacts, DatabaseId};
@@ -30,6 +32,7 @@ use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::databases::DatabaseReader;
 use crate::ecr::{ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
+use crate::places::Places;
 use crate::scaling::ScalingReader;
 
 /// How many verified revisions of a service are looked back upon.
@@ -123,17 +126,17 @@ pub struct Planner {
     scaling: ScalingReader,
     databases: DatabaseReader,
     clock: Clock,
-    home: Home,
+    /// Where it plans for.
+    place: Home,
+    places: Places,
     powers: Option<Powers>,
 }
 
 impl Planner {
-    /// A planner for this account and Region.
-    ///
-    /// # Errors
-    /// `Defect` when account or Region are none.
-    pub fn new(config: &SdkConfig, control: ControlTable, account: &str, region: &str) -> Result<Self, Failure> {
-        Ok(Self {
+    /// A planner for these places.
+    #[must_use]
+    pub fn new(config: &SdkConfig, control: ControlTable, places: Places) -> Self {
+        Self {
             control,
             ecs: EcsReader::new(config),
             images: ImageReader::new(config),
@@ -141,11 +144,82 @@ impl Planner {
             scaling: ScalingReader::new(config),
             databases: DatabaseReader::new(config),
             clock: Clock::new(config),
-            home: Home {
-                account: read::<AccountId>(account)?,
-                region: read::<Region>(region)?,
-            },
+            place: places.home().clone(),
+            places,
             powers: None,
+        }
+    }
+
+    /// The same planner in the place of an environment. Images and rows are read at home as before.
+    async fn at(&self, environment: &ResolvedEnvironment) -> Result<Cow<'_, Self>, Failure> {
+        let place = environment.place(self.home());
+        Ok(match self.places.config(&place).await? {
+            None => Cow::Borrowed(self),
+            Some(config) => Cow::Owned(Self {
+                ecs: EcsReader::new(&config),
+                alarms: AlarmReader::new(&config),
+                scaling: ScalingReader::new(&config),
+                databases: DatabaseReader::new(&config),
+                place,
+                // What the roles of that place may do is written down there.
+                powers: None,
+                ..self.clone()
+            }),
+        })
+    }
+
+    /// The images that are replicated to an environment, of those that a release brings, and whether they have arrived.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn copies(
+        &self,
+        environment: &ResolvedEnvironment,
+        images: &BTreeMap<Name, Digest>,
+    ) -> Result<Vec<Copy>, Failure> {
+        let mut copies = Vec::new();
+        for (key, replica) in &environment.replicas {
+            let pulled = environment.pulled_from(key, self.home());
+            let Some((digest, pulled)) = images.get(key).zip(pulled) else {
+                continue;
+            };
+            let found = self.pulled(environment, key, digest).await?;
+            let home = self.home();
+            let place = (
+                pulled.account.as_ref().unwrap_or(&home.account),
+                pulled.region.as_ref().unwrap_or(&home.region),
+            );
+            copies.push(Copy {
+                image: key.to_string(),
+                repository: format!("{}/{}/{}", place.0, place.1, pulled.repository),
+                is_there: found,
+                seconds: replica.replication_seconds,
+            });
+        }
+        Ok(copies)
+    }
+
+    /// Whether an environment can pull an image.
+    async fn pulled(&self, environment: &ResolvedEnvironment, key: &Name, digest: &Digest) -> Result<bool, Failure> {
+        let home = self.home();
+        let Some(image) = environment.pulled_from(key, home) else {
+            return Ok(false);
+        };
+        let place = match environment.replicas.get(key) {
+            // An image of home is read at home, wherever it is pulled.
+            None => home.clone(),
+            Some(_) => Home {
+                account: image.account.clone().unwrap_or_else(|| home.account.clone()),
+                region: image.region.clone().unwrap_or_else(|| home.region.clone()),
+            },
+        };
+        let repository = Repository::of(&image, home);
+        let there = self.places.config(&place).await?;
+        let there = there.as_ref().map(ImageReader::new);
+        let images = there.as_ref().unwrap_or(&self.images);
+        Ok(match images.by_digest(&repository, digest.as_str()).await? {
+            Lookup::Found(image) => image.status.is_none_or(|status| status == "ACTIVE"),
+            Lookup::ImageNotFound | Lookup::RepositoryNotFound => false,
         })
     }
 
@@ -158,10 +232,10 @@ impl Planner {
         }
     }
 
-    /// The account and Region that it plans in.
+    /// Where Esclusa runs.
     #[must_use]
     pub fn home(&self) -> &Home {
-        &self.home
+        self.places.home()
     }
 
     /// What the pipeline says of the environment.
@@ -192,9 +266,23 @@ impl Planner {
     /// What AWS answered where it could not be read; `Refused` when the pipeline has no meaning in the environment.
     pub async fn plan(&self, request: &PlanRequest) -> Result<Result<Plan, Refusals>, Failure> {
         let (version, pipeline, environment) = self.pipeline(request).await?;
+        if let Some(refusal) = unreachable(&environment, self.home()).filter(|_| !self.places.is_connected()) {
+            return Ok(Err(Refusals(vec![refusal])));
+        }
+        let there = self.at(&environment).await?;
+        there.plan_there(request, &version, &pipeline, environment).await
+    }
+
+    async fn plan_there(
+        &self,
+        request: &PlanRequest,
+        version: &Stored<PipelineVersionRow>,
+        pipeline: &Pipeline,
+        environment: ResolvedEnvironment,
+    ) -> Result<Result<Plan, Refusals>, Failure> {
         let digests = self.digests(request, &environment).await?;
         let mut observed = self.observe(&environment, &digests).await?;
-        observed.twin = self.twin(&pipeline, &environment).await?;
+        observed.twin = self.twin(pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;
         }
@@ -208,7 +296,7 @@ impl Planner {
                     undo_migrations: target.undo_migrations,
                     pipeline_version: u64::from(request.pipeline_version),
                     release_id: request.release_id.clone(),
-                    home: self.home.clone(),
+                    home: self.home().clone(),
                 };
                 rollback_plan(&input, &observed, now)
             }
@@ -221,7 +309,7 @@ impl Planner {
                     files: files(&version.row)?,
                     pipeline_version: u64::from(request.pipeline_version),
                     release_id: request.release_id.clone(),
-                    home: self.home.clone(),
+                    home: self.home().clone(),
                     powers: self.powers.clone(),
                 };
                 plan(&input, &observed, now)
@@ -301,7 +389,7 @@ impl Planner {
             .map(|(database, stored)| (database, stored.row))
             .collect();
         for image in environment.images.values() {
-            let quarantines = quarantines(&self.control, image, &self.home).await?;
+            let quarantines = quarantines(&self.control, image, self.home()).await?;
             let in_force = quarantines.into_iter().map(|stored| stored.row);
             let in_force = in_force.filter(Quarantine::is_in_force);
             observed
@@ -424,7 +512,11 @@ impl Planner {
         let Ok(there) = resolve(pipeline, same_as.environment.as_str()) else {
             return Ok(None);
         };
-        match self.live(&there).await {
+        let live = match self.at(&there).await {
+            Ok(place) => place.live(&there).await,
+            Err(failure) => Err(failure),
+        };
+        match live {
             Ok(live) => Ok(Some(ObservedTwin {
                 settings: there.task_definitions,
                 live,
@@ -489,18 +581,14 @@ impl Planner {
                     .containers
                     .get(name)
                     .and_then(|container| container.image.as_ref());
-                if let Some(image) = image.and_then(|key| environment.images.get(key)) {
-                    running.insert((Repository::of(image, &self.home), pinned.digest.clone()));
+                if let Some(image) = image.filter(|key| environment.images.contains_key(*key)) {
+                    running.insert((image.clone(), pinned.digest.clone()));
                 }
             }
         }
         let mut gone = BTreeSet::new();
-        for (repository, digest) in running {
-            let can_be_pulled = match self.images.by_digest(&repository, digest.as_str()).await? {
-                Lookup::Found(image) => image.status.is_none_or(|status| status == "ACTIVE"),
-                Lookup::ImageNotFound | Lookup::RepositoryNotFound => false,
-            };
-            if !can_be_pulled {
+        for (key, digest) in running {
+            if !self.pulled(environment, &key, &digest).await? {
                 gone.insert(digest);
             }
         }
@@ -508,7 +596,7 @@ impl Planner {
     }
 
     fn service_rows(&self, cluster: &str, service: &str) -> String {
-        Key::service_rows(&service_name(&self.home, cluster, service))
+        Key::service_rows(&service_name(&self.place, cluster, service))
     }
 
     /// What an image says of itself. Builders annotate an index only when they are told to; its platforms then say the same, and the first one speaks.
@@ -528,7 +616,7 @@ impl Planner {
     }
 
     async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
-        let repository = Repository::of(image, &self.home);
+        let repository = Repository::of(image, self.home());
         let Lookup::Found(facts) = self.images.by_digest(&repository, digest.as_str()).await? else {
             return Ok(None);
         };

@@ -99,7 +99,9 @@ impl HttpConnector for Recorded {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        let bytes = request.body().bytes().unwrap();
+        // A form stays as it is.
+        let body = serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into());
         self.sent.lock().unwrap().push(Sent { headers, body });
         HttpConnectorFuture::ready(
             match self.answers.lock().unwrap().pop_front().expect("no answer is left") {

@@ -13,6 +13,7 @@ pub mod image;
 pub mod ledger;
 pub mod migration;
 pub mod pipeline;
+pub mod place;
 pub mod plan;
 pub mod protocol;
 pub mod quarantine;

@@ -114,6 +114,7 @@ pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
         | Reason::GaveWay
         | Reason::Rejected
         | Reason::Expired
+        | Reason::NotReplicated
         | Reason::Stopped => false,
     }
 }

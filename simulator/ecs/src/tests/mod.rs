@@ -59,6 +59,7 @@ impl World {
     fn request(operation: &str, input: Value) -> Request {
         let principal = Principal::Role("deployer".to_owned());
         Request {
+            access_key_id: None,
             id: RequestId(0),
             operation: operation.to_owned(),
             input,

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Authorization, Kernel, Request};
+use simulator_kernel::{ApiError, Authorization, INTERNAL, Kernel, Request};
 
 use super::{EventBridge, Rule, Trigger};
 use crate::expression::Expression;
 use crate::input::{check_name, parse, validation};
 use crate::pattern::{Pattern, PatternError};
-use crate::target::Target;
+use crate::target::{FORWARD, Target};
 
 const BUS: &str = "default";
 const MAXIMUM_TARGETS: usize = 5;
@@ -153,6 +153,13 @@ pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authoriz
             let sources = entries.iter().filter_map(|entry| entry.get("Source")?.as_str());
             vec![sources.fold(bus, |bus, source| bus.with("events:source", source))]
         }
+        operation if is_forward(operation) => {
+            let bus = Authorization::new("events:PutEvents", kernel.arn("events", &format!("event-bus/{BUS}")));
+            vec![
+                bus.with("events:source", text("source"))
+                    .with("events:detail-type", text("detail-type")),
+            ]
+        }
         "ListRules" | "TestEventPattern" => vec![Authorization::new(action, "*")],
         _ => Vec::new(),
     }
@@ -169,11 +176,15 @@ impl EventBridge {
             "DeleteRule" => self.delete_rule(&parse(operation, input)?),
             "EnableRule" => self.set_enabled(&parse(operation, input)?, true, kernel),
             "DisableRule" => self.set_enabled(&parse(operation, input)?, false, kernel),
-            "PutTargets" => self.put_targets(parse(operation, input)?),
+            "PutTargets" => self.put_targets(parse(operation, input)?, kernel),
             "ListTargetsByRule" => self.list_targets(&parse(operation, input)?),
             "RemoveTargets" => self.remove_targets(&parse(operation, input)?),
             "PutEvents" => self.put_events(&parse(operation, input)?, kernel),
             "TestEventPattern" => test_event_pattern(&parse(operation, input)?),
+            _ if is_forward(operation) => {
+                self.arrive(input, kernel);
+                Ok(json!({}))
+            }
             _ => Err(ApiError::unsupported(format!("the operation `events:{operation}`"))),
         }
     }
@@ -242,11 +253,11 @@ impl EventBridge {
         Ok(json!({}))
     }
 
-    fn put_targets(&mut self, input: PutTargets) -> Result<Value, ApiError> {
+    fn put_targets(&mut self, input: PutTargets, kernel: &Kernel) -> Result<Value, ApiError> {
         let rule = self.rule_mut(&input.rule, input.event_bus_name.as_deref())?;
         let mut targets = rule.targets.clone();
         for target in input.targets {
-            let aim = target.aim()?;
+            let aim = target.aim(kernel)?;
             targets.insert(target.id.clone(), (target, aim));
         }
         if targets.len() > MAXIMUM_TARGETS {
@@ -378,6 +389,10 @@ impl Entry {
             "detail": detail,
         }))
     }
+}
+
+fn is_forward(operation: &str) -> bool {
+    operation.strip_prefix(INTERNAL) == Some(FORWARD)
 }
 
 fn trigger(pattern: Option<String>, schedule: Option<String>) -> Result<Trigger, ApiError> {

@@ -1,7 +1,7 @@
 //! The events of image actions, in the shape of <https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html>.
 
 use serde_json::{Value, json};
-use simulator_kernel::{Image, Kernel};
+use simulator_kernel::{Image, Kernel, Place};
 
 /// A push or a deletion. Without a tag the event has no `image-tag`.
 pub(super) fn image_action(kernel: &mut Kernel, action: &str, repository: &str, image: &Image, tag: Option<&str>) {
@@ -21,6 +21,30 @@ pub(super) fn storage_class(kernel: &mut Kernel, repository: &str, image: &Image
         set(&mut detail, "last-activated-at", json!(now));
     }
     kernel.emit("aws.ecr", "ECR Image Action", &[], detail);
+}
+
+/// A copy of an image of another registry has arrived, or has not.
+pub(super) fn replication_action(
+    kernel: &mut Kernel,
+    repository: &str,
+    digest: &str,
+    tag: Option<&str>,
+    source: &Place,
+    result: &str,
+) {
+    let mut detail = json!({
+        "result": result,
+        "repository-name": repository,
+        "image-digest": digest,
+        "source-account": source.account,
+        "action-type": "REPLICATE",
+        "source-region": source.region,
+    });
+    if let Some(tag) = tag {
+        set(&mut detail, "image-tag", json!(tag));
+    }
+    let arn = kernel.arn("ecr", &format!("repository/{repository}"));
+    kernel.emit("aws.ecr", "ECR Replication Action", &[arn], detail);
 }
 
 fn base(action: &str, repository: &str, image: &Image) -> Value {

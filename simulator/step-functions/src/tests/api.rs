@@ -328,6 +328,7 @@ fn permissions_name_the_resource_of_the_operation() {
 
 fn request(operation: &str, input: Value) -> Request {
     Request {
+        access_key_id: None,
         id: RequestId(1),
         operation: operation.to_owned(),
         input,

@@ -63,6 +63,7 @@ impl Harness {
 
     pub(super) fn call(&mut self, operation: &str, input: Value) -> Result<Value, ApiError> {
         let request = Request {
+            access_key_id: None,
             id: RequestId(1),
             operation: operation.to_owned(),
             input,
@@ -188,7 +189,7 @@ impl Harness {
             match effect {
                 Effect::Event(event) => self.events.push(event),
                 Effect::Call(call) => self.dispatch(call),
-                Effect::Answer(..) => panic!("states answers at once"),
+                Effect::Answer(..) | Effect::Session(_) => panic!("states answers at once and opens no session"),
             }
         }
     }

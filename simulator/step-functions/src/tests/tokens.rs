@@ -20,6 +20,7 @@ fn a_token_is_used_with_the_permission_on_its_state_machine() {
     let mut world = waiting(&json!({}));
     world.settle();
     let request = Request {
+        access_key_id: None,
         id: RequestId(1),
         operation: "SendTaskSuccess".to_owned(),
         input: json!({"taskToken": world.token(), "output": "1"}),

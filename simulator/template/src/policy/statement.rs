@@ -114,6 +114,14 @@ impl Document {
         Ok(Self { statements })
     }
 
+    /// A document with one statement.
+    pub(crate) fn of_statement(statement: Item, holder: Holder) -> Result<Self, TemplateError> {
+        let statement = Statement::read(statement, holder)?;
+        Ok(Self {
+            statements: vec![statement],
+        })
+    }
+
     /// A document that allows actions on everything, such as an AWS managed policy.
     pub(crate) fn allowing(origin: &str, actions: &[&str]) -> Self {
         let actions = actions.iter().map(|action| (*action).to_owned()).collect();

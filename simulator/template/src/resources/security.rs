@@ -90,6 +90,21 @@ pub(super) fn queue_policy(mut resource: Resource<'_>, template: &mut Template) 
     resource.properties.finish()
 }
 
+/// One statement of the policy of the default event bus: <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html>.
+pub(super) fn event_bus_policy(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
+    let fields = &mut resource.properties;
+    if let Some(bus) = fields.take("EventBusName")
+        && bus.text()? != "default"
+    {
+        return Err(bus.error("the simulator has the bus `default` only"));
+    }
+    fields.text("StatementId")?;
+    let statement = Document::of_statement(fields.required("Statement")?, Holder::Resource)?;
+    let arn = template.default_bus_arn();
+    template.add_resource_policy(&arn, statement);
+    resource.properties.finish()
+}
+
 fn queue_arn(url: &str) -> Option<String> {
     let (host, path) = url.strip_prefix("https://sqs.")?.split_once('/')?;
     let region = host.strip_suffix(".amazonaws.com")?;

@@ -349,8 +349,9 @@ impl Key {
 
     /// That a deployment has suspended the scaling of a service.
     #[must_use]
-    pub fn suspended_scaling(cluster: &str, service: &str) -> Self {
-        Self::new(Self::SUSPENDED_SCALING, format!("{cluster}/{service}"))
+    pub fn suspended_scaling(place: Option<&Home>, cluster: &str, service: &str) -> Self {
+        let at = place.map_or_else(String::new, |place| format!("{}/{}/", place.account, place.region));
+        Self::new(Self::SUSPENDED_SCALING, format!("{at}{cluster}/{service}"))
     }
 
     /// What is known about the restore point that a step of a deployment needs.

@@ -14,6 +14,7 @@ use esclusa_core::restore_point::SecuredRestorePoint;
 use esclusa_core::scaling::Suspended;
 use esclusa_core::service_deployment::{Before, Proof};
 use esclusa_core::supersession::Asked;
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
 use esclusa_core::verification::Revoked;
 use jiff::Timestamp;
@@ -215,6 +216,9 @@ pub struct DeploymentRow {
     pub plan_hash: String,
     /// Whether that plan had nothing to do.
     pub unchanged: bool,
+    /// The account and Region of the environment, where Esclusa does not run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Home>,
     /// How far it has come.
     pub progress: Progress,
     /// The locks it needs, by name: its environment's and those of the databases it migrates.
@@ -417,6 +421,9 @@ pub struct SuspendedScalingRow {
     pub deployment_id: String,
     /// The key of the service in the pipeline file.
     pub name: String,
+    /// Where the service is, where Esclusa does not run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Home>,
     /// The name of the cluster.
     pub cluster: String,
     /// The name of the service in ECS.

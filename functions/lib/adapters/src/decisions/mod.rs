@@ -254,6 +254,9 @@ impl Journal {
             (Some(end), _) => format!("it ended {}", end.verdict),
             (None, Some(Closed::Rejected { by })) => format!("it was rejected by {by}"),
             (None, Some(Closed::Expired)) => "nobody agreed in time".to_owned(),
+            (None, Some(Closed::NotReplicated { image, repository })) => {
+                format!("the image `{image}` did not arrive in `{repository}` in time")
+            }
             (None, Some(Closed::WaveFailed(failed))) => {
                 format!(
                     "`{}`, which goes together with it, ended {}",

@@ -349,6 +349,13 @@ fn closed_words(closed: &Closed) -> Line {
     match closed {
         Closed::Rejected { by } => Line::text(format!("Rejected by {by}")),
         Closed::Expired => Line::text("Expired: nobody agreed in time"),
+        Closed::NotReplicated { image, repository } => Line::from([
+            Part::text("Expired: the image "),
+            Part::code(image.as_str()),
+            Part::text(" did not arrive in "),
+            Part::code(repository.as_str()),
+            Part::text(" in time"),
+        ]),
         Closed::WaveFailed(WaveFailed { environment, verdict }) => Line::from([
             Part::text("Does not come: "),
             Part::code(environment.as_str()),
@@ -374,6 +381,7 @@ fn verdict_words(end: &End) -> &'static str {
         Verdict::Failed => "Failed",
         Verdict::Superseded => "Superseded by a newer release",
         Verdict::Rejected => "Rejected",
+        Verdict::Expired if end.reason == Reason::NotReplicated => "Expired: its image did not arrive in time",
         Verdict::Expired => "Expired: nobody agreed in time",
         Verdict::Stopped if end.reason == Reason::GaveWay => "Gave way to a newer release while it soaked",
         Verdict::Stopped => "Stopped",

@@ -7,6 +7,7 @@
 mod acknowledged;
 mod forecast;
 mod order;
+mod replication;
 mod together;
 mod window;
 
@@ -20,6 +21,7 @@ use wildmatch::WildMatch;
 pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
+pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
@@ -90,6 +92,8 @@ pub struct GateFacts<'a> {
     pub stop: Option<&'a Stop>,
     /// The newer release that takes its place.
     pub newer: Option<&'a str>,
+    /// The images of it that are replicated to the environment.
+    pub copies: &'a [Copy],
     /// The environment of the same wave in which the release did not come into force.
     pub wave_failed: Option<&'a WaveFailed>,
     /// The other images that come together with this one.
@@ -121,6 +125,13 @@ pub enum Closed {
     },
     /// Nobody agreed in time.
     Expired,
+    /// Its image did not arrive in time where the environment pulls it from.
+    NotReplicated {
+        /// The key of the image.
+        image: String,
+        /// The repository with its registry.
+        repository: String,
+    },
     /// A newer release takes its place.
     Superseded {
         /// That release.
@@ -186,8 +197,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         policy.people,
         facts.acknowledged,
     ));
+    reports.extend(facts.copies.iter().map(|copy| copy.report(facts.since)));
     reports.extend(together::together(facts.companions));
-    let mut over = None;
+    let mut over = facts.copies.iter().find_map(|copy| copy.over(facts.since, now));
     let mut expires = None;
     if let Some(approval) = policy.approval {
         let agreed = agreed(approval, policy.people, facts);
@@ -195,7 +207,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
             .is_missing
             .then(|| expiry(approval, times.as_ref(), facts.since, now))
             .flatten();
-        over = agreed.rejected.map(|by| Closed::Rejected { by });
+        over = agreed.rejected.map(|by| Closed::Rejected { by }).or(over);
         if over.is_none() && expires.is_some_and(|at| at <= now) {
             over = Some(Closed::Expired);
         }
@@ -213,6 +225,12 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         .filter_map(|report| report.until);
     let next = opens.chain(expires).filter(|at| *at > now).min();
     let pause = next.map_or(PAUSE_MAX, |next| next.duration_since(now));
+    let is_copied = facts.copies.iter().all(|copy| copy.is_there);
+    let pause = if is_copied {
+        pause
+    } else {
+        pause.min(replication::PAUSE)
+    };
     let pause = pause.clamp(PAUSE_MIN, PAUSE_MAX);
     (Passage::Wait { pause }, reports)
 }

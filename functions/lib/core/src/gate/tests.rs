@@ -183,6 +183,7 @@ fn facts(since: &str) -> GateFacts<'static> {
         pin: None,
         stop: None,
         newer: None,
+        copies: &[],
         wave_failed: None,
         companions: &[],
     }
@@ -272,6 +273,59 @@ fn one_no_is_enough_and_nobody_in_time_is_the_end() {
     assert_eq!(over(&[], "2026-11-26T18:59:59Z"), None);
     assert_eq!(over(&[], "2026-11-26T19:00:00Z"), Some(Closed::Expired));
     assert_eq!(over(&no[..1], "2026-11-26T19:00:00Z"), None, "somebody agreed in time");
+}
+
+#[test]
+fn a_copy_that_has_not_arrived_is_asked_after_every_minute_until_its_time_is_over() {
+    let people = people();
+    let policy = GatePolicy {
+        windows: None,
+        approval: None,
+        acknowledgements: &NOTHING,
+        people: &people,
+    };
+    let copy = |is_there| Copy {
+        image: "app".to_owned(),
+        repository: "210987654321/eu-west-1/shop".to_owned(),
+        is_there,
+        seconds: 3_600,
+    };
+    let asked = |is_there, now: &str| {
+        let copies = [copy(is_there)];
+        let facts = GateFacts {
+            copies: &copies,
+            ..facts("2026-11-26T15:00:00Z")
+        };
+        pass(&policy, &facts, at(now))
+    };
+    let (passage, reports) = asked(false, "2026-11-26T15:00:00Z");
+    let pause = SignedDuration::from_secs(60);
+    assert_eq!(passage, Passage::Wait { pause });
+    assert!(
+        reports[0].gate == "replication" && reports[0].sentence.contains("until 2026-11-26T16:00:00Z"),
+        "{reports:?}"
+    );
+    assert_eq!(
+        asked(false, "2026-11-26T15:30:00Z").1,
+        reports,
+        "nothing new is told every minute"
+    );
+    assert_eq!(asked(true, "2026-11-26T15:30:00Z").0, Passage::Open);
+    let (image, repository) = ("app".to_owned(), "210987654321/eu-west-1/shop".to_owned());
+    let closed = Closed::NotReplicated { image, repository };
+    assert_eq!(asked(false, "2026-11-26T16:00:00Z").0, Passage::Over(closed));
+    assert_eq!(
+        asked(true, "2026-11-26T17:00:00Z").0,
+        Passage::Open,
+        "late, and there before anybody asked"
+    );
+    let copies = [copy(false)];
+    let back = GateFacts {
+        is_rollback: true,
+        copies: &copies,
+        ..facts("2026-11-26T15:00:00Z")
+    };
+    assert_eq!(pass(&policy, &back, at("2026-11-26T15:00:00Z")).0, Passage::Open);
 }
 
 /// Asked on a Thursday at three in the afternoon in Lima: an hour of the window is left, and the weekend does not count.

@@ -32,8 +32,8 @@ pub use names::{
     Tag,
 };
 pub use overlays::{
-    CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, RestorePointOverlay, ScalingOverlay,
-    ServiceOverlay, TaskDefinitionOverlay, TaskOverlay,
+    CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, Replica, RestorePointOverlay,
+    ScalingOverlay, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay,
 };
 pub use parse::parse;
 pub use parts::{

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
-use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key};
-use super::overlays::{DatabaseOverlay, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
+use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key, Region};
+use super::overlays::{DatabaseOverlay, Replica, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
 use super::verification::Verification;
 
@@ -104,6 +104,12 @@ pub struct Environment {
     /// The account of the environment; the account Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
+    /// The Region of the environment; the Region Esclusa runs in unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Where images lie for this environment that are replicated to it. What is not named is pulled from its own repository.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub images: IndexMap<Key, Replica>,
     /// The name of the ECS cluster. Placeholders are allowed.
     pub cluster: String,
     /// Values for placeholders of this environment.

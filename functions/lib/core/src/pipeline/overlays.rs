@@ -4,7 +4,31 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::names::{AccountId, Region, RepositoryName};
 use super::parts::{Container, ContainerOverride, Network, Threshold};
+
+/// Where a replicated image lies. A release waits before the environment until its digest is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replica {
+    /// The account of the registry; that of the environment unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The Region of the registry; that of the environment unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// The name of the repository; that of the image unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
+    /// Seconds for which a release waits for its digest; then it ends without having moved anything.
+    #[serde(default = "default_replication_seconds")]
+    #[schemars(range(min = 60, max = 14_400))]
+    pub replication_seconds: u32,
+}
+
+fn default_replication_seconds() -> u32 {
+    3_600
+}
 
 /// What an environment changes in a database.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

@@ -16,8 +16,8 @@ use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
 use super::model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
 };
-use super::names::{AccountId, ApplicationName, EnvironmentName, Key};
-use super::overlays::DatabaseOverlay;
+use super::names::{AccountId, ApplicationName, EnvironmentName, Key, Region};
+use super::overlays::{DatabaseOverlay, Replica};
 use super::parts::{
     ContainerOverride, Database, Deployment, Down, Image, Network, Phase, Scaling, Service, Task, TaskDefinition,
 };
@@ -27,6 +27,7 @@ use super::references::order;
 use super::verification::Verification;
 use crate::hotfix::Skipped;
 use crate::schema::PREVIOUS_MIGRATION;
+use crate::task_definition::Home;
 
 /// A pipeline in one environment. Every later decision reads this and never the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,12 @@ pub struct ResolvedEnvironment {
     pub same_as: Option<SameAs>,
     /// The account, where it is not the one Esclusa runs in.
     pub account: Option<AccountId>,
+    /// The Region, where it is not the one Esclusa runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Where images lie that are replicated to the environment.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub replicas: IndexMap<Key, Replica>,
     /// The name of the ECS cluster.
     pub cluster: String,
     /// The images of the application.
@@ -88,6 +95,34 @@ pub struct ResolvedEnvironment {
 }
 
 impl ResolvedEnvironment {
+    /// The account and Region of the environment.
+    #[must_use]
+    pub fn place(&self, home: &Home) -> Home {
+        Home {
+            account: self.account.clone().unwrap_or_else(|| home.account.clone()),
+            region: self.region.clone().unwrap_or_else(|| home.region.clone()),
+        }
+    }
+
+    /// The repository that the environment pulls an image from: where it is replicated to, else its own.
+    #[must_use]
+    pub fn pulled_from(&self, key: &Key, home: &Home) -> Option<Image> {
+        let own = self.images.get(key)?;
+        let Some(replica) = self.replicas.get(key) else {
+            return Some(Image {
+                account: own.account.clone().or_else(|| Some(home.account.clone())),
+                region: own.region.clone().or_else(|| Some(home.region.clone())),
+                repository: own.repository.clone(),
+            });
+        };
+        let place = self.place(home);
+        Some(Image {
+            account: replica.account.clone().or(Some(place.account)),
+            region: replica.region.clone().or(Some(place.region)),
+            repository: replica.repository.clone().unwrap_or_else(|| own.repository.clone()),
+        })
+    }
+
     /// The image of that key, or the only one where no key is given.
     ///
     /// # Errors
@@ -324,6 +359,8 @@ pub(super) fn resolve_environment(
             .or_else(|| pipeline.notifications.clone()),
         same_as: environment.same_as.clone(),
         account: environment.account.clone(),
+        region: environment.region.clone(),
+        replicas: environment.images.clone(),
         cluster,
         images: pipeline.images.clone(),
         databases,

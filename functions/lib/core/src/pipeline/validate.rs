@@ -346,6 +346,12 @@ impl Check<'_> {
             );
         }
         self.overlay_keys(
+            "image",
+            environment.images.keys(),
+            &pipeline.images,
+            &path.key("images"),
+        );
+        self.overlay_keys(
             "database",
             environment.databases.keys(),
             &pipeline.databases,

@@ -16,12 +16,12 @@ use super::{
 use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
-    AccountId, ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment,
-    ResolvedService, ResolvedStep, ResolvedTask, Scaling, TaskDefinition,
+    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment, ResolvedService,
+    ResolvedStep, ResolvedTask, Scaling, TaskDefinition,
 };
 use crate::scaling::{PlannedScaling, ScalingFacts, resource_id, undeclared};
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
-use crate::task_definition::{content_sha256, diff, image_reference, patch, revision_tags, same_definition};
+use crate::task_definition::{Home, content_sha256, diff, image_reference, patch, revision_tags, same_definition};
 
 /// Plans a release into an environment, or says everything that is in the way.
 ///
@@ -55,9 +55,8 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         Refusal::new(RefusalKind::Unsaid, message, help)
     }));
     planner.check_coming();
-    planner
-        .refusals
-        .extend(check_place(&input.environment, &input.home.account, observed));
+    planner.notes.extend(elsewhere(&input.environment, &input.home));
+    planner.refusals.extend(check_place(&input.environment, observed));
     if let Some(powers) = &input.powers {
         planner.refusals.extend(preflight::check_name(
             "cluster",
@@ -147,20 +146,34 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     Ok(plan.sealed())
 }
 
-/// What is in the way of doing anything in the environment.
-pub(super) fn check_place(environment: &ResolvedEnvironment, home: &AccountId, observed: &Observed) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    if let Some(account) = environment.account.as_ref().filter(|account| *account != home) {
+/// What is in the way of an environment in another account or Region, where the installation reaches no other.
+#[must_use]
+pub fn unreachable(environment: &ResolvedEnvironment, home: &Home) -> Option<Refusal> {
+    let place = environment.place(home);
+    (place != *home).then(|| {
         let message = format!(
-            "`{}` is in the account {account}, but Esclusa runs in {home}",
-            environment.name
+            "`{}` is in account {}, `{}`, but Esclusa runs in {}, `{}`, and reaches no other place",
+            environment.name, place.account, place.region, home.account, home.region
         );
-        refusals.push(Refusal::new(
-            RefusalKind::Elsewhere,
-            message,
-            "install Esclusa in that account as well, and leave `account` out",
-        ));
-    }
+        let help = "deploy the stack with the parameters `TargetAccounts` and `TargetExternalId`, and `target-account.yaml` there";
+        Refusal::new(RefusalKind::Elsewhere, message, help)
+    })
+}
+
+/// That an environment is not where Esclusa runs, for readers of its plan.
+pub(super) fn elsewhere(environment: &ResolvedEnvironment, home: &Home) -> Option<String> {
+    let place = environment.place(home);
+    (place != *home).then(|| {
+        format!(
+            "`{}` is in account {}, `{}`",
+            environment.name, place.account, place.region
+        )
+    })
+}
+
+/// What is in the way of doing anything in the environment.
+pub(super) fn check_place(environment: &ResolvedEnvironment, observed: &Observed) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
     let cluster = &environment.cluster;
     match observed.cluster_status.as_deref() {
         Some("ACTIVE") => {}
@@ -315,7 +328,11 @@ impl Planner<'_> {
             let home = &self.input.home;
             self.refusals
                 .extend(image::check(key, image, home, digest, self.observed.images.get(key)));
-            references.insert(key.clone(), image_reference(image, home, digest));
+            let pulled = self.input.environment.pulled_from(key, home);
+            references.insert(
+                key.clone(),
+                image_reference(pulled.as_ref().unwrap_or(image), home, digest),
+            );
         }
         references
     }

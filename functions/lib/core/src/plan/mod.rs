@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::forward::plan;
+pub use self::forward::{plan, unreachable};
 pub use self::preflight::Powers;
 pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};

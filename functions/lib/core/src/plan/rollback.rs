@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::forward::{check_place, images_of};
+use super::forward::{check_place, elsewhere, images_of};
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
     Observed, ObservedService, Plan, PlannedService, PlannedStep, Target, VerifiedRevision, compatibility, image,
@@ -40,8 +40,8 @@ pub struct RollbackInput {
 /// what it runs never was, to the last verified one. So going back twice goes back two releases and never forth.
 pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
     let environment = &input.environment;
-    let mut refusals = check_place(environment, &input.home.account, observed);
-    let mut notes = Vec::new();
+    let mut refusals = check_place(environment, observed);
+    let mut notes: Vec<String> = elsewhere(environment, &input.home).into_iter().collect();
     let mut steps = Vec::new();
     let mut images = BTreeMap::new();
     let schemas = compatibility::schemas_of(observed, &input.image);

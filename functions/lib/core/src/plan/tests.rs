@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::pipeline::{parse, resolve};
+use crate::pipeline::{Replica, parse, resolve};
 use crate::service_deployment::DeploymentCounts;
 
 /// A named change of the world.
@@ -372,13 +372,12 @@ fn what_is_missing_is_named_with_what_helps() {
 
     let mut gone = observed();
     gone.images.clear();
-    let mut elsewhere = input('a');
-    elsewhere.environment.account = Some("210987654321".parse().unwrap());
-    elsewhere
+    let mut without_flush = input('a');
+    without_flush
         .environment
         .steps
         .retain(|step| step.name().as_str() != "flush");
-    assert_snapshot!(plan(&elsewhere, &gone, now()).unwrap_err());
+    assert_snapshot!(plan(&without_flush, &gone, now()).unwrap_err());
 
     let mut stopped = observed();
     stopped.services.get_mut("side").unwrap().facts.desired = 0;
@@ -387,6 +386,60 @@ fn what_is_missing_is_named_with_what_helps() {
     other.image = key("other");
     other.digests = BTreeMap::from([(key("other"), digest('a'))]);
     assert_snapshot!(plan(&other, &stopped, now()).unwrap_err());
+}
+
+#[test]
+fn an_environment_of_another_account_or_region_is_refused_where_none_is_reached() {
+    let mut environment = input('a').environment;
+    assert!(unreachable(&environment, &home()).is_none());
+    environment.account = Some(home().account);
+    environment.region = Some(home().region);
+    assert!(unreachable(&environment, &home()).is_none(), "home by its name");
+    environment.region = Some("eu-west-1".parse().unwrap());
+    let refusal = unreachable(&environment, &home()).unwrap();
+    assert_eq!(refusal.kind, RefusalKind::Elsewhere);
+    assert!(refusal.help.contains("`TargetExternalId`"), "{refusal:?}");
+}
+
+#[test]
+fn a_replicated_image_is_pulled_where_the_environment_is_and_another_from_its_own_repository() {
+    let pulled = |edit: &dyn Fn(&mut PlanInput)| {
+        let mut input = input('a');
+        input.environment.account = Some("210987654321".parse().unwrap());
+        input.environment.region = Some("eu-west-1".parse().unwrap());
+        edit(&mut input);
+        let plan = plan(&input, &observed(), now()).unwrap();
+        assert!(
+            plan.notes.iter().any(|note| note.contains("210987654321, `eu-west-1`")),
+            "{:?}",
+            plan.notes
+        );
+        let revision = plan
+            .revisions
+            .iter()
+            .find(|revision| revision.family == "shop")
+            .unwrap();
+        revision.definition["containerDefinitions"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let digest = digest('a');
+    let own = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/shop@{digest}");
+    assert_eq!(pulled(&|_| {}), own);
+    let replica = |text: &str| -> Replica { serde_json::from_str(text).unwrap() };
+    let copied = |text: &'static str| {
+        pulled(&move |input| {
+            input.environment.replicas.insert(key("app"), replica(text));
+        })
+    };
+    let there = format!("210987654321.dkr.ecr.eu-west-1.amazonaws.com/shop@{digest}");
+    assert_eq!(copied("{}"), there);
+    let named = r#"{"account": "321098765432", "region": "eu-central-1", "repository": "mirror/shop"}"#;
+    assert_eq!(
+        copied(named),
+        format!("321098765432.dkr.ecr.eu-central-1.amazonaws.com/mirror/shop@{digest}")
+    );
 }
 
 #[test]

@@ -42,8 +42,8 @@ pub const TAG_APPLICATION: &str = "esclusa:application";
 /// Tag of a registered revision: the environment.
 pub const TAG_ENVIRONMENT: &str = "esclusa:environment";
 
-/// The account and Region that Esclusa runs in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// An account and Region: where Esclusa runs, or where an environment is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Home {
     /// The account.
     pub account: AccountId,

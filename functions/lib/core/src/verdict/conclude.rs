@@ -190,12 +190,15 @@ impl World {
             Some(Cause::Rejected { .. } | Cause::WaveFailed(_)) if !self.touched && effect == Effect::None => {
                 Verdict::Rejected
             }
-            Some(Cause::Expired) if !self.touched && effect == Effect::None => Verdict::Expired,
+            Some(Cause::Expired | Cause::NotReplicated { .. }) if !self.touched && effect == Effect::None => {
+                Verdict::Expired
+            }
             Some(
                 Cause::Superseded { .. }
                 | Cause::Rejected { .. }
                 | Cause::WaveFailed(_)
                 | Cause::Expired
+                | Cause::NotReplicated { .. }
                 | Cause::Stopped { .. },
             ) => Verdict::Stopped,
             Some(Cause::Failure { .. }) | None => {
@@ -222,6 +225,7 @@ impl World {
             Some(Cause::Rejected { .. }) => Reason::Rejected,
             Some(Cause::WaveFailed(_)) => Reason::WaveFailed,
             Some(Cause::Expired) => Reason::Expired,
+            Some(Cause::NotReplicated { .. }) => Reason::NotReplicated,
             Some(Cause::Stopped { .. }) => Reason::Stopped,
             // Whoever hears that the plan changed asks again: once a step was begun, that would take it a second time.
             Some(Cause::Failure {
@@ -442,6 +446,11 @@ fn cause_sentence(cause: &Cause) -> String {
             format!("`{environment}`, which goes together with it, ended {verdict}")
         }
         Cause::Expired => "nobody answered in time".to_owned(),
+        Cause::NotReplicated { image, repository } => {
+            format!(
+                "the image `{image}` did not arrive in `{repository}` in time: `aws ecr describe-image-replication-status` says more"
+            )
+        }
         Cause::Stopped { by, why } => format!("stopped by {by}: {why}"),
     }
 }

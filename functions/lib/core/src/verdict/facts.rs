@@ -150,6 +150,13 @@ pub enum Cause {
     },
     /// Nobody answered in time.
     Expired,
+    /// An image did not arrive in time where the environment pulls it from.
+    NotReplicated {
+        /// The key of the image.
+        image: String,
+        /// The repository with its registry.
+        repository: String,
+    },
     /// A person asked to stop.
     Stopped {
         /// Who.

@@ -37,7 +37,7 @@ pub enum Verdict {
     Superseded,
     /// A gate or a person said no before anything moved.
     Rejected,
-    /// Nobody answered in time, before anything moved.
+    /// Nobody answered, or an image did not arrive, in time, before anything moved.
     Expired,
     /// A person, or a decision that came after the first move, ended it.
     Stopped,
@@ -194,6 +194,8 @@ pub enum Reason {
     WaveFailed,
     /// Nobody answered in time.
     Expired,
+    /// An image did not arrive in time where the environment pulls it from.
+    NotReplicated,
     /// A person stopped it.
     Stopped,
 }
@@ -225,6 +227,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::WaveFailed => "wave_failed",
             Self::Expired => "expired",
+            Self::NotReplicated => "not_replicated",
             Self::Stopped => "stopped",
         }
     }

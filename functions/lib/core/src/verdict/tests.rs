@@ -336,6 +336,13 @@ fn a_decision_before_the_first_move_keeps_its_name_and_later_it_is_a_stop() {
         ),
         (Cause::Rejected { by: "ana".into() }, Verdict::Rejected),
         (Cause::Expired, Verdict::Expired),
+        (
+            Cause::NotReplicated {
+                image: "app".to_owned(),
+                repository: "210987654321/eu-west-1/shop".to_owned(),
+            },
+            Verdict::Expired,
+        ),
     ] {
         let early = DeploymentFacts {
             cause: Some(cause.clone()),
