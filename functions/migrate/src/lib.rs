@@ -107,6 +107,7 @@ impl Function for Migrate {
             TargetRoles::given(
                 environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
                 environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+                environment.optional("ESCLUSA_TARGET_ACCOUNTS"),
             ),
         )?;
         Ok(Self {

@@ -151,6 +151,7 @@ impl Function for Observe {
             TargetRoles::given(
                 environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
                 environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+                environment.optional("ESCLUSA_TARGET_ACCOUNTS"),
             ),
         )?;
         let roles = environment.required("ESCLUSA_PASSABLE_ROLE_ARNS")?.split(',');

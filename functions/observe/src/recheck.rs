@@ -5,7 +5,7 @@ use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::service_name;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Chain, RecordKind};
 use esclusa_core::plan::{Plan, PlannedStep};
 use esclusa_core::verification::{Revoked, State, VerificationEnd, rejudge, still_watched};
@@ -31,13 +31,33 @@ impl Observe {
         let watches: Vec<(String, Stored<AlarmWatchRow>)> =
             self.journal.control().list(&Key::alarm_rows(alarm), "").await?;
         let mut answers = Vec::new();
+        let mut failed = None;
         for (_, watch) in watches {
-            let deployment_id = &watch.row.deployment_id;
-            if self.places.is_of(&self.journal, deployment_id, arn).await? {
-                answers.push(self.at(deployment_id).await?.recheck(deployment_id).await?);
+            match self.recheck_of(&watch.row.deployment_id, arn).await {
+                Ok(answer) => answers.extend(answer),
+                // One that cannot be looked at keeps no other from it.
+                Err(failure) => failed = failed.or(Some(failure)),
             }
         }
-        Ok(json!({"rechecked": answers}))
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(json!({"rechecked": answers})),
+        }
+    }
+
+    /// One look at a deployment whose verification looks at an alarm of this name, where it is this very one.
+    async fn recheck_of(&self, deployment_id: &str, alarm: &str) -> Result<Option<Value>, Failure> {
+        if !self.places.is_of(&self.journal, deployment_id, alarm).await? {
+            return Ok(None);
+        }
+        let there = self.at(deployment_id).await?;
+        match there.recheck(deployment_id).await {
+            // Its place is reached no more: nobody can say anything about it.
+            Err(failure) if failure.kind == ErrorKind::Refused => Ok(Some(
+                json!({"deploymentId": deployment_id, "checked": false, "why": failure.message}),
+            )),
+            looked => looked.map(Some),
+        }
     }
 
     /// One look at a deployment that was verified and is in force. What fails revokes the verification, what is well again restores it, and what is not clear

@@ -25,7 +25,8 @@ impl Observe {
         if let Some(planned) = self.journal.way_back(deployment_id).await? {
             return Ok(json!({"steps": listed(&planned.steps)}));
         }
-        let work = self.journal.work_here(deployment_id).await?;
+        // What the way back is planned from is written down at home: a place that cannot be reached is no reason to have no plan.
+        let work = self.journal.work(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
         let rows = self.journal.steps(deployment_id).await?;
         let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());

@@ -87,7 +87,7 @@ impl Resume {
     async fn first_look(&self, row: &WaitRow) -> Result<Value, Failure> {
         let is_elsewhere = of_arn(&row.resource).is_some_and(|place| place != *self.places.home());
         match self.look_at(row, Source::Read).await {
-            Err(failure) if is_elsewhere && failure.kind == ErrorKind::AccessDenied => {
+            Err(failure) if is_elsewhere && [ErrorKind::AccessDenied, ErrorKind::Refused].contains(&failure.kind) => {
                 tracing::warn!(state = row.state, message = %failure.message, "a first look at an open wait was denied");
                 Ok(json!({"waiting": true}))
             }

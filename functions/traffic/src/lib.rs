@@ -52,6 +52,7 @@ impl Function for Traffic {
             TargetRoles::given(
                 environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
                 environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
+                environment.optional("ESCLUSA_TARGET_ACCOUNTS"),
             ),
         )?;
         Ok(Self {

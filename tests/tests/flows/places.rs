@@ -218,6 +218,48 @@ fn a_rollout_that_fails_there_is_rolled_back_there_and_home_keeps_the_release() 
     assert_locks_are_free(&mut account);
 }
 
+/// What was brought back there is what ran there: the way back is planned at home and taken in the other account.
+#[test]
+fn a_release_that_is_stopped_while_it_soaks_there_goes_back_there() {
+    let mut account = elsewhere("    verification: {soak_seconds: 1200, services: {interval_seconds: 60}}\n");
+    let first = account.release("v1.0.0", Kind::Good);
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(30));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{release}-prd-1"), "LookAtChecks");
+    account.pass(SignedDuration::from_mins(2));
+    account.esclusa(&["stop", &release, "--reason", "the wrong version"]);
+    account.settle();
+    account.assert_release_ended(&release, "STOPPED", "schema_moved", "stopped");
+    assert_production_runs(&mut account, &first);
+    assert_locks_are_free(&mut account);
+}
+
+/// The other environment that it is to be set like is at home, and is looked at there.
+#[test]
+fn drift_from_an_environment_at_home_is_told_of_one_elsewhere() {
+    let mut account = elsewhere("    same_as: {environment: stg}\n");
+    account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let planned = account.records("planned");
+    let of_production = planned
+        .iter()
+        .rev()
+        .find(|record| record["environment"] == "prd")
+        .unwrap();
+    let notes = of_production["body"]["notes"].to_string();
+    let at_home: usize = account
+        .ecs_calls("DescribeServices")
+        .iter()
+        .filter(|call| call.input["cluster"] == "superbowleto-stg" && call.place.account != target::account().account)
+        .count();
+    let there = account
+        .ecs_calls("DescribeServices")
+        .iter()
+        .any(|call| call.input["cluster"] == "superbowleto-stg" && call.place.account == target::account().account);
+    assert!(at_home > 0 && !there, "{notes}");
+}
+
 #[test]
 fn lost_events_of_the_other_account_are_found_by_the_sweep() {
     let mut account = elsewhere("");

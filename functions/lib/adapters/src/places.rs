@@ -31,16 +31,20 @@ pub struct TargetRoles {
     pub prefix: String,
     /// The external id that they ask for.
     pub external_id: String,
+    /// The accounts in which they are looked for, and in no other: whoever writes a pipeline names accounts.
+    pub accounts: Vec<String>,
 }
 
 impl TargetRoles {
-    /// The roles, where both is known.
+    /// The roles, where prefix and external id are known; the accounts are separated by commas.
     #[must_use]
-    pub fn given(prefix: Option<&str>, external_id: Option<&str>) -> Option<Self> {
+    pub fn given(prefix: Option<&str>, external_id: Option<&str>, accounts: Option<&str>) -> Option<Self> {
         let (prefix, external_id) = prefix.zip(external_id)?;
+        let accounts = accounts.into_iter().flat_map(|accounts| accounts.split(','));
         Some(Self {
             prefix: prefix.to_owned(),
             external_id: external_id.to_owned(),
+            accounts: accounts.map(|account| account.trim().to_owned()).collect(),
         })
     }
 }
@@ -114,6 +118,12 @@ impl Places {
         &self.home
     }
 
+    /// The configuration at home.
+    #[must_use]
+    pub fn home_config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// Whether it reaches any place but its home.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -134,6 +144,12 @@ impl Places {
                 place.account, place.region
             )));
         };
+        if !roles.accounts.iter().any(|account| account == place.account.as_str()) {
+            return Err(Failure::refused(format!(
+                "account {} is none of those that Esclusa is connected with: write another `account` in the pipeline, or deploy the stack with it in the parameter `TargetAccounts`",
+                place.account
+            )));
+        }
         let now = self.clock.now()?;
         let is_good = |session: &&Session| session.expires_at.duration_since(now) > MARGIN;
         if let Some(session) = self.sessions().get(place).filter(is_good) {
@@ -279,10 +295,11 @@ mod tests {
     }
 
     fn roles() -> Option<TargetRoles> {
-        Some(TargetRoles {
-            prefix: "esclusa-target".to_owned(),
-            external_id: "known-to-both".to_owned(),
-        })
+        TargetRoles::given(
+            Some("esclusa-target"),
+            Some("known-to-both"),
+            Some("123456789012, 210987654321"),
+        )
     }
 
     #[tokio::test]
@@ -322,6 +339,22 @@ mod tests {
                 && !failure.message.contains("known-to-both"),
             "{failure}"
         );
+    }
+
+    /// Whoever may write a pipeline could send the external id to any account.
+    #[tokio::test]
+    async fn no_role_is_looked_for_in_an_account_that_nobody_is_connected_with() {
+        let recorded = Recorded::new([]);
+        let failure = places(&recorded.config(), roles())
+            .config(&place("999999999999"))
+            .await
+            .unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::Refused);
+        assert!(
+            failure.message.contains("999999999999") && failure.message.contains("`TargetAccounts`"),
+            "{failure}"
+        );
+        assert!(recorded.requests().is_empty());
     }
 
     #[tokio::test]

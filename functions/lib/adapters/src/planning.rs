@@ -153,19 +153,21 @@ impl Planner {
     /// The same planner in the place of an environment. Images and rows are read at home as before.
     async fn at(&self, environment: &ResolvedEnvironment) -> Result<Cow<'_, Self>, Failure> {
         let place = environment.place(self.home());
-        Ok(match self.places.config(&place).await? {
-            None => Cow::Borrowed(self),
-            Some(config) => Cow::Owned(Self {
-                ecs: EcsReader::new(&config),
-                alarms: AlarmReader::new(&config),
-                scaling: ScalingReader::new(&config),
-                databases: DatabaseReader::new(&config),
-                place,
-                // What the roles of that place may do is written down there.
-                powers: None,
-                ..self.clone()
-            }),
-        })
+        if place == self.place {
+            return Ok(Cow::Borrowed(self));
+        }
+        let there = self.places.config(&place).await?;
+        let config = there.as_ref().unwrap_or_else(|| self.places.home_config());
+        Ok(Cow::Owned(Self {
+            ecs: EcsReader::new(config),
+            alarms: AlarmReader::new(config),
+            scaling: ScalingReader::new(config),
+            databases: DatabaseReader::new(config),
+            place,
+            // What the roles of that place may do is written down there.
+            powers: None,
+            ..self.clone()
+        }))
     }
 
     /// The images that are replicated to an environment, of those that a release brings, and whether they have arrived.
@@ -199,6 +201,15 @@ impl Planner {
         Ok(copies)
     }
 
+    /// The place of the registry of an image.
+    fn registry_of(&self, image: &Image) -> Home {
+        let home = self.home();
+        Home {
+            account: image.account.clone().unwrap_or_else(|| home.account.clone()),
+            region: image.region.clone().unwrap_or_else(|| home.region.clone()),
+        }
+    }
+
     /// Whether an environment can pull an image.
     async fn pulled(&self, environment: &ResolvedEnvironment, key: &Name, digest: &Digest) -> Result<bool, Failure> {
         let home = self.home();
@@ -208,10 +219,7 @@ impl Planner {
         let place = match environment.replicas.get(key) {
             // An image of home is read at home, wherever it is pulled.
             None => home.clone(),
-            Some(_) => Home {
-                account: image.account.clone().unwrap_or_else(|| home.account.clone()),
-                region: image.region.clone().unwrap_or_else(|| home.region.clone()),
-            },
+            Some(_) => self.registry_of(&image),
         };
         let repository = Repository::of(&image, home);
         let there = self.places.config(&place).await?;
@@ -268,6 +276,14 @@ impl Planner {
         let (version, pipeline, environment) = self.pipeline(request).await?;
         if let Some(refusal) = unreachable(&environment, self.home()).filter(|_| !self.places.is_connected()) {
             return Ok(Err(Refusals(vec![refusal])));
+        }
+        for key in environment.replicas.keys() {
+            let pulled = environment.pulled_from(key, self.home());
+            let place = pulled.map(|image| self.registry_of(&image));
+            // Where its registry cannot be asked, the gate would find out when everything else is done.
+            if let Some(place) = place {
+                self.places.config(&place).await?;
+            }
         }
         let there = self.at(&environment).await?;
         there.plan_there(request, &version, &pipeline, environment).await

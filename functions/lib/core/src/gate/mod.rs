@@ -225,12 +225,8 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         .filter_map(|report| report.until);
     let next = opens.chain(expires).filter(|at| *at > now).min();
     let pause = next.map_or(PAUSE_MAX, |next| next.duration_since(now));
-    let is_copied = facts.copies.iter().all(|copy| copy.is_there);
-    let pause = if is_copied {
-        pause
-    } else {
-        pause.min(replication::PAUSE)
-    };
+    let copied = facts.copies.iter().filter(|copy| !copy.is_there);
+    let pause = copied.map(Copy::pause).fold(pause, SignedDuration::min);
     let pause = pause.clamp(PAUSE_MIN, PAUSE_MAX);
     (Passage::Wait { pause }, reports)
 }

@@ -4,8 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Closed, GateReport, open, waits};
 
-/// How long nothing is asked after a registry that does not have a digest yet.
-pub(super) const PAUSE: SignedDuration = SignedDuration::from_secs(60);
+/// The shortest time in which nothing is asked after a registry that does not have a digest yet.
+const PAUSE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often a registry is asked about a digest at most: a release can be asked at its gates so many times only.
+const LOOKS: u32 = 60;
 
 /// An image that is replicated to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,11 @@ impl Copy {
     fn until(&self, since: Timestamp) -> Timestamp {
         let limit = SignedDuration::from_secs(i64::from(self.seconds));
         since.saturating_add(limit).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long nothing is asked after the registry.
+    pub(super) fn pause(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.seconds / LOOKS)).max(PAUSE)
     }
 
     /// Where the gate stands for a release that came to it at `since`.
