@@ -104,11 +104,7 @@ impl Function for Migrate {
             Self::NAME,
             environment.required("ESCLUSA_HOME_ACCOUNT")?,
             environment.required("AWS_REGION")?,
-            TargetRoles::given(
-                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
-                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
-                environment.optional("ESCLUSA_TARGET_ACCOUNTS"),
-            ),
+            TargetRoles::read(|name| environment.optional(name)),
         )?;
         Ok(Self {
             journal: Journal::new(config, control, ledger),

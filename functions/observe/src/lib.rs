@@ -148,11 +148,7 @@ impl Function for Observe {
             Self::NAME,
             environment.required("ESCLUSA_HOME_ACCOUNT")?,
             environment.required("AWS_REGION")?,
-            TargetRoles::given(
-                environment.optional("ESCLUSA_TARGET_ROLE_PREFIX"),
-                environment.optional("ESCLUSA_TARGET_EXTERNAL_ID"),
-                environment.optional("ESCLUSA_TARGET_ACCOUNTS"),
-            ),
+            TargetRoles::read(|name| environment.optional(name)),
         )?;
         let roles = environment.required("ESCLUSA_PASSABLE_ROLE_ARNS")?.split(',');
         let powers = Powers {

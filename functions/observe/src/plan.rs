@@ -24,7 +24,6 @@ use serde_json::{Value, json};
 use crate::recheck::HISTORY;
 use crate::{ACTOR, Observe, listed};
 
-/// How many of the latest deployments of an image into an environment are looked through for those that wait or have left something behind. What is in force
 /// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
 const PLAN_BYTES_MAX: usize = 350_000;
 

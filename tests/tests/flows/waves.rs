@@ -162,14 +162,9 @@ fn an_environment_that_has_begun_goes_on_when_another_one_of_its_wave_is_stopped
     account.assert_left("FREE");
 }
 
-/// What breaks the way of both environments is one reason of the end of their release, whose execution closes as any other.
-#[test]
-fn two_environments_that_cannot_be_planned_again_end_one_release() {
-    let mut account = together("");
-    account.push("v1.0.0", Kind::Good);
-    let release = account.run_until_claimed();
-    account.run_until_entered(&release, "StartDeployment");
-    let mut base = latest(&mut account, "imagy-catalog-migrations");
+/// The plan of every environment changes, and cannot be made again.
+fn plan_changes_and_is_refused(account: &mut Account) {
+    let mut base = latest(account, "imagy-catalog-migrations");
     base["cpu"] = json!("1024");
     base["memory"] = json!("2048");
     account.administer("ecs", "RegisterTaskDefinition", base);
@@ -182,6 +177,16 @@ fn two_environments_that_cannot_be_planned_again_end_one_release() {
     };
     let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
     account.lab.world_mut().add_function_fault(again, refused);
+}
+
+/// What breaks the way of both environments is one reason of the end of their release, whose execution closes as any other.
+#[test]
+fn two_environments_that_cannot_be_planned_again_end_one_release() {
+    let mut account = together("");
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&release, "StartDeployment");
+    plan_changes_and_is_refused(&mut account);
     account.settle();
     account.assert_ended("FAILED", "none", "plan_changed");
     account.assert_acts(&[]);
@@ -198,19 +203,7 @@ fn an_environment_of_a_wave_that_could_not_be_planned_again_for_an_hour_stops_th
     account.push("v1.0.0", Kind::Good);
     let release = account.run_until_claimed();
     account.run_until_entered(&format!("{release}-develop-1"), "AcquireLocks");
-    let mut base = latest(&mut account, "imagy-catalog-migrations");
-    base["cpu"] = json!("1024");
-    base["memory"] = json!("2048");
-    account.administer("ecs", "RegisterTaskDefinition", base);
-    let again = Selector {
-        payload: vec![
-            ("/action".to_owned(), json!("plan_wave")),
-            ("/attempt".to_owned(), json!(2)),
-        ],
-        ..Selector::operation("lambda", "Invoke")
-    };
-    let refused = FunctionFault::FailsBefore(FunctionError::new("Refused", "the account is another one now"));
-    account.lab.world_mut().add_function_fault(again, refused);
+    plan_changes_and_is_refused(&mut account);
     account.pass(SignedDuration::from_mins(50));
     assert!(
         account

@@ -36,11 +36,13 @@ pub struct TargetRoles {
 }
 
 impl TargetRoles {
-    /// The roles, where prefix and external id are known; the accounts are separated by commas.
+    /// The roles, by the variables of a function; none where prefix or external id are missing. The accounts are separated by commas.
     #[must_use]
-    pub fn given(prefix: Option<&str>, external_id: Option<&str>, accounts: Option<&str>) -> Option<Self> {
-        let (prefix, external_id) = prefix.zip(external_id)?;
-        let accounts = accounts.into_iter().flat_map(|accounts| accounts.split(','));
+    pub fn read<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let prefix = variable("ESCLUSA_TARGET_ROLE_PREFIX")?;
+        let external_id = variable("ESCLUSA_TARGET_EXTERNAL_ID")?;
+        let accounts = variable("ESCLUSA_TARGET_ACCOUNTS").into_iter();
+        let accounts = accounts.flat_map(|accounts| accounts.split(','));
         Some(Self {
             prefix: prefix.to_owned(),
             external_id: external_id.to_owned(),
@@ -295,11 +297,12 @@ mod tests {
     }
 
     fn roles() -> Option<TargetRoles> {
-        TargetRoles::given(
-            Some("esclusa-target"),
-            Some("known-to-both"),
-            Some("123456789012, 210987654321"),
-        )
+        TargetRoles::read(|name| match name {
+            "ESCLUSA_TARGET_ROLE_PREFIX" => Some("esclusa-target"),
+            "ESCLUSA_TARGET_EXTERNAL_ID" => Some("known-to-both"),
+            "ESCLUSA_TARGET_ACCOUNTS" => Some("123456789012, 210987654321"),
+            _ => None,
+        })
     }
 
     #[tokio::test]
