@@ -310,23 +310,34 @@ impl Draw {
 impl Draw {
     /// What people say about what waits for them, what is asked for by one of them, and that a plan changes meanwhile.
     fn decisions(&mut self, pushes: u32) {
-        for _ in 0..self.rng.u32(1..=5) {
-            let member = self.one(&Member::ALL).copied().unwrap_or(Member::Luis);
-            let approves = self.chance(90);
-            let at = self.rng.u32(60..2 * SECONDS);
-            self.add(at, What::Vote { member, approves });
-        }
-        if self.chance(30) {
+        if self.chance(35) {
+            // Who asks for something answers it too.
             let tag = format!("v{}", self.rng.u32(1..=pushes));
             let at = self.rng.u32(30..SECONDS);
             self.add(at, What::Deploy { tag });
+            let at = at.saturating_add(self.rng.u32(30..600));
+            self.vote(at, Member::Ana, true);
+        } else {
+            for _ in 0..self.rng.u32(1..=5) {
+                let member = self.one(&Member::ALL).copied().unwrap_or(Member::Luis);
+                let approves = self.chance(90);
+                let at = self.rng.u32(60..2 * SECONDS);
+                self.vote(at, member, approves);
+            }
         }
-        if self.chance(30) {
+        if self.chance(45) {
+            // What is agreed to before the windows open becomes another plan before they do.
+            let at = self.rng.u32(60..SECONDS);
+            self.vote(at, Member::Luis, true);
             let container = self.one(&Shop::CONTAINERS).copied().unwrap_or_default().to_owned();
-            let at = self.rng.u32(60..2 * SECONDS);
+            let at = at.saturating_add(self.rng.u32(5..300));
             let act = SomebodysAct::RegisterBase { container };
             self.add(at, What::Somebody { act });
         }
+    }
+
+    fn vote(&mut self, at: u32, member: Member, approves: bool) {
+        self.add(at, What::Vote { member, approves });
     }
 
     /// What people order about what is on its way.
