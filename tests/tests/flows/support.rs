@@ -29,6 +29,11 @@ impl Account {
         Self::resting(name, Kind::Good, &Settings::default())
     }
 
+    /// An account with one of the examples, in which what functions write is kept, and becomes metrics.
+    pub(crate) fn with_logs(name: &str) -> Self {
+        Self::resting(name, Kind::Good, &logged())
+    }
+
     /// An account with one of the examples, in which chance falls otherwise.
     pub(crate) fn seeded(name: &str, seed: u64) -> Self {
         let settings = Settings {
@@ -54,8 +59,17 @@ impl Account {
 
     /// An account with one of the examples, whose people have a Slack with this channel.
     pub(crate) fn beside_slack(name: &str, channel: &str) -> Self {
+        Self::slack(name, channel, &Settings::default())
+    }
+
+    /// As [`Self::beside_slack`], and what functions write is kept.
+    pub(crate) fn beside_slack_with_logs(name: &str, channel: &str) -> Self {
+        Self::slack(name, channel, &logged())
+    }
+
+    fn slack(name: &str, channel: &str, settings: &Settings) -> Self {
         let example = Example::load(name).unwrap();
-        let mut lab = Lab::beside(&Settings::default(), Beside::Slack).unwrap();
+        let mut lab = Lab::beside(settings, Beside::Slack).unwrap();
         lab.add(&example).unwrap();
         let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
         slack.invite(channel);
@@ -618,6 +632,13 @@ impl Account {
         for (name, status) in self.locks() {
             assert_eq!(status, lock_status, "lock `{name}`");
         }
+    }
+}
+
+fn logged() -> Settings {
+    Settings {
+        function_logs: true,
+        ..Settings::default()
     }
 }
 
