@@ -177,15 +177,7 @@ impl Account {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("flows-{}-{number}", std::process::id());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
-        let definitions = folder.join("task-definitions");
-        std::fs::create_dir_all(&definitions).unwrap();
-        let originals = std::fs::read_dir(self.example.file.with_file_name("task-definitions"));
-        for original in originals.into_iter().flatten().map(Result::unwrap) {
-            std::fs::copy(original.path(), definitions.join(original.file_name())).unwrap();
-        }
-        let file = folder.join("pipeline.yaml");
-        std::fs::write(&file, text).unwrap();
-        file
+        self.example.written(&folder, text).unwrap()
     }
 
     /// Pushes an image that says this of itself, and waits for the end.
