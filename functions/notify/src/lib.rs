@@ -14,7 +14,7 @@ use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::SlackClient;
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request, swept};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +38,18 @@ enum Request {
     Tell {},
 }
 
+impl Notify {
+    /// Tells people what differs, where they have a Slack.
+    async fn tell_everybody(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        match &self.token {
+            Some(token) => self.round(token, invocation.deadline).await,
+            None => Ok(json!({
+                "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
+            })),
+        }
+    }
+}
+
 impl Function for Notify {
     const NAME: &'static str = "notify";
 
@@ -57,25 +69,20 @@ impl Function for Notify {
         match event {
             Event::Request(request) => {
                 let Request::Tell {} = parse_request(request.payload)?;
+                let told = self.tell_everybody(invocation).await;
+                swept(Self::NAME, told.as_ref().err());
+                told
             }
             // Whatever it says: everything is looked at.
-            Event::StepFunctionsExecutionStatusChange(_) => {}
+            Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(invocation).await,
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)
             | Event::EcrImageAction(_)
             | Event::CloudWatchAlarmStateChange(_)
             | Event::Scheduled(_)
-            | Event::Unknown(_) => return Ok(json!({"ignored": "nobody is told of events of this kind"})),
+            | Event::Unknown(_) => Ok(json!({"ignored": "nobody is told of events of this kind"})),
         }
-        let told = match &self.token {
-            Some(token) => self.round(token, invocation.deadline).await?,
-            None => json!({
-                "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
-            }),
-        };
-        Measure::Swept { sweeper: Self::NAME }.emit();
-        Ok(told)
     }
 }
 
