@@ -10,11 +10,17 @@ use simulator_template::{Decision, Template};
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     templates: BTreeMap<Place, Template>,
+    /// The roles that were made over the API.
+    made: BTreeMap<Place, Template>,
 }
 
 impl Access {
     pub(crate) fn set_template(&mut self, place: Place, template: Template) {
         self.templates.insert(place, template);
+    }
+
+    pub(crate) fn set_made_roles(&mut self, place: Place, roles: Template) {
+        self.made.insert(place, roles);
     }
 
     pub(crate) fn template(&self, place: &Place) -> Option<&Template> {
@@ -140,7 +146,9 @@ impl Access {
     /// The template of an account that has a role, else any of the account.
     fn of_role(&self, account: &str, role: &str) -> Option<(&Place, &Template)> {
         let of_account = || self.templates.iter().filter(|(place, _)| place.account == account);
+        let made = self.made.iter().filter(|(place, _)| place.account == account);
         of_account()
+            .chain(made)
             .find(|(_, template)| template.roles.values().any(|known| known.name == role))
             .or_else(|| of_account().next())
     }

@@ -1,5 +1,5 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, Elastic Load Balancing and RDS.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM, Elastic Load Balancing and RDS.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -16,6 +16,15 @@ const LARGEST_PLAIN_BYTES: u64 = 16 << 20;
 /// The namespace of the answers of RDS, whose lists have items of their own names.
 const RDS_NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 
+/// The namespace of EC2, whose errors have a shape of their own. Nothing else of it is known.
+const EC2_NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+
+/// The services that speak the query protocol. Others that do are told so in it.
+const QUERY_SERVICES: [&str; 4] = ["sts", "iam", "elasticloadbalancing", "rds"];
+
+/// The content type of the query protocol.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -27,6 +36,8 @@ pub(crate) enum Protocol {
     Rest,
     /// Lambda's `Invoke`: the payload is the body, the rest is headers.
     Invoke,
+    /// XML, of which only errors are written: nothing that speaks it is simulated.
+    RestXml,
     /// A form in, XML out.
     Query { namespace: &'static str, action: String },
 }
@@ -130,12 +141,7 @@ pub(crate) fn parse<'h>(
                 ("POST", false) => "CreateSchedule",
                 ("PUT", false) => "UpdateSchedule",
                 ("DELETE", false) => "DeleteSchedule",
-                _ => {
-                    return Err(ApiError::unsupported(format_args!(
-                        "`{method} {}` of `scheduler`",
-                        uri.path()
-                    )));
-                }
+                _ => return Err(unknown_path(method, uri, service)),
             };
             let mut input = json_body(body)?;
             merge(
@@ -150,7 +156,10 @@ pub(crate) fn parse<'h>(
             }
             Ok(call(operation.to_owned(), input, Protocol::Rest))
         }
-        ("sts" | "elasticloadbalancing" | "rds", "POST", []) => {
+        (service, "POST", [])
+            if QUERY_SERVICES.contains(&service)
+                || header("content-type").is_some_and(|kind| kind.starts_with(FORM)) =>
+        {
             let mut input = form(body);
             let action = input
                 .remove("Action")
@@ -160,6 +169,8 @@ pub(crate) fn parse<'h>(
             let namespace = match service {
                 "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
                 "rds" => RDS_NAMESPACE,
+                "iam" => "https://iam.amazonaws.com/doc/2010-05-08/",
+                "ec2" => EC2_NAMESPACE,
                 _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             };
             let protocol = Protocol::Query {
@@ -168,11 +179,26 @@ pub(crate) fn parse<'h>(
             };
             Ok(call(action, nested(input)?, protocol))
         }
-        _ => Err(ApiError::unsupported(format_args!(
-            "`{method} {}` of `{service}`",
-            uri.path()
-        ))),
+        ("s3", ..) => Ok(call(format!("{method} {}", uri.path()), json!({}), Protocol::RestXml)),
+        _ => Err(unknown_path(method, uri, service)),
     }
+}
+
+/// Refuses a path that names no operation, with those that there are.
+fn unknown_path(method: &str, uri: &http::Uri, service: &str) -> ApiError {
+    let path = uri.path();
+    let known: &[&str] = match service {
+        "lambda" => &["Invoke", "GetFunction", "GetFunctionConfiguration", "ListFunctions"],
+        "scheduler" => &[
+            "CreateSchedule",
+            "UpdateSchedule",
+            "GetSchedule",
+            "DeleteSchedule",
+            "ListSchedules",
+        ],
+        _ => return ApiError::unsupported(format_args!("`{method} {path}` of `{service}`")),
+    };
+    ApiError::unknown_operation(service, &format!("{method} {path}"), known)
 }
 
 /// Writes an answer.
@@ -185,6 +211,7 @@ pub(crate) fn encode(protocol: &Protocol, request_id: &str, result: Result<Value
             Ok(output) => invoke_answer(output),
             error => rest_answer(error),
         },
+        Protocol::RestXml => rest_xml_answer(request_id, result),
         Protocol::Query { namespace, action } => query_answer(namespace, action, request_id, result),
     };
     answer.headers.push(("x-amzn-requestid", request_id.to_owned()));
@@ -255,6 +282,20 @@ fn invoke_answer(output: Value) -> HttpAnswer {
     HttpAnswer { status, headers, body }
 }
 
+fn rest_xml_answer(request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
+    let error = result.err().unwrap_or_else(|| ApiError::unsupported("answers in XML"));
+    let body = format!(
+        "<Error><Code>{}</Code><Message>{}</Message><RequestId>{request_id}</RequestId></Error>",
+        xml_escape(&error.code),
+        xml_escape(&error.message)
+    );
+    HttpAnswer {
+        status: error.status,
+        headers: vec![("content-type", "application/xml".to_owned())],
+        body: body.into_bytes(),
+    }
+}
+
 fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
     let (status, body) = match result {
         Ok(output) => {
@@ -264,6 +305,14 @@ fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<
                  <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
             );
             (200, body)
+        }
+        Err(error) if namespace == EC2_NAMESPACE => {
+            let body = format!(
+                "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>",
+                xml_escape(&error.code),
+                xml_escape(&error.message)
+            );
+            (error.status, body)
         }
         Err(error) => {
             let body = format!(
@@ -390,7 +439,7 @@ fn upper_first(name: &str) -> String {
         .collect()
 }
 
-fn form(body: &[u8]) -> Map<String, Value> {
+pub(crate) fn form(body: &[u8]) -> Map<String, Value> {
     let text = String::from_utf8_lossy(body);
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -491,11 +540,34 @@ mod tests {
 
     #[test]
     fn an_unknown_path_is_refused_by_name() {
-        let error = request("s3", "GET", "/bucket", &[], "").unwrap_err();
+        let error = request("apigateway", "GET", "/v2/apis", &[], "").unwrap_err();
         assert_eq!(
             error.message,
-            "the simulated AWS does not implement `GET /bucket` of `s3`"
+            "the simulated AWS does not implement `GET /v2/apis` of `apigateway`"
         );
+        let error = request("scheduler", "GET", "/schedule-groups", &[], "").unwrap_err();
+        assert!(error.message.contains("there are `CreateSchedule`, "), "{error}");
+    }
+
+    #[test]
+    fn who_speaks_xml_is_refused_in_xml() {
+        let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        for (service, method, uri, body, wanted) in [
+            ("sns", "POST", "/", "Action=ListTopics", "<ErrorResponse "),
+            (
+                "ec2",
+                "POST",
+                "/",
+                "Action=DescribeSubnets",
+                "<Response><Errors><Error><Code>Unknown",
+            ),
+            ("s3", "GET", "/bucket", "", "<Error><Code>Unknown"),
+        ] {
+            let call = request(service, method, uri, &form, body).unwrap();
+            let answer = encode(&call.protocol, "r", Err(ApiError::client("Unknown", "<nothing>")));
+            let text = String::from_utf8(answer.body).unwrap();
+            assert!(text.starts_with(wanted) && text.contains("&lt;nothing&gt;"), "{text}");
+        }
     }
 
     #[test]

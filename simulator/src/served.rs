@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::mailbox::{Arrival, Mailbox};
 use crate::processes::{Processes, Programs};
 use crate::protocol;
+use crate::registry;
 use crate::sdk;
 use crate::world::World;
 
@@ -281,8 +282,12 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
     if sdk::api_path(parts.uri.path()).is_some() {
         return answer_of_api(&mailbox, &parts, &body).await;
     }
-    let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
-    let answer = sdk::submit(&mailbox, call, None).await;
+    let answer = if registry::is_registry(parts.uri.path(), header("authorization")) {
+        registry::serve(&mailbox, &parts.method, &parts.uri, &parts.headers, body).await
+    } else {
+        let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
+        sdk::submit(&mailbox, call, None).await
+    };
     let answer = answer.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {

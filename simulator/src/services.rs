@@ -2,9 +2,10 @@
 
 mod application_auto_scaling;
 mod cloudwatch;
-mod ecr;
+pub(crate) mod ecr;
 mod elastic_load_balancing;
 pub(crate) mod http_apis;
+pub(crate) mod iam;
 mod logs;
 mod rds;
 mod secrets_manager;
@@ -18,6 +19,7 @@ pub use cloudwatch::CloudWatch;
 pub use ecr::{Ecr, Replication};
 pub use elastic_load_balancing::ElasticLoadBalancing;
 pub use http_apis::HttpApis;
+pub use iam::Iam;
 pub use logs::Logs;
 pub use rds::{Kind as DatabaseKind, Rds};
 pub use secrets_manager::SecretsManager;
@@ -67,14 +69,6 @@ impl<'a> Input<'a> {
 
 fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidParameterException", message)
-}
-
-/// Refuses an operation that a service does not know, naming those it knows.
-fn unknown(service: &str, operation: &str, known: &[&str]) -> ApiError {
-    ApiError::unsupported(format_args!(
-        "`{operation}` of `{service}`; there are `{}`",
-        known.join("`, `")
-    ))
 }
 
 /// One page of `entries`: those after the position that `token` names, at most `limit`, and the token of the next page.

@@ -6,17 +6,33 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
 
-use super::{Input, unknown};
+use super::Input;
 
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 13] = [
     "CreateQueue",
+    "DeleteQueue",
     "GetQueueUrl",
     "ListQueues",
     "SendMessage",
+    "SendMessageBatch",
     "ReceiveMessage",
     "DeleteMessage",
+    "DeleteMessageBatch",
+    "ChangeMessageVisibility",
     "PurgeQueue",
     "GetQueueAttributes",
+    "SetQueueAttributes",
+];
+
+/// The attributes that change how a queue behaves here, or nothing that can be seen. A policy would let somebody in, which it does not.
+const ATTRIBUTES: [&str; 7] = [
+    "DelaySeconds",
+    "KmsMasterKeyId",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "SqsManagedSseEnabled",
+    "VisibilityTimeout",
 ];
 
 /// One message of a queue.
@@ -100,12 +116,65 @@ impl Sqs {
         if name.ends_with(".fifo") {
             return Err(ApiError::unsupported("FIFO queues of `sqs`"));
         }
-        let attributes = input.object("Attributes").into_iter().flatten();
-        let attributes = attributes
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
-        self.create(name, attributes);
+        self.create(name, attributes(input)?);
         Ok(json!({"QueueUrl": Self::url(name, kernel)}))
+    }
+
+    fn delete_queue(&mut self, input: Input<'_>) -> Result<Value, ApiError> {
+        let (name, _) = self.queue(input)?;
+        self.queues.remove(name);
+        Ok(json!({}))
+    }
+
+    /// One entry of a batch after the other: those that fail do so alone.
+    fn batch(
+        &mut self,
+        input: Input<'_>,
+        kernel: &mut Kernel,
+        one: fn(&mut Self, Input<'_>, &mut Kernel) -> Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        self.queue(input)?;
+        let url = input.required("QueueUrl")?;
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in input.list("Entries") {
+            let id = Input(entry).required("Id")?;
+            let mut entry = entry.clone();
+            if let Some(members) = entry.as_object_mut() {
+                members.insert("QueueUrl".to_owned(), url.into());
+            }
+            match one(self, Input(&entry), kernel) {
+                Ok(mut done) => {
+                    if let Some(members) = done.as_object_mut() {
+                        members.insert("Id".to_owned(), id.into());
+                    }
+                    successful.push(done);
+                }
+                Err(error) => failed.push(json!({
+                    "Id": id, "SenderFault": error.status < 500, "Code": error.code, "Message": error.message,
+                })),
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    fn change_visibility(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let receipt = input.required("ReceiptHandle")?;
+        let seconds = input.number("VisibilityTimeout").unwrap_or(0);
+        let (_, queue) = self.queue(input)?;
+        let message = queue
+            .messages
+            .iter_mut()
+            .find(|message| message.receipt.as_deref() == Some(receipt));
+        let message = message.ok_or_else(|| {
+            ApiError::client(
+                "ReceiptHandleIsInvalid",
+                format!("The input receipt handle \"{receipt}\" is not valid."),
+            )
+        })?;
+        let until = kernel.now().saturating_add(SignedDuration::from_secs(seconds));
+        message.visible_at = until.unwrap_or(Timestamp::MAX);
+        self.feed_polls(kernel);
+        Ok(json!({}))
     }
 
     fn send(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
@@ -166,7 +235,7 @@ impl Sqs {
         Ok(Reply::Now(Ok(json!({"Messages": messages}))))
     }
 
-    fn delete(&mut self, input: Input<'_>) -> Result<Value, ApiError> {
+    fn delete(&mut self, input: Input<'_>, _: &mut Kernel) -> Result<Value, ApiError> {
         let receipt = input.required("ReceiptHandle")?;
         let (_, queue) = self.queue(input)?;
         queue
@@ -223,13 +292,24 @@ impl Sqs {
             }
             "SendMessage" => self.send(input, kernel),
             "ReceiveMessage" => return self.receive(request, kernel),
-            "DeleteMessage" => self.delete(input),
+            "SendMessageBatch" => self.batch(input, kernel, Self::send),
+            "DeleteMessage" => self.delete(input, kernel),
+            "DeleteMessageBatch" => self.batch(input, kernel, Self::delete),
+            "ChangeMessageVisibility" => self.change_visibility(input, kernel),
+            "DeleteQueue" => self.delete_queue(input),
+            "SetQueueAttributes" => {
+                let attributes = attributes(input)?;
+                self.queue(input).map(|(_, queue)| {
+                    queue.attributes.extend(attributes);
+                    json!({})
+                })
+            }
             "PurgeQueue" => self.queue(input).map(|(_, queue)| {
                 queue.messages.clear();
                 json!({})
             }),
             "GetQueueAttributes" => self.attributes(input, kernel),
-            other => Err(unknown("sqs", other, &OPERATIONS)),
+            other => Err(ApiError::unknown_operation("sqs", other, &OPERATIONS)),
         };
         Ok(Reply::Now(Ok(output?)))
     }
@@ -311,6 +391,22 @@ impl Service for Sqs {
             kernel.answer(poll.request, Ok(json!({"Messages": messages})));
         }
     }
+}
+
+/// The attributes of an input.
+fn attributes(input: Input<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+    let attributes = input.object("Attributes").into_iter().flatten();
+    attributes
+        .map(|(name, value)| {
+            if !ATTRIBUTES.contains(&name.as_str()) {
+                return Err(ApiError::unsupported(format_args!(
+                    "the attribute `{name}` of queues; there are `{}`",
+                    ATTRIBUTES.join("`, `")
+                )));
+            }
+            Ok((name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        })
+        .collect()
 }
 
 /// The name at the end of a queue's URL or ARN: services name a queue by its ARN.

@@ -66,6 +66,25 @@ struct ListRules {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ListRuleNamesByTarget {
+    target_arn: String,
+    event_bus_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct NamedBus {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ListBuses {
+    name_prefix: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct ListTargetsByRule {
     rule: String,
     event_bus_name: Option<String>,
@@ -115,6 +134,24 @@ struct TestEventPattern {
     event: String,
 }
 
+/// Everything that can be asked of it.
+const OPERATIONS: [&str; 14] = [
+    "PutRule",
+    "DescribeRule",
+    "ListRules",
+    "DeleteRule",
+    "EnableRule",
+    "DisableRule",
+    "PutTargets",
+    "ListTargetsByRule",
+    "ListRuleNamesByTarget",
+    "RemoveTargets",
+    "PutEvents",
+    "TestEventPattern",
+    "DescribeEventBus",
+    "ListEventBuses",
+];
+
 /// The permissions of a request.
 pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authorization> {
     let text = |member: &str| request.input.get(member).and_then(Value::as_str).unwrap_or_default();
@@ -160,9 +197,20 @@ pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authoriz
                     .with("events:detail-type", text("detail-type")),
             ]
         }
-        "ListRules" | "TestEventPattern" => vec![Authorization::new(action, "*")],
+        "DescribeEventBus" => {
+            let bus = kernel.arn("events", &format!("event-bus/{BUS}"));
+            vec![Authorization::new(action, bus)]
+        }
+        "ListRules" | "ListRuleNamesByTarget" | "ListEventBuses" | "TestEventPattern" => {
+            vec![Authorization::new(action, "*")]
+        }
         _ => Vec::new(),
     }
+}
+
+/// The one bus.
+fn bus(kernel: &Kernel) -> Value {
+    json!({"Name": BUS, "Arn": kernel.arn("events", &format!("event-bus/{BUS}"))})
 }
 
 impl EventBridge {
@@ -178,6 +226,18 @@ impl EventBridge {
             "DisableRule" => self.set_enabled(&parse(operation, input)?, false, kernel),
             "PutTargets" => self.put_targets(parse(operation, input)?, kernel),
             "ListTargetsByRule" => self.list_targets(&parse(operation, input)?),
+            "ListRuleNamesByTarget" => self.list_rules_of_target(&parse(operation, input)?),
+            "DescribeEventBus" => {
+                let named: NamedBus = parse(operation, input)?;
+                check_bus(named.name.as_deref())?;
+                Ok(bus(kernel))
+            }
+            "ListEventBuses" => {
+                let listed: ListBuses = parse(operation, input)?;
+                let is_meant = listed.name_prefix.is_none_or(|prefix| BUS.starts_with(&prefix));
+                let buses: Vec<Value> = is_meant.then(|| bus(kernel)).into_iter().collect();
+                Ok(json!({"EventBuses": buses}))
+            }
             "RemoveTargets" => self.remove_targets(&parse(operation, input)?),
             "PutEvents" => self.put_events(&parse(operation, input)?, kernel),
             "TestEventPattern" => test_event_pattern(&parse(operation, input)?),
@@ -185,7 +245,7 @@ impl EventBridge {
                 self.arrive(input, kernel);
                 Ok(json!({}))
             }
-            _ => Err(ApiError::unsupported(format!("the operation `events:{operation}`"))),
+            _ => Err(ApiError::unknown_operation("events", operation, &OPERATIONS)),
         }
     }
 
@@ -235,6 +295,14 @@ impl EventBridge {
             .map(|(name, rule)| rule.description(name))
             .collect();
         Ok(json!({"Rules": rules}))
+    }
+
+    fn list_rules_of_target(&self, input: &ListRuleNamesByTarget) -> Result<Value, ApiError> {
+        check_bus(input.event_bus_name.as_deref())?;
+        let aims_at = |rule: &Rule| rule.targets.values().any(|(target, _)| target.arn == input.target_arn);
+        let rules = self.rules.iter().filter(|(_, rule)| aims_at(rule));
+        let names: Vec<&String> = rules.map(|(name, _)| name).collect();
+        Ok(json!({"RuleNames": names}))
     }
 
     fn delete_rule(&mut self, input: &DeleteRule) -> Result<Value, ApiError> {
