@@ -97,11 +97,24 @@ impl Server {
         E: fmt::Display,
         B: FnOnce() -> Result<World, E> + Send + 'static,
     {
+        Self::start_at(0, pace, build)
+    }
+
+    /// The same on a port of the caller's choice; on 0, as the system chooses.
+    ///
+    /// # Errors
+    ///
+    /// When the world cannot be built or the endpoint cannot be opened.
+    pub fn start_at<E, B>(port: u16, pace: Pace, build: B) -> Result<Self, ServeError>
+    where
+        E: fmt::Display,
+        B: FnOnce() -> Result<World, E> + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port)))?;
         let address = listener.local_addr()?;
         let control = Arc::new(Control {
             stop: AtomicBool::new(false),

@@ -7,6 +7,7 @@ mod elastic_load_balancing;
 pub(crate) mod http_apis;
 pub(crate) mod iam;
 mod logs;
+pub(crate) mod made;
 mod rds;
 mod secrets_manager;
 pub(crate) mod sites;

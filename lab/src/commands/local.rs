@@ -16,7 +16,8 @@ use lab::{AT_GATE, Beside, Lab, is_settled, repository};
 use simulator::Settings;
 
 use super::page::Page;
-use super::{CommandError, channel, served};
+use super::served::{self, Serving};
+use super::{CommandError, channel};
 
 /// How long what runs already is given to become steady.
 const STEADY: SignedDuration = SignedDuration::from_mins(5);
@@ -55,6 +56,9 @@ pub(crate) struct Local {
     /// How many simulated seconds pass in a second while nothing is deployed
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS", conflicts_with = "once")]
     pace: u32,
+    /// Where it listens on this machine; 0 is any free port
+    #[arg(long, default_value_t = 0, conflicts_with = "once")]
+    port: u16,
     /// Where the lines for other shells are written: endpoint, key and path [default: .local/environment]
     #[arg(long, value_name = "FILE", conflicts_with = "once")]
     environment: Option<PathBuf>,
@@ -91,9 +95,15 @@ pub(crate) fn execute(local: &Local) -> Result<ExitCode, CommandError> {
     let start = Timestamp::now().saturating_sub(PRELUDE).unwrap_or_default();
     let example = Example::load(&local.application)?;
     let local = local.clone();
-    let environment = local.environment.clone();
-    let environment = environment.unwrap_or_else(|| repository().join(".local/environment"));
-    served::execute(&example, &environment, local.pace, move || {
+    let serving = Serving {
+        port: local.port,
+        pace: local.pace,
+        environment: local
+            .environment
+            .clone()
+            .unwrap_or_else(|| repository().join(".local/environment")),
+    };
+    served::execute(&example, &serving, move || {
         let (lab, walk, _) = show(&local, start)?;
         Ok((lab.into_world(), walk))
     })

@@ -1,7 +1,7 @@
 //! The same world behind a loopback endpoint, for the command `esclusa`, the AWS CLI and every SDK.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -22,15 +22,24 @@ const REST: Duration = Duration::from_millis(100);
 /// How many steps of the world are made at most before what happened is shown.
 const STEPS_AT_ONCE: usize = 2_000;
 
-/// Serves the world that `build` makes on its own thread, until somebody interrupts. What other shells need is in the file `environment` once it can be used.
+/// How a world is served.
+pub(super) struct Serving {
+    /// Where it listens.
+    pub(super) port: u16,
+    /// Simulated seconds in a second.
+    pub(super) pace: u32,
+    /// The file with what other shells need, which is there once it can be used.
+    pub(super) environment: PathBuf,
+}
+
+/// Serves the world that `build` makes on its own thread, until somebody interrupts.
 pub(super) fn execute(
     example: &Example,
-    environment: &Path,
-    pace: u32,
+    serving: &Serving,
     build: impl FnOnce() -> Result<(World, Walk), CommandError> + Send + 'static,
 ) -> Result<ExitCode, CommandError> {
     let (sender, receiver) = mpsc::channel();
-    let server = Server::start(Pace::Factor(f64::from(pace)), move || {
+    let server = Server::start_at(serving.port, Pace::Factor(f64::from(serving.pace)), move || {
         let (world, walk) = build()?;
         sender
             .send(walk)
@@ -39,8 +48,8 @@ pub(super) fn execute(
     })?;
     let mut walk = receiver.recv().map_err(|_| ended())?;
     let page = &mut Page::of_process();
-    explain(example, &server.endpoint_url(), environment, page)?;
-    write_exports(&server.endpoint_url(), environment)?;
+    explain(example, &server.endpoint_url(), &serving.environment, page)?;
+    write_exports(&server.endpoint_url(), &serving.environment)?;
     let interrupted = interruption()?;
     loop {
         let (told, lines, at_work) = server.with_world(move |world| advance(world, walk)).ok_or_else(ended)?;

@@ -8,9 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
-use simulator_template::{Settings, Template};
+use simulator_template::Template;
 
-use super::Input;
+use super::{Input, made};
 
 /// The signing name of the service, which is the same in every Region.
 pub(crate) const NAME: &str = "iam";
@@ -142,12 +142,6 @@ impl Iam {
 
     /// Takes the roles over if their policies are understood.
     fn replace(&mut self, roles: BTreeMap<String, Role>, kernel: &Kernel) -> Result<(), ApiError> {
-        let settings = Settings {
-            account: kernel.account().to_owned(),
-            region: kernel.region().to_owned(),
-            stack: "roles".to_owned(),
-            parameters: BTreeMap::new(),
-        };
         let made = roles
             .iter()
             .filter_map(|(name, role)| Some((name, role.made.as_ref()?)));
@@ -155,12 +149,7 @@ impl Iam {
             .enumerate()
             .map(|(index, (name, made))| Ok((format!("Role{index}"), made.resource(name)?)))
             .collect::<Result<Map<String, Value>, ApiError>>()?;
-        self.template = if resources.is_empty() {
-            Template::default()
-        } else {
-            let text = json!({"Resources": resources}).to_string();
-            Template::load(&text, &settings).map_err(|error| malformed(error.to_string()))?
-        };
+        self.template = made::template(&resources, kernel).map_err(|error| malformed(error.to_string()))?;
         self.roles = roles;
         Ok(())
     }

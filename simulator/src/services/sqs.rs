@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
+use simulator_template::Template;
 
-use super::Input;
+use super::{Input, made};
 
 const OPERATIONS: [&str; 13] = [
     "CreateQueue",
@@ -24,16 +25,20 @@ const OPERATIONS: [&str; 13] = [
     "SetQueueAttributes",
 ];
 
-/// The attributes that change how a queue behaves here, or nothing that can be seen. A policy would let somebody in, which it does not.
-const ATTRIBUTES: [&str; 7] = [
+/// The attributes that change how a queue behaves here, or nothing that can be seen.
+const ATTRIBUTES: [&str; 8] = [
     "DelaySeconds",
     "KmsMasterKeyId",
     "MaximumMessageSize",
     "MessageRetentionPeriod",
+    POLICY,
     "ReceiveMessageWaitTimeSeconds",
     "SqsManagedSseEnabled",
     "VisibilityTimeout",
 ];
+
+/// The attribute that says who else may do something with a queue.
+const POLICY: &str = "Policy";
 
 /// One message of a queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +77,8 @@ struct LongPoll {
 pub struct Sqs {
     queues: BTreeMap<String, Queue>,
     polls: BTreeMap<TimerId, LongPoll>,
+    /// The policies of queues that came over the API, as a template says them.
+    template: Template,
 }
 
 impl Sqs {
@@ -111,18 +118,63 @@ impl Sqs {
             .ok_or_else(no_queue)
     }
 
+    /// The policies that came over the API.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Sets attributes of a queue, if its policy is understood.
+    fn set(&mut self, name: &str, attributes: BTreeMap<String, String>, kernel: &Kernel) -> Result<(), ApiError> {
+        if attributes.contains_key(POLICY) {
+            self.template = self.policies(Some((name, &attributes)), kernel)?;
+        }
+        self.create(name, attributes);
+        Ok(())
+    }
+
+    /// The policies of all queues, one of them with other attributes.
+    fn policies(
+        &self,
+        changed: Option<(&str, &BTreeMap<String, String>)>,
+        kernel: &Kernel,
+    ) -> Result<Template, ApiError> {
+        let refused = |error: &dyn std::fmt::Display| {
+            ApiError::client(
+                "InvalidAttributeValue",
+                format!("Invalid value for the parameter Policy: {error}"),
+            )
+        };
+        let others = self
+            .queues
+            .iter()
+            .map(|(name, queue)| (name.as_str(), &queue.attributes));
+        let others = others.filter(|(name, _)| changed.is_none_or(|(other, _)| other != *name));
+        let policies = others
+            .chain(changed)
+            .filter_map(|(name, attributes)| Some((name, attributes.get(POLICY)?)));
+        let mut resources = Map::new();
+        for (name, policy) in policies.filter(|(_, policy)| !policy.is_empty()) {
+            let document: Value = serde_json::from_str(policy).map_err(|error| refused(&error))?;
+            let properties = json!({"Queues": [Self::url(name, kernel)], "PolicyDocument": document});
+            let resource = json!({"Type": "AWS::SQS::QueuePolicy", "Properties": properties});
+            resources.insert(format!("Policy{}", resources.len()), resource);
+        }
+        made::template(&resources, kernel).map_err(|error| refused(&error))
+    }
+
     fn create_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
         let name = input.required("QueueName")?;
         if name.ends_with(".fifo") {
             return Err(ApiError::unsupported("FIFO queues of `sqs`"));
         }
-        self.create(name, attributes(input)?);
+        self.set(name, attributes(input)?, kernel)?;
         Ok(json!({"QueueUrl": Self::url(name, kernel)}))
     }
 
-    fn delete_queue(&mut self, input: Input<'_>) -> Result<Value, ApiError> {
+    fn delete_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
         let (name, _) = self.queue(input)?;
         self.queues.remove(name);
+        self.template = self.policies(None, kernel)?;
         Ok(json!({}))
     }
 
@@ -296,13 +348,10 @@ impl Sqs {
             "DeleteMessage" => self.delete(input, kernel),
             "DeleteMessageBatch" => self.batch(input, kernel, Self::delete),
             "ChangeMessageVisibility" => self.change_visibility(input, kernel),
-            "DeleteQueue" => self.delete_queue(input),
+            "DeleteQueue" => self.delete_queue(input, kernel),
             "SetQueueAttributes" => {
-                let attributes = attributes(input)?;
-                self.queue(input).map(|(_, queue)| {
-                    queue.attributes.extend(attributes);
-                    json!({})
-                })
+                let (name, _) = self.queue(input)?;
+                self.set(name, attributes(input)?, kernel).map(|()| json!({}))
             }
             "PurgeQueue" => self.queue(input).map(|(_, queue)| {
                 queue.messages.clear();

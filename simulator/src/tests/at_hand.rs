@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use simulator_kernel::ApiError;
 
-use super::permissions::call;
+use super::permissions::{ask, call};
 use super::simulation;
-use crate::World;
+use crate::services::Sqs;
+use crate::{Simulation, World};
 
 fn done(world: &mut World, service: &str, operation: &str, input: Value) -> Value {
     call(world, service, operation, input).unwrap()
@@ -45,11 +46,6 @@ fn a_batch_does_what_it_can_and_tells_the_rest() {
         "sqs",
         "DeleteMessageBatch",
         json!({"QueueUrl": url, "Entries": entries}),
-    );
-    let policy = json!({"QueueUrl": url, "Attributes": {"Policy": "{}"}});
-    assert_eq!(
-        code(call(world, "sqs", "SetQueueAttributes", policy)),
-        "UnsupportedBySimulatorException"
     );
     done(world, "sqs", "DeleteQueue", json!({"QueueUrl": url}));
     assert_eq!(
@@ -194,4 +190,39 @@ fn rules_are_found_by_their_target_on_the_one_bus() {
         buses["EventBuses"][0],
         done(world, "events", "DescribeEventBus", json!({}))
     );
+}
+
+#[test]
+fn a_queue_lets_in_whom_its_policy_names_as_long_as_it_is_there() {
+    let mut simulation = simulation();
+    let rule = "arn:aws:events:us-east-1:123456789012:rule/orders";
+    let letters = "arn:aws:sqs:us-east-1:123456789012:letters";
+    let statement = json!({
+        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": letters,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    });
+    let created = ask(&mut simulation, "sqs", "CreateQueue", json!({"QueueName": "letters"})).unwrap();
+    let set = |simulation: &mut Simulation, policy: &str| {
+        let input = json!({"QueueUrl": created["QueueUrl"], "Attributes": {"Policy": policy}});
+        ask(simulation, "sqs", "SetQueueAttributes", input)
+    };
+    let wrong = set(&mut simulation, r#"{"Statement": [{"Effect": "Maybe"}]}"#);
+    assert_eq!(code(wrong), "InvalidAttributeValue");
+    set(&mut simulation, &json!({"Statement": [statement]}).to_string()).unwrap();
+    for rule in ["orders", "others"] {
+        let pattern = json!({"Name": rule, "EventPattern": "{\"source\": [\"shop\"]}"});
+        ask(&mut simulation, "events", "PutRule", pattern).unwrap();
+        let targets = json!({"Rule": rule, "Targets": [{"Id": "1", "Arn": letters}]});
+        ask(&mut simulation, "events", "PutTargets", targets).unwrap();
+    }
+    let messages = |simulation: &mut Simulation| {
+        let entry = json!({"Source": "shop", "DetailType": "Order", "Detail": "{}"});
+        ask(simulation, "events", "PutEvents", json!({"Entries": [entry]})).unwrap();
+        simulation.run_for(jiff::SignedDuration::from_mins(1));
+        simulation.world().service::<Sqs>().unwrap().messages("letters").len()
+    };
+    // One rule is named, the other is not.
+    assert_eq!(messages(&mut simulation), 1);
+    set(&mut simulation, "").unwrap();
+    assert_eq!(messages(&mut simulation), 1);
 }

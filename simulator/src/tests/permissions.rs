@@ -73,18 +73,18 @@ fn may(world: &World, role: &str, action: &str) -> bool {
 }
 
 /// A call as a client makes it.
-fn ask(simulation: &mut Simulation, operation: &str, members: &Value) -> Result<Value, ApiError> {
-    let mut input = json!({"RoleName": "made"});
-    input
-        .as_object_mut()
-        .unwrap()
-        .extend(members.as_object().unwrap().clone());
+pub(super) fn ask(
+    simulation: &mut Simulation,
+    service: &str,
+    operation: &str,
+    input: Value,
+) -> Result<Value, ApiError> {
     let (answer, answered) = oneshot::channel();
     simulation.world().mailbox().put(Arrival::Call(ClientCall {
         principal: Principal::Administrator,
         access_key_id: Principal::Administrator.access_key_id(),
         region: None,
-        service: "iam".to_owned(),
+        service: service.to_owned(),
         operation: operation.to_owned(),
         input,
         invocation: None,
@@ -93,33 +93,43 @@ fn ask(simulation: &mut Simulation, operation: &str, members: &Value) -> Result<
     simulation.block_on(answered).unwrap().1
 }
 
+/// The same about the role `made`.
+fn ask_iam(simulation: &mut Simulation, operation: &str, members: &Value) -> Result<Value, ApiError> {
+    let mut input = json!({"RoleName": "made"});
+    input
+        .as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    ask(simulation, "iam", operation, input)
+}
+
 #[test]
 fn a_role_that_is_made_may_do_what_its_policies_say_until_they_are_gone() {
     let mut simulation = simulation();
     let trust = json!({"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}});
     let policy = json!({"Statement": {"Effect": "Allow", "Action": "states:*", "Resource": "*"}});
     let create = json!({"AssumeRolePolicyDocument": trust.to_string()});
-    ask(&mut simulation, "CreateRole", &create).unwrap();
+    ask_iam(&mut simulation, "CreateRole", &create).unwrap();
     assert_eq!(
-        ask(&mut simulation, "CreateRole", &create).unwrap_err().code,
+        ask_iam(&mut simulation, "CreateRole", &create).unwrap_err().code,
         "EntityAlreadyExists"
     );
     assert!(!may(simulation.world(), "made", "states:StartExecution"));
     let put = json!({"PolicyName": "all", "PolicyDocument": policy.to_string()});
-    ask(&mut simulation, "PutRolePolicy", &put).unwrap();
+    ask_iam(&mut simulation, "PutRolePolicy", &put).unwrap();
     assert!(may(simulation.world(), "made", "states:StartExecution"));
     assert!(!may(simulation.world(), "made", "sqs:SendMessage"));
     let wrong = json!({"PolicyName": "wrong", "PolicyDocument": "{}"});
-    let refused = ask(&mut simulation, "PutRolePolicy", &wrong).unwrap_err();
+    let refused = ask_iam(&mut simulation, "PutRolePolicy", &wrong).unwrap_err();
     assert_eq!(refused.code, "MalformedPolicyDocument");
     assert!(may(simulation.world(), "made", "states:StartExecution"));
     assert_eq!(
-        ask(&mut simulation, "DeleteRole", &json!({})).unwrap_err().code,
+        ask_iam(&mut simulation, "DeleteRole", &json!({})).unwrap_err().code,
         "DeleteConflict"
     );
-    ask(&mut simulation, "DeleteRolePolicy", &json!({"PolicyName": "all"})).unwrap();
+    ask_iam(&mut simulation, "DeleteRolePolicy", &json!({"PolicyName": "all"})).unwrap();
     assert!(!may(simulation.world(), "made", "states:StartExecution"));
-    ask(&mut simulation, "DeleteRole", &json!({})).unwrap();
+    ask_iam(&mut simulation, "DeleteRole", &json!({})).unwrap();
 }
 
 #[test]
@@ -128,10 +138,10 @@ fn a_role_of_the_template_is_not_made_again() {
     load_reader(&mut simulation);
     let input = json!({"RoleName": "reader", "AssumeRolePolicyDocument": "{}"});
     assert_eq!(
-        ask(&mut simulation, "CreateRole", &input).unwrap_err().code,
+        ask_iam(&mut simulation, "CreateRole", &input).unwrap_err().code,
         "EntityAlreadyExists"
     );
     let policy = json!({"RoleName": "reader", "PolicyName": "more", "PolicyDocument": "{}"});
-    let refused = ask(&mut simulation, "PutRolePolicy", &policy).unwrap_err();
+    let refused = ask_iam(&mut simulation, "PutRolePolicy", &policy).unwrap_err();
     assert_eq!(refused.code, "UnsupportedBySimulatorException");
 }

@@ -1,6 +1,5 @@
 //! One call: fault, permission, service, answer.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::fault::{Called, FaultKind, FunctionFault, throttled};
 use crate::lambda::{self, FunctionError, InvocationId, Lambda};
 use crate::mailbox::{Answered, ClientCall};
 use crate::record::{CallOutcome, CallRecord};
-use crate::services::{Iam, iam};
+use crate::services::{iam, made};
 
 /// Who waits for the answer of a call.
 #[derive(Debug)]
@@ -293,10 +292,9 @@ impl World {
             return self.send_answer_after(rest, open, id, Ok(lambda::answer(Err(error))));
         }
         let reply = service.call(&request, &mut self.kernel);
-        let service: &dyn Any = service.as_ref();
-        if let Some(iam) = service.downcast_ref::<Iam>() {
-            self.access
-                .set_made_roles(call.place.as_ref().clone(), iam.template().clone());
+        let name = service.name();
+        if let Some(made) = made::of(service.as_ref()) {
+            self.access.set_made(&call.place, name, made);
         }
         let record = self.record(&mut call, authorizations, CallOutcome::Open);
         self.open.insert(

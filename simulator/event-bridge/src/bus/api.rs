@@ -1,14 +1,17 @@
 //! The operations of the EventBridge API.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, INTERNAL, Kernel, Request};
 
+use super::requests::{
+    DeleteRule, Entry, ListBuses, ListRuleNamesByTarget, ListRules, ListTargetsByRule, NamedBus, NamedRule, PutEvents,
+    PutRule, PutTargets, RemoveTargets, TestEventPattern,
+};
 use super::{EventBridge, Rule, Trigger};
 use crate::expression::Expression;
 use crate::input::{check_name, parse, validation};
 use crate::pattern::{Pattern, PatternError};
-use crate::target::{FORWARD, Target};
+use crate::target::FORWARD;
 
 const BUS: &str = "default";
 const MAXIMUM_TARGETS: usize = 5;
@@ -21,117 +24,6 @@ impl From<PatternError> for ApiError {
     fn from(error: PatternError) -> Self {
         Self::client("InvalidEventPatternException", error.to_string())
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutRule {
-    name: String,
-    event_pattern: Option<String>,
-    schedule_expression: Option<String>,
-    #[serde(default = "enabled")]
-    state: String,
-    description: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-fn enabled() -> String {
-    "ENABLED".to_owned()
-}
-
-/// `DescribeRule`, `EnableRule` and `DisableRule`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct NamedRule {
-    name: String,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct DeleteRule {
-    name: String,
-    event_bus_name: Option<String>,
-    /// Only managed rules need it, and the simulator has none.
-    #[serde(rename = "Force")]
-    _force: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListRules {
-    name_prefix: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListRuleNamesByTarget {
-    target_arn: String,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct NamedBus {
-    name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListBuses {
-    name_prefix: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListTargetsByRule {
-    rule: String,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutTargets {
-    rule: String,
-    event_bus_name: Option<String>,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RemoveTargets {
-    rule: String,
-    event_bus_name: Option<String>,
-    ids: Vec<String>,
-    #[serde(rename = "Force")]
-    _force: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutEvents {
-    entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Entry {
-    /// Seconds since 1970.
-    time: Option<f64>,
-    source: Option<String>,
-    #[serde(default)]
-    resources: Vec<String>,
-    detail_type: Option<String>,
-    detail: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct TestEventPattern {
-    event_pattern: String,
-    event: String,
 }
 
 /// Everything that can be asked of it.
