@@ -99,3 +99,58 @@ impl Registry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecr::config::{BehaviorVersion, Credentials, Region};
+    use simulator::kernel::Outcome;
+    use simulator::served::{Pace, Server};
+    use simulator::services::Ecr;
+    use simulator::{AccessKey, Principal, SECRET_ACCESS_KEY, Settings, World};
+
+    use super::*;
+    use crate::images::Kind;
+
+    #[test]
+    fn an_image_is_in_the_served_registry_with_its_behaviour_and_a_refusal_is_told() {
+        let server = Server::start(Pace::Jump, || World::new(&Settings::default())).unwrap();
+        server.with_world(|world| {
+            let (ecr, kernel) = world.service_mut::<Ecr>().unwrap();
+            ecr.create("shop", kernel);
+        });
+        let credentials = Credentials::new(
+            Principal::Administrator.access_key_id(),
+            SECRET_ACCESS_KEY,
+            None,
+            None,
+            "test",
+        );
+        let config = aws_sdk_ecr::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .endpoint_url(server.endpoint_url())
+            .build();
+        let client = aws_sdk_ecr::Client::from_conf(config);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let answer = runtime.block_on(client.get_authorization_token().send()).unwrap();
+        let token = answer.authorization_data()[0].authorization_token().unwrap();
+        let image = Image::behaving(&Kind::Unhealthy.behaviour(&[], serde_json::json!({})), "v1");
+        let endpoint = server.endpoint_url();
+        let push = |repository: &str| runtime.block_on(push(&endpoint, token, repository, "v1", &image));
+        let digest = push("shop").unwrap();
+        let (stored, outcome) = server
+            .with_world(|world| {
+                let image = world.kernel().images.by_tag("shop", "v1").unwrap().clone();
+                let outcome = image.behaviour().program("web", &[]).unwrap().outcome.clone();
+                (image.digest, outcome)
+            })
+            .unwrap();
+        assert_eq!((stored, outcome), (digest, Outcome::Unhealthy));
+        let refused = push("nowhere").unwrap_err().to_string();
+        assert!(refused.contains("404") && refused.contains("NAME_UNKNOWN"), "{refused}");
+    }
+}

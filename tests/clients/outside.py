@@ -159,13 +159,22 @@ def schedule():
     queues.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])
     scheduler.delete_schedule(Name="outside")
     refused("ResourceNotFoundException", scheduler.get_schedule, Name="outside")
+    refused("InvalidAttributeValue", queues.set_queue_attributes, QueueUrl=url, Attributes={"Policy": "{}"})
+    policy = statement(Principal={"Service": "events.amazonaws.com"}, Action="sqs:SendMessage", Resource=arn)
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events = client("events")
+    events.put_rule(Name="letters", EventPattern=json.dumps({"source": ["outside.letters"]}))
+    events.put_targets(Rule="letters", Targets=[{"Id": "queue", "Arn": arn, "InputPath": "$.detail"}])
+    events.put_events(Entries=[{"Source": "outside.letters", "DetailType": "Letter", "Detail": json.dumps({"to": "ana"})}])
+    received = until("a letter", lambda: queues.receive_message(QueueUrl=url, WaitTimeSeconds=20).get("Messages"))
+    same(json.loads(received[0]["Body"]), {"to": "ana"})
     queues.purge_queue(QueueUrl=url)
     sent = queues.send_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": str(n)} for n in range(3)])
     same([one["Id"] for one in sent["Successful"]], ["0", "1", "2"])
     waiting = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     same(waiting, {"ApproximateNumberOfMessages": "3"})
     refused("QueueDoesNotExist", queues.get_queue_url, QueueName="nowhere")
-    proven("EventBridge Scheduler (REST) and SQS (JSON): a schedule fills a queue")
+    proven("EventBridge Scheduler (REST) and SQS (JSON): a schedule fills a queue, and so does a rule that its policy lets in")
 
 
 def table():

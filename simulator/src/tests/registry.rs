@@ -194,22 +194,29 @@ fn a_push_in_parts_is_an_image_that_behaves_as_its_label_says_and_an_event() {
 
     // The same push again changes nothing.
     assert_eq!(registry.put_manifest("team/api", "v1", &manifest).status, 201);
-    let (events, outcome) = registry
+    // An index behaves as its images do.
+    let image = json!({"digest": digest(manifest.as_bytes())});
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": [image]}).to_string();
+    let headers = format!("content-type: {media_type}\r\n");
+    let path = "/v2/team/api/manifests/multi";
+    assert_eq!(registry.send("PUT", path, &headers, index.as_bytes()).status, 201);
+    let (events, outcomes) = registry
         .server
         .with_world(|world| {
-            let image = world.kernel().images.by_tag("team/api", "v1").unwrap();
-            let outcome = image.behaviour().program("any", &[]).unwrap().outcome.clone();
-            (world.events().to_vec(), outcome)
+            let outcomes = ["v1", "multi"].map(|tag| {
+                let image = world.kernel().images.by_tag("team/api", tag).unwrap();
+                image.behaviour().program("any", &[]).unwrap().outcome.clone()
+            });
+            (world.events().to_vec(), outcomes)
         })
         .unwrap();
-    assert_eq!(
-        outcome,
-        Outcome::Exit {
-            after_seconds: 9,
-            code: 3
-        }
-    );
-    assert_eq!(events.len(), 1);
+    let exit = Outcome::Exit {
+        after_seconds: 9,
+        code: 3,
+    };
+    assert_eq!(outcomes, [exit.clone(), exit]);
+    assert_eq!(events.len(), 2);
     let detail = &events[0]["detail"];
     assert_eq!(
         (&detail["action-type"], &detail["image-tag"], &detail["image-digest"]),
