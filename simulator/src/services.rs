@@ -72,6 +72,17 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidParameterException", message)
 }
 
+/// Refuses the first member of an input that is not simulated.
+fn only(service: &str, operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
+    let mut members = input.0.as_object().into_iter().flatten();
+    match members.find(|(member, value)| !value.is_null() && !known.contains(&member.as_str())) {
+        None => Ok(()),
+        Some((member, _)) => Err(ApiError::unsupported(format_args!(
+            "`{member}` in `{operation}` of `{service}`"
+        ))),
+    }
+}
+
 /// One page of `entries`: those after the position that `token` names, at most `limit`, and the token of the next page.
 fn page<T>(entries: Vec<T>, token: Option<&str>, limit: usize) -> Result<(Vec<T>, Option<String>), ApiError> {
     let from = match token {

@@ -152,7 +152,7 @@ fn explain(example: &Example, endpoint: &str, environment: &Path, page: &mut Pag
         ),
         (
             format!("aws ecr get-login-password | docker login --username AWS --password-stdin {registry}"),
-            "",
+            "it is a registry, too",
         ),
         (
             format!("docker push {registry}/{ecr}:v1.7.0"),

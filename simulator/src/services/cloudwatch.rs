@@ -54,13 +54,7 @@ impl CloudWatch {
 
 /// Refuses the first member of an input that is not simulated.
 fn only(operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
-    let mut members = input.0.as_object().into_iter().flatten();
-    match members.find(|(member, value)| !value.is_null() && !known.contains(&member.as_str())) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `cloudwatch`"
-        ))),
-    }
+    super::only("cloudwatch", operation, input, known)
 }
 
 fn required<'i>(input: Input<'i>, member: &str) -> Result<&'i str, ApiError> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 use simulator_template::Template;
 
-use super::{Input, made};
+use super::{Input, made, only};
 
 /// The signing name of the service, which is the same in every Region.
 pub(crate) const NAME: &str = "iam";
@@ -74,6 +74,7 @@ impl Iam {
 
     fn create(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         only(
+            NAME,
             "CreateRole",
             input,
             &[
@@ -282,16 +283,6 @@ fn required<'i>(input: Input<'i>, member: &str) -> Result<&'i str, ApiError> {
     input
         .text(member)
         .ok_or_else(|| ApiError::client("ValidationError", format!("The parameter `{member}` is missing")))
-}
-
-fn only(operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
-    let mut members = input.0.as_object().into_iter().flatten();
-    match members.find(|(member, _)| !known.contains(&member.as_str())) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `iam`"
-        ))),
-    }
 }
 
 fn malformed(message: String) -> ApiError {

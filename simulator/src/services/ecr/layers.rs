@@ -107,13 +107,14 @@ impl Layers {
             );
             return Err(ApiError::client("InvalidLayerException", message));
         }
+        let upload = self.uploads.remove(id);
         let layers = self.stored.entry(repository.to_owned()).or_default();
         if layers.contains_key(&digest) {
             let message =
                 format!("Layer with digest '{digest}' already exists in the repository with name '{repository}'");
             return Err(ApiError::client("LayerAlreadyExistsException", message));
         }
-        if let Some(upload) = self.uploads.remove(id) {
+        if let Some(upload) = upload {
             layers.insert(digest.clone(), upload.bytes.into());
         }
         Ok(json!({
