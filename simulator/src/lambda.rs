@@ -356,6 +356,7 @@ impl Lambda {
             "Runtime": "provided.al2023",
             "PackageType": "Zip",
             "State": "Active",
+            "LastUpdateStatus": "Successful",
             "Version": "$LATEST",
         }))
     }

@@ -1,5 +1,5 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, Elastic Load Balancing and RDS.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, Elastic Load Balancing, RDS and SNS.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -150,7 +150,7 @@ pub(crate) fn parse<'h>(
             }
             Ok(call(operation.to_owned(), input, Protocol::Rest))
         }
-        ("sts" | "elasticloadbalancing" | "rds", "POST", []) => {
+        ("sts" | "elasticloadbalancing" | "rds" | "sns", "POST", []) => {
             let mut input = form(body);
             let action = input
                 .remove("Action")
@@ -160,6 +160,7 @@ pub(crate) fn parse<'h>(
             let namespace = match service {
                 "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
                 "rds" => RDS_NAMESPACE,
+                "sns" => "http://sns.amazonaws.com/doc/2010-03-31/",
                 _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             };
             let protocol = Protocol::Query {

@@ -11,7 +11,7 @@ use super::{Input, epoch_seconds, unknown};
 const NAME: &str = "secretsmanager";
 
 /// What it knows.
-const OPERATIONS: [&str; 3] = ["CreateSecret", "GetSecretValue", "PutSecretValue"];
+const OPERATIONS: [&str; 4] = ["CreateSecret", "DescribeSecret", "GetSecretValue", "PutSecretValue"];
 
 #[derive(Debug, Clone)]
 struct Secret {
@@ -68,6 +68,16 @@ impl SecretsManager {
         Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": secret.version, "VersionStages": ["AWSCURRENT"]}))
     }
 
+    fn describe(&self, input: Input<'_>) -> Result<Value, ApiError> {
+        let (name, secret) = self.find(input.required("SecretId")?).ok_or_else(not_found)?;
+        Ok(json!({
+            "ARN": secret.arn,
+            "Name": name,
+            "LastChangedDate": epoch_seconds(secret.created),
+            "VersionIdsToStages": {&secret.version: ["AWSCURRENT"]},
+        }))
+    }
+
     fn get(&self, input: Input<'_>) -> Result<Value, ApiError> {
         for member in ["VersionId", "VersionStage"] {
             if input.text(member).is_some() {
@@ -117,6 +127,7 @@ impl Service for SecretsManager {
         let input = Input(&request.input);
         Reply::Now(match request.operation.as_str() {
             "CreateSecret" => self.create(input, kernel),
+            "DescribeSecret" => self.describe(input),
             "PutSecretValue" => self.put(input, kernel),
             "GetSecretValue" => self.get(input),
             other => Err(unknown(NAME, other, &OPERATIONS)),

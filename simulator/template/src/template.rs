@@ -47,6 +47,8 @@ pub struct Template {
     pub log_groups: BTreeMap<String, LogGroup>,
     /// CloudWatch alarms.
     pub alarms: BTreeMap<String, Alarm>,
+    /// The ARNs of topics.
+    pub topics: BTreeMap<String, String>,
     /// Parameters of Systems Manager.
     pub stored_parameters: BTreeMap<String, StoredParameter>,
     /// The values of the template's own parameters; lists are joined by commas.

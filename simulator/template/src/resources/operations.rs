@@ -64,13 +64,14 @@ pub(super) fn alarm(mut resource: Resource<'_>, template: &mut Template) -> Resu
     Ok(())
 }
 
-/// A topic that alarms are sent to. Alarms are kept and not evaluated, so nothing of it is needed but its ARN.
-pub(super) fn topic(mut resource: Resource<'_>) -> Result<(), TemplateError> {
+/// A topic that alarms are sent to.
+pub(super) fn topic(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
     let fields = &mut resource.properties;
     fields.optional_text("TopicName")?;
     fields.optional_text("DisplayName")?;
     fields.optional_text("KmsMasterKeyId")?;
     fields.tags()?;
+    template.topics.insert(resource.id.to_owned(), resource.name());
     resource.properties.finish()
 }
 
