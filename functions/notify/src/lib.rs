@@ -11,7 +11,7 @@ mod tell;
 use aws_config::SdkConfig;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::secrets::SecretReader;
-use esclusa_adapters::slack::SlackClient;
+use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -35,7 +35,10 @@ pub struct Notify {
     deny_unknown_fields
 )]
 enum Request {
+    /// Tell people what is not told yet.
     Tell {},
+    /// Ask Slack whether it takes the token, and tell nobody anything.
+    Check {},
 }
 
 impl Function for Notify {
@@ -56,7 +59,9 @@ impl Function for Notify {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
             Event::Request(request) => {
-                let Request::Tell {} = parse_request(request.payload)?;
+                if let (Request::Check {}, Some(token)) = (parse_request(request.payload)?, &self.token) {
+                    return self.check(token).await;
+                }
             }
             // Whatever it says: everything is looked at.
             Event::StepFunctionsExecutionStatusChange(_) => {}
@@ -74,6 +79,16 @@ impl Function for Notify {
                 "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
             })),
         }
+    }
+}
+
+impl Notify {
+    /// What Slack says of the token, for `esclusa doctor`.
+    async fn check(&self, token: &SecretReader) -> Result<Value, Failure> {
+        Ok(match self.slack.test(&token.read().await?).await? {
+            Tested::Valid { team, scopes } => json!({"team": team, "scopes": scopes}),
+            Tested::Refused { code } => json!({"refused": code}),
+        })
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudwatch::types::AlarmType;
 use esclusa_adapters::queues::QueueReader;
-use esclusa_core::doctor::{AlarmFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
+use esclusa_core::doctor::{AlarmFacts, AppFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
+use serde_json::{Value, json};
 
 use super::looking::{seen, seen_by};
+use crate::aws;
 use crate::session::Session;
 
 /// What AWS shows in the place of the ARN of a subscription that waits for its confirmation.
@@ -105,8 +107,13 @@ pub(super) async fn topics(
     heard
 }
 
-/// Whether the secrets that functions were told of are there. Their values are not asked for.
-pub(super) async fn slack(functions: &BTreeMap<String, Seen<FunctionFacts>>, session: &Session) -> SlackFacts {
+/// Whether the secrets that functions were told of are there, and what Slack says of the token. Their values are not asked for: only `notify` has the token, and it
+/// asks Slack.
+pub(super) async fn slack(
+    stack: &str,
+    functions: &BTreeMap<String, Seen<FunctionFacts>>,
+    session: &Session,
+) -> SlackFacts {
     let client = aws_sdk_secretsmanager::Client::new(session.config());
     let told = |function: &str, variable: &str| {
         let facts = functions.get(function)?.found()?;
@@ -122,8 +129,36 @@ pub(super) async fn slack(functions: &BTreeMap<String, Seen<FunctionFacts>>, ses
         *secret = Some(seen("secretsmanager:DescribeSecret", answer).map(|answer| answer.deleted_date.is_none()));
     }
     let [bot_token, signing_secret] = found;
+    let app = match bot_token {
+        Some(_) => Some(app(stack, session).await),
+        None => None,
+    };
     SlackFacts {
         bot_token,
         signing_secret,
+        app,
     }
+}
+
+async fn app(stack: &str, session: &Session) -> Seen<AppFacts> {
+    let answer = aws::invoke(
+        session.config(),
+        &format!("{stack}-notify"),
+        &json!({"action": "check"}),
+    )
+    .await;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    seen_by("lambda:InvokeFunction", answer).map(|answer| match answer.get("refused") {
+        Some(code) => AppFacts::Refused { code: text(Some(code)) },
+        None => AppFacts::Valid {
+            team: text(answer.get("team")),
+            scopes: answer
+                .get("scopes")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|scope| text(Some(scope)))
+                .collect(),
+        },
+    })
 }

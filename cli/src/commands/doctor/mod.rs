@@ -60,7 +60,7 @@ async fn observe(
         schedules: stack::schedules(stack, session).await,
         dead_letters: delivery::dead_letters(stack, session).await,
         topics: delivery::topics(&alarms, session).await,
-        slack: delivery::slack(&functions, session).await,
+        slack: delivery::slack(stack, &functions, session).await,
         stack: stack.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: session.now()?,

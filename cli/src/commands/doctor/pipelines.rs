@@ -9,8 +9,8 @@ use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{
     DefinitionSource, Measure, Pipeline, ResolvedEnvironment, ResolvedStep, TaskDefinition, parse, resolve,
 };
-use esclusa_core::task_definition::Home;
-use serde_json::{Value, json};
+use esclusa_core::task_definition::{Home, patch};
+use serde_json::Value;
 
 use super::looking::{or_absent, seen, seen_by};
 use crate::error::CommandError;
@@ -198,21 +198,12 @@ async fn services(ecs: &EcsReader, environment: &ResolvedEnvironment) -> BTreeMa
         .collect()
 }
 
-/// The newest revision of a family, with the roles that the pipeline sets.
+/// The newest revision of a family, with what the pipeline lays over it.
 async fn family(ecs: &EcsReader, definition: &TaskDefinition) -> Seen<FamilyFacts> {
     let newest = ecs.describe_task_definition(&definition.family).await;
-    or_absent(seen_by("ecs:DescribeTaskDefinition", newest)).map(|newest| {
-        let mut raw = newest.raw;
-        let roles = [
-            ("executionRoleArn", &definition.execution_role),
-            ("taskRoleArn", &definition.task_role),
-        ];
-        for (member, role) in roles {
-            if let (Some(members), Some(role)) = (raw.as_object_mut(), role) {
-                members.insert(member.to_owned(), json!(role));
-            }
-        }
-        FamilyFacts { definition: raw }
+    or_absent(seen_by("ecs:DescribeTaskDefinition", newest)).map(|newest| FamilyFacts {
+        // What does not fit is for a plan to say.
+        definition: patch(&newest.raw, definition, &BTreeMap::new()).unwrap_or(newest.raw),
     })
 }
 

@@ -1,6 +1,9 @@
 //! What could not be delivered, who hears of it, and Slack.
 
-use super::{AlarmFacts, Group, Observed, Seen, Verdict, listed};
+use super::{AlarmFacts, AppFacts, Group, Observed, Seen, Verdict, listed};
+
+/// What the app needs to write.
+const WRITE: &str = "chat:write";
 
 /// The alarm over the dead-letter queue.
 const DEAD_LETTERS: &str = "dead-letters";
@@ -125,5 +128,22 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
                 ),
             ),
         }
+    }
+    if let Some(app) = &observed.slack.app {
+        group.look("app", app, "", |facts| match facts {
+            AppFacts::Refused { code } => Verdict::problem(
+                format!("Slack does not take its token: `{code}`"),
+                "store the token of the installed app: `aws secretsmanager put-secret-value --secret-id ARN --secret-string file:///dev/stdin`",
+            ),
+            AppFacts::Valid { scopes, .. } if !scopes.is_empty() && !scopes.iter().any(|scope| scope == WRITE) => {
+                Verdict::problem(
+                    format!("it may not write: it has the scopes {}", listed(scopes.iter().map(String::as_str))),
+                    format!("add the scope `{WRITE}` to the app, and install it again"),
+                )
+            }
+            AppFacts::Valid { team, .. } => Verdict::ok(format!(
+                "writes into the workspace `{team}`; that it is a member of a channel shows with its first card"
+            )),
+        });
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use expected::{FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger, sample_push};
 pub use observed::{
-    AlarmFacts, FamilyFacts, FunctionFacts, MachineFacts, Observed, ObservedEnvironment, ObservedPipeline,
+    AlarmFacts, AppFacts, FamilyFacts, FunctionFacts, MachineFacts, Observed, ObservedEnvironment, ObservedPipeline,
     RepositoryFacts, RuleFacts, ScheduleFacts, SlackFacts, Subscriptions, TableFacts,
 };
 pub use seen::Seen;

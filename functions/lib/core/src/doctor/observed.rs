@@ -144,13 +144,32 @@ pub struct Subscriptions {
     pub pending: u64,
 }
 
-/// The secrets of the Slack app; each is absent where none is configured.
+/// The app of Slack, by what Slack answers to its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppFacts {
+    /// The token is good.
+    Valid {
+        /// The name of the workspace.
+        team: String,
+        /// What it may do; empty where Slack does not say.
+        scopes: Vec<String>,
+    },
+    /// Slack does not take it.
+    Refused {
+        /// The word of Slack.
+        code: String,
+    },
+}
+
+/// Slack; each is absent where none is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SlackFacts {
     /// The bot token: whether its secret is there, and not on its way out.
     pub bot_token: Option<Seen<bool>>,
     /// The signing secret.
     pub signing_secret: Option<Seen<bool>>,
+    /// What Slack says of the bot token.
+    pub app: Option<Seen<AppFacts>>,
 }
 
 /// A pipeline in force.

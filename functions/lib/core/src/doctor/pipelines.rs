@@ -139,13 +139,20 @@ fn service_verdict(service: &Value) -> Verdict {
             "migrate it to the deployment controller `ECS`",
         );
     }
-    let counts = format!("{} of {} tasks run", number("/runningCount"), number("/desiredCount"));
+    let (running, desired) = (number("/runningCount"), number("/desiredCount"));
+    let counts = format!("{running} of {desired} tasks run");
     let is_rolling = text("/deploymentConfiguration/strategy").is_none_or(|strategy| strategy == "ROLLING");
     let breaker = service.pointer("/deploymentConfiguration/deploymentCircuitBreaker/enable");
     if is_rolling && breaker.and_then(Value::as_bool) != Some(true) {
         return Verdict::warning(
             format!("{counts}; its circuit breaker is off, until the next release turns it on"),
             "turn it on in your infrastructure code as well, which would turn it off again",
+        );
+    }
+    if running == 0 && desired > 0 {
+        return Verdict::warning(
+            format!("{counts}: there is nothing to go back to"),
+            "its events say why: `aws ecs describe-services`",
         );
     }
     Verdict::ok(counts)

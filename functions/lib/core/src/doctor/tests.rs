@@ -183,7 +183,11 @@ fn an_installation_in_which_all_is_well_has_no_other_finding() {
 #[test]
 fn each_thing_that_is_broken_is_found_and_nothing_else() {
     type Break = fn(&mut Observed);
-    let table: [(Break, &str); 40] = [
+    let table: [(Break, &str); 41] = [
+        (
+            |o| found(&mut environment(o).services, "shop-web")["runningCount"] = json!(0),
+            "warning production: service shop-web",
+        ),
         (
             |o| o.clock_ahead = Seen::Found(SignedDuration::from_secs(-40)),
             "warning clock of this machine",
@@ -427,10 +431,28 @@ fn slack_is_looked_at_where_a_pipeline_names_it() {
     observed.slack = SlackFacts {
         bot_token: Some(Seen::Found(true)),
         signing_secret: Some(Seen::Found(false)),
+        app: None,
     };
     assert_eq!(ailing(&observed), ["problem signing secret"]);
     observed.slack.signing_secret = Some(Seen::Absent);
     assert_eq!(ailing(&observed), ["problem signing secret"]);
+    observed.slack.signing_secret = Some(Seen::Found(true));
+    let valid = |scopes: &[&str]| AppFacts::Valid {
+        team: "Shop".to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    let refused = AppFacts::Refused {
+        code: "invalid_auth".to_owned(),
+    };
+    for (app, expected) in [
+        (valid(&["chat:write", "users:read"]), None),
+        (valid(&[]), None),
+        (valid(&["users:read"]), Some("problem app")),
+        (refused, Some("problem app")),
+    ] {
+        observed.slack.app = Some(Seen::Found(app));
+        assert_eq!(ailing(&observed), Vec::from_iter(expected));
+    }
 }
 
 #[test]
