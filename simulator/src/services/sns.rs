@@ -108,3 +108,57 @@ impl Service for Sns {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use simulator_kernel::{Principal, RequestId};
+
+    use super::*;
+
+    const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alarms";
+
+    fn call(sns: &mut Sns, kernel: &mut Kernel, operation: &str, input: Value) -> Result<Value, ApiError> {
+        let request = Request {
+            id: RequestId(1),
+            operation: operation.to_owned(),
+            input,
+            principal: Principal::Administrator,
+            access_key_id: None,
+        };
+        match sns.call(&request, kernel) {
+            Reply::Now(result) => result,
+            Reply::Later => panic!("the answer comes later"),
+        }
+    }
+
+    #[test]
+    fn a_person_who_has_not_confirmed_is_listed_without_an_arn() {
+        let start = "2026-11-02T09:00:00Z".parse().unwrap();
+        let mut kernel = Kernel::new("123456789012", "us-east-1", start, 7);
+        let mut sns = Sns::default();
+        let subscribe = |protocol: &str| json!({"TopicArn": TOPIC, "Protocol": protocol, "Endpoint": "somebody"});
+        let absent = call(&mut sns, &mut kernel, "Subscribe", subscribe("email")).unwrap_err();
+        assert_eq!(absent.code, "NotFound");
+        sns.create(TOPIC);
+        let waiting = call(&mut sns, &mut kernel, "Subscribe", subscribe("email")).unwrap();
+        assert_eq!(waiting["SubscriptionArn"], "pending confirmation");
+        call(&mut sns, &mut kernel, "Subscribe", subscribe("sqs")).unwrap();
+        let unknown = call(&mut sns, &mut kernel, "Subscribe", subscribe("sms")).unwrap_err();
+        assert_eq!(unknown.code, "UnsupportedBySimulatorException");
+        let listed = call(
+            &mut sns,
+            &mut kernel,
+            "ListSubscriptionsByTopic",
+            json!({"TopicArn": TOPIC}),
+        )
+        .unwrap();
+        let arns: Vec<&str> = listed["Subscriptions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["SubscriptionArn"].as_str().unwrap())
+            .collect();
+        assert_eq!(arns[0], PENDING);
+        assert!(arns[1].starts_with(TOPIC), "{arns:?}");
+    }
+}

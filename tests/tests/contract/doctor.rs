@@ -81,7 +81,7 @@ type Hand = fn(&mut World);
 fn each_thing_that_is_broken_is_found_and_nothing_else() {
     let mut lab = sound().lab;
     assert_eq!(ailing(&mut lab), (Vec::new(), 0));
-    let table: [(Hand, Hand, &str); 8] = [
+    let table: [(Hand, Hand, &[&str]); 8] = [
         (
             |world| {
                 administer(world, "events", "DisableRule", json!({"Name": "esclusa-push"}));
@@ -89,27 +89,27 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
             |world| {
                 administer(world, "events", "EnableRule", json!({"Name": "esclusa-push"}));
             },
-            "problem rule esclusa-push",
+            &["problem rule esclusa-push"],
         ),
         (
             |world| set_protection(world, false),
             |world| set_protection(world, true),
-            "problem table esclusa-control",
+            &["problem table esclusa-control"],
         ),
         (
             |world| set_recovery(world, false),
             |world| set_recovery(world, true),
-            "problem table esclusa-ledger",
+            &["problem table esclusa-ledger"],
         ),
         (
             |world| set_alarm(world, "ALARM"),
             |world| set_alarm(world, "OK"),
-            "problem alarm esclusa-dead-letters",
+            &["problem alarm esclusa-dead-letters"],
         ),
         (
             |world| set_schedule(world, "DISABLED"),
             |world| set_schedule(world, "ENABLED"),
-            "problem schedule esclusa-reconcile",
+            &["problem schedule esclusa-reconcile"],
         ),
         (
             |world| {
@@ -120,30 +120,34 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
                 let input = json!({"QueueUrl": dead_letters(world)});
                 administer(world, "sqs", "PurgeQueue", input);
             },
-            "problem queue esclusa-dead-letters",
+            &["problem queue esclusa-dead-letters"],
         ),
         (
             |world| world.skew_clock(&Principal::Administrator, SignedDuration::from_mins(7)),
             |world| world.skew_clock(&Principal::Administrator, SignedDuration::ZERO),
-            "problem clock of this machine",
+            &["problem clock of this machine"],
         ),
         (
             |world| {
-                let family = "imagy-catalog-production:1";
-                administer(
-                    world,
-                    "ecs",
-                    "DeregisterTaskDefinition",
-                    json!({"taskDefinition": family}),
-                );
+                let family = json!({"familyPrefix": "imagy-catalog-migrations"});
+                let listed = administer(world, "ecs", "ListTaskDefinitions", family);
+                for revision in listed["taskDefinitionArns"].as_array().unwrap() {
+                    let input = json!({"taskDefinition": revision});
+                    administer(world, "ecs", "DeregisterTaskDefinition", input);
+                }
             },
             |_| {},
-            "problem production: family imagy-catalog-production",
+            &[
+                "problem develop: family imagy-catalog-migrations",
+                "problem staging: family imagy-catalog-migrations",
+                "problem production: family imagy-catalog-migrations",
+            ],
         ),
     ];
     for (broken, mended, expected) in table {
         broken(lab.world_mut());
-        assert_eq!(ailing(&mut lab), (vec![expected.to_owned()], 1));
+        let expected = expected.iter().map(|one| (*one).to_owned()).collect();
+        assert_eq!(ailing(&mut lab), (expected, 1));
         mended(lab.world_mut());
     }
 }

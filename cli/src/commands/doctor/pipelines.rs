@@ -204,6 +204,7 @@ async fn family(ecs: &EcsReader, definition: &TaskDefinition) -> Seen<FamilyFact
     or_absent(seen_by("ecs:DescribeTaskDefinition", newest)).map(|newest| FamilyFacts {
         // What does not fit is for a plan to say.
         definition: patch(&newest.raw, definition, &BTreeMap::new()).unwrap_or(newest.raw),
+        arn: newest.arn,
     })
 }
 

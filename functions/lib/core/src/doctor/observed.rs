@@ -222,6 +222,8 @@ pub struct ObservedEnvironment {
 /// The newest revision of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FamilyFacts {
-    /// As ECS describes it.
+    /// Its ARN.
+    pub arn: String,
+    /// What it says, with what the pipeline lays over it.
     pub definition: Value,
 }

@@ -94,12 +94,15 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
             format!("{name}: family {family}"),
             seen,
             create,
-            |FamilyFacts { definition }| {
+            |FamilyFacts { arn, definition }| {
                 let refused = powers.as_ref().and_then(|powers| {
                     let role = check_roles(family, definition, powers).into_iter().next();
                     role.or_else(|| check_name("family", family, &powers.families, "FamilyPattern"))
                 });
-                refused.map_or_else(|| Verdict::ok(revision(definition)), refusal)
+                refused.map_or_else(
+                    || Verdict::ok(format!("its newest revision is `{}`", revision(arn))),
+                    refusal,
+                )
             },
         );
     }
@@ -158,12 +161,9 @@ fn service_verdict(service: &Value) -> Verdict {
     Verdict::ok(counts)
 }
 
-fn revision(definition: &Value) -> String {
-    let number = definition.get("revision").and_then(Value::as_u64);
-    number.map_or_else(
-        || "found".to_owned(),
-        |number| format!("its newest revision is {number}"),
-    )
+/// `family:revision`.
+fn revision(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 fn refusal(refusal: Refusal) -> Verdict {

@@ -98,7 +98,8 @@ fn sound() -> Observed {
         families: one(
             "shop-web",
             FamilyFacts {
-                definition: json!({"revision": 7, "taskRoleArn": "arn:aws:iam::123456789012:role/shop-task"}),
+                arn: "arn:aws:ecs:us-east-1:123456789012:task-definition/shop-web:7".to_owned(),
+                definition: json!({"taskRoleArn": "arn:aws:iam::123456789012:role/shop-task"}),
             },
         ),
         log_groups: one("/ecs/shop", ()),
@@ -337,7 +338,7 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
         ),
         (
             |o| {
-                found(&mut environment(o).services, "shop-web")["deploymentController"] = json!({"type": "CODE_DEPLOY"})
+                found(&mut environment(o).services, "shop-web")["deploymentController"] = json!({"type": "CODE_DEPLOY"});
             },
             "problem production: service shop-web",
         ),
@@ -352,7 +353,7 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
         (
             |o| {
                 found(&mut environment(o).families, "shop-web").definition["executionRoleArn"] =
-                    json!("arn:aws:iam::123456789012:role/admin")
+                    json!("arn:aws:iam::123456789012:role/admin");
             },
             "problem production: family shop-web",
         ),
