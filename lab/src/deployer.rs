@@ -7,10 +7,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use simulator::kernel::Place;
 use simulator::services::Slack;
 use simulator::{FunctionError, Lambda, Template, TemplateSettings, World};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 use crate::target;
 
@@ -218,13 +221,32 @@ fn register<F: Function>(world: &mut World) {
                 deadline: invocation.deadline,
                 trace_id: None,
             };
-            function.handle(payload, &context).await.map_err(error)
+            let handled = function.handle(payload, &context);
+            let answer = match output::<F>(&invocation) {
+                Some(output) => handled.with_subscriber(output).await,
+                None => handled.await,
+            };
+            answer.map_err(error)
         };
         Box::pin(future) as std::pin::Pin<Box<dyn Future<Output = _>>>
     };
     if let Some((lambda, _)) = world.service_mut::<Lambda>() {
         lambda.register(&format!("{DEPLOYER}-{}", F::NAME), Rc::new(handler));
     }
+}
+
+/// What takes the lines that the function writes, as its process would; none where nobody keeps them.
+fn output<F: Function>(invocation: &simulator::Invocation) -> Option<Dispatch> {
+    let stdout = invocation.stdout.clone()?;
+    let clock = invocation.sdk_config.time_source().unwrap_or_default();
+    let clock = move || Timestamp::try_from(clock.now()).unwrap_or_default();
+    let writer = move || stdout.clone();
+    Some(Dispatch::new(esclusa_runtime::subscriber(
+        &environment(invocation),
+        F::NAME,
+        clock,
+        writer,
+    )))
 }
 
 /// What Lambda adds to the variables of the template.

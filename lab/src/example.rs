@@ -195,6 +195,73 @@ impl Example {
         moved
     }
 
+    /// The same example with so many environments in place of its own, which are all like one of them: `stage-1` and so on, each after the one before.
+    ///
+    /// # Errors
+    /// When there is no such environment, or its pipeline file cannot be written below `target`.
+    pub fn repeated(&self, environment: &str, count: u32) -> Result<Self, InstallError> {
+        let wrong = |reason: String| InstallError::Content {
+            path: self.file.clone(),
+            reason,
+        };
+        let text = read(&self.file)?;
+        let (head, environments) = text
+            .split_once("\nenvironments:\n")
+            .ok_or_else(|| wrong("there are no environments".to_owned()))?;
+        let start = format!("  - name: {environment}\n");
+        let block = environments
+            .split_inclusive('\n')
+            .skip_while(|line| **line != start)
+            .enumerate()
+            .take_while(|(index, line)| *index == 0 || !line.starts_with("  - "));
+        let block: String = block.map(|(_, line)| line).collect();
+        if block.is_empty() {
+            return Err(wrong(format!("there is no environment `{environment}`")));
+        }
+        let names: Vec<String> = (1..=count).map(|number| format!("stage-{number}")).collect();
+        let blocks: String = names
+            .iter()
+            .map(|name| block.replace(&start, &format!("  - name: {name}\n")))
+            .collect();
+        let text = format!("{head}\nenvironments:\n{blocks}");
+        let pipeline = parse(&text).map_err(|errors| wrong(errors.to_string()))?;
+        let folder = repository().join("target/lab").join(format!("{}-{count}", self.name));
+        let file = self.written(&folder, &text)?;
+        Ok(Self {
+            name: self.name.clone(),
+            file,
+            pipeline,
+            base: self.base.repeated(environment, &names),
+        })
+    }
+
+    /// Writes another pipeline file for this application into a folder, with the files that it may name beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn written(&self, folder: &Path, text: &str) -> Result<PathBuf, InstallError> {
+        let file = folder.join("pipeline.yaml");
+        let write = || {
+            let (from, to) = (
+                self.file.with_file_name("task-definitions"),
+                folder.join("task-definitions"),
+            );
+            std::fs::create_dir_all(&to)?;
+            if from.is_dir() {
+                for definition in std::fs::read_dir(&from)? {
+                    let definition = definition?;
+                    std::fs::copy(definition.path(), to.join(definition.file_name()))?;
+                }
+            }
+            std::fs::write(&file, text)
+        };
+        write().map_err(|source| InstallError::File {
+            path: file.clone(),
+            source,
+        })?;
+        Ok(file)
+    }
+
     /// The manifest of an image of this application. `version` makes it another image.
     #[must_use]
     pub fn manifest(&self, kind: Kind, version: &str) -> String {
@@ -272,6 +339,44 @@ impl Example {
         words.sort();
         words.dedup();
         words
+    }
+}
+
+impl Base {
+    /// What is there for one environment, for each of these; what is there for none of them once.
+    fn repeated(&self, environment: &str, names: &[String]) -> Self {
+        let is_of_it = |value: &Value| value.to_string().contains(environment);
+        let for_each = |values: &[Value]| -> Vec<Value> {
+            let own = values.iter().filter(|value| is_of_it(value));
+            let repeated = names.iter().flat_map(|name| {
+                own.clone().map(|value| {
+                    let mut value = value.clone();
+                    rename(&mut value, &|text| text.replace(environment, name));
+                    value
+                })
+            });
+            repeated.collect()
+        };
+        let shared = self.task_definitions.iter().filter(|definition| {
+            let family = definition.get("family").and_then(Value::as_str).unwrap_or_default();
+            !self.clusters.iter().any(|cluster| {
+                let environment = cluster.rsplit('-').next().unwrap_or_default();
+                family.contains(environment)
+            })
+        });
+        let clusters = self.clusters.iter().filter(|cluster| cluster.contains(environment));
+        let clusters = names
+            .iter()
+            .flat_map(|name| clusters.clone().map(|cluster| cluster.replace(environment, name)));
+        Self {
+            clusters: clusters.collect(),
+            task_definitions: shared.cloned().chain(for_each(&self.task_definitions)).collect(),
+            services: for_each(&self.services),
+            scalable_targets: Vec::new(),
+            database_instances: Vec::new(),
+            sites: BTreeMap::new(),
+            activities: self.activities.clone(),
+        }
     }
 }
 

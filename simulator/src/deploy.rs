@@ -225,6 +225,7 @@ impl World {
                 timeout_seconds: function.timeout_seconds,
                 memory_mebibytes: function.memory_mebibytes,
                 environment: function.environment.clone(),
+                log_group: function.logging.as_ref().and_then(|logging| logging.group.clone()),
                 reserved_concurrency: function.reserved_concurrent_executions,
                 maximum_retry_attempts: asynchronous.maximum_retry_attempts,
                 maximum_event_age_seconds: asynchronous.maximum_event_age_seconds,

@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
 
+use crate::stdout::Stdout;
+
 /// How long an asynchronous event that meets a throttle is tried again, unless the function says otherwise.
 const MAXIMUM_EVENT_AGE: SignedDuration = SignedDuration::from_hours(6);
 
@@ -31,6 +33,8 @@ pub struct Invocation {
     pub environment: BTreeMap<String, String>,
     /// For SDK clients that act as the function's role in this world.
     pub sdk_config: aws_config::SdkConfig,
+    /// Where its output goes; none where it is not kept: [`crate::Settings::function_logs`].
+    pub stdout: Option<Stdout>,
 }
 
 /// How a handler fails: what `lambda_runtime` calls a `Diagnostic`.
@@ -73,6 +77,8 @@ pub struct FunctionConfiguration {
     pub memory_mebibytes: u32,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
+    /// The log group of what it writes, where it is another than `/aws/lambda/NAME`.
+    pub log_group: Option<String>,
     /// How many invocations may run at the same time.
     pub reserved_concurrency: Option<u32>,
     /// How often an asynchronous event is tried again after a function error: 0 to 2.
@@ -95,6 +101,7 @@ impl FunctionConfiguration {
             timeout_seconds: 30,
             memory_mebibytes: 128,
             environment: BTreeMap::new(),
+            log_group: None,
             reserved_concurrency: None,
             maximum_retry_attempts: 2,
             maximum_event_age_seconds: 21_600,
@@ -102,6 +109,17 @@ impl FunctionConfiguration {
             dead_letter_queue: None,
         }
     }
+}
+
+impl FunctionConfiguration {
+    fn log_group_name(&self) -> String {
+        self.log_group.clone().unwrap_or_else(|| own_log_group(&self.name))
+    }
+}
+
+/// The log group of a function that names no other.
+fn own_log_group(function: &str) -> String {
+    format!("/aws/lambda/{function}")
 }
 
 struct Function {
@@ -143,6 +161,7 @@ pub(crate) struct Start {
     pub(crate) timeout: SignedDuration,
     pub(crate) memory_mebibytes: u32,
     pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) log_group: String,
     pub(crate) handler: Option<Handler>,
 }
 
@@ -202,6 +221,12 @@ impl Lambda {
     #[must_use]
     pub fn configuration(&self, name: &str) -> Option<&FunctionConfiguration> {
         self.functions.get(name).map(|function| &function.configuration)
+    }
+
+    /// The log group of what a function writes.
+    pub(crate) fn log_group(&self, function: &str) -> String {
+        self.configuration(function)
+            .map_or_else(|| own_log_group(function), FunctionConfiguration::log_group_name)
     }
 
     pub(crate) fn take_start(&mut self) -> Option<Start> {
@@ -327,6 +352,7 @@ impl Lambda {
             timeout: SignedDuration::from_secs(configuration.timeout_seconds.into()),
             memory_mebibytes: configuration.memory_mebibytes,
             environment: configuration.environment.clone(),
+            log_group: configuration.log_group_name(),
             handler: function.handler.clone(),
         });
         self.attempts.insert(id, attempt);

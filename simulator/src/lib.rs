@@ -19,6 +19,7 @@ mod sdk;
 pub mod served;
 pub mod services;
 mod simulation;
+mod stdout;
 mod world;
 
 pub use deploy::DeployError;
@@ -32,6 +33,7 @@ pub use simulator_kernel as kernel;
 pub use simulator_kernel::{ApiError, Principal};
 pub use simulator_step_functions::TaskTry;
 pub use simulator_template::{Settings as TemplateSettings, Template};
+pub use stdout::Stdout;
 pub use world::{Settings, World};
 
 #[cfg(test)]

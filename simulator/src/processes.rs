@@ -258,7 +258,7 @@ impl Programs {
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", start.memory_mebibytes.to_string())
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
-            .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", start.function))
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", &start.log_group)
             .env("AWS_LAMBDA_LOG_STREAM_NAME", format!("process/{process}"))
             .env("AWS_REGION", &self.region)
             .env("AWS_DEFAULT_REGION", &self.region)

@@ -43,6 +43,8 @@ pub struct Settings {
     pub start: Timestamp,
     /// Decides every interleaving, latency and id.
     pub seed: u64,
+    /// Whether what in-process functions write is kept: in their log groups, and as metrics where lines are in the embedded metric format. What processes write always is.
+    pub function_logs: bool,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             start: Timestamp::constant(1_793_610_000, 0),
             seed: 1,
+            function_logs: false,
         }
     }
 }
@@ -91,6 +94,7 @@ pub struct World {
     running: BTreeMap<InvocationId, Running>,
     tasks: BTreeMap<TaskId, InvocationId>,
     processes: Option<Box<dyn ProcessHost>>,
+    keeps_function_logs: bool,
     faults: FaultPlan<FaultKind>,
     function_faults: FaultPlan<FunctionFault>,
     calls: Vec<CallRecord>,
@@ -136,6 +140,7 @@ impl World {
             running: BTreeMap::new(),
             tasks: BTreeMap::new(),
             processes: None,
+            keeps_function_logs: settings.function_logs,
             faults: FaultPlan::default(),
             function_faults: FaultPlan::default(),
             calls: Vec::new(),

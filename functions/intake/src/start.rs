@@ -10,6 +10,7 @@ use esclusa_adapters::step_functions::{StartOutcome, execution_arn};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use esclusa_core::pipeline::Pipeline;
+use esclusa_runtime::Measure;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -157,6 +158,16 @@ impl Intake {
             }
         }
         let found = self.read_registry(&mut failed).await?;
+        Measure::Found {
+            found: "release",
+            count: started.len(),
+        }
+        .emit();
+        Measure::Found {
+            found: "push",
+            count: found.len(),
+        }
+        .emit();
         failed.map_or_else(|| Ok(json!({"started": started, "found": found})), Err)
     }
 }

@@ -14,7 +14,7 @@ use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,12 +73,14 @@ impl Function for Notify {
             | Event::Scheduled(_)
             | Event::Unknown(_) => return Ok(json!({"ignored": "nobody is told of events of this kind"})),
         }
-        match &self.token {
-            Some(token) => self.round(token, invocation.deadline).await,
-            None => Ok(json!({
+        let told = match &self.token {
+            Some(token) => self.round(token, invocation.deadline).await?,
+            None => json!({
                 "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
-            })),
-        }
+            }),
+        };
+        Measure::Swept { sweeper: Self::NAME }.emit();
+        Ok(told)
     }
 }
 

@@ -11,6 +11,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, pass};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{Digest, Key as Name, ResolvedEnvironment};
+use esclusa_runtime::Measure;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -66,6 +67,11 @@ impl Observe {
                     work.subject.draft(RecordKind::GatesAsked, ACTOR, &facts)?,
                 );
             self.journal.commit(commit).await?.or_failure()?;
+            let before = stored.iter().flat_map(|stored| &stored.row.reports);
+            for gate in opened(before, &asked.row.reports) {
+                let took = now.duration_since(since);
+                Measure::GateOpened { gate, took }.emit();
+            }
         }
         Ok(answer(&asked.passage))
     }
@@ -178,6 +184,14 @@ fn digests(release: &ReleaseRow) -> Result<BTreeMap<Name, Digest>, Failure> {
     let image = release.image.parse().map_err(|error| defect(&error))?;
     let digest = release.digest.parse().map_err(|error| defect(&error))?;
     Ok(BTreeMap::from([(image, digest)]))
+}
+
+/// The gates that were closed and are not any more.
+fn opened<'a>(before: impl Iterator<Item = &'a GateReport>, now: &[GateReport]) -> impl Iterator<Item = &'a str> {
+    let is_closed = |gate: &str| now.iter().any(|report| report.gate == gate && !report.is_open);
+    before
+        .filter(move |report| !report.is_open && !is_closed(&report.gate))
+        .map(|report| report.gate.as_str())
 }
 
 /// A release before an environment.

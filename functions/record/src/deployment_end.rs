@@ -29,6 +29,7 @@ use esclusa_core::verdict::{
 };
 use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
+use esclusa_runtime::Measure;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -180,7 +181,15 @@ impl Record {
             )?)
             .record(&work.subject.chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
+        let since = ended.started_at.unwrap_or(ended.created_at);
+        Measure::DeploymentEnded {
+            verdict: end.verdict,
+            effect: end.effect,
+            took: now.duration_since(since),
+        }
+        .emit();
         if end.effect.is_dirty() {
+            Measure::DirtyEnd.emit();
             tracing::error!(
                 deployment_id,
                 reasons = end.reasons.join("; "),

@@ -9,6 +9,7 @@ use esclusa_core::error::{ErrorKind, Failure, Reaction};
 use esclusa_core::ledger::{Body, Chain, Draft, Head, RecordKind};
 use esclusa_core::verdict::{End, EnvironmentEnd, release_end};
 use esclusa_core::wave::in_waves;
+use esclusa_runtime::Measure;
 use serde_json::{Value, json};
 
 use crate::settle::NeverStarted;
@@ -104,9 +105,10 @@ impl Record {
             Failure::new(kind, failure.words())
         });
         let end = release_end(&environments, cause.as_ref());
+        let now = self.journal.clock().now()?;
         let ended = ReleaseRow {
             progress: Progress::Ended,
-            ended_at: Some(self.journal.clock().now()?),
+            ended_at: Some(now),
             end: Some(end.clone()),
             ..release.row.clone()
         };
@@ -124,6 +126,12 @@ impl Record {
             .changes(self.no_longer_open(&release.row.release_id).await?)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
+        Measure::ReleaseEnded {
+            verdict: end.verdict,
+            effect: end.effect,
+            took: now.duration_since(release.row.created_at),
+        }
+        .emit();
         Ok(end)
     }
 

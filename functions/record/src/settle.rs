@@ -7,6 +7,7 @@ use esclusa_adapters::step_functions::Execution;
 use esclusa_core::error::Failure;
 use esclusa_core::task_definition::masked_text;
 use esclusa_events::StepFunctionsExecutionStatusChange;
+use esclusa_runtime::Measure;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -112,6 +113,8 @@ impl Record {
         for (_, open) in releases {
             sweep.count(&open.row.release_id, self.settle_release(&open.row.release_id).await);
         }
+        let count = usize::try_from(sweep.settled).unwrap_or(usize::MAX);
+        Measure::Found { found: "end", count }.emit();
         match sweep.failed {
             Some(failure) => Err(failure),
             None => Ok(json!({"open": sweep.open, "settled": sweep.settled})),

@@ -9,6 +9,7 @@ use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{
     Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
 };
+use esclusa_runtime::Measure;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -139,7 +140,16 @@ impl Resume {
                         "step functions does not know the token of state `{}` of `{}`: look at the execution",
                         row.state, row.execution_arn
                     ))),
-                    SendAnswer::Accepted | SendAnswer::TaskTimedOut => Ok(json!({"waiting": false})),
+                    SendAnswer::Accepted => {
+                        Measure::WaitEnded {
+                            wait: row.waiter.kind.as_str(),
+                            woken_by: source.as_str(),
+                            took: self.clock.now()?.duration_since(row.waiter.attempt.entered_at),
+                        }
+                        .emit();
+                        Ok(json!({"waiting": false}))
+                    }
+                    SendAnswer::TaskTimedOut => Ok(json!({"waiting": false})),
                 }
             }
         }
@@ -219,6 +229,11 @@ impl Resume {
             }
         }
         let settled = self.settle_intents(&mut failed).await?;
+        Measure::Found {
+            found: "act",
+            count: settled,
+        }
+        .emit();
         match failed {
             Some(failure) => Err(failure),
             None => Ok(json!({"open": open, "closed": woken, "settled": settled})),

@@ -1,6 +1,7 @@
 //! `lab bench`: what a deployment costs, and what an audit query reads. A program to look at, not an assertion.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,10 @@ use simulator_step_functions::StepFunctions;
 use super::CommandError;
 use super::page::Page;
 
+mod costs;
 mod ledger;
+mod starts;
+mod wakes;
 
 /// The example whose image is deployed: a migration and a service, in two environments.
 const EXAMPLE: &str = "imagy-catalog";
@@ -32,6 +36,9 @@ pub(crate) struct Bench {
     /// With how many records in the ledger the audit queries are asked, besides 1,000
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     records: u32,
+    /// The folder with the programs of the functions, and of `examples/hello`, whose starts are measured
+    #[arg(long)]
+    programs: Option<PathBuf>,
 }
 
 pub(crate) fn execute(bench: &Bench) -> Result<ExitCode, CommandError> {
@@ -40,6 +47,11 @@ pub(crate) fn execute(bench: &Bench) -> Result<ExitCode, CommandError> {
         page.text("This is a build without optimisation: `scripts/bench` measures one with.")?;
     }
     deployments(bench, page)?;
+    costs::print(page)?;
+    wakes::print(page)?;
+    if let Some(programs) = &bench.programs {
+        starts::print(programs, page)?;
+    }
     page.heading("Audit queries of the command esclusa, by the number of records in the ledger")?;
     page.faint("  items read are what DynamoDB charges for; the time is that of the simulated DynamoDB on this machine, and shows only how it grows")?;
     for records in [FEW_RECORDS, bench.records] {

@@ -126,6 +126,18 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// How old a sample may be,
+    const OLDEST: SignedDuration = SignedDuration::from_hours(14 * 24);
+    /// and how far ahead of the time.
+    const NEWEST: SignedDuration = SignedDuration::from_hours(2);
+
+    /// Whether CloudWatch takes samples of a time.
+    #[must_use]
+    pub fn are_kept(at: Timestamp, now: Timestamp) -> bool {
+        let age = now.duration_since(at);
+        age <= Self::OLDEST && age >= -Self::NEWEST
+    }
+
     /// Adds a sample. The metric is made with its first one.
     pub fn put(&mut self, metric: &Metric, sample: Sample) {
         let Some(samples) = self.samples.get_mut(metric) else {

@@ -8,6 +8,7 @@ use simulator_kernel::Place;
 use super::{Alarm, World};
 use crate::executor::{JoinHandle, TaskId};
 use crate::lambda::{FunctionError, Invocation, InvocationId, Lambda, Start};
+use crate::stdout::{self, Stdout};
 
 /// Runs functions that are programs of their own.
 pub(crate) trait ProcessHost: std::fmt::Debug {
@@ -24,6 +25,8 @@ pub(super) struct Running {
     place: Arc<Place>,
     function: String,
     body: Body,
+    /// Of an in-process function whose output is kept.
+    stdout: Option<Stdout>,
 }
 
 enum Body {
@@ -62,6 +65,7 @@ impl World {
         while let Some(start) = self.service_mut::<Lambda>().and_then(|(lambda, _)| lambda.take_start()) {
             self.set_alarm(start.timeout, Alarm::Deadline(start.id));
             let function = start.function.clone();
+            let stdout = self.keeps_function_logs.then(Stdout::default);
             self.invocations.insert(start.id, start.payload.clone());
             let body = match &start.handler {
                 Some(handler) => {
@@ -77,6 +81,7 @@ impl World {
                         deadline,
                         environment: start.environment.clone(),
                         sdk_config: self.sdk_config(&principal),
+                        stdout: stdout.clone(),
                     };
                     let handle = self.executor.spawn(handler(start.payload.clone(), invocation));
                     self.tasks.insert(handle.id(), start.id);
@@ -94,6 +99,7 @@ impl World {
                                 place: Arc::clone(&place),
                                 function,
                                 body: Body::Process,
+                                stdout,
                             },
                         );
                         let message = format!("no code is registered for the function `{}`", start.function);
@@ -103,7 +109,13 @@ impl World {
                 },
             };
             let place = Arc::clone(&place);
-            self.running.insert(start.id, Running { place, function, body });
+            let running = Running {
+                place,
+                function,
+                body,
+                stdout,
+            };
+            self.running.insert(start.id, running);
         }
     }
 
@@ -128,6 +140,10 @@ impl World {
     pub(super) fn invocation_ended(&mut self, invocation: InvocationId, result: Result<Value, FunctionError>) {
         if let Some(running) = self.running.remove(&invocation) {
             self.kernel.enter(&running.place);
+            let written = running.stdout.as_ref().map(Stdout::take).unwrap_or_default();
+            for line in written.lines() {
+                self.log_line(&running.function, line);
+            }
             if let Some((lambda, kernel)) = self.service_mut::<Lambda>() {
                 lambda.ended(invocation, result, kernel);
             }
@@ -177,11 +193,10 @@ impl World {
         }
     }
 
-    /// A line that a process wrote goes where Lambda puts it.
+    /// A line that a function wrote goes where Lambda puts it.
     pub(super) fn log_line(&mut self, function: &str, line: &str) {
-        let now = self.kernel.now();
-        self.kernel
-            .logs
-            .write(&format!("/aws/lambda/{function}"), "simulator", now, line);
+        if let Some((lambda, kernel)) = self.service_mut::<Lambda>() {
+            stdout::write(&lambda.log_group(function), line, kernel);
+        }
     }
 }

@@ -17,6 +17,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
         "AWS::IAM::Role" => "RoleName",
         "AWS::Logs::LogGroup" => "LogGroupName",
         "AWS::CloudWatch::Alarm" => "AlarmName",
+        "AWS::CloudWatch::Dashboard" => "DashboardName",
         "AWS::SNS::Topic" => "TopicName",
         _ => return None,
     })
@@ -111,7 +112,7 @@ fn identity(resource: &Member, kind: &str, scope: &Scope<'_>) -> Result<Identity
             let topic = arn("sns", name.clone());
             named(topic.clone(), [("TopicArn", topic), ("TopicName", name)])
         }
-        "AWS::SSM::Parameter" => named(name, []),
+        "AWS::CloudWatch::Dashboard" | "AWS::SSM::Parameter" => named(name, []),
         "AWS::Lambda::Url" => {
             let id = resource.name.to_ascii_lowercase();
             let url = format!("https://{id}.lambda-url.{}.on.aws/", settings.region);

@@ -20,8 +20,8 @@ mod tests;
 
 pub use error::TemplateError;
 pub use model::{
-    Alarm, AsynchronousInvocation, Function, FunctionUrl, HttpApi, HttpRoute, Index, Key, LogGroup, Logging, Output,
-    Permission, Queue, Redrive, Role, Rule, Schedule, StateMachine, StoredParameter, Table, Target,
+    Alarm, AsynchronousInvocation, Dashboard, Function, FunctionUrl, HttpApi, HttpRoute, Index, Key, LogGroup, Logging,
+    Output, Permission, Queue, Redrive, Role, Rule, Schedule, StateMachine, StoredParameter, Table, Target,
 };
 pub use policy::{Conditions, Decision, Grant};
 pub use scope::Settings;

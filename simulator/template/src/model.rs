@@ -317,6 +317,15 @@ pub struct Alarm {
     pub properties: Value,
 }
 
+/// A CloudWatch dashboard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dashboard {
+    /// The physical name.
+    pub name: String,
+    /// What it shows.
+    pub body: Value,
+}
+
 /// A parameter of Systems Manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredParameter {

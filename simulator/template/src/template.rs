@@ -6,8 +6,8 @@ use crate::error::TemplateError;
 use crate::fields::{Fields, Item};
 use crate::identity::identify;
 use crate::model::{
-    Alarm, Function, FunctionUrl, HttpApi, HttpRoute, LogGroup, Output, Permission, Queue, Role, Rule, Schedule,
-    StateMachine, StoredParameter, Table, Target,
+    Alarm, Dashboard, Function, FunctionUrl, HttpApi, HttpRoute, LogGroup, Output, Permission, Queue, Role, Rule,
+    Schedule, StateMachine, StoredParameter, Table, Target,
 };
 use crate::node::{Kind, Member, Node, read};
 use crate::parameters::parameters;
@@ -47,6 +47,8 @@ pub struct Template {
     pub log_groups: BTreeMap<String, LogGroup>,
     /// CloudWatch alarms.
     pub alarms: BTreeMap<String, Alarm>,
+    /// CloudWatch dashboards.
+    pub dashboards: BTreeMap<String, Dashboard>,
     /// The ARNs of topics.
     pub topics: BTreeMap<String, String>,
     /// Parameters of Systems Manager.

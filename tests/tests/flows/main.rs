@@ -37,5 +37,6 @@ mod slack;
 mod soak;
 mod success;
 mod support;
+mod telemetry;
 mod verification;
 mod waves;

@@ -592,7 +592,8 @@ fn a_failure_that_somebody_must_look_at_and_a_quarantine_are_told() {
 /// Neither in what is written down, nor in what anybody is told.
 #[test]
 fn the_secrets_of_slack_are_nowhere_but_where_they_are_needed() {
-    let mut account = gated(APPROVAL);
+    let mut account = Account::beside_slack_with_logs("nest-demo", CHANNEL);
+    apply(&mut account, PEOPLE, APPROVAL);
     pushed(&mut account, "v1.0.0");
     press_shown(&mut account, "approve", "U0ANA");
     account.settle();
@@ -614,8 +615,9 @@ fn the_secrets_of_slack_are_nowhere_but_where_they_are_needed() {
             .iter()
             .map(|message| format!("{message:?}")),
     );
-    let groups = world.kernel().logs.groups.values();
-    written.extend(groups.map(|group| format!("{group:?}")));
+    let groups = &world.kernel().logs.groups;
+    assert!(groups.contains_key("/esclusa/notify") && groups.contains_key("/esclusa/resume"));
+    written.extend(groups.values().map(|group| format!("{group:?}")));
     for secret in [token.as_str(), signing.as_str(), "hooks.slack.com"] {
         let found = written.iter().find(|text| text.contains(secret));
         assert_eq!(found, None, "{secret}");

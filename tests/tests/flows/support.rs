@@ -29,6 +29,11 @@ impl Account {
         Self::resting(name, Kind::Good, &Settings::default())
     }
 
+    /// An account with one of the examples, in which what functions write is kept, and becomes metrics.
+    pub(crate) fn with_logs(name: &str) -> Self {
+        Self::resting(name, Kind::Good, &logged())
+    }
+
     /// An account with one of the examples, in which chance falls otherwise.
     pub(crate) fn seeded(name: &str, seed: u64) -> Self {
         let settings = Settings {
@@ -54,8 +59,17 @@ impl Account {
 
     /// An account with one of the examples, whose people have a Slack with this channel.
     pub(crate) fn beside_slack(name: &str, channel: &str) -> Self {
+        Self::slack(name, channel, &Settings::default())
+    }
+
+    /// As [`Self::beside_slack`], and what functions write is kept.
+    pub(crate) fn beside_slack_with_logs(name: &str, channel: &str) -> Self {
+        Self::slack(name, channel, &logged())
+    }
+
+    fn slack(name: &str, channel: &str, settings: &Settings) -> Self {
         let example = Example::load(name).unwrap();
-        let mut lab = Lab::beside(&Settings::default(), Beside::Slack).unwrap();
+        let mut lab = Lab::beside(settings, Beside::Slack).unwrap();
         lab.add(&example).unwrap();
         let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
         slack.invite(channel);
@@ -163,15 +177,7 @@ impl Account {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("flows-{}-{number}", std::process::id());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
-        let definitions = folder.join("task-definitions");
-        std::fs::create_dir_all(&definitions).unwrap();
-        let originals = std::fs::read_dir(self.example.file.with_file_name("task-definitions"));
-        for original in originals.into_iter().flatten().map(Result::unwrap) {
-            std::fs::copy(original.path(), definitions.join(original.file_name())).unwrap();
-        }
-        let file = folder.join("pipeline.yaml");
-        std::fs::write(&file, text).unwrap();
-        file
+        self.example.written(&folder, text).unwrap()
     }
 
     /// Pushes an image that says this of itself, and waits for the end.
@@ -618,6 +624,13 @@ impl Account {
         for (name, status) in self.locks() {
             assert_eq!(status, lock_status, "lock `{name}`");
         }
+    }
+}
+
+fn logged() -> Settings {
+    Settings {
+        function_logs: true,
+        ..Settings::default()
     }
 }
 

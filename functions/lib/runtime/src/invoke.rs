@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use esclusa_core::error::{Failure, Reaction};
 use futures_util::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::{Function, Invocation};
+use crate::{Function, Invocation, Measure};
 
 /// What is left of the time when the handler is given up: enough to log and to answer.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -22,15 +23,16 @@ const LOGGED_CHARACTERS: usize = 200;
 /// How much of a failure's message goes to Step Functions, in characters.
 const MESSAGE_CHARACTERS: usize = 1_800;
 
-/// Lets `function` handle one invocation for at most `remaining`. The payload is never logged, only the members that name what it is
+/// Lets `function` handle one invocation that begins `now`, until shortly before its deadline. The payload is never logged, only the members that name what it is
 /// about.
 pub(crate) async fn invoke<F: Function>(
     function: Result<&F, &Failure>,
     payload: Value,
     invocation: &Invocation,
-    remaining: Duration,
+    now: Timestamp,
     cold_start: bool,
 ) -> Result<Value, Failure> {
+    let remaining = Duration::try_from(invocation.deadline.duration_since(now)).unwrap_or_default();
     let text = |place: &str| payload.pointer(place).and_then(Value::as_str).and_then(short);
     let number = |place: &str| payload.pointer(place).and_then(Value::as_u64);
     let span = tracing::info_span!(
@@ -49,6 +51,7 @@ pub(crate) async fn invoke<F: Function>(
     );
     async {
         let started = Instant::now();
+        measure_lag(&payload, now);
         let result = match function {
             Ok(function) => handle(function, payload, invocation, remaining.saturating_sub(MARGIN)).await,
             Err(failure) => Err(failure.clone()),
@@ -59,6 +62,16 @@ pub(crate) async fn invoke<F: Function>(
     }
     .instrument(span)
     .await
+}
+
+/// Measures how late an event comes; what is no event, or has no time that can be read, is not measured.
+fn measure_lag(payload: &Value, now: Timestamp) {
+    let text = |place: &str| payload.pointer(place).and_then(Value::as_str);
+    let at = text("/time").and_then(|at| at.parse::<Timestamp>().ok());
+    if let (Some(detail_type), Some(at)) = (text("/detail-type").and_then(short), at) {
+        let lag = now.duration_since(at).max(SignedDuration::ZERO);
+        Measure::EventTaken { detail_type, lag }.emit();
+    }
 }
 
 async fn handle<F: Function>(
@@ -86,6 +99,7 @@ fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
         tracing::info!(duration_ms, cold_start, "invocation succeeded");
         return;
     };
+    Measure::InvocationFailed { kind: *kind }.emit();
     match kind.reaction() {
         Reaction::Page | Reaction::End => {
             tracing::error!(
@@ -146,14 +160,13 @@ fn short(text: &str) -> Option<&str> {
 mod tests {
     use aws_config::SdkConfig;
     use esclusa_core::error::ErrorKind;
-    use jiff::Timestamp;
     use serde_json::json;
     use tracing::instrument::WithSubscriber;
 
     use super::*;
     use crate::Environment;
     use crate::log::subscriber;
-    use crate::log::testing::Lines;
+    use crate::log::testing::{Lines, noon};
 
     /// Does what its payload says.
     struct Obedient;
@@ -179,7 +192,7 @@ mod tests {
         Invocation {
             request_id: "r-1".to_owned(),
             function_arn: "arn:aws:lambda:us-east-1:123456789012:function:obedient".to_owned(),
-            deadline: Timestamp::UNIX_EPOCH,
+            deadline: noon() + SignedDuration::from_secs(30),
             trace_id: None,
         }
     }
@@ -192,8 +205,8 @@ mod tests {
     async fn run_built(function: Result<&Obedient, &Failure>, payload: Value) -> (Result<Value, Failure>, Lines) {
         let lines = Lines::default();
         let invocation = invocation();
-        let result = invoke(function, payload, &invocation, Duration::from_secs(30), true)
-            .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, lines.clone()))
+        let result = invoke(function, payload, &invocation, noon(), true)
+            .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, noon, lines.clone()))
             .await;
         (result, lines)
     }
@@ -227,6 +240,23 @@ mod tests {
         assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok());
     }
 
+    #[tokio::test]
+    async fn an_event_is_measured_by_how_late_it_comes_whatever_its_sender_thinks_of_the_time() {
+        for (time, lag) in [
+            ("2026-11-02T11:59:30Z", Some(30.0)),
+            ("2026-11-02T12:00:09Z", Some(0.0)),
+            ("noon", None),
+        ] {
+            let payload = json!({"action": "answer", "detail-type": "ECR Image Action", "time": time});
+            let (_, lines) = run(payload).await;
+            let measured = lines
+                .json()
+                .into_iter()
+                .find_map(|line| line["EventLagSeconds"].as_f64());
+            assert_eq!(measured, lag, "{time}");
+        }
+    }
+
     #[test]
     fn a_message_of_any_length_stays_json_within_what_the_state_machines_keep() {
         for message in [
@@ -255,7 +285,13 @@ mod tests {
                 ErrorKind::Conflict | ErrorKind::Transient | ErrorKind::PlanChanged => "WARN",
                 _ => "ERROR",
             };
-            let line = &lines.json()[0];
+            let [measured, line] = &lines.json()[..] else {
+                panic!("not a measure and a line: {}", lines.text())
+            };
+            assert_eq!(
+                (&measured["FailedInvocations"], &measured["error_kind"]),
+                (&json!(1.0), &json!(kind.as_str()))
+            );
             assert_eq!(
                 (&line["level"], &line["error_kind"]),
                 (&json!(level), &json!(kind.as_str()))

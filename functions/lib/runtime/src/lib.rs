@@ -1,4 +1,4 @@
-//! Lambda wiring: configuration from the environment, logs, and errors that Step Functions can branch on.
+//! Lambda wiring: configuration from the environment, logs, measures, and errors that Step Functions can branch on.
 //!
 //! A function implements [`Function`]; its `main` is one call of [`run`]. Nothing else of a function knows that Lambda exists, so the
 //! simulator runs the same code.
@@ -8,7 +8,10 @@ mod function;
 mod invoke;
 mod log;
 mod run;
+mod telemetry;
 
 pub use environment::Environment;
 pub use function::{Function, Invocation, parse_request};
+pub use log::subscriber;
 pub use run::run;
+pub use telemetry::{METRICS, Measure};

@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::Environment;
+use crate::{Environment, telemetry};
 
 /// Crates whose names begin so are ours. All others log at WARN whatever the level: at DEBUG and TRACE the SDK prints bodies, which
 /// carry task tokens and the environment of containers.
@@ -24,27 +24,29 @@ const OURS: &str = "esclusa";
 /// Where the Lambda runtime logs every failure of a handler as ERROR, which a lock held by somebody else is not. We log failures ourselves.
 const REPEATS: &str = "lambda_runtime::layers::panic";
 
-/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for.
-pub(crate) fn subscriber<W>(
+/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for, and measures at every level. `clock` says when a line was written.
+pub fn subscriber<C, W>(
     environment: &Environment,
     function_name: &'static str,
+    clock: C,
     writer: W,
-) -> impl Subscriber + Send + Sync
+) -> impl Subscriber + Send + Sync + use<C, W>
 where
+    C: Fn() -> Timestamp + Send + Sync + 'static,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let service = environment
-        .optional("POWERTOOLS_SERVICE_NAME")
-        .unwrap_or("esclusa")
-        .to_owned();
+    let named = |variable: &str, otherwise: &str| environment.optional(variable).unwrap_or(otherwise).to_owned();
     let targets = Targets::new()
         .with_target(OURS, level(environment))
+        .with_target(telemetry::TARGET, Level::INFO)
         .with_target(REPEATS, LevelFilter::OFF)
         .with_default(Level::WARN);
     tracing_subscriber::registry().with(
         JsonLines {
-            service,
+            service: named("POWERTOOLS_SERVICE_NAME", "esclusa"),
+            namespace: named("POWERTOOLS_METRICS_NAMESPACE", "Esclusa"),
             function_name,
+            clock,
             writer,
         }
         .with_filter(targets),
@@ -58,18 +60,22 @@ fn level(environment: &Environment) -> Level {
         .unwrap_or(Level::INFO)
 }
 
-struct JsonLines<W> {
+struct JsonLines<C, W> {
     service: String,
+    /// Of the metrics that CloudWatch makes of measures.
+    namespace: String,
     function_name: &'static str,
+    clock: C,
     writer: W,
 }
 
 /// The fields of a span, kept for the lines within it.
 struct SpanFields(Map<String, Value>);
 
-impl<S, W> Layer<S> for JsonLines<W>
+impl<S, C, W> Layer<S> for JsonLines<C, W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    C: Fn() -> Timestamp + 'static,
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -92,7 +98,9 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Map::new();
-        line.insert("timestamp".to_owned(), json!(now()));
+        let now = (self.clock)();
+        let stamp = now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+        line.insert("timestamp".to_owned(), json!(stamp));
         line.insert("level".to_owned(), json!(event.metadata().level().as_str()));
         line.insert("service".to_owned(), json!(self.service));
         line.insert("function_name".to_owned(), json!(self.function_name));
@@ -107,6 +115,9 @@ where
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if event.metadata().target() == telemetry::TARGET {
+            telemetry::embed(&mut fields.0, &self.namespace, now.as_millisecond());
+        }
         line.append(&mut fields.0);
         line.insert("target".to_owned(), json!(event.metadata().target()));
         let mut text = Value::Object(line).to_string();
@@ -114,14 +125,6 @@ where
         // A log that cannot be written must not fail what it tells of.
         let _ = self.writer.make_writer().write_all(text.as_bytes());
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a line says when it was written; nothing is decided by it"
-)]
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Collects fields as JSON.
@@ -166,6 +169,11 @@ pub(crate) mod testing {
 
     use super::*;
 
+    /// A clock that stands still.
+    pub(crate) fn noon() -> Timestamp {
+        Timestamp::constant(1_793_620_800, 0)
+    }
+
     /// Keeps the lines that are written to it.
     #[derive(Clone, Default)]
     pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -205,12 +213,12 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::Lines;
+    use super::testing::{Lines, noon};
     use super::*;
 
     fn lines_of(environment: &Environment, log: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
-        tracing::subscriber::with_default(subscriber(environment, "intake", lines.clone()), log);
+        tracing::subscriber::with_default(subscriber(environment, "intake", noon, lines.clone()), log);
         lines.json()
     }
 
@@ -226,7 +234,7 @@ mod tests {
             span.in_scope(|| tracing::warn!(release_id = "catalog-1", done = true, "a \"quoted\"\nmessage"));
         });
         let line = &lines[0];
-        assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok());
+        assert_eq!(line["timestamp"], "2026-11-02T12:00:00.000Z");
         assert_eq!(
             (&line["level"], &line["message"]),
             (&json!("WARN"), &json!("a \"quoted\"\nmessage"))

@@ -24,7 +24,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
 /// exits would only say that it did.
 #[must_use]
 pub fn run<F: Function>(environment: &Environment) -> ExitCode {
-    let subscriber = log::subscriber(environment, F::NAME, std::io::stdout);
+    let subscriber = log::subscriber(environment, F::NAME, now, std::io::stdout);
     if let Err(error) = tracing::subscriber::set_global_default(subscriber) {
         return give_up(&error);
     }
@@ -46,13 +46,22 @@ async fn serve<F: Function>(environment: &Environment) -> Result<(), lambda_runt
     let (function, clock, cold_start) = (&function, &clock, &cold_start);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let (payload, context) = event.into_parts();
-        let remaining = context.deadline().duration_since(clock.now()).unwrap_or_default();
         let first = cold_start.swap(false, Ordering::Relaxed);
-        invoke(function.as_ref(), payload, &invocation(context), remaining, first)
+        // Without a clock there is no time to work in, which is said.
+        let now = Timestamp::try_from(clock.now()).unwrap_or(Timestamp::MAX);
+        invoke(function.as_ref(), payload, &invocation(context), now, first)
             .await
             .map_err(|failure| diagnostic(&failure))
     }))
     .await
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a line says when it was written; nothing is decided by it"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 async fn sdk_config() -> SdkConfig {

@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulator_kernel::{ApiError, Kernel, Metric, Sample, Statistic, Window};
+use simulator_kernel::{ApiError, Kernel, Metric, Metrics, Sample, Statistic, Window};
 
 use super::math::{Context, Expression, Outcome, Series};
 use super::{Input, epoch_seconds, missing, only, required, validation};
 
-/// How old a sample may be, and how far ahead of the time.
-const OLDEST: SignedDuration = SignedDuration::from_hours(14 * 24);
-const NEWEST: SignedDuration = SignedDuration::from_hours(2);
 /// The most datapoints of one answer.
 const MAXIMUM_DATAPOINTS: usize = 100_800;
 /// The most queries of one request.
@@ -68,8 +65,7 @@ fn samples(datum: Input<'_>, now: Timestamp) -> Result<Vec<Sample>, ApiError> {
     ];
     only("PutMetricData", datum, &known)?;
     let at = time(datum, "Timestamp")?.unwrap_or(now);
-    let age = now.duration_since(at);
-    if age > OLDEST || age < -NEWEST {
+    if !Metrics::are_kept(at, now) {
         return Err(ApiError::client(
             "InvalidParameterValue",
             "The parameter MetricData.member.1.Timestamp must specify a time no earlier than two weeks ago and no later than two hours from now.",

@@ -2,7 +2,7 @@
 
 use super::{Resource, one_of};
 use crate::error::TemplateError;
-use crate::model::{Alarm, LogGroup, StoredParameter};
+use crate::model::{Alarm, Dashboard, LogGroup, StoredParameter};
 use crate::template::Template;
 
 /// The properties of an alarm that are kept as they are written.
@@ -61,6 +61,20 @@ pub(super) fn alarm(mut resource: Resource<'_>, template: &mut Template) -> Resu
     };
     resource.properties.finish()?;
     template.alarms.insert(resource.id.to_owned(), alarm);
+    Ok(())
+}
+
+pub(super) fn dashboard(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
+    let name = resource.name();
+    let fields = &mut resource.properties;
+    fields.optional_text("DashboardName")?;
+    let text = fields.text("DashboardBody")?;
+    let body =
+        serde_json::from_str(&text).map_err(|error| fields.error(format!("`DashboardBody` is not JSON: {error}")))?;
+    resource.properties.finish()?;
+    template
+        .dashboards
+        .insert(resource.id.to_owned(), Dashboard { name, body });
     Ok(())
 }
 

@@ -338,7 +338,8 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
         ),
         (
             |o| {
-                found(&mut environment(o).services, "shop-web")["deploymentController"] = json!({"type": "CODE_DEPLOY"});
+                found(&mut environment(o).services, "shop-web")["deploymentController"] =
+                    json!({"type": "CODE_DEPLOY"});
             },
             "problem production: service shop-web",
         ),

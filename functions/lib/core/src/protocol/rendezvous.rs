@@ -28,6 +28,21 @@ pub enum WaitKind {
     Gate,
 }
 
+impl WaitKind {
+    /// Its name, as rows and metrics have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Service => "service",
+            Self::Execution => "execution",
+            Self::Lock => "lock",
+            Self::Look => "look",
+            Self::Gate => "gate",
+        }
+    }
+}
+
 /// Where a wait stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -6,6 +6,8 @@
     reason = "a test that cannot read what it checks has failed"
 )]
 
+mod alarms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_tests::template::{Template, one_or_many, project, statements};

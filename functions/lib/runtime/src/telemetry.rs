@@ -1,0 +1,283 @@
+//! What is counted and timed. A measure is a line of the log in the embedded metric format of CloudWatch, which makes metrics of it: no call, no permission, no time.
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//!
+//! Every measure has the dimension `service`, the stack's name. Others are words of few values each: every combination is a metric that is paid for. What a measure is
+//! about, such as the release, stands beside it in its line, where CloudWatch Logs Insights finds it.
+
+use esclusa_core::error::ErrorKind;
+use esclusa_core::verdict::{Effect, Verdict};
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+/// The target of measures among the events of `tracing`.
+pub(crate) const TARGET: &str = "esclusa_runtime::telemetry";
+
+/// What every metric is called, with its own dimensions.
+pub const METRICS: [(&str, &[&str]); 9] = [
+    ("DeploymentSeconds", &["verdict", "effect"]),
+    ("ReleaseSeconds", &["verdict", "effect"]),
+    ("DirtyEnds", &[]),
+    ("WaitSeconds", &["wait", "woken_by"]),
+    ("GateSeconds", &["gate"]),
+    ("SweepFinds", &["found"]),
+    ("Sweeps", &["sweeper"]),
+    ("EventLagSeconds", &["detail_type"]),
+    ("FailedInvocations", &["error_kind"]),
+];
+
+/// Something that is counted or timed. A repeat of the function that measures may measure again: these are for people to look at and to be woken by, and nothing is decided
+/// by them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measure<'a> {
+    /// A deployment has ended: `DeploymentSeconds`, from its start.
+    DeploymentEnded {
+        /// What became of it.
+        verdict: Verdict,
+        /// What it left.
+        effect: Effect,
+        /// From its start to its end.
+        took: SignedDuration,
+    },
+    /// A release has ended: `ReleaseSeconds`, with its waits at gates.
+    ReleaseEnded {
+        /// What became of it.
+        verdict: Verdict,
+        /// The worst that it left.
+        effect: Effect,
+        /// From its claim to its end.
+        took: SignedDuration,
+    },
+    /// A deployment has ended in a way that a person must look at: `DirtyEnds`.
+    DirtyEnd,
+    /// A state of a state machine was woken: `WaitSeconds`.
+    WaitEnded {
+        /// What it waited for, such as `task`.
+        wait: &'a str,
+        /// Who found that it is over: `read`, `event` or `sweep`.
+        woken_by: &'a str,
+        /// From the moment the state was entered.
+        took: SignedDuration,
+    },
+    /// A gate that was closed has opened, or does not matter any more: `GateSeconds`.
+    GateOpened {
+        /// Which gate.
+        gate: &'a str,
+        /// Since the release stood before it.
+        took: SignedDuration,
+    },
+    /// A sweep has found what an event or an execution should have done: `SweepFinds`. Waits that a sweep ended are in `WaitSeconds`.
+    Found {
+        /// What: `push`, `release`, `end` or `act`.
+        found: &'a str,
+        /// How many.
+        count: usize,
+    },
+    /// A sweep has gone its round: `Sweeps`. Where there are none, nothing makes up for what is lost.
+    Swept {
+        /// The function, and its round.
+        sweeper: &'a str,
+    },
+    /// An event was taken up: `EventLagSeconds`, since what it tells of has happened.
+    EventTaken {
+        /// What kind of event.
+        detail_type: &'a str,
+        /// How late it came.
+        lag: SignedDuration,
+    },
+    /// An invocation has failed: `FailedInvocations`.
+    InvocationFailed {
+        /// The kind of its failure.
+        kind: ErrorKind,
+    },
+}
+
+impl Measure<'_> {
+    /// Writes it to the log.
+    pub fn emit(self) {
+        let (name, value) = match self {
+            Self::DeploymentEnded { took, .. } => ("DeploymentSeconds", took.as_secs_f64()),
+            Self::ReleaseEnded { took, .. } => ("ReleaseSeconds", took.as_secs_f64()),
+            Self::DirtyEnd => ("DirtyEnds", 1.0),
+            Self::WaitEnded { took, .. } => ("WaitSeconds", took.as_secs_f64()),
+            Self::GateOpened { took, .. } => ("GateSeconds", took.as_secs_f64()),
+            Self::Found { count: 0, .. } => return,
+            Self::Found { count, .. } => ("SweepFinds", u32::try_from(count).map_or(f64::MAX, f64::from)),
+            Self::Swept { .. } => ("Sweeps", 1.0),
+            Self::EventTaken { lag, .. } => ("EventLagSeconds", lag.as_secs_f64()),
+            Self::InvocationFailed { .. } => ("FailedInvocations", 1.0),
+        };
+        let (mut verdict, mut effect) = (None, None);
+        if let Self::DeploymentEnded {
+            verdict: the,
+            effect: its,
+            ..
+        }
+        | Self::ReleaseEnded {
+            verdict: the,
+            effect: its,
+            ..
+        } = self
+        {
+            verdict = Some(the.as_str());
+            effect = Some(its.as_str());
+        }
+        let (wait, woken_by) = match self {
+            Self::WaitEnded { wait, woken_by, .. } => (Some(wait), Some(woken_by)),
+            _ => (None, None),
+        };
+        // What an event of `tracing` may hold is known when it is compiled: those that are absent are not written.
+        tracing::info!(
+            target: TARGET,
+            metric = name,
+            value,
+            verdict,
+            effect,
+            wait,
+            woken_by,
+            gate = match self { Self::GateOpened { gate, .. } => Some(gate), _ => None },
+            found = match self { Self::Found { found, .. } => Some(found), _ => None },
+            sweeper = match self { Self::Swept { sweeper } => Some(sweeper), _ => None },
+            detail_type = match self { Self::EventTaken { detail_type, .. } => Some(detail_type), _ => None },
+            error_kind = match self { Self::InvocationFailed { kind } => Some(kind.as_str()), _ => None },
+            "measured"
+        );
+    }
+}
+
+/// Makes a metric of the fields of a measure, which [`Measure::emit`] wrote.
+pub(crate) fn embed(fields: &mut Map<String, Value>, namespace: &str, at_milliseconds: i64) {
+    let (Some(Value::String(name)), Some(value)) = (fields.remove("metric"), fields.remove("value")) else {
+        return;
+    };
+    let own = METRICS.iter().find(|(metric, _)| *metric == name);
+    let own = own.map(|(_, dimensions)| *dimensions).unwrap_or_default();
+    let dimensions: Vec<&str> = ["service"].into_iter().chain(own.iter().copied()).collect();
+    let unit = if name.ends_with("Seconds") { "Seconds" } else { "Count" };
+    let directive = json!({
+        "Timestamp": at_milliseconds,
+        "CloudWatchMetrics": [{
+            "Namespace": namespace,
+            "Dimensions": [dimensions],
+            "Metrics": [{"Name": name, "Unit": unit}],
+        }],
+    });
+    fields.insert("_aws".to_owned(), directive);
+    fields.insert(name, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Environment;
+    use crate::log::subscriber;
+    use crate::log::testing::{Lines, noon};
+
+    fn every() -> Vec<Measure<'static>> {
+        let took = SignedDuration::from_millis(90_500);
+        let (verdict, effect) = (Verdict::Succeeded, Effect::SchemaMoved);
+        vec![
+            Measure::DeploymentEnded { verdict, effect, took },
+            Measure::ReleaseEnded { verdict, effect, took },
+            Measure::DirtyEnd,
+            Measure::WaitEnded {
+                wait: "task",
+                woken_by: "event",
+                took,
+            },
+            Measure::GateOpened { gate: "window", took },
+            Measure::Found {
+                found: "push",
+                count: 2,
+            },
+            Measure::Swept { sweeper: "resume" },
+            Measure::EventTaken {
+                detail_type: "ECR Image Action",
+                lag: took,
+            },
+            Measure::InvocationFailed {
+                kind: ErrorKind::Defect,
+            },
+        ]
+    }
+
+    fn lines(environment: &Environment, measures: &[Measure<'_>]) -> Vec<Value> {
+        let lines = Lines::default();
+        let subscriber = subscriber(environment, "record", noon, lines.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("invocation", release_id = "shop-1", detail_type = "of the span");
+            let _entered = span.enter();
+            measures.iter().for_each(|measure| measure.emit());
+        });
+        lines.json()
+    }
+
+    #[test]
+    fn every_measure_is_a_metric_of_the_list_with_all_its_dimensions_and_no_other() {
+        let lines = lines(&Environment::default(), &every());
+        let mut seen = BTreeSet::new();
+        for line in &lines {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            let name = directive["Metrics"][0]["Name"].as_str().unwrap();
+            let (_, own) = METRICS.iter().find(|(metric, _)| *metric == name).unwrap();
+            assert!(line[name].is_number(), "{line}");
+            for dimension in own.iter().chain(&["service"]) {
+                assert!(line[*dimension].is_string(), "`{name}` has no `{dimension}`: {line}");
+            }
+            let given: Vec<&str> = directive["Dimensions"][0]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it.as_str().unwrap())
+                .collect();
+            assert_eq!(given, [&["service"], *own].concat());
+            let others = METRICS.iter().flat_map(|(_, dimensions)| *dimensions);
+            for other in others.filter(|other| !own.contains(other) && **other != "detail_type") {
+                assert!(line.get(*other).is_none(), "`{name}` has `{other}`: {line}");
+            }
+            seen.insert(name.to_owned());
+        }
+        assert_eq!(seen, METRICS.iter().map(|(name, _)| (*name).to_owned()).collect());
+    }
+
+    #[test]
+    fn a_measure_is_a_line_that_cloudwatch_makes_a_metric_of() {
+        let environment = Environment::from_iter([
+            ("POWERTOOLS_SERVICE_NAME", "deployer"),
+            ("POWERTOOLS_METRICS_NAMESPACE", "Canal"),
+        ]);
+        let lines = lines(&environment, &every()[..1]);
+        let line = &lines[0];
+        let directive = json!({
+            "Timestamp": 1_793_620_800_000_i64,
+            "CloudWatchMetrics": [{
+                "Namespace": "Canal",
+                "Dimensions": [["service", "verdict", "effect"]],
+                "Metrics": [{"Name": "DeploymentSeconds", "Unit": "Seconds"}],
+            }],
+        });
+        assert_eq!(line["_aws"], directive);
+        assert_eq!(line["DeploymentSeconds"], json!(90.5));
+        assert_eq!(
+            (&line["service"], &line["verdict"], &line["effect"], &line["release_id"]),
+            (
+                &json!("deployer"),
+                &json!("SUCCEEDED"),
+                &json!("schema_moved"),
+                &json!("shop-1")
+            )
+        );
+        assert!(line.get("metric").is_none() && line.get("value").is_none());
+    }
+
+    #[test]
+    fn measures_are_written_at_every_level_and_nothing_found_is_none() {
+        let environment = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "ERROR")]);
+        let measures = [
+            Measure::Swept { sweeper: "resume" },
+            Measure::Found { found: "act", count: 0 },
+        ];
+        assert_eq!(lines(&environment, &measures).len(), 1);
+    }
+}

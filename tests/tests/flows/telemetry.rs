@@ -1,0 +1,148 @@
+//! What is measured becomes metrics, and the alarms of the template go off for what a person must look at, and for nothing else.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use lab::images::Kind;
+use serde_json::{Value, json};
+use simulator::Lambda;
+use simulator::kernel::{Metric, Statistic, Window};
+use simulator_event_bridge::{Fault, Occurrence};
+
+use crate::support::Account;
+
+/// Longer than the alarms over the schedules take to notice that one is silent.
+const SILENCE: SignedDuration = SignedDuration::from_mins(31);
+
+/// An account in which the output of the functions is kept, with the alarms of the template.
+fn watched(mut account: Account) -> Account {
+    let alarms = account.lab.world().template().unwrap().alarms.clone();
+    for alarm in alarms.into_values() {
+        account.administer("monitoring", "PutMetricAlarm", alarm.properties);
+    }
+    account.pass(SILENCE);
+    account
+}
+
+/// The alarms that fire, without the name of the stack.
+fn firing(account: &mut Account) -> Vec<String> {
+    let found = account.administer("monitoring", "DescribeAlarms", json!({"StateValue": "ALARM"}));
+    let names = found["MetricAlarms"].as_array().unwrap().iter();
+    let name = |alarm: &Value| alarm["AlarmName"].as_str().unwrap().replace("esclusa-", "");
+    names.map(name).collect()
+}
+
+/// What a metric has measured since the account began; none where it never measured anything.
+fn measured(account: &Account, statistic: Statistic, name: &str, dimensions: &[(&str, &str)]) -> Option<f64> {
+    let own = [("service", "esclusa")];
+    let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let metric = Metric {
+        namespace: "Esclusa".to_owned(),
+        name: name.to_owned(),
+        dimensions: own.iter().chain(dimensions).map(text).collect::<BTreeMap<_, _>>(),
+    };
+    let world = account.lab.world();
+    let day = SignedDuration::from_hours(24);
+    let window = Window {
+        start: world.now() - day,
+        end: world.now() + SignedDuration::from_secs(1),
+        period: day + day,
+    };
+    let points = world.kernel().metrics.datapoints(&metric, statistic, window);
+    points.into_values().next()
+}
+
+#[test]
+fn a_release_is_measured_and_nobody_is_woken_for_it() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    account.release("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(10));
+    let good = [("verdict", "SUCCEEDED"), ("effect", "schema_moved")];
+    for (name, dimensions, count) in [
+        ("DeploymentSeconds", &good[..], 2.0),
+        ("ReleaseSeconds", &good, 1.0),
+        ("WaitSeconds", &[("wait", "task"), ("woken_by", "event")], 2.0),
+        ("WaitSeconds", &[("wait", "service"), ("woken_by", "event")], 2.0),
+        ("WaitSeconds", &[("wait", "execution"), ("woken_by", "event")], 2.0),
+    ] {
+        let given = measured(&account, Statistic::SampleCount, name, dimensions);
+        assert_eq!(given, Some(count), "{name} {dimensions:?}");
+    }
+    let took = measured(&account, Statistic::Maximum, "ReleaseSeconds", &good).unwrap();
+    let longest = measured(&account, Statistic::Maximum, "DeploymentSeconds", &good).unwrap();
+    assert!(took > longest && longest > 60.0, "{took} s and {longest} s");
+    for sweeper in ["intake", "record", "resume", "update"] {
+        let rounds = measured(&account, Statistic::Sum, "Sweeps", &[("sweeper", sweeper)]);
+        assert!(rounds >= Some(6.0), "{sweeper}: {rounds:?}");
+    }
+    assert_eq!(measured(&account, Statistic::Sum, "DirtyEnds", &[]), None);
+    assert_eq!(
+        measured(&account, Statistic::Sum, "SweepFinds", &[("found", "push")]),
+        None
+    );
+    assert_eq!(firing(&mut account), [""; 0]);
+}
+
+#[test]
+fn what_a_sweep_finds_is_counted() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    account.disturb_pushes(Occurrence::Nth(1), Fault::Drop);
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(40));
+    assert_eq!(
+        measured(&account, Statistic::Sum, "SweepFinds", &[("found", "push")]),
+        Some(1.0)
+    );
+}
+
+#[test]
+fn how_long_a_release_stood_at_a_gate_is_measured() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    account.esclusa(&[
+        "freeze",
+        "imagy-catalog",
+        "develop",
+        "--reason",
+        "an outage",
+        "--until",
+        "30m",
+    ]);
+    account.push("v1.0.0", Kind::Good);
+    account.settle();
+    let stood = measured(&account, Statistic::Maximum, "GateSeconds", &[("gate", "freeze")]).unwrap();
+    assert!((1_500.0..=2_100.0).contains(&stood), "{stood} s");
+}
+
+#[test]
+fn a_dirty_end_wakes_a_person() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    account.release("v1.0.0", Kind::LostMigration);
+    assert_eq!(measured(&account, Statistic::Sum, "DirtyEnds", &[]), Some(1.0));
+    account.pass(SignedDuration::from_mins(2));
+    assert_eq!(firing(&mut account), ["dirty-ends"]);
+}
+
+#[test]
+fn each_schedule_that_is_silent_is_told_by_an_alarm_of_its_own() {
+    for (function, alarm) in [
+        ("intake", "reconcile-silent"),
+        ("record", "settle-silent"),
+        ("resume", "sweep-silent"),
+        ("update", "restore-scaling-silent"),
+    ] {
+        let mut account = watched(Account::with_logs("imagy-catalog"));
+        assert_silent_without(&mut account, function, alarm);
+    }
+    // People are told where there is a Slack.
+    let mut account = watched(Account::beside_slack_with_logs("imagy-orders", "C0DEPLOYS"));
+    assert_silent_without(&mut account, "notify", "tell-silent");
+}
+
+/// Takes the code of a function away, and asserts that one alarm tells of it.
+fn assert_silent_without(account: &mut Account, function: &str, alarm: &str) {
+    assert_eq!(firing(account), [""; 0], "before `{function}` is silent");
+    let (lambda, _) = account.lab.world_mut().service_mut::<Lambda>().unwrap();
+    lambda.unregister(&format!("esclusa-{function}"));
+    account.pass(SILENCE);
+    assert_eq!(firing(account), [alarm], "without `{function}`");
+}
