@@ -211,6 +211,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_written_is_told_with_what_to_look_at_and_what_comes_next() {
+        let observed = Observed {
+            application: "shop".parse().unwrap(),
+            home: esclusa_core::task_definition::Home {
+                account: "123456789012".parse().unwrap(),
+                region: "us-east-1".parse().unwrap(),
+            },
+            environments: vec![ObservedEnvironment {
+                name: "staging".parse().unwrap(),
+                suffix: None,
+                cluster: "shop-staging".to_owned(),
+                services: Vec::new(),
+            }],
+        };
+        let written = Scaffold {
+            text: String::new(),
+            services: vec!["web".to_owned()],
+            left_out: [("cache".to_owned(), "no container of it runs an image".to_owned())].into(),
+            notes: vec!["in `staging` the circuit breaker of `web` is off".to_owned()],
+        };
+        let told = |format| {
+            let (mut output, captured) = Output::captured();
+            output.set_format(format);
+            report(&observed, &written, Path::new("my pipeline.yaml"), &mut output).unwrap();
+            format!("{}{}", captured.out(), captured.err())
+        };
+        insta::assert_snapshot!([told(Format::Text), told(Format::Json)].join("\n"));
+    }
+
+    #[test]
     fn a_cluster_is_given_with_its_environment_or_without() {
         let read = |text| place(text).map(|place| (place.cluster, place.environment.map(|name| name.to_string())));
         assert_eq!(read("shop").unwrap(), ("shop".to_owned(), None));

@@ -59,8 +59,11 @@ impl Function for Notify {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
             Event::Request(request) => {
-                if let (Request::Check {}, Some(token)) = (parse_request(request.payload)?, &self.token) {
-                    return self.check(token).await;
+                if let Request::Check {} = parse_request(request.payload)? {
+                    return match &self.token {
+                        Some(token) => self.check(token).await,
+                        None => Ok(unconfigured()),
+                    };
                 }
             }
             // Whatever it says: everything is looked at.
@@ -75,13 +78,16 @@ impl Function for Notify {
         }
         let told = match &self.token {
             Some(token) => self.round(token, invocation.deadline).await?,
-            None => json!({
-                "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
-            }),
+            None => unconfigured(),
         };
         Measure::Swept { sweeper: Self::NAME }.emit();
         Ok(told)
     }
+}
+
+/// The answer where nobody is told anything.
+fn unconfigured() -> Value {
+    json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`"})
 }
 
 impl Notify {

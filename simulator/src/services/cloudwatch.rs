@@ -33,7 +33,8 @@ pub struct CloudWatch {
 }
 
 impl CloudWatch {
-    /// Puts an alarm of a template. What it watches are metrics of services that publish none here: it is in the state that missing data gives it.
+    /// Puts an alarm of a template, which nobody evaluates until it is put again: its metrics are published only where the output of functions is kept. It is in
+    /// the state that missing data gives it where that is no alarm.
     pub(crate) fn provide(&mut self, name: &str, properties: &Value, kernel: &mut Kernel) {
         self.insert(name, properties, kernel);
     }

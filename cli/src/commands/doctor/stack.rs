@@ -10,7 +10,7 @@ use esclusa_core::task_definition::Home;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::looking::seen;
+use super::looking::{or_absent, seen};
 use crate::session::Session;
 
 /// The definitions of the state machines as this version has them.
@@ -28,37 +28,27 @@ pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts>
     for (name, _) in TABLES {
         let table = format!("{stack}-{name}");
         let described = client.describe_table().table_name(&table).send().await;
-        let facts = match seen("dynamodb:DescribeTable", described) {
-            Seen::Found(answer) => {
-                let described = answer.table;
-                let status = described.as_ref().and_then(|table| table.table_status.as_ref());
-                Seen::Found(TableFacts {
-                    status: status
-                        .map_or("in no state that is told", |status| status.as_str())
-                        .to_owned(),
-                    deletion_protection: described
-                        .as_ref()
-                        .and_then(|table| table.deletion_protection_enabled)
-                        .unwrap_or(false),
-                    restorable_until: restorable_until(&client, &table).await,
-                    expires_by: expires_by(&client, &table).await,
-                })
-            }
-            other => other.map(|_| unlooked()),
+        let described = or_absent(seen("dynamodb:DescribeTable", described).map(|answer| answer.table));
+        let (restorable_until, expires_by) = if described.found().is_some() {
+            (
+                restorable_until(&client, &table).await,
+                expires_by(&client, &table).await,
+            )
+        } else {
+            (Seen::Absent, Seen::Absent)
         };
+        let facts = described.map(|described| TableFacts {
+            status: described.table_status.map_or_else(
+                || "in no state that is told".to_owned(),
+                |status| status.as_str().to_owned(),
+            ),
+            deletion_protection: described.deletion_protection_enabled.unwrap_or(false),
+            restorable_until,
+            expires_by,
+        });
         tables.insert(name.to_owned(), facts);
     }
     tables
-}
-
-/// Facts of which none is ever read: those of what was not found.
-fn unlooked() -> TableFacts {
-    TableFacts {
-        status: String::new(),
-        deletion_protection: false,
-        restorable_until: Seen::Absent,
-        expires_by: Seen::Absent,
-    }
 }
 
 async fn restorable_until(client: &aws_sdk_dynamodb::Client, table: &str) -> Seen<Option<Timestamp>> {
@@ -159,23 +149,19 @@ pub(super) async fn rules(stack: &str, session: &Session) -> (Pieces<RuleFacts>,
         if rule.is_of_pushes() {
             push = described.clone().map(|answer| answer.event_pattern.unwrap_or_default());
         }
-        let facts = match described {
-            Seen::Found(answer) => {
-                let targets = client.list_targets_by_rule().rule(&name).send().await;
-                let targets = seen("events:ListTargetsByRule", targets);
-                Seen::Found(RuleFacts {
-                    enabled: answer.state.is_some_and(|state| state.as_str() != "DISABLED"),
-                    targets: targets.map(|answer| {
-                        let targets = answer.targets.unwrap_or_default().into_iter();
-                        targets.map(|target| target.arn).collect()
-                    }),
-                })
-            }
-            other => other.map(|_| RuleFacts {
-                enabled: false,
-                targets: Seen::Absent,
-            }),
+        let targets = if described.found().is_some() {
+            let answer = client.list_targets_by_rule().rule(&name).send().await;
+            seen("events:ListTargetsByRule", answer).map(|answer| {
+                let targets = answer.targets.unwrap_or_default().into_iter();
+                targets.map(|target| target.arn).collect()
+            })
+        } else {
+            Seen::Absent
         };
+        let facts = described.map(|answer| RuleFacts {
+            enabled: answer.state.is_some_and(|state| state.as_str() != "DISABLED"),
+            targets,
+        });
         rules.insert(rule.name.to_owned(), facts);
     }
     (rules, push)

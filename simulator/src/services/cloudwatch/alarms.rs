@@ -282,7 +282,7 @@ impl CloudWatch {
             evaluation: None,
             is_set_by_hand: false,
             put_at: now,
-            why: Why::of("Unchecked: its metrics are not published in the simulated AWS"),
+            why: Why::of("Unchecked: Initial alarm creation"),
             updated_at: now,
             transitioned_at: now,
         };

@@ -74,7 +74,10 @@ fn alarm_verdict(name: &str, alarm: &AlarmFacts) -> Verdict {
     if alarm.actions.is_empty() {
         return Verdict::warning("it tells nobody", "deploy the stack again: `scripts/deploy`");
     }
-    Verdict::ok(alarm.state.clone())
+    Verdict::ok(match alarm.state.as_str() {
+        "INSUFFICIENT_DATA" => "no data yet",
+        state => state,
+    })
 }
 
 pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
