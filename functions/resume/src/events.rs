@@ -38,7 +38,12 @@ impl Resume {
         let is_over = TaskFacts::from_json(detail)?.is_stopped();
         let event = self.event(envelope.time, task.version, is_over, &redact(detail))?;
         let told = self.told(task, &event).await?;
-        self.receive(&task.task_arn, &name, event, told).await
+        if is_over {
+            return self.receive(&task.task_arn, &name, event, told).await;
+        }
+        // A task that has not stopped ends no wait, and the event of its end is yet to come.
+        self.keep(&task.task_arn, &name, event, told).await?;
+        Ok(json!({"waits": 0}))
     }
 
     /// The record of a task's state, for a task that a deployment of ours started and that is not over.

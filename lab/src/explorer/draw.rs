@@ -354,8 +354,7 @@ impl Draw {
         if self.chance(6) {
             let at = self.rng.u32(1..SECONDS / 2);
             let seconds = self.rng.u32(30..=1_200);
-            self.add(at, What::Freeze);
-            self.add(at.saturating_add(seconds), What::Unfreeze);
+            self.add(at, What::Freeze { seconds });
         }
     }
 }

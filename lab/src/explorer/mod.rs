@@ -13,6 +13,7 @@ mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use esclusa_adapters::control::Key;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator::{ApiError, DynamoDb, FaultKind, Principal, Selector};
@@ -39,6 +40,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(36);
 
 /// How often what was started late is waited for.
 const ROUNDS: usize = 6;
+
+/// How long people wait before they try again what did not work.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// How late a late call is.
 const LATE: SignedDuration = SignedDuration::from_secs(30);
@@ -191,6 +195,7 @@ pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
         },
         walk: None,
         transcript: Vec::new(),
+        lifted_at: None,
     };
     if tells {
         run.walk = Some(Walk::new([], run.shop.lab.world_mut()));
@@ -245,6 +250,8 @@ struct Run {
     truth: Truth,
     walk: Option<Walk>,
     transcript: Vec<Line>,
+    /// When a person lifts the freeze that stands.
+    lifted_at: Option<Timestamp>,
 }
 
 impl Run {
@@ -261,8 +268,26 @@ impl Run {
         }
     }
 
-    /// Runs until then, and looks every second where it is told what happens.
+    /// Runs until then. A freeze is lifted in between.
     fn until(&mut self, end: Timestamp) {
+        while let Some(at) = self.lifted_at.filter(|at| *at <= end) {
+            self.look_until(at);
+            self.esclusa(&["unfreeze", Shop::NAME, "--reason", "it is over"]);
+            self.lifted_at = self.is_frozen().then(|| at + AGAIN);
+        }
+        self.look_until(end);
+    }
+
+    fn is_frozen(&self) -> bool {
+        let control = self.shop.items("esclusa-control");
+        let mut freezes = control
+            .iter()
+            .filter(|item| text(item, "/pk/S") == Key::freezes_of(Shop::NAME));
+        freezes.any(|item| item.get("lifted").is_none())
+    }
+
+    /// Runs until then, and looks every second where it is told what happens.
+    fn look_until(&mut self, end: Timestamp) {
         let Some(walk) = &mut self.walk else {
             self.shop.lab.simulation().run_until_time(end);
             return;
@@ -364,8 +389,10 @@ impl Run {
                 }
             }
             What::Vote { member, approves } => self.shop.vote(*member, *approves),
-            What::Freeze => self.esclusa(&["freeze", Shop::NAME, "--reason", "an outage"]),
-            What::Unfreeze => self.esclusa(&["unfreeze", Shop::NAME, "--reason", "it is over"]),
+            What::Freeze { seconds } => {
+                self.esclusa(&["freeze", Shop::NAME, "--reason", "an outage"]);
+                self.lifted_at = Some(self.shop.now() + SignedDuration::from_secs(i64::from(*seconds)));
+            }
             What::Call { point, nth, mishap } => {
                 self.shop.fault(selector(point).nth(*nth), fault(*mishap, point));
             }
@@ -570,8 +597,7 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::Rollback
                 | What::Stop
                 | What::Hold { .. }
-                | What::Freeze
-                | What::Unfreeze
+                | What::Freeze { .. }
                 | What::Vote { .. }
                 | What::Alarm { .. }
                 | What::LateMetrics { .. }

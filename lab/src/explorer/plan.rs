@@ -58,10 +58,11 @@ pub enum What {
         /// For how long.
         seconds: u32,
     },
-    /// A person lets nothing come into the environments.
-    Freeze,
-    /// A person lifts that.
-    Unfreeze,
+    /// A person lets nothing come into the environments, and lifts that after a while, however often that has to be tried.
+    Freeze {
+        /// For how long.
+        seconds: u32,
+    },
     /// Somebody in Slack says what may come, of everything that is asked about.
     Vote {
         /// Who.
@@ -408,8 +409,7 @@ impl fmt::Display for What {
             Self::Rollback => formatter.write_str("a person goes back"),
             Self::Stop => formatter.write_str("a person stops the last release"),
             Self::Hold { seconds } => write!(formatter, "a person holds the last release for {seconds} s"),
-            Self::Freeze => formatter.write_str("a person freezes everything"),
-            Self::Unfreeze => formatter.write_str("a person lifts the freeze"),
+            Self::Freeze { seconds } => write!(formatter, "a person freezes everything for {seconds} s"),
             Self::Vote { member, approves } => {
                 let what = if *approves { "approves" } else { "rejects" };
                 write!(formatter, "{member:?} {what} what is asked about")
