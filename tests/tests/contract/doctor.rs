@@ -42,7 +42,7 @@ fn administer(world: &mut World, service: &str, operation: &str, input: Value) -
 /// What is not well, as `status check`, and the exit code.
 fn ailing(lab: &mut Lab) -> (Vec<String>, u8) {
     let answer = lab.esclusa(&["doctor", "--output", "json"]);
-    let document: Value = serde_json::from_str(&answer.out).unwrap_or_else(|_| panic!("{}{}", answer.out, answer.err));
+    let document: Value = serde_json::from_str(&answer.out).expect(&answer.err);
     let text = |finding: &Value, member: &str| finding[member].as_str().unwrap().to_owned();
     let findings = document["findings"].as_array().unwrap().iter();
     let ailing = findings

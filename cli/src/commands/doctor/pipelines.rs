@@ -131,7 +131,7 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
         return observed;
     }
     let ecs = EcsReader::new(session.config());
-    let described = ecs.describe_clusters(&[environment.cluster.clone()]).await;
+    let described = ecs.describe_clusters(std::slice::from_ref(&environment.cluster)).await;
     let cluster = seen_by("ecs:DescribeClusters", described);
     observed.cluster_status = or_absent(cluster.map(|described| {
         let status = described.found.first()?.get("status")?.as_str()?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use esclusa_core::doctor::{
     FUNCTIONS, FunctionFacts, MACHINES, MachineFacts, RULES, RuleFacts, SCHEDULES, ScheduleFacts, Seen, TABLES,
     TableFacts,
@@ -66,10 +67,10 @@ async fn expires_by(client: &aws_sdk_dynamodb::Client, table: &str) -> Seen<Opti
     let answer = client.describe_time_to_live().table_name(table).send().await;
     seen("dynamodb:DescribeTimeToLive", answer).map(|answer| {
         let description = answer.time_to_live_description?;
-        let status = description.time_to_live_status.as_ref().map(|status| status.as_str());
-        description
-            .attribute_name
-            .filter(|_| matches!(status, Some("ENABLED" | "ENABLING")))
+        let is_on =
+            |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
+        let is_on = description.time_to_live_status.as_ref().is_some_and(is_on);
+        description.attribute_name.filter(|_| is_on)
     })
 }
 
