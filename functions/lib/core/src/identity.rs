@@ -284,6 +284,24 @@ mod tests {
     }
 
     #[test]
+    fn a_release_id_is_the_name_of_an_application_and_twenty_hexadecimal_digits() {
+        let digits = "0f".repeat(10);
+        assert_eq!(
+            format!("shop-{digits}").parse::<ReleaseId>().unwrap().application(),
+            "shop"
+        );
+        for text in [
+            format!("shop-{}", "0f".repeat(9)),
+            format!("shop-{}", "0F".repeat(10)),
+            format!("Shop-{digits}"),
+            format!("-{digits}"),
+            digits,
+        ] {
+            assert!(text.parse::<ReleaseId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_deployment_id_is_read_back_and_fits_into_an_execution_name() {
         let release_id: ReleaseId = format!("{}-{}", "a".repeat(32), "0f".repeat(10)).parse().unwrap();
         let id = DeploymentId::new(release_id, "b".repeat(20).parse().unwrap(), 99).unwrap();

@@ -59,6 +59,17 @@ fn a_record_is_stored_and_read_back_with_the_same_hash() {
 }
 
 #[test]
+fn a_record_is_found_by_its_environment_where_it_names_one_of_an_application() {
+    let (records, _) = chain(2);
+    assert_eq!(records[0].environment_key.as_deref(), Some("imagy-catalog/develop"));
+    assert_eq!(records[1].environment_key, None);
+    let mut draft = Draft::new(RecordKind::PipelineApplied, "ana", Body::new(&json!({})).unwrap());
+    draft.environment = Some("develop".into());
+    let (record, _) = append(&Head::genesis(Chain::application("shop")), draft, Timestamp::UNIX_EPOCH);
+    assert_eq!(record.environment_key, None);
+}
+
+#[test]
 fn what_is_named_like_a_token_is_refused_at_any_depth_and_a_client_token_is_not() {
     for name in [
         "token",

@@ -82,5 +82,10 @@ mod tests {
             ["a", "b", "c", "a"]
         );
         assert_eq!(sorted(&[("a", &["a"])]).unwrap_err(), ["a", "a"]);
+        // What is in its place already is no part of it.
+        assert_eq!(
+            sorted(&[("a", &[]), ("b", &["a", "c"]), ("c", &["b"])]).unwrap_err(),
+            ["b", "c", "b"]
+        );
     }
 }
