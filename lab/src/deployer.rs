@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use esclusa_core::error::Failure;
-use esclusa_runtime::{Environment, Function, Invocation};
+use esclusa_runtime::{Diagnostic, Environment, Function, Invocation, diagnostic, invoke};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use simulator::kernel::Place;
@@ -210,23 +210,25 @@ fn passable_roles(account: &str) -> String {
 
 fn register<F: Function>(world: &mut World) {
     let built: Rc<OnceLock<Result<F, Failure>>> = Rc::new(OnceLock::new());
+    // As in a process of its own, but for the limit: the simulated Lambda ends an invocation in its own time.
     let handler = move |payload, invocation: simulator::Invocation| {
         let built = Rc::clone(&built);
         let future = async move {
+            let cold_start = built.get().is_none();
             let function = built.get_or_init(|| F::build(&invocation.sdk_config, &environment(&invocation)));
-            let function = function.as_ref().map_err(|failure| error(failure.clone()))?;
             let context = Invocation {
                 request_id: invocation.request_id.clone(),
                 function_arn: invocation.function_arn.clone(),
                 deadline: invocation.deadline,
                 trace_id: None,
             };
-            let handled = function.handle(payload, &context);
+            let now = now(&invocation);
+            let handled = invoke(function.as_ref(), payload, &context, now, None, cold_start);
             let answer = match output::<F>(&invocation) {
                 Some(output) => handled.with_subscriber(output).await,
                 None => handled.await,
             };
-            answer.map_err(error)
+            answer.map_err(|failure| error(&failure))
         };
         Box::pin(future) as std::pin::Pin<Box<dyn Future<Output = _>>>
     };
@@ -238,8 +240,8 @@ fn register<F: Function>(world: &mut World) {
 /// What takes the lines that the function writes, as its process would; none where nobody keeps them.
 fn output<F: Function>(invocation: &simulator::Invocation) -> Option<Dispatch> {
     let stdout = invocation.stdout.clone()?;
-    let clock = invocation.sdk_config.time_source().unwrap_or_default();
-    let clock = move || Timestamp::try_from(clock.now()).unwrap_or_default();
+    let of_clock = invocation.clone();
+    let clock = move || now(&of_clock);
     let writer = move || stdout.clone();
     Some(Dispatch::new(esclusa_runtime::subscriber(
         &environment(invocation),
@@ -260,6 +262,16 @@ fn environment(invocation: &simulator::Invocation) -> Environment {
     invocation.environment.clone().into_iter().chain(own).collect()
 }
 
-fn error(failure: Failure) -> FunctionError {
-    FunctionError::new(failure.kind.as_str(), failure.message)
+/// The simulated time.
+fn now(invocation: &simulator::Invocation) -> Timestamp {
+    let clock = invocation.sdk_config.time_source().unwrap_or_default();
+    Timestamp::try_from(clock.now()).unwrap_or_default()
+}
+
+fn error(failure: &Failure) -> FunctionError {
+    let Diagnostic {
+        error_type,
+        error_message,
+    } = diagnostic(failure);
+    FunctionError::new(error_type, error_message)
 }

@@ -1,6 +1,6 @@
 //! `esclusa unlock`: a person frees a lock, out of quarantine or from a deployment that does not end.
 
-use esclusa_adapters::control::rows::DeploymentRow;
+use esclusa_adapters::control::rows::{DeploymentRow, QuarantinedLockRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::error::Failure;
@@ -45,8 +45,11 @@ pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Ou
         deployment_id: read.and_then(|lock| lock.deployment_id.clone()),
         ..Draft::new(RecordKind::PersonDecided, &by, body)
     };
+    let pointer = Key::quarantined_lock(name);
+    let pointed: Option<Stored<QuarantinedLockRow>> = session.control().get(&pointer).await?;
     let commit = Commit::new()
         .change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?)
+        .changes(pointed.map(|pointed| Change::delete(pointer, pointed.revision)))
         .record(&Chain::application(&place.application), draft);
     if let Committed::Lost(_) = session.journal.commit(commit).await? {
         return Err(CommandError::refused(format!(

@@ -19,7 +19,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{InvalidName, Pipeline};
 use esclusa_core::task_definition::Home;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -108,11 +108,7 @@ impl Function for Intake {
             Event::Request(request) => match parse_request(request.payload)? {
                 Action::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
                 Action::RequestRelease(request) => self.requested(&request).await,
-                Action::Reconcile {} => {
-                    let reconciled = self.reconcile().await?;
-                    Measure::Swept { sweeper: Self::NAME }.emit();
-                    Ok(reconciled)
-                }
+                Action::Reconcile {} => self.reconcile().await,
             },
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)

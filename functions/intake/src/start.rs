@@ -10,7 +10,7 @@ use esclusa_adapters::step_functions::{StartOutcome, execution_arn};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use esclusa_core::pipeline::Pipeline;
-use esclusa_runtime::Measure;
+use esclusa_runtime::{Function, Measure, swept};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -168,6 +168,7 @@ impl Intake {
             count: found.len(),
         }
         .emit();
+        swept(Self::NAME, failed.as_ref());
         failed.map_or_else(|| Ok(json!({"started": started, "found": found})), Err)
     }
 }

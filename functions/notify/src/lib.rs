@@ -14,7 +14,7 @@ use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request, swept};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -41,6 +41,27 @@ enum Request {
     Check {},
 }
 
+impl Notify {
+    /// Tells people what differs, where they have a Slack.
+    async fn tell_everybody(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        match &self.token {
+            Some(token) => self.round(token, invocation.deadline).await,
+            None => Ok(unconfigured()),
+        }
+    }
+
+    /// What Slack says of the token, for `esclusa doctor`.
+    async fn check(&self) -> Result<Value, Failure> {
+        let Some(token) = &self.token else {
+            return Ok(unconfigured());
+        };
+        Ok(match self.slack.test(&token.read().await?).await? {
+            Tested::Valid { team, scopes } => json!({"team": team, "scopes": scopes}),
+            Tested::Refused { code } => json!({"refused": code}),
+        })
+    }
+}
+
 impl Function for Notify {
     const NAME: &'static str = "notify";
 
@@ -58,46 +79,30 @@ impl Function for Notify {
     async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
-            Event::Request(request) => {
-                if let Request::Check {} = parse_request(request.payload)? {
-                    return match &self.token {
-                        Some(token) => self.check(token).await,
-                        None => Ok(unconfigured()),
-                    };
+            Event::Request(request) => match parse_request(request.payload)? {
+                Request::Tell {} => {
+                    let told = self.tell_everybody(invocation).await;
+                    swept(Self::NAME, told.as_ref().err());
+                    told
                 }
-            }
+                Request::Check {} => self.check().await,
+            },
             // Whatever it says: everything is looked at.
-            Event::StepFunctionsExecutionStatusChange(_) => {}
+            Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(invocation).await,
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)
             | Event::EcrImageAction(_)
             | Event::CloudWatchAlarmStateChange(_)
             | Event::Scheduled(_)
-            | Event::Unknown(_) => return Ok(json!({"ignored": "nobody is told of events of this kind"})),
+            | Event::Unknown(_) => Ok(json!({"ignored": "nobody is told of events of this kind"})),
         }
-        let told = match &self.token {
-            Some(token) => self.round(token, invocation.deadline).await?,
-            None => unconfigured(),
-        };
-        Measure::Swept { sweeper: Self::NAME }.emit();
-        Ok(told)
     }
 }
 
 /// The answer where nobody is told anything.
 fn unconfigured() -> Value {
     json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`"})
-}
-
-impl Notify {
-    /// What Slack says of the token, for `esclusa doctor`.
-    async fn check(&self, token: &SecretReader) -> Result<Value, Failure> {
-        Ok(match self.slack.test(&token.read().await?).await? {
-            Tested::Valid { team, scopes } => json!({"team": team, "scopes": scopes}),
-            Tested::Refused { code } => json!({"refused": code}),
-        })
-    }
 }
 
 #[cfg(test)]

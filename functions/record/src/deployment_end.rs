@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::acts::IntentRow;
 use esclusa_adapters::control::rows::{
-    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, OpenDeploymentRow, Progress, ReleaseKind,
-    RevisionRow, StepRow, VerifiedRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, OpenDeploymentRow, Progress, QuarantinedLockRow,
+    ReleaseKind, RevisionRow, StepRow, VerifiedRow,
 };
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
@@ -20,7 +20,7 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
 use esclusa_core::protocol::intent::IntentStatus;
-use esclusa_core::protocol::lock::{Lock, LockRefusal, quarantine, release};
+use esclusa_core::protocol::lock::{Lock, LockRefusal, LockStatus, quarantine, release};
 use esclusa_core::quarantine::{Quarantine, is_shown_by};
 use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::verdict::{
@@ -116,6 +116,9 @@ impl Record {
             match written {
                 Ok(Some(write)) => {
                     commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?);
+                    if write.row.status == LockStatus::Quarantined {
+                        commit = commit.change(self.in_quarantine(name).await?);
+                    }
                 }
                 Ok(None) => {}
                 // Somebody took the lock over: it is theirs now.
@@ -183,13 +186,13 @@ impl Record {
         self.journal.commit(commit).await?.or_failure()?;
         let since = ended.started_at.unwrap_or(ended.created_at);
         Measure::DeploymentEnded {
+            deployment_id,
             verdict: end.verdict,
             effect: end.effect,
             took: now.duration_since(since),
         }
         .emit();
         if end.effect.is_dirty() {
-            Measure::DirtyEnd.emit();
             tracing::error!(
                 deployment_id,
                 reasons = end.reasons.join("; "),
@@ -197,6 +200,14 @@ impl Record {
             );
         }
         Ok(answer(&end))
+    }
+
+    /// The row by which a sweep finds a lock in quarantine.
+    async fn in_quarantine(&self, lock: &str) -> Result<Change, Failure> {
+        let key = Key::quarantined_lock(lock);
+        let stored: Option<Stored<QuarantinedLockRow>> = self.journal.control().get(&key).await?;
+        let row = QuarantinedLockRow { lock: lock.to_owned() };
+        Change::put(key, &row, Expected::unchanged(stored.as_ref()))
     }
 
     async fn facts(

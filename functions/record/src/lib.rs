@@ -15,7 +15,7 @@ use esclusa_adapters::queues::QueueReader;
 use esclusa_adapters::step_functions::ExecutionReader;
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -182,9 +182,7 @@ impl Function for Record {
             }
             Request::Sweep {} => {
                 self.look_at_dead_letters().await;
-                let swept = self.sweep().await?;
-                Measure::Swept { sweeper: Self::NAME }.emit();
-                Ok(swept)
+                self.sweep().await
             }
         }
     }

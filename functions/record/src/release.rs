@@ -127,6 +127,7 @@ impl Record {
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
         Measure::ReleaseEnded {
+            release_id: &release.row.release_id,
             verdict: end.verdict,
             effect: end.effect,
             took: now.duration_since(release.row.created_at),

@@ -1,13 +1,15 @@
 //! Ends for executions that cannot write their own: the release concludes for its deployment, and an event or the sweep for both.
 
 use esclusa_adapters::acts::AFTERLIFE;
-use esclusa_adapters::control::rows::{DeploymentRow, OpenDeploymentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{
+    DeploymentRow, OpenDeploymentRow, Progress, QuarantinedLockRow, ReleasePointerRow, ReleaseRow,
+};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::step_functions::Execution;
 use esclusa_core::error::Failure;
 use esclusa_core::task_definition::masked_text;
 use esclusa_events::StepFunctionsExecutionStatusChange;
-use esclusa_runtime::Measure;
+use esclusa_runtime::{Function, Measure, swept};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -113,8 +115,14 @@ impl Record {
         for (_, open) in releases {
             sweep.count(&open.row.release_id, self.settle_release(&open.row.release_id).await);
         }
+        let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.list(Key::QUARANTINED_LOCKS, "").await?;
+        Measure::Quarantined {
+            locks: quarantined.len(),
+        }
+        .emit();
         let count = usize::try_from(sweep.settled).unwrap_or(usize::MAX);
         Measure::Found { found: "end", count }.emit();
+        swept(Self::NAME, sweep.failed.as_ref());
         match sweep.failed {
             Some(failure) => Err(failure),
             None => Ok(json!({"open": sweep.open, "settled": sweep.settled})),

@@ -25,7 +25,7 @@ use esclusa_core::protocol::rendezvous::{WaitKind, WaitStatus, Waiter};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -286,11 +286,7 @@ impl Function for Resume {
                     self.store_and_look(wait.row(WaitKind::Gate, deployment_id, resource, None))
                         .await
                 }
-                Request::Sweep {} => {
-                    let swept = self.sweep().await?;
-                    Measure::Swept { sweeper: Self::NAME }.emit();
-                    Ok(swept)
-                }
+                Request::Sweep {} => self.sweep().await,
             },
             Event::EcsTaskStateChange(envelope) => self.task_changed(&envelope, &detail).await,
             Event::EcsDeploymentStateChange(envelope) => self.deployment_changed(&envelope, &detail).await,

@@ -9,7 +9,7 @@ use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{
     Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
 };
-use esclusa_runtime::Measure;
+use esclusa_runtime::{Function, Measure, swept};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -142,6 +142,7 @@ impl Resume {
                     ))),
                     SendAnswer::Accepted => {
                         Measure::WaitEnded {
+                            deployment_id: &row.waiter.deployment_id,
                             wait: row.waiter.kind.as_str(),
                             woken_by: source.as_str(),
                             took: self.clock.now()?.duration_since(row.waiter.attempt.entered_at),
@@ -234,6 +235,7 @@ impl Resume {
             count: settled,
         }
         .emit();
+        swept(Self::NAME, failed.as_ref());
         match failed {
             Some(failure) => Err(failure),
             None => Ok(json!({"open": open, "closed": woken, "settled": settled})),

@@ -20,7 +20,7 @@ use esclusa_core::plan::{PlannedService, PlannedStep};
 use esclusa_core::service_deployment::{BeforeUpdate, ServiceFacts, Wanted, before_update};
 use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::{Mode, StepOutcome, StepReference};
-use esclusa_runtime::{Environment, Function, Invocation, Measure, parse_request};
+use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -94,11 +94,7 @@ impl Function for Update {
                 let there = self.at(&deployment_id).await?;
                 there.restore_scaling(&deployment_id).await
             }
-            Request::Sweep {} => {
-                let swept = self.sweep().await?;
-                Measure::Swept { sweeper: Self::NAME }.emit();
-                Ok(swept)
-            }
+            Request::Sweep {} => self.sweep().await,
             Request::UpdateService { deployment_id, step } => {
                 let there = self.at(&deployment_id).await?;
                 there.update_service(&deployment_id, step).await

@@ -12,6 +12,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use esclusa_core::plan::PlannedService;
 use esclusa_core::scaling::{Suspended, before_suspension, is_to_be_restored, resource_id};
+use esclusa_runtime::{Function, swept};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Update};
@@ -119,7 +120,7 @@ impl Update {
 
     /// Looks at everything that is, or was, suspended. Which fails is said, and does not keep the others.
     pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
-        let (mut swept, mut failed) = (0, None);
+        let (mut settled, mut failed) = (0, None);
         for stored in self.suspended().await? {
             let service = stored.row.service.clone();
             let there = match &stored.row.place {
@@ -131,7 +132,7 @@ impl Update {
                 Err(failure) => Err(failure),
             };
             match looked {
-                Ok(true) => swept += 1,
+                Ok(true) => settled += 1,
                 Ok(false) => {}
                 Err(failure) => {
                     tracing::warn!(service, kind = %failure.kind, message = %failure.message, "suspended scaling could not be restored");
@@ -139,9 +140,10 @@ impl Update {
                 }
             }
         }
+        swept(Self::NAME, failed.as_ref());
         match failed {
             Some(failure) => Err(failure),
-            None => Ok(json!({"swept": swept})),
+            None => Ok(json!({"swept": settled})),
         }
     }
 

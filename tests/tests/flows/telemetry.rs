@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::Lambda;
 use simulator::kernel::{Metric, Statistic, Window};
-use simulator_event_bridge::{Fault, Occurrence};
+use simulator::{ApiError, Fault, FaultKind, Lambda, Selector};
+use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
 use crate::support::Account;
 
@@ -75,7 +75,21 @@ fn a_release_is_measured_and_nobody_is_woken_for_it() {
         let rounds = measured(&account, Statistic::Sum, "Sweeps", &[("sweeper", sweeper)]);
         assert!(rounds >= Some(6.0), "{sweeper}: {rounds:?}");
     }
-    assert_eq!(measured(&account, Statistic::Sum, "DirtyEnds", &[]), None);
+    assert_eq!(
+        measured(&account, Statistic::Maximum, "QuarantinedLocks", &[]),
+        Some(0.0)
+    );
+    assert_eq!(
+        measured(&account, Statistic::Sum, "SweepFailures", &[("sweeper", "resume")]),
+        None
+    );
+    let lag = measured(
+        &account,
+        Statistic::Maximum,
+        "EventLagSeconds",
+        &[("detail_type", "ECR Image Action")],
+    );
+    assert!(lag.is_some_and(|lag| lag < 60.0), "{lag:?}");
     assert_eq!(
         measured(&account, Statistic::Sum, "SweepFinds", &[("found", "push")]),
         None
@@ -86,7 +100,7 @@ fn a_release_is_measured_and_nobody_is_woken_for_it() {
 #[test]
 fn what_a_sweep_finds_is_counted() {
     let mut account = watched(Account::with_logs("imagy-catalog"));
-    account.disturb_pushes(Occurrence::Nth(1), Fault::Drop);
+    account.disturb_pushes(Occurrence::Nth(1), DeliveryFault::Drop);
     account.push("v1.0.0", Kind::Good);
     account.pass(SignedDuration::from_mins(40));
     assert_eq!(
@@ -113,13 +127,68 @@ fn how_long_a_release_stood_at_a_gate_is_measured() {
     assert!((1_500.0..=2_100.0).contains(&stood), "{stood} s");
 }
 
+/// The alarm says what is true now: a measure that is lost is made up for, and nobody is told that all is well before it is.
 #[test]
-fn a_dirty_end_wakes_a_person() {
+fn a_lock_in_quarantine_is_told_until_somebody_has_looked() {
     let mut account = watched(Account::with_logs("imagy-catalog"));
     account.release("v1.0.0", Kind::LostMigration);
-    assert_eq!(measured(&account, Statistic::Sum, "DirtyEnds", &[]), Some(1.0));
-    account.pass(SignedDuration::from_mins(2));
-    assert_eq!(firing(&mut account), ["dirty-ends"]);
+    account.pass(SignedDuration::from_mins(7));
+    // The environment, and the database that was being migrated.
+    let locks: Vec<String> = account
+        .locks()
+        .into_iter()
+        .filter(|(_, status)| status == "QUARANTINED")
+        .map(|(name, _)| name)
+        .collect();
+    let measured_now = |account: &Account| measured(account, Statistic::Maximum, "QuarantinedLocks", &[]);
+    assert_eq!(
+        measured_now(&account),
+        Some(f64::from(u32::try_from(locks.len()).unwrap()))
+    );
+    assert_eq!(firing(&mut account), ["quarantined-locks"]);
+    account.pass(SignedDuration::from_hours(2));
+    assert_eq!(firing(&mut account), ["quarantined-locks"]);
+    for lock in &locks {
+        account.esclusa(&["unlock", lock, "--reason", "nothing was migrated"]);
+    }
+    account.pass(SignedDuration::from_mins(11));
+    assert_eq!(firing(&mut account), [""; 0]);
+}
+
+#[test]
+fn a_defect_wakes_a_person_and_a_round_that_meets_one_is_no_silence() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    // A row that no function can read.
+    let row = json!({"pk": {"S": "OPEN#DEPLOYMENT"}, "sk": {"S": "shop"}, "revision": {"N": "1"}});
+    account.administer(
+        "dynamodb",
+        "PutItem",
+        json!({"TableName": "esclusa-control", "Item": row}),
+    );
+    account.pass(SILENCE);
+    assert!(
+        measured(
+            &account,
+            Statistic::Sum,
+            "FailedInvocations",
+            &[("error_kind", "Defect")]
+        )
+        .is_some()
+    );
+    assert!(firing(&mut account).contains(&"defects".to_owned()));
+}
+
+#[test]
+fn an_application_that_cannot_be_looked_at_is_counted_and_is_no_silence() {
+    let mut account = watched(Account::with_logs("imagy-catalog"));
+    let now = account.lab.world().now();
+    let denied = FaultKind::ErrorBefore(ApiError::client("AccessDeniedException", "not authorized"));
+    let selector = Selector::operation("ecr", "DescribeImages").between(now, now + SILENCE);
+    account.lab.world_mut().add_fault(Fault::new(selector, denied));
+    account.pass(SILENCE);
+    let failures = measured(&account, Statistic::Sum, "SweepFailures", &[("sweeper", "intake")]);
+    assert!(failures >= Some(5.0), "{failures:?}");
+    assert_eq!(firing(&mut account), [""; 0]);
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use esclusa_core::error::ErrorKind;
 use esclusa_runtime::METRICS;
 use esclusa_tests::template::Template;
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{events, template};
 
@@ -52,8 +53,20 @@ fn an_alarm_over_a_metric_of_ours_names_one_that_is_measured_with_these_dimensio
             "{id}: {name}"
         );
         assert_eq!(given["service"], "AWS::StackName", "{id}");
+        if let Some(kind) = given.get("error_kind") {
+            assert!(
+                kind.parse::<ErrorKind>().is_ok(),
+                "{id}: `{kind}` is no kind of failure"
+            );
+        }
     }
     assert!(ours > 0);
+    // Lambda takes measures for INFO, and drops what is below the level of the function.
+    let logging = &template.0["Globals"]["Function"]["LoggingConfig"];
+    assert_eq!(
+        (&logging["LogFormat"], &logging["ApplicationLogLevel"]),
+        (&json!("JSON"), &json!("INFO"))
+    );
     let variables = &template.0["Globals"]["Function"]["Environment"]["Variables"];
     assert_eq!(variables["POWERTOOLS_SERVICE_NAME"], "AWS::StackName");
     assert_eq!(variables["POWERTOOLS_METRICS_NAMESPACE"], NAMESPACE);
@@ -64,7 +77,7 @@ fn every_alarm_is_told_to_whoever_subscribes_to_the_topic() {
     let template = template();
     for (id, alarm) in alarms(&template) {
         for told in ["AlarmActions", "OKActions"] {
-            assert_eq!(alarm[told], serde_json::json!(["AlarmTopic"]), "{id} {told}");
+            assert_eq!(alarm[told], json!(["AlarmTopic"]), "{id} {told}");
         }
         assert!(
             alarm["AlarmDescription"].as_str().unwrap().len() > 50,
@@ -128,7 +141,7 @@ fn the_dashboard_shows_every_metric_that_is_measured_and_every_alarm_that_is_alw
         }
     }
     // How long a release takes is in the table of releases; the others have an alarm.
-    let elsewhere = ["ReleaseSeconds", "DirtyEnds", "Sweeps"];
+    let elsewhere = ["ReleaseSeconds", "QuarantinedLocks", "Sweeps"];
     let expected: BTreeMap<String, BTreeSet<String>> = measured()
         .into_iter()
         .filter(|(name, _)| !elsewhere.contains(name))

@@ -23,16 +23,16 @@ const LOGGED_CHARACTERS: usize = 200;
 /// How much of a failure's message goes to Step Functions, in characters.
 const MESSAGE_CHARACTERS: usize = 1_800;
 
-/// Lets `function` handle one invocation that begins `now`, until shortly before its deadline. The payload is never logged, only the members that name what it is
+/// Lets `function` handle one invocation that begins `now`, for at most `limit` where its caller does not end it by itself. The payload is never logged, only the members that name what it is
 /// about.
-pub(crate) async fn invoke<F: Function>(
+pub async fn invoke<F: Function>(
     function: Result<&F, &Failure>,
     payload: Value,
     invocation: &Invocation,
     now: Timestamp,
+    limit: Option<Duration>,
     cold_start: bool,
 ) -> Result<Value, Failure> {
-    let remaining = Duration::try_from(invocation.deadline.duration_since(now)).unwrap_or_default();
     let text = |place: &str| payload.pointer(place).and_then(Value::as_str).and_then(short);
     let number = |place: &str| payload.pointer(place).and_then(Value::as_u64);
     let span = tracing::info_span!(
@@ -53,7 +53,7 @@ pub(crate) async fn invoke<F: Function>(
         let started = Instant::now();
         measure_lag(&payload, now);
         let result = match function {
-            Ok(function) => handle(function, payload, invocation, remaining.saturating_sub(MARGIN)).await,
+            Ok(function) => handle(function, payload, invocation, limit).await,
             Err(failure) => Err(failure.clone()),
         };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -74,15 +74,25 @@ fn measure_lag(payload: &Value, now: Timestamp) {
     }
 }
 
+/// How long a handler may take, so that there is time to log and to answer before Lambda ends the invocation.
+pub(crate) fn time_to_answer(now: Timestamp, invocation: &Invocation) -> Duration {
+    let remaining = Duration::try_from(invocation.deadline.duration_since(now)).unwrap_or_default();
+    remaining.saturating_sub(MARGIN)
+}
+
 async fn handle<F: Function>(
     function: &F,
     payload: Value,
     invocation: &Invocation,
-    limit: Duration,
+    limit: Option<Duration>,
 ) -> Result<Value, Failure> {
     // Boxed: the future of a handler holds those of the SDK, and a type nested that deep is beyond the compiler's limit.
     let handled = AssertUnwindSafe(function.handle(payload, invocation).boxed()).catch_unwind();
-    match tokio::time::timeout(limit, handled).await {
+    let handled = match limit {
+        Some(limit) => tokio::time::timeout(limit, handled).await,
+        None => Ok(handled.await),
+    };
+    match handled {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Failure::defect(format!(
             "function `{}` panicked: {}",
@@ -123,7 +133,7 @@ fn report(failure: Option<&Failure>, duration_ms: u64, cold_start: bool) {
 }
 
 /// The failure as Lambda reports it: the kind's name is the `errorType` that `Retry` and `Catch` match.
-pub(crate) fn diagnostic(failure: &Failure) -> Diagnostic {
+pub fn diagnostic(failure: &Failure) -> Diagnostic {
     Diagnostic {
         error_type: failure.kind.as_str().to_owned(),
         error_message: bounded(&failure.message),
@@ -205,9 +215,16 @@ mod tests {
     async fn run_built(function: Result<&Obedient, &Failure>, payload: Value) -> (Result<Value, Failure>, Lines) {
         let lines = Lines::default();
         let invocation = invocation();
-        let result = invoke(function, payload, &invocation, noon(), true)
-            .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, noon, lines.clone()))
-            .await;
+        let result = invoke(
+            function,
+            payload,
+            &invocation,
+            noon(),
+            Some(time_to_answer(noon(), &invocation)),
+            true,
+        )
+        .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, noon, lines.clone()))
+        .await;
         (result, lines)
     }
 

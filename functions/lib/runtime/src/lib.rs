@@ -12,6 +12,8 @@ mod telemetry;
 
 pub use environment::Environment;
 pub use function::{Function, Invocation, parse_request};
+pub use invoke::{diagnostic, invoke};
+pub use lambda_runtime::Diagnostic;
 pub use log::subscriber;
 pub use run::run;
-pub use telemetry::{METRICS, Measure};
+pub use telemetry::{METRICS, Measure, swept};

@@ -24,7 +24,8 @@ const OURS: &str = "esclusa";
 /// Where the Lambda runtime logs every failure of a handler as ERROR, which a lock held by somebody else is not. We log failures ourselves.
 const REPEATS: &str = "lambda_runtime::layers::panic";
 
-/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for, and measures at every level. `clock` says when a line was written.
+/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for, and measures at every level. Lambda filters once more, by the application log
+/// level of the function, and takes measures for INFO. `clock` says when a line was written.
 pub fn subscriber<C, W>(
     environment: &Environment,
     function_name: &'static str,

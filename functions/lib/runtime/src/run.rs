@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::Value;
 
-use crate::invoke::{diagnostic, invoke};
+use crate::invoke::{diagnostic, invoke, time_to_answer};
 use crate::{Environment, Function, Invocation, log};
 
 /// How long one attempt of a call to AWS may take.
@@ -49,7 +49,9 @@ async fn serve<F: Function>(environment: &Environment) -> Result<(), lambda_runt
         let first = cold_start.swap(false, Ordering::Relaxed);
         // Without a clock there is no time to work in, which is said.
         let now = Timestamp::try_from(clock.now()).unwrap_or(Timestamp::MAX);
-        invoke(function.as_ref(), payload, &invocation(context), now, first)
+        let invocation = invocation(context);
+        let limit = Some(time_to_answer(now, &invocation));
+        invoke(function.as_ref(), payload, &invocation, now, limit, first)
             .await
             .map_err(|failure| diagnostic(&failure))
     }))

@@ -4,7 +4,7 @@
 //! Every measure has the dimension `service`, the stack's name. Others are words of few values each: every combination is a metric that is paid for. What a measure is
 //! about, such as the release, stands beside it in its line, where CloudWatch Logs Insights finds it.
 
-use esclusa_core::error::ErrorKind;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::verdict::{Effect, Verdict};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
@@ -13,14 +13,15 @@ use serde_json::{Map, Value, json};
 pub(crate) const TARGET: &str = "esclusa_runtime::telemetry";
 
 /// What every metric is called, with its own dimensions.
-pub const METRICS: [(&str, &[&str]); 9] = [
+pub const METRICS: [(&str, &[&str]); 10] = [
     ("DeploymentSeconds", &["verdict", "effect"]),
     ("ReleaseSeconds", &["verdict", "effect"]),
-    ("DirtyEnds", &[]),
+    ("QuarantinedLocks", &[]),
     ("WaitSeconds", &["wait", "woken_by"]),
     ("GateSeconds", &["gate"]),
     ("SweepFinds", &["found"]),
     ("Sweeps", &["sweeper"]),
+    ("SweepFailures", &["sweeper"]),
     ("EventLagSeconds", &["detail_type"]),
     ("FailedInvocations", &["error_kind"]),
 ];
@@ -31,6 +32,8 @@ pub const METRICS: [(&str, &[&str]); 9] = [
 pub enum Measure<'a> {
     /// A deployment has ended: `DeploymentSeconds`, from its start.
     DeploymentEnded {
+        /// Which.
+        deployment_id: &'a str,
         /// What became of it.
         verdict: Verdict,
         /// What it left.
@@ -40,6 +43,8 @@ pub enum Measure<'a> {
     },
     /// A release has ended: `ReleaseSeconds`, with its waits at gates.
     ReleaseEnded {
+        /// Which.
+        release_id: &'a str,
         /// What became of it.
         verdict: Verdict,
         /// The worst that it left.
@@ -47,10 +52,15 @@ pub enum Measure<'a> {
         /// From its claim to its end.
         took: SignedDuration,
     },
-    /// A deployment has ended in a way that a person must look at: `DirtyEnds`.
-    DirtyEnd,
+    /// How many locks are in quarantine at this moment: `QuarantinedLocks`. None is a measure too.
+    Quarantined {
+        /// How many.
+        locks: usize,
+    },
     /// A state of a state machine was woken: `WaitSeconds`.
     WaitEnded {
+        /// The deployment that waited, or that its release waited for.
+        deployment_id: &'a str,
         /// What it waited for, such as `task`.
         wait: &'a str,
         /// Who found that it is over: `read`, `event` or `sweep`.
@@ -62,7 +72,7 @@ pub enum Measure<'a> {
     GateOpened {
         /// Which gate.
         gate: &'a str,
-        /// Since the release stood before it.
+        /// Since the release stands at the gates.
         took: SignedDuration,
     },
     /// A sweep has found what an event or an execution should have done: `SweepFinds`. Waits that a sweep ended are in `WaitSeconds`.
@@ -72,9 +82,14 @@ pub enum Measure<'a> {
         /// How many.
         count: usize,
     },
-    /// A sweep has gone its round: `Sweeps`. Where there are none, nothing makes up for what is lost.
+    /// A sweep has gone its round, whatever became of what it looked at: `Sweeps`. Where there are none, nothing makes up for what is lost.
     Swept {
-        /// The function, and its round.
+        /// The function.
+        sweeper: &'a str,
+    },
+    /// Some of what a sweep looked at could not be looked at, or put right: `SweepFailures`.
+    SweepFailed {
+        /// The function.
         sweeper: &'a str,
     },
     /// An event was taken up: `EventLagSeconds`, since what it tells of has happened.
@@ -91,38 +106,45 @@ pub enum Measure<'a> {
     },
 }
 
+/// Measures that the sweep of a function has gone its whole round, and whether something on its way `failed`.
+pub fn swept(sweeper: &str, failed: Option<&Failure>) {
+    Measure::Swept { sweeper }.emit();
+    if failed.is_some() {
+        Measure::SweepFailed { sweeper }.emit();
+    }
+}
+
 impl Measure<'_> {
     /// Writes it to the log.
     pub fn emit(self) {
         let (name, value) = match self {
             Self::DeploymentEnded { took, .. } => ("DeploymentSeconds", took.as_secs_f64()),
             Self::ReleaseEnded { took, .. } => ("ReleaseSeconds", took.as_secs_f64()),
-            Self::DirtyEnd => ("DirtyEnds", 1.0),
+            Self::Quarantined { locks } => ("QuarantinedLocks", number(locks)),
             Self::WaitEnded { took, .. } => ("WaitSeconds", took.as_secs_f64()),
             Self::GateOpened { took, .. } => ("GateSeconds", took.as_secs_f64()),
             Self::Found { count: 0, .. } => return,
-            Self::Found { count, .. } => ("SweepFinds", u32::try_from(count).map_or(f64::MAX, f64::from)),
+            Self::Found { count, .. } => ("SweepFinds", number(count)),
             Self::Swept { .. } => ("Sweeps", 1.0),
+            Self::SweepFailed { .. } => ("SweepFailures", 1.0),
             Self::EventTaken { lag, .. } => ("EventLagSeconds", lag.as_secs_f64()),
             Self::InvocationFailed { .. } => ("FailedInvocations", 1.0),
         };
-        let (mut verdict, mut effect) = (None, None);
-        if let Self::DeploymentEnded {
-            verdict: the,
-            effect: its,
-            ..
-        }
-        | Self::ReleaseEnded {
-            verdict: the,
-            effect: its,
-            ..
-        } = self
-        {
-            verdict = Some(the.as_str());
-            effect = Some(its.as_str());
-        }
+        let (verdict, effect) = match self {
+            Self::DeploymentEnded { verdict, effect, .. } | Self::ReleaseEnded { verdict, effect, .. } => {
+                (Some(verdict.as_str()), Some(effect.as_str()))
+            }
+            _ => (None, None),
+        };
         let (wait, woken_by) = match self {
             Self::WaitEnded { wait, woken_by, .. } => (Some(wait), Some(woken_by)),
+            _ => (None, None),
+        };
+        let (release_id, deployment_id) = match self {
+            Self::ReleaseEnded { release_id, .. } => (Some(release_id), None),
+            Self::DeploymentEnded { deployment_id, .. } | Self::WaitEnded { deployment_id, .. } => {
+                (None, Some(deployment_id))
+            }
             _ => (None, None),
         };
         // What an event of `tracing` may hold is known when it is compiled: those that are absent are not written.
@@ -130,18 +152,27 @@ impl Measure<'_> {
             target: TARGET,
             metric = name,
             value,
+            release_id,
+            deployment_id,
             verdict,
             effect,
             wait,
             woken_by,
             gate = match self { Self::GateOpened { gate, .. } => Some(gate), _ => None },
             found = match self { Self::Found { found, .. } => Some(found), _ => None },
-            sweeper = match self { Self::Swept { sweeper } => Some(sweeper), _ => None },
+            sweeper = match self {
+                Self::Swept { sweeper } | Self::SweepFailed { sweeper } => Some(sweeper),
+                _ => None,
+            },
             detail_type = match self { Self::EventTaken { detail_type, .. } => Some(detail_type), _ => None },
             error_kind = match self { Self::InvocationFailed { kind } => Some(kind.as_str()), _ => None },
             "measured"
         );
     }
+}
+
+fn number(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
 }
 
 /// Makes a metric of the fields of a measure, which [`Measure::emit`] wrote.
@@ -178,10 +209,21 @@ mod tests {
         let took = SignedDuration::from_millis(90_500);
         let (verdict, effect) = (Verdict::Succeeded, Effect::SchemaMoved);
         vec![
-            Measure::DeploymentEnded { verdict, effect, took },
-            Measure::ReleaseEnded { verdict, effect, took },
-            Measure::DirtyEnd,
+            Measure::DeploymentEnded {
+                deployment_id: "shop-1-develop-1",
+                verdict,
+                effect,
+                took,
+            },
+            Measure::ReleaseEnded {
+                release_id: "shop-1",
+                verdict,
+                effect,
+                took,
+            },
+            Measure::Quarantined { locks: 0 },
             Measure::WaitEnded {
+                deployment_id: "shop-1-develop-1",
                 wait: "task",
                 woken_by: "event",
                 took,
@@ -192,6 +234,7 @@ mod tests {
                 count: 2,
             },
             Measure::Swept { sweeper: "resume" },
+            Measure::SweepFailed { sweeper: "resume" },
             Measure::EventTaken {
                 detail_type: "ECR Image Action",
                 lag: took,
@@ -206,7 +249,7 @@ mod tests {
         let lines = Lines::default();
         let subscriber = subscriber(environment, "record", noon, lines.clone());
         tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("invocation", release_id = "shop-1", detail_type = "of the span");
+            let span = tracing::info_span!("invocation", request_id = "r-1", detail_type = "of the span");
             let _entered = span.enter();
             measures.iter().for_each(|measure| measure.emit());
         });
@@ -260,19 +303,19 @@ mod tests {
         assert_eq!(line["_aws"], directive);
         assert_eq!(line["DeploymentSeconds"], json!(90.5));
         assert_eq!(
-            (&line["service"], &line["verdict"], &line["effect"], &line["release_id"]),
-            (
-                &json!("deployer"),
-                &json!("SUCCEEDED"),
-                &json!("schema_moved"),
-                &json!("shop-1")
-            )
+            (&line["service"], &line["verdict"], &line["effect"]),
+            (&json!("deployer"), &json!("SUCCEEDED"), &json!("schema_moved"))
+        );
+        // What it is about stands beside it, and of the invocation what its span says.
+        assert_eq!(
+            (&line["deployment_id"], &line["request_id"]),
+            (&json!("shop-1-develop-1"), &json!("r-1"))
         );
         assert!(line.get("metric").is_none() && line.get("value").is_none());
     }
 
     #[test]
-    fn measures_are_written_at_every_level_and_nothing_found_is_none() {
+    fn measures_are_written_at_every_level_of_ours_and_nothing_found_is_none() {
         let environment = Environment::from_iter([("AWS_LAMBDA_LOG_LEVEL", "ERROR")]);
         let measures = [
             Measure::Swept { sweeper: "resume" },

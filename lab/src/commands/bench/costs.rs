@@ -2,9 +2,9 @@
 
 use esclusa_core::pipeline::Pipeline;
 use jiff::SignedDuration;
-use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
+use lab::{DEPLOYER, Lab};
 use simulator::{DynamoDb, Settings};
 use simulator_step_functions::StepFunctions;
 
@@ -28,6 +28,8 @@ const FUNCTION_GIGABYTES: f64 = 0.25;
 const PER_TRANSITION: f64 = 25.0e-6;
 /// <https://aws.amazon.com/lambda/pricing/> for arm64,
 const PER_INVOCATION: f64 = 0.2e-6;
+/// <https://aws.amazon.com/eventbridge/pricing/> for the rounds of the schedules,
+const PER_ROUND: f64 = 1.0e-6;
 const PER_GIGABYTE_SECOND: f64 = 13.333_4e-6;
 /// <https://aws.amazon.com/dynamodb/pricing/on-demand/>,
 const PER_WRITE_UNIT: f64 = 0.625e-6;
@@ -61,7 +63,15 @@ impl Used {
         let units = tables.fold((0.0, 0.0), |(writes, reads), usage| {
             (writes + usage.write_units, reads + usage.read_units)
         });
-        let streams = world.kernel().logs.groups.values().flat_map(|streams| streams.values());
+        // Those of the functions. Tasks have theirs.
+        let own = format!("/{DEPLOYER}/");
+        let groups = world
+            .kernel()
+            .logs
+            .groups
+            .iter()
+            .filter(|(name, _)| name.starts_with(&own));
+        let streams = groups.flat_map(|(_, streams)| streams.values());
         let log_bytes = streams.flatten().map(|line| line.message.len()).sum();
         Self {
             transitions: number(transitions),
@@ -144,12 +154,10 @@ pub(super) fn print(page: &mut Page) -> Result<(), CommandError> {
     for (name, value) in at_rest.rows() {
         page.text(format_args!("  {name:<22}{:>10.0}", value * MONTH_HOURS))?;
     }
-    page.text(format_args!(
-        "  {:<22}{:>10.2}",
-        "dollars",
-        at_rest.dollars() * MONTH_HOURS
-    ))?;
-    page.faint("  besides: 0.10 dollars for each alarm, 0.30 for each metric that was measured, 0.40 for each secret")?;
+    // At rest every invocation is one of a schedule.
+    let dollars = at_rest.dollars() + at_rest.invocations * PER_ROUND;
+    page.text(format_args!("  {:<22}{:>10.2}", "dollars", dollars * MONTH_HOURS))?;
+    page.faint("  not counted: alarms, metrics, secrets, traces, and the logs of the state machines")?;
     Ok(())
 }
 

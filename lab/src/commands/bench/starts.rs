@@ -150,18 +150,17 @@ fn spawn(path: &Path, environment: &BTreeMap<String, String>, runtime_api: Socke
 
 /// Serves the Runtime API until the first invocation is answered.
 async fn first_answer(listener: &TcpListener) -> io::Result<()> {
-    // An event of a kind that every function knows and none of them acts upon.
-    let event = json!({
-        "id": "e-1", "version": "0", "source": "aws.ecs", "detail-type": "ECS Service Action", "account": "123456789012", "region": "us-east-1",
-        "time": "2026-11-02T09:00:00Z", "resources": [], "detail": {"eventName": "SERVICE_STEADY_STATE", "eventType": "INFO"},
-    })
-    .to_string();
+    // What every function answers without asking anybody: that it knows no such action.
+    let event = json!({"action": "measure"}).to_string();
     loop {
         let (stream, _) = listener.accept().await?;
         let mut stream = BufStream::new(stream);
         while let Some(path) = request(&mut stream).await? {
-            if !path.ends_with("/invocation/next") {
+            if path.ends_with("/invocation/r-1/response") || path.ends_with("/invocation/r-1/error") {
                 return Ok(());
+            }
+            if !path.ends_with("/invocation/next") {
+                return Err(io::Error::other(format!("it does not run: it asked for `{path}`")));
             }
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: r-1\r\nlambda-runtime-deadline-ms: 4102444800000\r\n\

@@ -160,6 +160,12 @@ impl Key {
         Self::new(Self::OPEN_RELEASES, release_id)
     }
 
+    /// The pointer by which a lock in quarantine is found, until somebody frees it.
+    #[must_use]
+    pub fn quarantined_lock(name: &str) -> Self {
+        Self::new(Self::QUARANTINED_LOCKS, name)
+    }
+
     /// The pointer by which a deployment that was started and has not ended is found.
     #[must_use]
     pub fn open_deployment(deployment_id: &str) -> Self {
@@ -527,6 +533,8 @@ impl Key {
     pub const OPEN_CARDS: &str = "CARD#OPEN";
     /// The partition of [`Key::open_deployment`].
     pub const OPEN_DEPLOYMENTS: &str = "OPEN#DEPLOYMENT";
+    /// The partition of [`Key::quarantined_lock`].
+    pub const QUARANTINED_LOCKS: &str = "QUARANTINED#LOCK";
     /// The partition of [`Key::open_intent`].
     pub const OPEN_INTENTS: &str = "OPEN#INTENT";
     /// The partition of [`Key::open_wait`].

@@ -255,6 +255,13 @@ pub struct OpenDeploymentRow {
     pub deployment_id: String,
 }
 
+/// A pointer to a lock that is in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedLockRow {
+    /// The name of the lock.
+    pub lock: String,
+}
+
 /// A pointer to a deployment of an image into an environment, with what decides whether another gives way to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentPointerRow {
