@@ -10,6 +10,8 @@ use crate::output::Format;
 
 const EXAMPLES: &str = "\
 Examples:
+  esclusa init shop --cluster shop-staging --cluster shop-production     a first pipeline file
+  esclusa doctor                                        is everything as it must be?
   esclusa pipelines apply pipeline.yaml                 use this file for new releases
   esclusa plan shop production --version v1.4.0         what would change, without changing anything
   esclusa deploy shop production v1.4.0                 bring a version there and follow it
@@ -102,6 +104,17 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a first pipeline file from services that run
+    ///
+    /// The clusters are the environments, in the order in which a release goes through them. An environment is called what tells its cluster from the
+    /// others, such as `staging` of `shop-staging`; `--cluster CLUSTER=ENVIRONMENT` calls it otherwise. The file is valid as it is, and a release by it
+    /// changes nothing but images. What is not known is left to you, in comments.
+    Init(Init),
+    /// Look whether everything is as it must be, and say what helps
+    ///
+    /// The pieces of the installation, what starts them, what could not be delivered, and what each pipeline in force needs of the account. Nothing that is
+    /// found ends the looking, and nothing is changed. What you may not see is told as `unknown`. The exit code is 1 when there is a problem.
+    Doctor(Doctor),
     /// Check, apply and show pipeline files
     #[command(subcommand)]
     Pipelines(Pipelines),
@@ -196,6 +209,33 @@ pub(crate) enum Command {
     /// Look at the environment first: whatever made the lock stay may have left services or a schema half-way. A deployment that loses its lock acts no
     /// more; what it has begun goes on in ECS.
     Unlock(Unlock),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The name of the application
+    pub(crate) application: String,
+    /// A cluster, and the environment that it is; again for each further environment
+    #[arg(long = "cluster", required = true, value_name = "CLUSTER[=ENVIRONMENT]")]
+    pub(crate) clusters: Vec<String>,
+    /// A service of the application; again for each further one. All of the clusters unless given
+    #[arg(long = "service", value_name = "NAME")]
+    pub(crate) services: Vec<String>,
+    /// The file to write; `-` for standard output
+    #[arg(long, default_value = "pipeline.yaml", value_name = "FILE")]
+    pub(crate) output_file: PathBuf,
+    /// Write over a file that exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Of the pipelines only that of this application
+    pub(crate) application: Option<String>,
+    /// The name of the stack; what the control table is called before `-control` unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

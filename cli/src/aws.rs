@@ -16,6 +16,13 @@ pub(crate) struct Caller {
     pub(crate) arn: String,
 }
 
+impl Caller {
+    /// The partition of AWS, such as `aws`.
+    pub(crate) fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+}
+
 /// Asks STS who calls.
 pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     const ACTION: &str = "sts:GetCallerIdentity";

@@ -52,6 +52,12 @@ impl Session {
         }
     }
 
+    /// The name of the control table.
+    pub(crate) fn control_table(&self) -> &str {
+        let [control, _] = &self.tables;
+        control
+    }
+
     pub(crate) fn config(&self) -> &SdkConfig {
         &self.config
     }

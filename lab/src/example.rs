@@ -1,9 +1,9 @@
 //! The examples: pipelines of real applications, and what their infrastructure code has created before Esclusa comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use esclusa_core::pipeline::{Pipeline, parse, resolve};
+use esclusa_core::pipeline::{Measure, Pipeline, parse, resolve};
 use esclusa_core::tags::environments_for;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -119,6 +119,9 @@ impl Example {
         for service in &self.base.services {
             ecs(world, "CreateService", service.clone())?;
         }
+        for group in self.log_groups() {
+            world.kernel_mut().logs.groups.entry(group).or_default();
+        }
         for instance in &self.base.database_instances {
             ask(world, "rds", "CreateDBInstance", instance.clone())?;
         }
@@ -145,6 +148,34 @@ impl Example {
             }
         }
         Ok(())
+    }
+
+    /// The log groups of its containers and of the checks of its pipeline.
+    fn log_groups(&self) -> BTreeSet<String> {
+        let mut groups = BTreeSet::new();
+        let written = self.base.task_definitions.iter().flat_map(|definition| {
+            let containers = definition.get("containerDefinitions").and_then(Value::as_array);
+            containers.into_iter().flatten()
+        });
+        groups.extend(written.filter_map(|container| {
+            let group = container.pointer("/logConfiguration/options/awslogs-group")?;
+            group.as_str().map(str::to_owned)
+        }));
+        for environment in self.environments() {
+            let Ok(environment) = resolve(&self.pipeline, environment) else {
+                continue;
+            };
+            let definitions = environment.task_definitions.values();
+            let containers = definitions.flat_map(|definition| definition.containers.values());
+            let logs = containers.filter_map(|container| container.log.as_ref());
+            groups.extend(logs.filter_map(|log| log.options.get("awslogs-group").cloned()));
+            let checks = environment.verification.iter().flat_map(|one| one.checks.values());
+            groups.extend(checks.filter_map(|check| match &check.measure {
+                Measure::Log(log) => Some(log.group.clone()),
+                _ => None,
+            }));
+        }
+        groups
     }
 
     /// The same example in another place, where its infrastructure code says other names. Its images stay in their repositories.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use simulator_dynamodb::DynamoDb;
 use simulator_kernel::{ApiError, Reply, Request, RequestId};
 use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
-use crate::services::{HttpApis, Iam, Sqs};
+use crate::services::{CloudWatch, HttpApis, Iam, Sns, Sqs};
 use crate::world::World;
 
 /// Why a template cannot be brought into the world.
@@ -67,6 +68,14 @@ impl World {
         }
         for queue in template.queues.values() {
             self.create_queue(queue)?;
+        }
+        if let Some((sns, _)) = self.service_mut::<Sns>() {
+            template.topics.values().for_each(|arn| sns.create(arn));
+        }
+        if let Some((cloudwatch, kernel)) = self.service_mut::<CloudWatch>() {
+            for alarm in template.alarms.values() {
+                cloudwatch.provide(&alarm.name, &alarm.properties, kernel);
+            }
         }
         for group in template.log_groups.values() {
             self.provision(
@@ -162,6 +171,11 @@ impl World {
             let specification = json!({"Enabled": true, "AttributeName": attribute});
             let input = json!({"TableName": table.name, "TimeToLiveSpecification": specification});
             self.provision(&table.name, "dynamodb", "UpdateTimeToLive", input)?;
+        }
+        if let Some((tables, kernel)) = self.service_mut::<DynamoDb>()
+            && table.recovery_days.is_some()
+        {
+            tables.recover_from_now_on(&table.name, kernel.now());
         }
         Ok(())
     }

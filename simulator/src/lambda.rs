@@ -382,6 +382,7 @@ impl Lambda {
             "Runtime": "provided.al2023",
             "PackageType": "Zip",
             "State": "Active",
+            "LastUpdateStatus": "Successful",
             "Version": "$LATEST",
         }))
     }

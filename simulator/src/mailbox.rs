@@ -131,6 +131,11 @@ impl Mailbox {
         inner.now.saturating_add(skew).unwrap_or(inner.now)
     }
 
+    /// What the clock of AWS shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
     pub(crate) fn set_skew(&self, access_key_id: &str, skew: SignedDuration) {
         self.lock().skews.insert(access_key_id.to_owned(), skew);
     }

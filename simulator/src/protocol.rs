@@ -1,5 +1,5 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM, Elastic Load Balancing and RDS.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM, Elastic Load Balancing, RDS and SNS.
 
 mod answer;
 
@@ -23,7 +23,7 @@ const RDS_NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 const EC2_NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
 /// The services that speak the query protocol. Others that do are told so in it.
-const QUERY_SERVICES: [&str; 4] = ["sts", "iam", "elasticloadbalancing", "rds"];
+const QUERY_SERVICES: [&str; 5] = ["sts", "iam", "elasticloadbalancing", "rds", "sns"];
 
 /// The content type of the query protocol.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -174,6 +174,7 @@ pub(crate) fn parse<'h>(
                 "rds" => RDS_NAMESPACE,
                 "iam" => "https://iam.amazonaws.com/doc/2010-05-08/",
                 "ec2" => EC2_NAMESPACE,
+                "sns" => "http://sns.amazonaws.com/doc/2010-03-31/",
                 _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             };
             let protocol = Protocol::Query {

@@ -131,7 +131,7 @@ impl HttpConnector for WorldConnector {
                     let visit = connector.visit(&request, host, &uri);
                     connector.within_timeout(visit).await?
                 }
-                _ => response(connector.answer(&request, &uri).await?),
+                _ => connector.dated(response(connector.answer(&request, &uri).await?)),
             }
         })
     }
@@ -147,6 +147,14 @@ impl WorldConnector {
         let answer = submit(&self.mailbox, call, self.mailbox.running());
         let outcome = self.within_timeout(answer).await?;
         outcome.ok_or_else(reset)
+    }
+
+    /// An answer with the time of AWS in it, as every answer has.
+    fn dated(&self, response: Result<HttpResponse, ConnectorError>) -> Result<HttpResponse, ConnectorError> {
+        let mut response = response?;
+        let date = self.mailbox.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        response.headers_mut().insert("date", date);
+        Ok(response)
     }
 
     async fn within_timeout<T>(&self, answer: impl Future<Output = T>) -> Result<T, ConnectorError> {

@@ -12,6 +12,7 @@ mod rds;
 mod secrets_manager;
 pub(crate) mod sites;
 pub(crate) mod slack;
+mod sns;
 mod sqs;
 mod sts;
 
@@ -26,6 +27,7 @@ pub use rds::{Kind as DatabaseKind, Rds};
 pub use secrets_manager::SecretsManager;
 pub use sites::Sites;
 pub use slack::{Button as SlackButton, Delivery as SlackDelivery, Message as SlackMessage, Slack};
+pub use sns::Sns;
 pub use sqs::Sqs;
 pub use sts::Sts;
 

@@ -26,7 +26,7 @@ use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
 use crate::services::{
     ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, HttpApis, Iam, Logs, Rds, SecretsManager, Sites,
-    Slack, Sqs, Sts,
+    Slack, Sns, Sqs, Sts,
 };
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
@@ -206,6 +206,7 @@ impl World {
         world.add_service(SecretsManager::default());
         world.add_service(HttpApis::default());
         world.add_service(CloudWatch::default());
+        world.add_service(Sns::default());
         world.add_service(Sqs::default());
         world.add_service(Sts);
         world.add_service(Lambda::default());

@@ -6,8 +6,10 @@ mod approvals;
 mod audit;
 mod debts;
 mod deploy;
+mod doctor;
 mod freeze;
 mod hold;
+mod init;
 mod locks;
 mod order;
 mod pin;
@@ -48,6 +50,8 @@ pub(crate) async fn execute(
     let session = Session::new(config, &arguments.options);
     let exit = match &arguments.command {
         Command::Pipelines(command) => pipelines::execute(command, &session, output).await,
+        Command::Init(command) => init::execute(command, &session, output).await,
+        Command::Doctor(command) => doctor::execute(command, &session, output).await,
         Command::Plan(command) => plan::execute(command, &session, output).await,
         Command::Deploy(command) => deploy::execute(command, &session, output).await,
         Command::Rollback(command) => rollback::execute(command, &session, output).await,

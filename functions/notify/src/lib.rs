@@ -11,7 +11,7 @@ mod tell;
 use aws_config::SdkConfig;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::secrets::SecretReader;
-use esclusa_adapters::slack::SlackClient;
+use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request, swept};
@@ -35,7 +35,10 @@ pub struct Notify {
     deny_unknown_fields
 )]
 enum Request {
+    /// Tell people what is not told yet.
     Tell {},
+    /// Ask Slack whether it takes the token, and tell nobody anything.
+    Check {},
 }
 
 impl Notify {
@@ -43,10 +46,19 @@ impl Notify {
     async fn tell_everybody(&self, invocation: &Invocation) -> Result<Value, Failure> {
         match &self.token {
             Some(token) => self.round(token, invocation.deadline).await,
-            None => Ok(json!({
-                "ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`",
-            })),
+            None => Ok(unconfigured()),
         }
+    }
+
+    /// What Slack says of the token, for `esclusa doctor`.
+    async fn check(&self) -> Result<Value, Failure> {
+        let Some(token) = &self.token else {
+            return Ok(unconfigured());
+        };
+        Ok(match self.slack.test(&token.read().await?).await? {
+            Tested::Valid { team, scopes } => json!({"team": team, "scopes": scopes}),
+            Tested::Refused { code } => json!({"refused": code}),
+        })
     }
 }
 
@@ -67,12 +79,14 @@ impl Function for Notify {
     async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
-            Event::Request(request) => {
-                let Request::Tell {} = parse_request(request.payload)?;
-                let told = self.tell_everybody(invocation).await;
-                swept(Self::NAME, told.as_ref().err());
-                told
-            }
+            Event::Request(request) => match parse_request(request.payload)? {
+                Request::Tell {} => {
+                    let told = self.tell_everybody(invocation).await;
+                    swept(Self::NAME, told.as_ref().err());
+                    told
+                }
+                Request::Check {} => self.check().await,
+            },
             // Whatever it says: everything is looked at.
             Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(invocation).await,
             Event::EcsTaskStateChange(_)
@@ -84,6 +98,11 @@ impl Function for Notify {
             | Event::Unknown(_) => Ok(json!({"ignored": "nobody is told of events of this kind"})),
         }
     }
+}
+
+/// The answer where nobody is told anything.
+fn unconfigured() -> Value {
+    json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`"})
 }
 
 #[cfg(test)]

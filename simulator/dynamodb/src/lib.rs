@@ -5,6 +5,7 @@
 //! Items whose time to live is over stay, as they may for days on AWS.
 
 mod answers;
+mod backups;
 mod engine;
 mod keys;
 mod permissions;
@@ -21,13 +22,14 @@ use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
 use answers::{Answers, Place};
+use backups::{Backups, no_table};
 use keys::Schema;
 use read_lag::ReadLag;
 use tokens::Tokens;
 pub use usage::Usage;
 
 /// The operations that this service knows.
-pub const OPERATIONS: [&str; 18] = [
+pub const OPERATIONS: [&str; 20] = [
     "CreateTable",
     "DeleteTable",
     "DescribeTable",
@@ -35,6 +37,8 @@ pub const OPERATIONS: [&str; 18] = [
     "UpdateTable",
     "UpdateTimeToLive",
     "DescribeTimeToLive",
+    "DescribeContinuousBackups",
+    "UpdateContinuousBackups",
     "PutItem",
     "GetItem",
     "UpdateItem",
@@ -58,6 +62,7 @@ pub struct DynamoDb {
     lag: Option<ReadLag>,
     answers: Answers,
     usage: BTreeMap<String, Usage>,
+    backups: Backups,
 }
 
 impl std::fmt::Debug for DynamoDb {
@@ -88,6 +93,7 @@ impl DynamoDb {
             lag: None,
             answers: Answers::default(),
             usage: BTreeMap::new(),
+            backups: Backups::default(),
         })
     }
 
@@ -109,6 +115,11 @@ impl DynamoDb {
     #[must_use]
     pub fn usage(&self) -> &BTreeMap<String, Usage> {
         &self.usage
+    }
+
+    /// Lets a table be restored to any moment from now on, as a template does.
+    pub fn recover_from_now_on(&mut self, table: &str, now: Timestamp) {
+        self.backups.set(table, true, now);
     }
 
     /// Every item of a table, in the order of its keys; for oracles, without permission, cost or time.
@@ -134,10 +145,28 @@ impl DynamoDb {
             return Ok(json!({"Endpoints": [{"Address": address, "CachePeriodInMinutes": 1440}]}));
         }
         refuse_what_is_not_simulated(&request.input)?;
+        if operation.ends_with("ContinuousBackups") {
+            return self.continuous_backups(request, kernel.now());
+        }
         if operation == "TransactWriteItems" {
             self.transact(request, kernel)
         } else {
             self.execute(operation, &request.input, kernel)
+        }
+    }
+
+    fn continuous_backups(&mut self, request: &Request, now: Timestamp) -> Result<Value, ApiError> {
+        let table = request
+            .input
+            .get("TableName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !self.tables.contains_key(table) {
+            return Err(no_table(table));
+        }
+        match request.operation.as_str() {
+            "UpdateContinuousBackups" => self.backups.update(table, &request.input, now),
+            _ => Ok(self.backups.describe(table, now)),
         }
     }
 

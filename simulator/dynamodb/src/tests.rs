@@ -324,3 +324,34 @@ fn a_read_that_is_repeated_shows_every_kind_of_write_in_between() {
     fixture.ok("TransactWriteItems", in_transaction("Delete", json!({"Key": key})));
     assert_eq!(seen(&mut fixture), None);
 }
+
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html>
+#[test]
+fn a_table_is_restorable_from_when_that_is_turned_on_until_it_is_turned_off() {
+    let mut fixture = Fixture::new();
+    let status = |described: &Value| {
+        let description = described
+            .pointer("/ContinuousBackupsDescription/PointInTimeRecoveryDescription")
+            .unwrap();
+        let latest = description.get("LatestRestorableDateTime").cloned();
+        (
+            description["PointInTimeRecoveryStatus"].as_str().unwrap().to_owned(),
+            latest,
+        )
+    };
+    let table = json!({"TableName": "control"});
+    let described = fixture.ok("DescribeContinuousBackups", table.clone());
+    assert_eq!(status(&described), ("DISABLED".to_owned(), None));
+    let turn = |enabled: bool| json!({"TableName": "control", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled}});
+    let now = fixture.kernel.now().as_second();
+    let described = fixture.ok("UpdateContinuousBackups", turn(true));
+    assert_eq!(status(&described), ("ENABLED".to_owned(), Some(json!(now))));
+    let described = fixture.ok("UpdateContinuousBackups", turn(false));
+    assert_eq!(status(&described), ("DISABLED".to_owned(), None));
+    let absent = fixture
+        .call("DescribeContinuousBackups", json!({"TableName": "other"}))
+        .unwrap_err();
+    assert_eq!(absent.code, "TableNotFoundException");
+    let incomplete = fixture.call("UpdateContinuousBackups", table).unwrap_err();
+    assert_eq!(incomplete.code, "ValidationException");
+}

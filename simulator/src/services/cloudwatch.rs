@@ -36,6 +36,12 @@ pub struct CloudWatch {
 }
 
 impl CloudWatch {
+    /// Puts an alarm of a template, which nobody evaluates until it is put again: its metrics are published only where the output of functions is kept. It is in
+    /// the state that missing data gives it where that is no alarm.
+    pub(crate) fn provide(&mut self, name: &str, properties: &Value, kernel: &mut Kernel) {
+        self.insert(name, properties, kernel);
+    }
+
     fn operate(&mut self, request: &Request, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let input = Input(&request.input);
         match request.operation.as_str() {

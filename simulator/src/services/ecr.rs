@@ -174,6 +174,7 @@ impl Ecr {
             "repositoryUri": format!("{}.dkr.ecr.{}.amazonaws.com/{name}", kernel.account(), kernel.region()),
             "createdAt": epoch_seconds(repository.created_at),
             "imageTagMutability": repository.mutability.value,
+            "imageScanningConfiguration": {"scanOnPush": false},
         });
         if let Some(object) = description.as_object_mut()
             && !repository.mutability.exclusions.is_empty()

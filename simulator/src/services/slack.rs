@@ -261,6 +261,18 @@ impl Slack {
         })
     }
 
+    /// Whose token it is, and what it may do: <https://docs.slack.dev/reference/methods/auth.test>.
+    fn tested(&self) -> Value {
+        let mut answer = answered(
+            200,
+            &json!({"ok": true, "team": "Simulated", "team_id": self.team, "user": "esclusa"}),
+        );
+        if let Some(headers) = answer.get_mut("headers").and_then(Value::as_object_mut) {
+            headers.insert("x-oauth-scopes".to_owned(), "chat:write".into());
+        }
+        answer
+    }
+
     fn answer(&mut self, request: &Request, kernel: &mut Kernel) -> Value {
         let text = |name: &str| request.input.get(name).and_then(Value::as_str).unwrap_or_default();
         let body: Value = serde_json::from_str(text("body")).unwrap_or_default();
@@ -282,6 +294,7 @@ impl Slack {
             return refused("invalid_json");
         };
         match request.operation.as_str() {
+            "auth.test" => self.tested(),
             "chat.postMessage" => self.post(body, kernel),
             "chat.update" => self.update(body),
             _ => refused("unknown_method"),

@@ -52,7 +52,7 @@ pub(crate) fn read(resource: Resource<'_>, template: &mut Template) -> Result<()
         "AWS::Logs::LogGroup" => operations::log_group(resource, template),
         "AWS::CloudWatch::Alarm" => operations::alarm(resource, template),
         "AWS::CloudWatch::Dashboard" => operations::dashboard(resource, template),
-        "AWS::SNS::Topic" => operations::topic(resource),
+        "AWS::SNS::Topic" => operations::topic(resource, template),
         "AWS::SSM::Parameter" => operations::parameter(resource, template),
         other => Err(resource
             .properties

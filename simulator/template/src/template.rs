@@ -49,6 +49,8 @@ pub struct Template {
     pub alarms: BTreeMap<String, Alarm>,
     /// CloudWatch dashboards.
     pub dashboards: BTreeMap<String, Dashboard>,
+    /// The ARNs of topics.
+    pub topics: BTreeMap<String, String>,
     /// Parameters of Systems Manager.
     pub stored_parameters: BTreeMap<String, StoredParameter>,
     /// The values of the template's own parameters; lists are joined by commas.

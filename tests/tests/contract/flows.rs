@@ -344,7 +344,7 @@ pub(crate) fn altered_pipeline(example: &Example, place: &str, instead: &str) ->
 }
 
 /// A folder for the files of one flow.
-fn tempdir() -> PathBuf {
+pub(crate) fn tempdir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{}-{number}", std::process::id()))

@@ -7,7 +7,9 @@
     reason = "a test that cannot read what it checks has failed"
 )]
 
+mod doctor;
 mod flows;
+mod init;
 mod processes;
 mod roles;
 mod story;

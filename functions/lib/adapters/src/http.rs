@@ -76,6 +76,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The header `Retry-After`.
     pub(crate) retry_after: Option<String>,
+    /// The header `X-OAuth-Scopes`, by which Slack says what a token may do.
+    pub(crate) scopes: Option<String>,
     /// The beginning of the body.
     pub(crate) body: String,
 }
@@ -217,6 +219,7 @@ fn reply(response: &HttpResponse) -> Reply {
     Reply {
         status: response.status().as_u16(),
         retry_after: response.headers().get("retry-after").map(str::to_owned),
+        scopes: response.headers().get("x-oauth-scopes").map(str::to_owned),
         body: String::from_utf8_lossy(beginning).into_owned(),
     }
 }

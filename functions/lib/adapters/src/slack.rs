@@ -48,6 +48,23 @@ pub enum Written {
     },
 }
 
+/// What Slack says of a token: <https://docs.slack.dev/reference/methods/auth.test>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tested {
+    /// It is that of an app.
+    Valid {
+        /// The name of the workspace.
+        team: String,
+        /// What it may do, where Slack says so.
+        scopes: Vec<String>,
+    },
+    /// Slack does not take it.
+    Refused {
+        /// The word of Slack, such as `invalid_auth`.
+        code: String,
+    },
+}
+
 /// Where a message goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Destination<'a> {
@@ -108,7 +125,29 @@ impl SlackClient {
         self.write("chat.update", token, body).await
     }
 
+    /// Asks Slack whose token it is. Nothing is written.
+    ///
+    /// # Errors
+    /// `Transient`: no answer, or none that can be read.
+    pub async fn test(&self, token: &Secret<String>) -> Result<Tested, Failure> {
+        let reply = self.send("auth.test", token, Map::new()).await?;
+        let reply = reply.map_err(|why| Failure::transient(format!("Slack: {why}")))?;
+        tested(&reply)
+    }
+
     async fn write(&self, method: &str, token: &Secret<String>, body: Map<String, Value>) -> Result<Written, Failure> {
+        Ok(match self.send(method, token, body).await? {
+            Ok(reply) => written(&reply),
+            Err(why) => Written::Unknown { why },
+        })
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        token: &Secret<String>,
+        body: Map<String, Value>,
+    ) -> Result<Result<Reply, String>, Failure> {
         let url = format!("{API}/{method}");
         let bearer = Secret::new(format!("Bearer {}", token.expose()));
         let call = Call {
@@ -118,10 +157,7 @@ impl SlackClient {
             headers: vec![("authorization".to_owned(), bearer)],
             timeout_seconds: WRITE_SECONDS,
         };
-        Ok(match self.0.send(call).await? {
-            Ok(reply) => written(&reply),
-            Err(why) => Written::Unknown { why },
-        })
+        self.0.send(call).await
     }
 
     /// Tells whoever pressed a button something that only they see.
@@ -164,6 +200,27 @@ fn message_id(name: &str) -> String {
         part(17, 20),
         part(20, 32)
     )
+}
+
+fn tested(reply: &Reply) -> Result<Tested, Failure> {
+    let answer: Option<Value> = serde_json::from_str(&reply.body).ok().filter(|_| reply.status == 200);
+    let text = |name: &str| Some(answer.as_ref()?.get(name)?.as_str()?.to_owned());
+    match answer.as_ref().and_then(|answer| answer.get("ok")?.as_bool()) {
+        Some(true) => {
+            let scopes = reply.scopes.iter().flat_map(|scopes| scopes.split(','));
+            Ok(Tested::Valid {
+                team: text("team").unwrap_or_default(),
+                scopes: scopes.map(|scope| scope.trim().to_owned()).collect(),
+            })
+        }
+        Some(false) => Ok(Tested::Refused {
+            code: text("error").unwrap_or_else(|| "no reason".to_owned()),
+        }),
+        None => Err(Failure::transient(format!(
+            "Slack answered with status {}",
+            reply.status
+        ))),
+    }
 }
 
 /// Slack answers 200 also to what it refuses: <https://docs.slack.dev/apis/web-api/#responses>.
@@ -220,8 +277,29 @@ mod tests {
         written(&Reply {
             status,
             retry_after: retry_after.map(str::to_owned),
+            scopes: None,
             body: body.to_owned(),
         })
+    }
+
+    #[test]
+    fn a_token_is_valid_with_its_scopes_or_refused_with_the_word_of_slack() {
+        let test = |status, scopes: Option<&str>, body: &str| {
+            tested(&Reply {
+                status,
+                retry_after: None,
+                scopes: scopes.map(str::to_owned),
+                body: body.to_owned(),
+            })
+        };
+        let valid = test(200, Some("chat:write, users:read"), r#"{"ok": true, "team": "Shop"}"#).unwrap();
+        let scopes = ["chat:write", "users:read"].map(str::to_owned).to_vec();
+        let team = "Shop".to_owned();
+        assert_eq!(valid, Tested::Valid { team, scopes });
+        let refused = test(200, None, r#"{"ok": false, "error": "invalid_auth"}"#).unwrap();
+        let code = "invalid_auth".to_owned();
+        assert_eq!(refused, Tested::Refused { code });
+        assert!(test(500, None, "").is_err() && test(200, None, "<html>").is_err());
     }
 
     #[test]

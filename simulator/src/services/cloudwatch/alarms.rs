@@ -261,6 +261,34 @@ impl CloudWatch {
         Ok(json!({}))
     }
 
+    /// An alarm that is never evaluated.
+    pub(super) fn insert(&mut self, name: &str, properties: &Value, kernel: &mut Kernel) {
+        let now = kernel.now();
+        let members = properties.as_object().into_iter().flatten();
+        let settings = members.filter(|(member, _)| SETTINGS.contains(&member.as_str()));
+        let mut settings: Map<String, Value> = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
+        settings.entry("ActionsEnabled".to_owned()).or_insert(Value::Bool(true));
+        settings.insert("AlarmName".to_owned(), Value::from(name));
+        let is_well = settings.get("TreatMissingData").and_then(Value::as_str) == Some("notBreaching");
+        let state = if is_well {
+            AlarmState::Ok
+        } else {
+            AlarmState::InsufficientData
+        };
+        kernel.alarms.states.insert(name.to_owned(), state);
+        let alarm = Alarm {
+            settings,
+            watch: None,
+            evaluation: None,
+            is_set_by_hand: false,
+            put_at: now,
+            why: Why::of("Unchecked: Initial alarm creation"),
+            updated_at: now,
+            transitioned_at: now,
+        };
+        self.alarms.insert(name.to_owned(), alarm);
+    }
+
     pub(super) fn set_state(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let name = required(input, "AlarmName")?;
         let value = required(input, "StateValue")?;

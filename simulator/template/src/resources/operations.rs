@@ -78,13 +78,14 @@ pub(super) fn dashboard(mut resource: Resource<'_>, template: &mut Template) -> 
     Ok(())
 }
 
-/// A topic that alarms are sent to. Alarms are kept and not evaluated, so nothing of it is needed but its ARN.
-pub(super) fn topic(mut resource: Resource<'_>) -> Result<(), TemplateError> {
+/// A topic that alarms are sent to.
+pub(super) fn topic(mut resource: Resource<'_>, template: &mut Template) -> Result<(), TemplateError> {
     let fields = &mut resource.properties;
     fields.optional_text("TopicName")?;
     fields.optional_text("DisplayName")?;
     fields.optional_text("KmsMasterKeyId")?;
     fields.tags()?;
+    template.topics.insert(resource.id.to_owned(), resource.name());
     resource.properties.finish()
 }
 

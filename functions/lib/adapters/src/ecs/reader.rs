@@ -97,6 +97,27 @@ impl EcsReader {
         Ok(described)
     }
 
+    /// Lists the ARNs of the services of one cluster.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Refused` when the cluster does not exist or the list has no end.
+    pub async fn list_services(&self, cluster: &str) -> Result<Vec<String>, Failure> {
+        const ACTION: &str = "ecs:ListServices";
+        let mut arns = Vec::new();
+        let mut token = None;
+        for _ in 0..PAGES {
+            let request = self.client.list_services().cluster(cluster).max_results(100);
+            let page = request.set_next_token(token).send().await;
+            let page = page.map_err(|error| failure(ACTION, &error))?;
+            arns.extend(page.service_arns.unwrap_or_default());
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(arns);
+            }
+        }
+        Err(endless(ACTION))
+    }
+
     /// Describes tasks of one cluster by ARN. A task that was just started, or stopped more than an hour ago, may be missing.
     ///
     /// # Errors

@@ -112,6 +112,19 @@ async fn a_list_of_tasks_is_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_list_of_services_is_read_to_its_end() {
+    let recorded = Recorded::new([
+        Answer::json(200, &json!({"serviceArns": ["arn:one"], "nextToken": "more"})),
+        Answer::json(200, &json!({"serviceArns": ["arn:two"]})),
+    ]);
+    let services = EcsReader::new(&recorded.config()).list_services("shop").await.unwrap();
+    assert_eq!(services, ["arn:one", "arn:two"]);
+    let sent = recorded.requests();
+    assert_eq!(sent[0].body, json!({"cluster": "shop", "maxResults": 100}));
+    assert_eq!(sent[1].body["nextToken"], "more");
+}
+
+#[tokio::test]
 async fn a_list_without_end_is_refused_and_never_cut() {
     let pages = (0..100).map(|_| Answer::json(200, &json!({"taskArns": ["one"], "nextToken": "more"})));
     let recorded = Recorded::new(pages);

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 pub use self::forward::{plan, unreachable};
 pub use self::preflight::Powers;
+pub(crate) use self::preflight::{check_name, check_roles};
 pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;

@@ -213,7 +213,7 @@ pub(super) fn check_restore_points<'a>(
 }
 
 /// What the installation may not do and the deployment needs. Nothing is said where its powers are not known.
-pub(super) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str) -> Option<Refusal> {
+pub(crate) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str) -> Option<Refusal> {
     (!WildMatch::new(allowed).matches(name)).then(|| {
         Refusal::new(
             RefusalKind::Powers,
@@ -226,7 +226,7 @@ pub(super) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str)
 }
 
 /// The roles of a task definition that may not be passed.
-pub(super) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> Vec<Refusal> {
+pub(crate) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> Vec<Refusal> {
     let roles = ["executionRoleArn", "taskRoleArn"]
         .into_iter()
         .filter_map(|member| definition.get(member)?.as_str());

@@ -95,7 +95,7 @@ pub fn revision_tags(
 }
 
 /// The containers of a definition, each with its name.
-fn containers(definition: &Value) -> impl Iterator<Item = (&str, &Value)> {
+pub(crate) fn containers(definition: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let list = definition
         .get("containerDefinitions")
         .and_then(Value::as_array)

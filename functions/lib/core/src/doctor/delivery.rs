@@ -1,0 +1,152 @@
+//! What could not be delivered, who hears of it, and Slack.
+
+use super::{AlarmFacts, AppFacts, Group, Observed, Seen, Verdict, listed};
+
+/// What the app needs to write.
+const WRITE: &str = "chat:write";
+
+/// The alarm over the dead-letter queue.
+const DEAD_LETTERS: &str = "dead-letters";
+
+pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
+    let queue = format!("{}-{DEAD_LETTERS}", observed.stack);
+    group.look(
+        format!("queue {queue}"),
+        &observed.dead_letters,
+        "deploy the stack again: `scripts/deploy`",
+        |messages| match messages {
+            0 => Verdict::ok("empty"),
+            messages => Verdict::problem(
+                format!("{messages} messages could not be delivered"),
+                format!(
+                    "each says what is broken: `aws sqs receive-message --queue-url $(aws sqs get-queue-url --queue-name {queue} --query QueueUrl --output text)`; when the cause is mended they may be deleted"
+                ),
+            ),
+        },
+    );
+    let Seen::Found(alarms) = &observed.alarms else {
+        group.look("alarms", &observed.alarms, "", |_| Verdict::ok(""));
+        return;
+    };
+    if !alarms.contains_key(&queue) {
+        group.add(
+            format!("alarm {queue}"),
+            Verdict::problem("does not exist", "deploy the stack again: `scripts/deploy`"),
+        );
+    }
+    for (name, alarm) in alarms {
+        group.add(format!("alarm {name}"), alarm_verdict(name, alarm));
+    }
+    for (arn, subscriptions) in &observed.topics {
+        let name = arn.rsplit(':').next().unwrap_or(arn);
+        let subscribe =
+            format!("`aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS`");
+        group.look(
+            format!("topic {name}"),
+            subscriptions,
+            "deploy the stack again: `scripts/deploy`",
+            |heard| match (heard.confirmed, heard.pending) {
+                (0, 0) => Verdict::warning("nobody hears of these alarms: it has no subscription", subscribe),
+                (0, pending) => Verdict::warning(
+                    format!("nobody hears of these alarms: {pending} subscriptions wait for their confirmation"),
+                    "follow the link in the message that each was sent",
+                ),
+                (1, _) => Verdict::ok("1 confirmed subscription"),
+                (confirmed, _) => Verdict::ok(format!("{confirmed} confirmed subscriptions")),
+            },
+        );
+    }
+}
+
+fn alarm_verdict(name: &str, alarm: &AlarmFacts) -> Verdict {
+    if alarm.state == "ALARM" {
+        return Verdict::problem(
+            "it fires",
+            format!("`aws cloudwatch describe-alarms --alarm-names {name}` says why"),
+        );
+    }
+    if !alarm.actions_enabled {
+        return Verdict::warning(
+            "its actions are off: it tells nobody",
+            format!("`aws cloudwatch enable-alarm-actions --alarm-names {name}`"),
+        );
+    }
+    if alarm.actions.is_empty() {
+        return Verdict::warning("it tells nobody", "deploy the stack again: `scripts/deploy`");
+    }
+    Verdict::ok(match alarm.state.as_str() {
+        "INSUFFICIENT_DATA" => "no data yet",
+        state => state,
+    })
+}
+
+pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
+    let telling: Vec<&str> = observed
+        .pipelines
+        .found()
+        .into_iter()
+        .flatten()
+        .filter(|pipeline| pipeline.tells_slack)
+        .map(|pipeline| pipeline.application.as_str())
+        .collect();
+    let secrets = [
+        ("bot token", &observed.slack.bot_token, "SlackBotTokenArn", "notify"),
+        (
+            "signing secret",
+            &observed.slack.signing_secret,
+            "SlackSigningSecretArn",
+            "console",
+        ),
+    ];
+    for (what, secret, parameter, function) in secrets {
+        match secret {
+            Some(secret) => group.look(
+                what,
+                secret,
+                format!("create the secret, and name it in the parameter `{parameter}` with `scripts/deploy`"),
+                |is_kept| {
+                    if *is_kept {
+                        Verdict::ok("its secret exists")
+                    } else {
+                        Verdict::problem(
+                            "its secret is being deleted",
+                            "`aws secretsmanager restore-secret --secret-id ARN`",
+                        )
+                    }
+                },
+            ),
+            None if observed
+                .functions
+                .get(function)
+                .is_some_and(|seen| seen.found().is_none()) => {}
+            None if telling.is_empty() => {}
+            None => group.add(
+                what,
+                Verdict::problem(
+                    format!(
+                        "none is configured, and the pipelines {} name a channel",
+                        listed(telling.clone())
+                    ),
+                    format!("set the parameter `{parameter}` of the stack with `scripts/deploy`"),
+                ),
+            ),
+        }
+    }
+    if let Some(app) = &observed.slack.app {
+        group.look("app", app, "", |facts| match facts {
+            AppFacts::Refused { code } => Verdict::problem(
+                format!("Slack does not take its token: `{code}`"),
+                "store the token of the installed app: `aws secretsmanager put-secret-value --secret-id ARN --secret-string file:///dev/stdin`",
+            ),
+            AppFacts::Valid { scopes, .. } if !scopes.is_empty() && !scopes.iter().any(|scope| scope == WRITE) => {
+                Verdict::problem(
+                    format!("it may not write: it has the scopes {}", listed(scopes.iter().map(String::as_str))),
+                    format!("add the scope `{WRITE}` to the app, and install it again"),
+                )
+            }
+            AppFacts::Valid { team, .. } => Verdict::ok(format!(
+                "writes into the workspace `{team}`; that it is a member of a channel shows with its first card"
+            )),
+        });
+    }
+}

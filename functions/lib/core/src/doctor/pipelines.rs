@@ -1,0 +1,171 @@
+//! What a pipeline in force needs of the account.
+
+use serde_json::Value;
+
+use super::expected::PUSH;
+use super::{FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, Status, Verdict};
+use crate::plan::{Refusal, check_name, check_roles};
+
+pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
+    let application = &pipeline.application;
+    if let Some(why) = &pipeline.unreadable {
+        group.add(
+            "file",
+            Verdict::problem(
+                format!("it cannot be read by this version: {why}"),
+                format!("correct it, and apply it again: `esclusa pipelines show {application}`"),
+            ),
+        );
+        return;
+    }
+    let powers = observed.powers();
+    for (name, seen) in &pipeline.repositories {
+        let help = format!("`aws ecr create-repository --repository-name {name}`");
+        group.look(format!("repository {name}"), seen, help, |facts| {
+            let refused = powers
+                .as_ref()
+                .and_then(|powers| check_name("repository", name, &powers.repositories, "RepositoryPattern"));
+            let scans = if facts.scans {
+                "scanned on push"
+            } else {
+                "not scanned on push"
+            };
+            refused.map_or_else(|| Verdict::ok(format!("tags {}, {scans}", facts.mutability)), refusal)
+        });
+    }
+    for (name, seen) in &pipeline.pushes {
+        let rule = format!("{}-{PUSH}", observed.stack);
+        let help = "deploy the stack again: `scripts/deploy`";
+        group.look(format!("push to {name}"), seen, help, |matches| {
+            if *matches {
+                Verdict::ok(format!("matches the rule `{rule}`"))
+            } else {
+                Verdict::problem(
+                    format!("does not match the rule `{rule}`: a push is heard only when the registry is searched"),
+                    "change `RepositoryPattern` of the stack: `scripts/deploy`",
+                )
+            }
+        });
+    }
+    for environment in &pipeline.environments {
+        self::environment(observed, environment, group);
+    }
+}
+
+fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &mut Group<'_>) {
+    let ObservedEnvironment {
+        name,
+        elsewhere,
+        cluster,
+        cluster_status,
+        services,
+        families,
+        log_groups,
+        alarms,
+    } = environment;
+    if let Some(elsewhere) = elsewhere {
+        group.add(
+            format!("{name}: {elsewhere}"),
+            Verdict {
+                status: Status::Unknown,
+                seen: "only the functions may assume the roles of there: a plan says what is missing".to_owned(),
+                help: None,
+            },
+        );
+        return;
+    }
+    let powers = observed.powers();
+    let create = "create it with your infrastructure code, or correct its name in the pipeline file";
+    group.look(format!("{name}: cluster {cluster}"), cluster_status, create, |status| {
+        let refused = powers
+            .as_ref()
+            .and_then(|powers| check_name("cluster", cluster, &powers.clusters, "ClusterPattern"));
+        match (status.as_str(), refused) {
+            ("ACTIVE", None) => Verdict::ok("ACTIVE"),
+            ("ACTIVE", Some(refused)) => refusal(refused),
+            (status, _) => Verdict::problem(format!("it is {status}"), create),
+        }
+    });
+    for (service, seen) in services {
+        group.look(format!("{name}: service {service}"), seen, create, service_verdict);
+    }
+    for (family, seen) in families {
+        group.look(
+            format!("{name}: family {family}"),
+            seen,
+            create,
+            |FamilyFacts { arn, definition }| {
+                let refused = powers.as_ref().and_then(|powers| {
+                    let role = check_roles(family, definition, powers).into_iter().next();
+                    role.or_else(|| check_name("family", family, &powers.families, "FamilyPattern"))
+                });
+                refused.map_or_else(
+                    || Verdict::ok(format!("its newest revision is `{}`", revision(arn))),
+                    refusal,
+                )
+            },
+        );
+    }
+    for (log_group, seen) in log_groups {
+        let help = format!("`aws logs create-log-group --log-group-name {log_group}`");
+        group.look(format!("{name}: log group {log_group}"), seen, help, |()| {
+            Verdict::ok("exists")
+        });
+    }
+    for (alarm, seen) in alarms {
+        let help = "create it, or take it out of the checks of the pipeline file";
+        group.look(format!("{name}: alarm {alarm}"), seen, help, |state| {
+            match state.as_str() {
+                "ALARM" => Verdict::problem(
+                    "it fires now: a release is refused until it is well",
+                    format!("`aws cloudwatch describe-alarms --alarm-names {alarm}` says why"),
+                ),
+                state => Verdict::ok(state),
+            }
+        });
+    }
+}
+
+fn service_verdict(service: &Value) -> Verdict {
+    let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str);
+    let number = |pointer: &str| service.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let status = text("/status").unwrap_or_default();
+    if status != "ACTIVE" {
+        return Verdict::problem(
+            format!("it is {status}"),
+            "create it again with your infrastructure code",
+        );
+    }
+    if let Some(controller) = text("/deploymentController/type").filter(|controller| *controller != "ECS") {
+        return Verdict::problem(
+            format!("it is deployed by {controller}, and not by ECS itself"),
+            "migrate it to the deployment controller `ECS`",
+        );
+    }
+    let (running, desired) = (number("/runningCount"), number("/desiredCount"));
+    let counts = format!("{running} of {desired} tasks run");
+    let is_rolling = text("/deploymentConfiguration/strategy").is_none_or(|strategy| strategy == "ROLLING");
+    let breaker = service.pointer("/deploymentConfiguration/deploymentCircuitBreaker/enable");
+    if is_rolling && breaker.and_then(Value::as_bool) != Some(true) {
+        return Verdict::warning(
+            format!("{counts}; its circuit breaker is off, until the next release turns it on"),
+            "turn it on in your infrastructure code as well, which would turn it off again",
+        );
+    }
+    if running == 0 && desired > 0 {
+        return Verdict::warning(
+            format!("{counts}: there is nothing to go back to"),
+            "its events say why: `aws ecs describe-services`",
+        );
+    }
+    Verdict::ok(counts)
+}
+
+/// `family:revision`.
+fn revision(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+fn refusal(refusal: Refusal) -> Verdict {
+    Verdict::problem(refusal.message, refusal.help)
+}

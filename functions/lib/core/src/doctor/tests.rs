@@ -1,0 +1,489 @@
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::*;
+
+const NOW: i64 = 1_790_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn one<T>(name: &str, facts: T) -> BTreeMap<String, Seen<T>> {
+    BTreeMap::from([(name.to_owned(), Seen::Found(facts))])
+}
+
+fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:us-east-1:123456789012:function:esclusa-{name}")
+}
+
+/// An installation in which all is well, with one pipeline.
+fn sound() -> Observed {
+    let tables = TABLES.iter().map(|(name, expires_by)| {
+        let facts = TableFacts {
+            status: "ACTIVE".to_owned(),
+            deletion_protection: true,
+            restorable_until: Seen::Found(Some(at(NOW - 300))),
+            expires_by: Seen::Found(expires_by.map(str::to_owned)),
+        };
+        ((*name).to_owned(), Seen::Found(facts))
+    });
+    let functions = FUNCTIONS.iter().map(|name| {
+        let facts = FunctionFacts {
+            arn: function_arn(name),
+            state: "Active".to_owned(),
+            last_update: Some("Successful".to_owned()),
+            variables: texts(&[
+                ("ESCLUSA_VERSION", "0.1.0"),
+                ("ESCLUSA_CLUSTER_PATTERN", "shop-*"),
+                ("ESCLUSA_FAMILY_PATTERN", "shop-*"),
+                ("ESCLUSA_REPOSITORY_PATTERN", "shop*"),
+                ("ESCLUSA_PASSABLE_ROLE_ARNS", "arn:aws:iam::123456789012:role/shop-task"),
+                ("ESCLUSA_SLACK_BOT_TOKEN_ARN", ""),
+                ("ESCLUSA_TARGET_ACCOUNTS", ""),
+            ]),
+        };
+        ((*name).to_owned(), Seen::Found(facts))
+    });
+    let machines = MACHINES.iter().map(|name| {
+        let facts = MachineFacts {
+            status: "ACTIVE".to_owned(),
+            definition: json!({"StartAt": "A"}),
+            known: Some(json!({"StartAt": "A"})),
+        };
+        ((*name).to_owned(), Seen::Found(facts))
+    });
+    let rules = RULES.iter().map(|rule| {
+        let facts = RuleFacts {
+            enabled: rule.only.is_none(),
+            targets: Seen::Found(vec![function_arn(rule.function)]),
+        };
+        (rule.name.to_owned(), Seen::Found(facts))
+    });
+    let schedules = SCHEDULES.iter().map(|schedule| {
+        let facts = ScheduleFacts {
+            enabled: schedule.only.is_none(),
+            target: function_arn(schedule.function),
+            expression: "rate(5 minutes)".to_owned(),
+        };
+        (schedule.name.to_owned(), Seen::Found(facts))
+    });
+    let topic = "arn:aws:sns:us-east-1:123456789012:esclusa-alarms";
+    let alarm = AlarmFacts {
+        state: "OK".to_owned(),
+        actions_enabled: true,
+        actions: vec![topic.to_owned()],
+    };
+    let environment = ObservedEnvironment {
+        name: "production".to_owned(),
+        elsewhere: None,
+        cluster: "shop-production".to_owned(),
+        cluster_status: Seen::Found("ACTIVE".to_owned()),
+        services: one(
+            "shop-web",
+            json!({
+                "status": "ACTIVE", "runningCount": 2, "desiredCount": 2,
+                "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
+            }),
+        ),
+        families: one(
+            "shop-web",
+            FamilyFacts {
+                arn: "arn:aws:ecs:us-east-1:123456789012:task-definition/shop-web:7".to_owned(),
+                definition: json!({"taskRoleArn": "arn:aws:iam::123456789012:role/shop-task"}),
+            },
+        ),
+        log_groups: one("/ecs/shop", ()),
+        alarms: one("shop-errors", "OK".to_owned()),
+    };
+    let pipeline = ObservedPipeline {
+        application: "shop".to_owned(),
+        unreadable: None,
+        tells_slack: false,
+        repositories: one(
+            "shop",
+            RepositoryFacts {
+                mutability: "IMMUTABLE".to_owned(),
+                scans: true,
+            },
+        ),
+        pushes: one("shop", true),
+        environments: vec![environment],
+    };
+    Observed {
+        stack: "esclusa".to_owned(),
+        version: "0.1.0".to_owned(),
+        now: at(NOW),
+        clock_ahead: Seen::Found(SignedDuration::ZERO),
+        tables: tables.collect(),
+        functions: functions.collect(),
+        machines: machines.collect(),
+        rules: rules.collect(),
+        schedules: schedules.collect(),
+        dead_letters: Seen::Found(0),
+        alarms: Seen::Found(BTreeMap::from([("esclusa-dead-letters".to_owned(), alarm)])),
+        topics: one(
+            topic,
+            Subscriptions {
+                confirmed: 1,
+                pending: 0,
+            },
+        ),
+        slack: SlackFacts::default(),
+        pipelines: Seen::Found(vec![pipeline]),
+    }
+}
+
+fn found<'o, T>(seen: &'o mut BTreeMap<String, Seen<T>>, name: &str) -> &'o mut T {
+    match seen.get_mut(name).unwrap() {
+        Seen::Found(facts) => facts,
+        _ => panic!("`{name}` is not there"),
+    }
+}
+
+fn pipeline(observed: &mut Observed) -> &mut ObservedPipeline {
+    match &mut observed.pipelines {
+        Seen::Found(pipelines) => &mut pipelines[0],
+        _ => panic!("there are no pipelines"),
+    }
+}
+
+fn environment(observed: &mut Observed) -> &mut ObservedEnvironment {
+    &mut pipeline(observed).environments[0]
+}
+
+/// What is not well, as `status check`.
+fn ailing(observed: &Observed) -> Vec<String> {
+    let findings = diagnose(observed).into_iter();
+    findings
+        .filter(|finding| finding.status != Status::Ok)
+        .map(|finding| format!("{} {}", finding.status.as_str(), finding.check))
+        .collect()
+}
+
+#[test]
+fn an_installation_in_which_all_is_well_has_no_other_finding() {
+    let observed = sound();
+    assert_eq!(ailing(&observed), Vec::<String>::new());
+    let findings: Vec<String> = diagnose(&observed)
+        .iter()
+        .map(|finding| format!("{}: {}: {}", finding.group, finding.check, finding.seen))
+        .collect();
+    insta::assert_snapshot!(findings.join("\n"));
+}
+
+#[test]
+fn each_thing_that_is_broken_is_found_and_nothing_else() {
+    type Break = fn(&mut Observed);
+    let table: [(Break, &str); 41] = [
+        (
+            |o| found(&mut environment(o).services, "shop-web")["runningCount"] = json!(0),
+            "warning production: service shop-web",
+        ),
+        (
+            |o| o.clock_ahead = Seen::Found(SignedDuration::from_secs(-40)),
+            "warning clock of this machine",
+        ),
+        (
+            |o| o.clock_ahead = Seen::Found(SignedDuration::from_secs(301)),
+            "problem clock of this machine",
+        ),
+        (
+            |o| found(&mut o.tables, "control").status = "UPDATING".to_owned(),
+            "problem table esclusa-control",
+        ),
+        (
+            |o| found(&mut o.tables, "ledger").deletion_protection = false,
+            "problem table esclusa-ledger",
+        ),
+        (
+            |o| found(&mut o.tables, "ledger").restorable_until = Seen::Found(None),
+            "problem table esclusa-ledger",
+        ),
+        (
+            |o| found(&mut o.tables, "ledger").restorable_until = Seen::Found(Some(at(NOW - 7_200))),
+            "warning table esclusa-ledger",
+        ),
+        (
+            |o| found(&mut o.tables, "control").expires_by = Seen::Found(None),
+            "problem table esclusa-control",
+        ),
+        (
+            |o| found(&mut o.tables, "ledger").expires_by = Seen::Found(Some("at".to_owned())),
+            "problem table esclusa-ledger",
+        ),
+        (
+            |o| *o.tables.get_mut("ledger").unwrap() = Seen::Absent,
+            "problem table esclusa-ledger",
+        ),
+        (
+            |o| found(&mut o.functions, "resume").state = "Failed".to_owned(),
+            "problem function esclusa-resume",
+        ),
+        (
+            |o| found(&mut o.functions, "resume").last_update = Some("Failed".to_owned()),
+            "problem function esclusa-resume",
+        ),
+        (
+            |o| {
+                let variables = &mut found(&mut o.functions, "resume").variables;
+                variables.insert("ESCLUSA_VERSION".to_owned(), "0.0.9".to_owned());
+            },
+            "warning function esclusa-resume",
+        ),
+        (
+            |o| {
+                found(&mut o.functions, "migrate").variables.remove("ESCLUSA_VERSION");
+            },
+            "warning function esclusa-migrate",
+        ),
+        (
+            |o| found(&mut o.machines, "release").status = "DELETING".to_owned(),
+            "problem state machine esclusa-release",
+        ),
+        (
+            |o| found(&mut o.machines, "release").definition = json!({"StartAt": "B"}),
+            "warning state machine esclusa-release",
+        ),
+        (
+            |o| found(&mut o.rules, "push").enabled = false,
+            "problem rule esclusa-push",
+        ),
+        (
+            |o| found(&mut o.rules, "push").targets = Seen::Found(Vec::new()),
+            "problem rule esclusa-push",
+        ),
+        (
+            |o| found(&mut o.rules, "push").targets = Seen::Found(vec![function_arn("resume")]),
+            "problem rule esclusa-push",
+        ),
+        (
+            |o| found(&mut o.rules, "execution-told").enabled = true,
+            "warning rule esclusa-execution-told",
+        ),
+        (
+            |o| *o.rules.get_mut("push").unwrap() = Seen::Absent,
+            "problem rule esclusa-push",
+        ),
+        (
+            |o| found(&mut o.schedules, "sweep").enabled = false,
+            "problem schedule esclusa-sweep",
+        ),
+        (
+            |o| found(&mut o.schedules, "sweep").target = function_arn("record"),
+            "problem schedule esclusa-sweep",
+        ),
+        (
+            |o| o.dead_letters = Seen::Found(3),
+            "problem queue esclusa-dead-letters",
+        ),
+        (
+            |o| {
+                if let Seen::Found(alarms) = &mut o.alarms {
+                    alarms.get_mut("esclusa-dead-letters").unwrap().state = "ALARM".to_owned();
+                }
+            },
+            "problem alarm esclusa-dead-letters",
+        ),
+        (
+            |o| {
+                if let Seen::Found(alarms) = &mut o.alarms {
+                    alarms.get_mut("esclusa-dead-letters").unwrap().actions_enabled = false;
+                }
+            },
+            "warning alarm esclusa-dead-letters",
+        ),
+        (
+            |o| o.alarms = Seen::Found(BTreeMap::new()),
+            "problem alarm esclusa-dead-letters",
+        ),
+        (
+            |o| {
+                *found(&mut o.topics, "arn:aws:sns:us-east-1:123456789012:esclusa-alarms") = Subscriptions {
+                    confirmed: 0,
+                    pending: 1,
+                }
+            },
+            "warning topic esclusa-alarms",
+        ),
+        (|o| pipeline(o).unreadable = Some("3:1: no".to_owned()), "problem file"),
+        (
+            |o| *pipeline(o).repositories.get_mut("shop").unwrap() = Seen::Absent,
+            "problem repository shop",
+        ),
+        (
+            |o| *found(&mut pipeline(o).pushes, "shop") = false,
+            "problem push to shop",
+        ),
+        (
+            |o| environment(o).cluster_status = Seen::Found("INACTIVE".to_owned()),
+            "problem production: cluster shop-production",
+        ),
+        (
+            |o| environment(o).cluster_status = Seen::Absent,
+            "problem production: cluster shop-production",
+        ),
+        (
+            |o| found(&mut environment(o).services, "shop-web")["status"] = json!("DRAINING"),
+            "problem production: service shop-web",
+        ),
+        (
+            |o| {
+                found(&mut environment(o).services, "shop-web")["deploymentController"] =
+                    json!({"type": "CODE_DEPLOY"});
+            },
+            "problem production: service shop-web",
+        ),
+        (
+            |o| found(&mut environment(o).services, "shop-web")["deploymentConfiguration"] = json!({}),
+            "warning production: service shop-web",
+        ),
+        (
+            |o| *environment(o).families.get_mut("shop-web").unwrap() = Seen::Absent,
+            "problem production: family shop-web",
+        ),
+        (
+            |o| {
+                found(&mut environment(o).families, "shop-web").definition["executionRoleArn"] =
+                    json!("arn:aws:iam::123456789012:role/admin");
+            },
+            "problem production: family shop-web",
+        ),
+        (
+            |o| *environment(o).log_groups.get_mut("/ecs/shop").unwrap() = Seen::Absent,
+            "problem production: log group /ecs/shop",
+        ),
+        (
+            |o| *found(&mut environment(o).alarms, "shop-errors") = "ALARM".to_owned(),
+            "problem production: alarm shop-errors",
+        ),
+        (
+            |o| *environment(o).alarms.get_mut("shop-errors").unwrap() = Seen::Absent,
+            "problem production: alarm shop-errors",
+        ),
+    ];
+    let mut told = Vec::new();
+    for (number, (broken, expected)) in table.into_iter().enumerate() {
+        let mut observed = sound();
+        broken(&mut observed);
+        assert_eq!(ailing(&observed), [expected], "number {number}");
+        let finding = diagnose(&observed)
+            .into_iter()
+            .find(|finding| finding.status != Status::Ok)
+            .unwrap();
+        told.push(format!("{expected}: {}\n  → {}", finding.seen, finding.help.unwrap()));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_one_may_not_see_is_told_with_the_action_and_decides_nothing_else() {
+    let mut observed = sound();
+    let denied = |action: &str| action.to_owned();
+    *observed.functions.get_mut("notify").unwrap() = Seen::Denied {
+        action: denied("lambda:GetFunctionConfiguration"),
+    };
+    *observed.functions.get_mut("observe").unwrap() = Seen::Unreadable {
+        why: "it did not answer in time".to_owned(),
+    };
+    observed.alarms = Seen::Denied {
+        action: denied("cloudwatch:DescribeAlarms"),
+    };
+    pipeline(&mut observed).tells_slack = true;
+    environment(&mut observed).cluster_status = Seen::Denied {
+        action: denied("ecs:DescribeClusters"),
+    };
+    // Nobody knows what the installation may do: nothing is said of a role that it may not pass.
+    found(&mut environment(&mut observed).families, "shop-web").definition["taskRoleArn"] = json!("other");
+    assert_eq!(
+        ailing(&observed),
+        [
+            "unknown function esclusa-observe",
+            "unknown function esclusa-notify",
+            "unknown alarms",
+            // Of the two secrets of Slack the one whose function is seen is missed.
+            "problem signing secret",
+            "unknown production: cluster shop-production",
+        ]
+    );
+    let denied = diagnose(&observed)
+        .into_iter()
+        .find(|finding| finding.check == "alarms")
+        .unwrap();
+    assert_eq!(
+        denied.seen,
+        "not permitted: you may not call `cloudwatch:DescribeAlarms`"
+    );
+}
+
+#[test]
+fn slack_is_looked_at_where_a_pipeline_names_it() {
+    let mut observed = sound();
+    pipeline(&mut observed).tells_slack = true;
+    assert_eq!(ailing(&observed), ["problem bot token", "problem signing secret"]);
+    observed.slack = SlackFacts {
+        bot_token: Some(Seen::Found(true)),
+        signing_secret: Some(Seen::Found(false)),
+        app: None,
+    };
+    assert_eq!(ailing(&observed), ["problem signing secret"]);
+    observed.slack.signing_secret = Some(Seen::Absent);
+    assert_eq!(ailing(&observed), ["problem signing secret"]);
+    observed.slack.signing_secret = Some(Seen::Found(true));
+    let valid = |scopes: &[&str]| AppFacts::Valid {
+        team: "Shop".to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    let refused = AppFacts::Refused {
+        code: "invalid_auth".to_owned(),
+    };
+    for (app, expected) in [
+        (valid(&["chat:write", "users:read"]), None),
+        (valid(&[]), None),
+        (valid(&["users:read"]), Some("problem app")),
+        (refused, Some("problem app")),
+    ] {
+        observed.slack.app = Some(Seen::Found(app));
+        assert_eq!(ailing(&observed), Vec::from_iter(expected));
+    }
+}
+
+#[test]
+fn what_is_configured_must_be_enabled() {
+    let mut observed = sound();
+    let variables = &mut found(&mut observed.functions, "notify").variables;
+    variables.insert(
+        "ESCLUSA_SLACK_BOT_TOKEN_ARN".to_owned(),
+        "arn:aws:secretsmanager:…".to_owned(),
+    );
+    let variables = &mut found(&mut observed.functions, "resume").variables;
+    variables.insert("ESCLUSA_TARGET_ACCOUNTS".to_owned(), "210987654321".to_owned());
+    assert_eq!(
+        ailing(&observed),
+        [
+            "problem rule esclusa-target-deployment-state-change",
+            "problem rule esclusa-execution-told",
+            "problem schedule esclusa-tell",
+        ]
+    );
+}
+
+#[test]
+fn other_places_and_no_pipeline_at_all_are_said() {
+    let mut observed = sound();
+    environment(&mut observed).elsewhere = Some("210987654321, eu-west-1".to_owned());
+    assert_eq!(ailing(&observed), ["unknown production: 210987654321, eu-west-1"]);
+    observed.pipelines = Seen::Found(Vec::new());
+    assert_eq!(ailing(&observed), ["warning pipelines"]);
+    observed.pipelines = Seen::Absent;
+    assert_eq!(ailing(&observed), ["problem pipelines"]);
+}
