@@ -234,15 +234,21 @@ impl Example {
     /// The manifest of an image of this application. `version` makes it another image.
     #[must_use]
     pub fn manifest(&self, kind: Kind, version: &str) -> String {
+        kind.manifest_of(version, &self.commands(), self.activity(kind))
+    }
+
+    /// How an image of this application behaves, for its label or annotation [`Behaviour::ANNOTATION`](simulator::kernel::Behaviour::ANNOTATION).
+    #[must_use]
+    pub fn behaviour(&self, kind: Kind) -> String {
+        kind.behaviour(&self.commands(), self.activity(kind))
+    }
+
+    fn activity(&self, kind: Kind) -> Value {
         let activities = &self.base.activities;
         let activity = activities
             .get(&kind.name())
             .or_else(|| activities.get(&Kind::Good.name()));
-        kind.manifest_of(
-            version,
-            &self.commands(),
-            activity.cloned().unwrap_or_else(|| json!({})),
-        )
+        activity.cloned().unwrap_or_else(|| json!({}))
     }
 
     /// The environments that the file names, and of its patterns those whose names are written out.

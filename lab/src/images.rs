@@ -1,6 +1,7 @@
 //! Images for the simulated registry, with the behaviour of their containers in their own manifests.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use simulator::kernel::Behaviour;
 
 /// What an image shows when it is deployed.
@@ -97,13 +98,18 @@ impl Kind {
         self.manifest_of(version, commands, json!({}))
     }
 
-    /// The same of an image whose containers emit and answer this: the members of the simulator's [`Activity`](simulator::kernel::Activity).
-    pub(crate) fn manifest_of(self, version: &str, commands: &[String], activity: Value) -> String {
+    /// How containers of such an image behave that emit and answer this besides: the members of the simulator's [`Activity`](simulator::kernel::Activity).
+    pub(crate) fn behaviour(self, commands: &[String], activity: Value) -> String {
         let mut behaviour = activity;
         if let Some(members) = behaviour.as_object_mut() {
             members.insert("programs".to_owned(), self.programs(commands).into());
         }
-        let behaviour = behaviour.to_string();
+        behaviour.to_string()
+    }
+
+    /// The manifest of an image that behaves like this, for a registry that is asked for nothing else of it.
+    pub(crate) fn manifest_of(self, version: &str, commands: &[String], activity: Value) -> String {
+        let behaviour = self.behaviour(commands, activity);
         let layer = json!({
             "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
             "digest": format!("sha256:{}", "11".repeat(32)),
@@ -125,4 +131,52 @@ impl Kind {
         })
         .to_string()
     }
+}
+
+/// An image as clients push it: what is referred to, and the manifest that refers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The configuration, with the labels.
+    pub configuration: Vec<u8>,
+    /// Its one layer.
+    pub layer: Vec<u8>,
+    /// The manifest.
+    pub manifest: String,
+}
+
+impl Image {
+    /// An image without a file in it, whose containers behave as this says.
+    #[must_use]
+    pub fn behaving(behaviour: &str, version: &str) -> Self {
+        // An archive ends with two empty blocks.
+        let layer = vec![0; 1024];
+        let configuration = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": {"org.opencontainers.image.version": version, Behaviour::ANNOTATION: behaviour}},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+        });
+        let configuration = configuration.to_string().into_bytes();
+        let descriptor = |media_type: &str, bytes: &[u8]| json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()});
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": Self::MEDIA_TYPE,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", &configuration),
+            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+        });
+        Self {
+            manifest: manifest.to_string(),
+            configuration,
+            layer,
+        }
+    }
+
+    /// The media type of the manifest.
+    pub const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+}
+
+/// The digest by which a registry knows these bytes.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -9,6 +9,7 @@ pub mod explorer;
 pub mod images;
 mod lab;
 pub mod oracle;
+pub mod registry;
 pub mod target;
 pub mod walk;
 

@@ -27,6 +27,8 @@ enum Command {
     Local(commands::local::Local),
     /// Push another image into a simulated AWS that is up
     Push(commands::push::Push),
+    /// Print the label `simulator.behaviour` by which an image of your own behaves like one of these
+    Behaviour(commands::behaviour::Behaviour),
     /// Explore what happens when things go wrong, seed after seed
     Explore(commands::explore::Explore),
     /// Measure deployments and audit queries
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let answer = match Arguments::parse().command {
         Command::Local(local) => commands::local::execute(&local),
         Command::Push(push) => commands::push::execute(&push),
+        Command::Behaviour(behaviour) => commands::behaviour::execute(&behaviour),
         Command::Bench(bench) => commands::bench::execute(&bench),
         Command::Explore(explore) => commands::explore::execute(&explore),
     };

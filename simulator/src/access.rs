@@ -10,11 +10,25 @@ use simulator_template::{Decision, Template};
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     templates: BTreeMap<Place, Template>,
+    /// The policies that came over the API, by the service that keeps them.
+    made: BTreeMap<Place, BTreeMap<&'static str, Template>>,
 }
 
 impl Access {
     pub(crate) fn set_template(&mut self, place: Place, template: Template) {
         self.templates.insert(place, template);
+    }
+
+    /// Learns the policies that a service keeps.
+    pub(crate) fn set_made(&mut self, place: &Place, service: &'static str, policies: &Template) {
+        let known = self.made.get(place).and_then(|made| made.get(service));
+        if known.is_some_and(|known| known == policies) || known.is_none() && *policies == Template::default() {
+            return;
+        }
+        self.made
+            .entry(place.clone())
+            .or_default()
+            .insert(service, policies.clone());
     }
 
     pub(crate) fn template(&self, place: &Place) -> Option<&Template> {
@@ -62,10 +76,15 @@ impl Access {
         match principal {
             Principal::Administrator | Principal::AdministratorOf(_) if account == here.account => None,
             Principal::Administrator | Principal::AdministratorOf(_) => unknown("administrator"),
-            Principal::Service(service) => match self.template(here) {
-                Some(template) => decide(template.allows_service(service, action, resource, conditions)),
-                None => unknown(service),
-            },
+            Principal::Service(service) => {
+                let made = self.made.get(here.as_ref()).into_iter().flat_map(BTreeMap::values);
+                let mut refusal = None;
+                for template in self.template(here).into_iter().chain(made) {
+                    let reason = decide(template.allows_service(service, action, resource, conditions))?;
+                    refusal.get_or_insert(reason);
+                }
+                refusal.or_else(|| unknown(service))
+            }
             Principal::Role(role) | Principal::RoleOf { role, .. } => {
                 let Some((place, template)) = self.of_role(account, role) else {
                     return unknown(role);
@@ -140,7 +159,10 @@ impl Access {
     /// The template of an account that has a role, else any of the account.
     fn of_role(&self, account: &str, role: &str) -> Option<(&Place, &Template)> {
         let of_account = || self.templates.iter().filter(|(place, _)| place.account == account);
+        let made = self.made.iter().filter(|(place, _)| place.account == account);
+        let made = made.flat_map(|(place, made)| made.values().map(move |template| (place, template)));
         of_account()
+            .chain(made)
             .find(|(_, template)| template.roles.values().any(|known| known.name == role))
             .or_else(|| of_account().next())
     }

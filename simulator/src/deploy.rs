@@ -8,7 +8,7 @@ use simulator_kernel::{ApiError, Reply, Request, RequestId};
 use simulator_template::{Function, Queue, StateMachine, Table, Target, Template};
 
 use crate::lambda::{FunctionConfiguration, Lambda};
-use crate::services::{HttpApis, Sqs};
+use crate::services::{HttpApis, Iam, Sqs};
 use crate::world::World;
 
 /// Why a template cannot be brought into the world.
@@ -100,6 +100,9 @@ impl World {
             apis.load(&template);
         }
         for role in template.roles.values() {
+            if let Some((iam, kernel)) = self.service_mut::<Iam>() {
+                iam.know(&role.name, &role.arn, kernel);
+            }
             let principal = self.kernel().role(self.kernel().account(), &role.name);
             self.register_principal(principal);
         }

@@ -15,6 +15,7 @@ mod mailbox;
 mod processes;
 mod protocol;
 mod record;
+mod registry;
 mod sdk;
 pub mod served;
 pub mod services;

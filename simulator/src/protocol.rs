@@ -1,5 +1,7 @@
 //! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, Elastic Load Balancing and RDS.
+//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM, Elastic Load Balancing and RDS.
+
+mod answer;
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -9,12 +11,22 @@ use serde_json::{Map, Value, json};
 use simulator_kernel::ApiError;
 
 use crate::cbor;
+pub(crate) use answer::encode;
 
 /// The most that a compressed body may hold: far more than any input of AWS.
 const LARGEST_PLAIN_BYTES: u64 = 16 << 20;
 
 /// The namespace of the answers of RDS, whose lists have items of their own names.
 const RDS_NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
+
+/// The namespace of EC2, whose errors have a shape of their own. Nothing else of it is known.
+const EC2_NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+
+/// The services that speak the query protocol. Others that do are told so in it.
+const QUERY_SERVICES: [&str; 4] = ["sts", "iam", "elasticloadbalancing", "rds"];
+
+/// The content type of the query protocol.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How the answer must be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +39,8 @@ pub(crate) enum Protocol {
     Rest,
     /// Lambda's `Invoke`: the payload is the body, the rest is headers.
     Invoke,
+    /// XML, of which only errors are written: nothing that speaks it is simulated.
+    RestXml,
     /// A form in, XML out.
     Query { namespace: &'static str, action: String },
 }
@@ -130,12 +144,7 @@ pub(crate) fn parse<'h>(
                 ("POST", false) => "CreateSchedule",
                 ("PUT", false) => "UpdateSchedule",
                 ("DELETE", false) => "DeleteSchedule",
-                _ => {
-                    return Err(ApiError::unsupported(format_args!(
-                        "`{method} {}` of `scheduler`",
-                        uri.path()
-                    )));
-                }
+                _ => return Err(unknown_path(method, uri, service)),
             };
             let mut input = json_body(body)?;
             merge(
@@ -150,7 +159,10 @@ pub(crate) fn parse<'h>(
             }
             Ok(call(operation.to_owned(), input, Protocol::Rest))
         }
-        ("sts" | "elasticloadbalancing" | "rds", "POST", []) => {
+        (service, "POST", [])
+            if QUERY_SERVICES.contains(&service)
+                || header("content-type").is_some_and(|kind| kind.starts_with(FORM)) =>
+        {
             let mut input = form(body);
             let action = input
                 .remove("Action")
@@ -160,6 +172,8 @@ pub(crate) fn parse<'h>(
             let namespace = match service {
                 "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
                 "rds" => RDS_NAMESPACE,
+                "iam" => "https://iam.amazonaws.com/doc/2010-05-08/",
+                "ec2" => EC2_NAMESPACE,
                 _ => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             };
             let protocol = Protocol::Query {
@@ -168,141 +182,26 @@ pub(crate) fn parse<'h>(
             };
             Ok(call(action, nested(input)?, protocol))
         }
-        _ => Err(ApiError::unsupported(format_args!(
-            "`{method} {}` of `{service}`",
-            uri.path()
-        ))),
+        ("s3", ..) => Ok(call(format!("{method} {}", uri.path()), json!({}), Protocol::RestXml)),
+        _ => Err(unknown_path(method, uri, service)),
     }
 }
 
-/// Writes an answer.
-pub(crate) fn encode(protocol: &Protocol, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
-    let mut answer = match protocol {
-        Protocol::Json { content_type } => json_answer(content_type, result),
-        Protocol::Cbor => cbor_answer(result),
-        Protocol::Rest => rest_answer(result),
-        Protocol::Invoke => match result {
-            Ok(output) => invoke_answer(output),
-            error => rest_answer(error),
-        },
-        Protocol::Query { namespace, action } => query_answer(namespace, action, request_id, result),
-    };
-    answer.headers.push(("x-amzn-requestid", request_id.to_owned()));
-    answer
-}
-
-fn json_answer(content_type: &str, result: Result<Value, ApiError>) -> HttpAnswer {
-    let (status, body) = match result {
-        Ok(output) => (200, output),
-        Err(error) => (error.status, error.body()),
-    };
-    HttpAnswer {
-        status,
-        headers: vec![("content-type", content_type.to_owned())],
-        body: body.to_string().into_bytes(),
-    }
-}
-
-fn cbor_answer(result: Result<Value, ApiError>) -> HttpAnswer {
-    let (status, body) = match result {
-        Ok(output) => (200, output),
-        Err(error) => (error.status, error.body()),
-    };
-    HttpAnswer {
-        status,
-        headers: vec![
-            ("content-type", "application/cbor".to_owned()),
-            ("smithy-protocol", "rpc-v2-cbor".to_owned()),
+/// Refuses a path that names no operation, with those that there are.
+fn unknown_path(method: &str, uri: &http::Uri, service: &str) -> ApiError {
+    let path = uri.path();
+    let known: &[&str] = match service {
+        "lambda" => &["Invoke", "GetFunction", "GetFunctionConfiguration", "ListFunctions"],
+        "scheduler" => &[
+            "CreateSchedule",
+            "UpdateSchedule",
+            "GetSchedule",
+            "DeleteSchedule",
+            "ListSchedules",
         ],
-        body: cbor::encode(&body),
-    }
-}
-
-fn rest_answer(result: Result<Value, ApiError>) -> HttpAnswer {
-    let code = result.as_ref().err().map(|error| error.code.clone());
-    let mut answer = json_answer("application/json", result);
-    if let Some(code) = code {
-        answer.headers.push(("x-amzn-errortype", code));
-    }
-    answer
-}
-
-fn invoke_answer(output: Value) -> HttpAnswer {
-    let Value::Object(mut output) = output else {
-        return rest_answer(Err(ApiError::server(
-            "ServiceException",
-            "the answer of `Invoke` is not an object",
-        )));
+        _ => return ApiError::unsupported(format_args!("`{method} {path}` of `{service}`")),
     };
-    let status = output
-        .get("StatusCode")
-        .and_then(Value::as_u64)
-        .and_then(|status| u16::try_from(status).ok())
-        .unwrap_or(200);
-    let mut headers = vec![("content-type", "application/json".to_owned())];
-    for (member, header) in [
-        ("FunctionError", "x-amz-function-error"),
-        ("ExecutedVersion", "x-amz-executed-version"),
-    ] {
-        if let Some(text) = output.get(member).and_then(Value::as_str) {
-            headers.push((header, text.to_owned()));
-        }
-    }
-    let body = output
-        .remove("Payload")
-        .map(|payload| payload.to_string().into_bytes())
-        .unwrap_or_default();
-    HttpAnswer { status, headers, body }
-}
-
-fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<Value, ApiError>) -> HttpAnswer {
-    let (status, body) = match result {
-        Ok(output) => {
-            let members = xml(&output, namespace, "");
-            let body = format!(
-                "<{action}Response xmlns=\"{namespace}\"><{action}Result>{members}</{action}Result>\
-                 <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
-            );
-            (200, body)
-        }
-        Err(error) => {
-            let body = format!(
-                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{}</Code>\
-                 <Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
-                xml_escape(&error.code),
-                xml_escape(&error.message)
-            );
-            (error.status, body)
-        }
-    };
-    HttpAnswer {
-        status,
-        headers: vec![("content-type", "text/xml".to_owned())],
-        body: body.into_bytes(),
-    }
-}
-
-/// A value of the query protocol. The items of a list are called `member`, in RDS as one of what the list is called after: `DBInstance` in `DBInstances`.
-fn xml(value: &Value, namespace: &str, name: &str) -> String {
-    let item = match name.strip_suffix('s') {
-        Some(singular) if namespace == RDS_NAMESPACE => singular,
-        _ => "member",
-    };
-    match value {
-        Value::Null => String::new(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => xml_escape(text),
-        Value::Array(items) => items
-            .iter()
-            .map(|value| format!("<{item}>{}</{item}>", xml(value, namespace, item)))
-            .collect(),
-        Value::Object(members) => members
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| format!("<{name}>{}</{name}>", xml(value, namespace, name)))
-            .collect(),
-    }
+    ApiError::unknown_operation(service, &format!("{method} {path}"), known)
 }
 
 /// The members of a form of the query protocol: `Targets.member.1.Id` is the `Id` of the first of the list `Targets`.
@@ -390,7 +289,7 @@ fn upper_first(name: &str) -> String {
         .collect()
 }
 
-fn form(body: &[u8]) -> Map<String, Value> {
+pub(crate) fn form(body: &[u8]) -> Map<String, Value> {
     let text = String::from_utf8_lossy(body);
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -422,10 +321,6 @@ fn percent_decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
-}
-
-fn xml_escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -491,11 +386,34 @@ mod tests {
 
     #[test]
     fn an_unknown_path_is_refused_by_name() {
-        let error = request("s3", "GET", "/bucket", &[], "").unwrap_err();
+        let error = request("apigateway", "GET", "/v2/apis", &[], "").unwrap_err();
         assert_eq!(
             error.message,
-            "the simulated AWS does not implement `GET /bucket` of `s3`"
+            "the simulated AWS does not implement `GET /v2/apis` of `apigateway`"
         );
+        let error = request("scheduler", "GET", "/schedule-groups", &[], "").unwrap_err();
+        assert!(error.message.contains("there are `CreateSchedule`, "), "{error}");
+    }
+
+    #[test]
+    fn who_speaks_xml_is_refused_in_xml() {
+        let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        for (service, method, uri, body, wanted) in [
+            ("sns", "POST", "/", "Action=ListTopics", "<ErrorResponse "),
+            (
+                "ec2",
+                "POST",
+                "/",
+                "Action=DescribeSubnets",
+                "<Response><Errors><Error><Code>Unknown",
+            ),
+            ("s3", "GET", "/bucket", "", "<Error><Code>Unknown"),
+        ] {
+            let call = request(service, method, uri, &form, body).unwrap();
+            let answer = encode(&call.protocol, "r", Err(ApiError::client("Unknown", "<nothing>")));
+            let text = String::from_utf8(answer.body).unwrap();
+            assert!(text.starts_with(wanted) && text.contains("&lt;nothing&gt;"), "{text}");
+        }
     }
 
     #[test]

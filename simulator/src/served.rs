@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::mailbox::{Arrival, Mailbox};
 use crate::processes::{Processes, Programs};
 use crate::protocol;
+use crate::registry;
 use crate::sdk;
 use crate::world::World;
 
@@ -96,11 +97,24 @@ impl Server {
         E: fmt::Display,
         B: FnOnce() -> Result<World, E> + Send + 'static,
     {
+        Self::start_at(0, pace, build)
+    }
+
+    /// The same on a port of the caller's choice; on 0, as the system chooses.
+    ///
+    /// # Errors
+    ///
+    /// When the world cannot be built or the endpoint cannot be opened.
+    pub fn start_at<E, B>(port: u16, pace: Pace, build: B) -> Result<Self, ServeError>
+    where
+        E: fmt::Display,
+        B: FnOnce() -> Result<World, E> + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port)))?;
         let address = listener.local_addr()?;
         let control = Arc::new(Control {
             stop: AtomicBool::new(false),
@@ -281,8 +295,12 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
     if sdk::api_path(parts.uri.path()).is_some() {
         return answer_of_api(&mailbox, &parts, &body).await;
     }
-    let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
-    let answer = sdk::submit(&mailbox, call, None).await;
+    let answer = if registry::is_registry(parts.uri.path(), header("authorization")) {
+        registry::serve(&mailbox, &parts.method, &parts.uri, &parts.headers, body).await
+    } else {
+        let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
+        sdk::submit(&mailbox, call, None).await
+    };
     let answer = answer.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {

@@ -2,10 +2,12 @@
 
 mod application_auto_scaling;
 mod cloudwatch;
-mod ecr;
+pub(crate) mod ecr;
 mod elastic_load_balancing;
 pub(crate) mod http_apis;
+pub(crate) mod iam;
 mod logs;
+pub(crate) mod made;
 mod rds;
 mod secrets_manager;
 pub(crate) mod sites;
@@ -18,6 +20,7 @@ pub use cloudwatch::CloudWatch;
 pub use ecr::{Ecr, Replication};
 pub use elastic_load_balancing::ElasticLoadBalancing;
 pub use http_apis::HttpApis;
+pub use iam::Iam;
 pub use logs::Logs;
 pub use rds::{Kind as DatabaseKind, Rds};
 pub use secrets_manager::SecretsManager;
@@ -69,12 +72,15 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::client("InvalidParameterException", message)
 }
 
-/// Refuses an operation that a service does not know, naming those it knows.
-fn unknown(service: &str, operation: &str, known: &[&str]) -> ApiError {
-    ApiError::unsupported(format_args!(
-        "`{operation}` of `{service}`; there are `{}`",
-        known.join("`, `")
-    ))
+/// Refuses the first member of an input that is not simulated.
+fn only(service: &str, operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
+    let mut members = input.0.as_object().into_iter().flatten();
+    match members.find(|(member, value)| !value.is_null() && !known.contains(&member.as_str())) {
+        None => Ok(()),
+        Some((member, _)) => Err(ApiError::unsupported(format_args!(
+            "`{member}` in `{operation}` of `{service}`"
+        ))),
+    }
 }
 
 /// One page of `entries`: those after the position that `token` names, at most `limit`, and the token of the next page.

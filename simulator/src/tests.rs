@@ -1,11 +1,14 @@
 //! The world through the real AWS SDK for Rust.
 
+mod at_hand;
 mod databases;
 mod faults;
 mod functions;
 mod http_apis;
 mod metrics;
+mod permissions;
 mod places;
+mod registry;
 mod running;
 mod scaling;
 mod served;

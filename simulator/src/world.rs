@@ -25,8 +25,8 @@ use crate::lambda::{InvocationId, Lambda};
 use crate::mailbox::{Arrival, Mailbox};
 use crate::record::CallRecord;
 use crate::services::{
-    ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, HttpApis, Logs, Rds, SecretsManager, Sites, Slack,
-    Sqs, Sts,
+    ApplicationAutoScaling, CloudWatch, Ecr, ElasticLoadBalancing, HttpApis, Iam, Logs, Rds, SecretsManager, Sites,
+    Slack, Sqs, Sts,
 };
 use calls::{Open, Undelivered, Waiting};
 pub(crate) use invocations::ProcessHost;
@@ -197,6 +197,7 @@ impl World {
         world.add_service(EventBridge::new());
         world.add_service(Scheduler::new());
         world.add_service(Ecr::default());
+        world.add_service(Iam::default());
         world.add_service(ElasticLoadBalancing);
         world.add_service(Rds::default());
         world.add_service(Logs);

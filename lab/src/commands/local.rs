@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,11 +12,12 @@ use lab::example::{Example, NAMES};
 use lab::images::Kind;
 use lab::oracle::{self, Arrival, Opinion};
 use lab::walk::{Line, Tone, Walk};
-use lab::{AT_GATE, Beside, Lab, is_settled};
+use lab::{AT_GATE, Beside, Lab, is_settled, repository};
 use simulator::Settings;
 
 use super::page::Page;
-use super::{CommandError, channel, served};
+use super::served::{self, Serving};
+use super::{CommandError, channel};
 
 /// How long what runs already is given to become steady.
 const STEADY: SignedDuration = SignedDuration::from_mins(5);
@@ -51,6 +53,15 @@ pub(crate) struct Local {
     /// People are told in a simulated Slack: its channel is shown at the end
     #[arg(long)]
     slack: bool,
+    /// How many simulated seconds pass in a second while nothing is deployed
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), value_name = "SECONDS", conflicts_with = "once")]
+    pace: u32,
+    /// Where it listens on this machine; 0 is any free port
+    #[arg(long, default_value_t = 0, conflicts_with = "once")]
+    port: u16,
+    /// Where the lines for other shells are written: endpoint, key and path [default: .local/environment]
+    #[arg(long, value_name = "FILE", conflicts_with = "once")]
+    environment: Option<PathBuf>,
     /// Decides every interleaving, delay and id; with `--once` the same seed gives the same lines
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -84,7 +95,15 @@ pub(crate) fn execute(local: &Local) -> Result<ExitCode, CommandError> {
     let start = Timestamp::now().saturating_sub(PRELUDE).unwrap_or_default();
     let example = Example::load(&local.application)?;
     let local = local.clone();
-    served::execute(&example, move || {
+    let serving = Serving {
+        port: local.port,
+        pace: local.pace,
+        environment: local
+            .environment
+            .clone()
+            .unwrap_or_else(|| repository().join(".local/environment")),
+    };
+    served::execute(&example, &serving, move || {
         let (lab, walk, _) = show(&local, start)?;
         Ok((lab.into_world(), walk))
     })

@@ -1,5 +1,6 @@
 //! One module for every command, and what they write on.
 
+pub(crate) mod behaviour;
 pub(crate) mod bench;
 mod channel;
 pub(crate) mod explore;

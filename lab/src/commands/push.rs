@@ -8,7 +8,8 @@ use aws_sdk_ecr::config::Credentials;
 use aws_sdk_ecr::error::DisplayErrorContext;
 use clap::Args;
 use lab::example::{Example, NAMES};
-use lab::images::Kind;
+use lab::images::{Image, Kind};
+use lab::registry;
 use simulator::{AccessKey, Principal, SECRET_ACCESS_KEY};
 
 use super::CommandError;
@@ -36,8 +37,8 @@ pub(crate) fn execute(push: &Push) -> Result<ExitCode, CommandError> {
     let example = Example::load(&push.application)?;
     let image = example.pipeline.images.values().next();
     let repository = image.map(|image| image.repository.to_string()).unwrap_or_default();
-    let manifest = example.manifest(push.image, &push.tag);
-    let digest = runtime.block_on(put(push, &repository, &manifest))?;
+    let image = Image::behaving(&example.behaviour(push.image), &push.tag);
+    let digest = runtime.block_on(put(push, &repository, &image))?;
     let environments = example.pushed_through(&push.tag);
     let page = &mut Page::of_process();
     page.text(format_args!("{repository}:{} is {digest}", push.tag))?;
@@ -56,8 +57,8 @@ pub(crate) fn execute(push: &Push) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts the image with the key of the simulated administrator, which no real account knows.
-async fn put(push: &Push, repository: &str, manifest: &str) -> Result<String, CommandError> {
+/// Pushes the image with the key of the simulated administrator, which no real account knows.
+async fn put(push: &Push, repository: &str, image: &Image) -> Result<String, CommandError> {
     let key = Principal::Administrator.access_key_id();
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .endpoint_url(&push.endpoint_url)
@@ -65,14 +66,12 @@ async fn put(push: &Push, repository: &str, manifest: &str) -> Result<String, Co
         .credentials_provider(Credentials::new(key, SECRET_ACCESS_KEY, None, None, "lab"))
         .load()
         .await;
-    let putting = Client::new(&config)
-        .put_image()
-        .repository_name(repository)
-        .image_manifest(manifest);
-    let answer = putting.image_tag(&push.tag).send().await;
-    let image = answer.map_err(|error| {
+    let answer = Client::new(&config).get_authorization_token().send().await;
+    let answer = answer.map_err(|error| {
         CommandError::Refused(format!("the image cannot be pushed: {}", DisplayErrorContext(error)))
     })?;
-    let digest = image.image.and_then(|image| image.image_id?.image_digest);
-    digest.ok_or_else(|| CommandError::Refused("the registry does not say which image it took".to_owned()))
+    let token = answer.authorization_data.into_iter().flatten().next();
+    let token = token.and_then(|data| data.authorization_token).unwrap_or_default();
+    let pushed = registry::push(&push.endpoint_url, &token, repository, &push.tag, image).await;
+    pushed.map_err(|error| CommandError::Refused(error.to_string()))
 }

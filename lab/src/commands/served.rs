@@ -1,17 +1,15 @@
 //! The same world behind a loopback endpoint, for the command `esclusa`, the AWS CLI and every SDK.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use lab::example::Example;
-use lab::images::Kind;
+use lab::is_moving;
 use lab::walk::{Line, Walk};
-use lab::{is_moving, repository};
 use simulator::served::{Pace, Server};
 use simulator::{AccessKey, Principal, SECRET_ACCESS_KEY, World};
 
@@ -24,16 +22,24 @@ const REST: Duration = Duration::from_millis(100);
 /// How many steps of the world are made at most before what happened is shown.
 const STEPS_AT_ONCE: usize = 2_000;
 
-/// What the images are called whose manifests are written for `aws ecr put-image`.
-const NEXT_VERSION: &str = "v1.7.0";
+/// How a world is served.
+pub(super) struct Serving {
+    /// Where it listens.
+    pub(super) port: u16,
+    /// Simulated seconds in a second.
+    pub(super) pace: u32,
+    /// The file with what other shells need, which is there once it can be used.
+    pub(super) environment: PathBuf,
+}
 
 /// Serves the world that `build` makes on its own thread, until somebody interrupts.
 pub(super) fn execute(
     example: &Example,
+    serving: &Serving,
     build: impl FnOnce() -> Result<(World, Walk), CommandError> + Send + 'static,
 ) -> Result<ExitCode, CommandError> {
     let (sender, receiver) = mpsc::channel();
-    let server = Server::start(Pace::Factor(1.0), move || {
+    let server = Server::start_at(serving.port, Pace::Factor(f64::from(serving.pace)), move || {
         let (world, walk) = build()?;
         sender
             .send(walk)
@@ -42,7 +48,8 @@ pub(super) fn execute(
     })?;
     let mut walk = receiver.recv().map_err(|_| ended())?;
     let page = &mut Page::of_process();
-    explain(example, &server.endpoint_url(), page)?;
+    explain(example, &server.endpoint_url(), &serving.environment, page)?;
+    write_exports(&server.endpoint_url(), &serving.environment)?;
     let interrupted = interruption()?;
     loop {
         let (told, lines, at_work) = server.with_world(move |world| advance(world, walk)).ok_or_else(ended)?;
@@ -88,12 +95,8 @@ fn interruption() -> io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-/// Writes what another terminal needs, and says what can be tried there.
-fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), CommandError> {
-    let folder = repository().join(".local");
-    let environment = folder.join("environment");
-    let manifests = write_manifests(example)?;
-    std::fs::write(&environment, exports(endpoint))?;
+/// Says what can be tried in another terminal.
+fn explain(example: &Example, endpoint: &str, environment: &Path, page: &mut Page) -> Result<(), CommandError> {
     let application = &example.name;
     let ecr = example
         .pipeline
@@ -102,6 +105,7 @@ fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), Com
         .next()
         .map(|image| image.repository.to_string())
         .unwrap_or_default();
+    let registry = endpoint.trim_start_matches("http://");
     let environments = example.environments();
     let pushed = environments.first().copied().unwrap_or_default();
     let manual = environments.last().copied().unwrap_or_default();
@@ -146,13 +150,17 @@ fn explain(example: &Example, endpoint: &str, page: &mut Page) -> Result<(), Com
             format!("aws ecs list-services --cluster {cluster}"),
             "any AWS client can look",
         ),
+        (
+            format!("aws ecr get-login-password | docker login --username AWS --password-stdin {registry}"),
+            "it is a registry, too",
+        ),
+        (
+            format!("docker push {registry}/{ecr}:v1.7.0"),
+            "any client of registries can push",
+        ),
     ] {
         page.text(format_args!("  {command:<62}  {meaning}"))?;
     }
-    page.text(format_args!(
-        "  aws ecr put-image --repository-name {ecr} --image-tag {NEXT_VERSION} --image-manifest file://{}",
-        manifests.display()
-    ))?;
     page.heading("What happens")?;
     Ok(page.flush()?)
 }
@@ -167,15 +175,14 @@ fn first_image(example: &Example) -> String {
         .unwrap_or_default()
 }
 
-/// Manifests of every kind of image. The path of the good one.
-fn write_manifests(example: &Example) -> io::Result<PathBuf> {
-    let folder = repository().join(".local/images");
-    std::fs::create_dir_all(&folder)?;
-    for kind in Kind::value_variants() {
-        let manifest = example.manifest(*kind, NEXT_VERSION);
-        std::fs::write(folder.join(format!("{}.json", kind.name())), manifest)?;
+/// Writes the lines for other shells, all of them at once: who waits for the file can use it.
+fn write_exports(endpoint: &str, environment: &Path) -> io::Result<()> {
+    if let Some(folder) = environment.parent() {
+        std::fs::create_dir_all(folder)?;
     }
-    Ok(folder.join("good.json"))
+    let unfinished = environment.with_extension("unfinished");
+    std::fs::write(&unfinished, exports(endpoint))?;
+    std::fs::rename(unfinished, environment)
 }
 
 /// Lines for a shell. The credentials open nothing but the simulated account.

@@ -19,12 +19,14 @@ impl Ecs {
         match request.operation.as_str() {
             "CreateCluster" => scope.creation("*".to_owned(), "cluster", text(&request.input, "clusterName")),
             "DescribeClusters" => scope.each("clusters", |name| scope.arn("cluster", short_name(name))),
+            "ListClusters" => vec![scope.on("*")],
+            "DeleteCluster" => vec![scope.on(scope.arn("cluster", short_name(scope.member("cluster"))))],
             "RegisterTaskDefinition" => scope.register_task_definition(),
             "DescribeTaskDefinition"
             | "DeregisterTaskDefinition"
             | "ListTaskDefinitions"
             | "ListTaskDefinitionFamilies" => vec![scope.on("*")],
-            "TagResource" | "ListTagsForResource" => vec![scope.on(scope.member("resourceArn"))],
+            "TagResource" | "UntagResource" | "ListTagsForResource" => vec![scope.on(scope.member("resourceArn"))],
             "RunTask" => scope.run_task(),
             "DescribeTasks" => scope.in_cluster(scope.each("tasks", |task| scope.in_cluster_arn("task", task))),
             "StopTask" => {

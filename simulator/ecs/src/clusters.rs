@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Kernel};
 
 use crate::Ecs;
-use crate::input::{Answer, includes_tags, invalid_parameter, list, merge_tags, only, set, short_name, text, texts};
+use crate::input::{
+    Answer, includes_tags, invalid_parameter, list, merge_tags, only, page, set, short_name, text, texts,
+};
 use crate::tasks::TaskStatus;
 
 #[derive(Debug)]
@@ -78,6 +80,33 @@ impl Ecs {
             }
         }
         Ok(json!({"clusters": clusters, "failures": failures}))
+    }
+
+    pub(crate) fn list_clusters(&self, input: &Value) -> Answer {
+        only("ListClusters", input, &["maxResults", "nextToken"])?;
+        let arns: Vec<&str> = self.clusters.values().map(|cluster| cluster.arn.as_str()).collect();
+        page("clusterArns", &arns, |arn| arn, |arn| json!(arn), input, 100)
+    }
+
+    pub(crate) fn delete_cluster(&mut self, input: &Value) -> Answer {
+        only("DeleteCluster", input, &["cluster"])?;
+        let (name, _) = self.cluster(input)?;
+        if self
+            .services
+            .values()
+            .any(|service| service.key.cluster == name && service.is_active())
+        {
+            let message = "The Cluster cannot be deleted while Services are active.";
+            return Err(ApiError::client("ClusterContainsServicesException", message));
+        }
+        if self.tasks.values().any(|task| task.cluster == name && task.may_run()) {
+            let message = "The Cluster cannot be deleted while Tasks are active.";
+            return Err(ApiError::client("ClusterContainsTasksException", message));
+        }
+        let mut described = self.describe_cluster(&name, true);
+        set(&mut described, "status", json!("INACTIVE"));
+        self.clusters.remove(&name);
+        Ok(json!({"cluster": described}))
     }
 
     fn describe_cluster(&self, name: &str, with_tags: bool) -> Value {

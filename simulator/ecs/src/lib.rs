@@ -65,6 +65,35 @@ pub struct Ecs {
     timers: Timers,
 }
 
+/// Everything that can be asked of it.
+const OPERATIONS: [&str; 25] = [
+    "CreateCluster",
+    "DeleteCluster",
+    "DescribeClusters",
+    "ListClusters",
+    "RegisterTaskDefinition",
+    "DescribeTaskDefinition",
+    "DeregisterTaskDefinition",
+    "ListTaskDefinitions",
+    "ListTaskDefinitionFamilies",
+    "TagResource",
+    "UntagResource",
+    "ListTagsForResource",
+    "RunTask",
+    "DescribeTasks",
+    "ListTasks",
+    "StopTask",
+    "CreateService",
+    "UpdateService",
+    "DeleteService",
+    "DescribeServices",
+    "ListServices",
+    "ListServiceDeployments",
+    "DescribeServiceDeployments",
+    "DescribeServiceRevisions",
+    "StopServiceDeployment",
+];
+
 /// A task as a test or an oracle sees it, without the delays of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskView {
@@ -171,6 +200,8 @@ impl Ecs {
         let input = &request.input;
         match request.operation.as_str() {
             "CreateCluster" => self.create_cluster(input, kernel),
+            "DeleteCluster" => self.delete_cluster(input),
+            "ListClusters" => self.list_clusters(input),
             "DescribeClusters" => self.describe_clusters(input, kernel),
             "RegisterTaskDefinition" => self.register_task_definition(request, kernel),
             "DescribeTaskDefinition" => self.describe_task_definition(input),
@@ -178,6 +209,7 @@ impl Ecs {
             "ListTaskDefinitions" => self.list_task_definitions(input),
             "ListTaskDefinitionFamilies" => self.list_task_definition_families(input),
             "TagResource" => self.tag_resource(input),
+            "UntagResource" => self.untag_resource(input),
             "ListTagsForResource" => self.list_tags_for_resource(input),
             "RunTask" => self.run_task(input, kernel),
             "DescribeTasks" => self.describe_tasks(input, kernel),
@@ -192,7 +224,7 @@ impl Ecs {
             "DescribeServiceDeployments" => self.describe_service_deployments(input, kernel),
             "DescribeServiceRevisions" => self.describe_service_revisions(input),
             "StopServiceDeployment" => self.stop_service_deployment(input, kernel),
-            operation => Err(ApiError::unsupported(format!("ecs:{operation}"))),
+            operation => Err(ApiError::unknown_operation(NAME, operation, &OPERATIONS)),
         }
     }
 }

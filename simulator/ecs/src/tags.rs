@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use simulator_kernel::ApiError;
 
 use crate::Ecs;
-use crate::input::{Answer, invalid_parameter, list, merge_tags, only, required_text};
+use crate::input::{Answer, invalid_parameter, list, merge_tags, only, required_text, text, texts};
 use crate::services::ServiceKey;
 
 impl Ecs {
@@ -14,6 +14,14 @@ impl Ecs {
         let mut tags = self.tags_of(arn)?.clone();
         merge_tags(&mut tags, list(input, "tags"))?;
         *self.tags_of(arn)? = tags;
+        Ok(json!({}))
+    }
+
+    pub(crate) fn untag_resource(&mut self, input: &Value) -> Answer {
+        only("UntagResource", input, &["resourceArn", "tagKeys"])?;
+        let keys = texts(input, "tagKeys");
+        let tags = self.tags_of(required_text(input, "resourceArn")?)?;
+        tags.retain(|tag| !text(tag, "key").is_some_and(|key| keys.contains(&key)));
         Ok(json!({}))
     }
 

@@ -1,6 +1,7 @@
 //! The default event bus: rules, targets and events.
 
 mod api;
+mod requests;
 #[cfg(test)]
 mod tests;
 

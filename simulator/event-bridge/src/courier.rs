@@ -238,7 +238,9 @@ impl Verdict {
     fn of(error: &ApiError) -> Self {
         let (code, again) = match error.code.as_str() {
             "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => ("NO_PERMISSIONS", false),
-            "ResourceNotFoundException" | "StateMachineDoesNotExist" | "StateMachineDeleting" => ("NO_RESOURCE", false),
+            "ResourceNotFoundException" | "StateMachineDoesNotExist" | "StateMachineDeleting" | "QueueDoesNotExist" => {
+                ("NO_RESOURCE", false)
+            }
             "InvalidRequestContentException" | "InvalidExecutionInput" => ("INVALID_JSON", false),
             "UnsupportedBySimulatorException" => ("UNKNOWN", false),
             "TooManyRequestsException" | "ThrottlingException" | "ExecutionLimitExceeded" => ("THROTTLING", true),

@@ -43,6 +43,15 @@ struct Schedule {
     modified: Timestamp,
 }
 
+/// Everything that can be asked of it.
+const OPERATIONS: [&str; 5] = [
+    "CreateSchedule",
+    "UpdateSchedule",
+    "GetSchedule",
+    "DeleteSchedule",
+    "ListSchedules",
+];
+
 /// What the texts of a definition mean.
 #[derive(Debug)]
 struct Checked {
@@ -179,7 +188,7 @@ impl Scheduler {
             "GetSchedule" => self.get(&parse(operation, input)?),
             "DeleteSchedule" => self.delete(parse(operation, input)?),
             "ListSchedules" => Ok(self.list(&parse(operation, input)?)),
-            _ => Err(ApiError::unsupported(format!("the operation `scheduler:{operation}`"))),
+            _ => Err(ApiError::unknown_operation(Self::NAME, operation, &OPERATIONS)),
         }
     }
 

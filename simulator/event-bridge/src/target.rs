@@ -83,6 +83,8 @@ impl RetryPolicy {
 pub(crate) enum Destination {
     Function,
     StateMachine,
+    /// A standard queue.
+    Queue,
     /// The default bus of another account or Region.
     Bus,
 }
@@ -92,6 +94,7 @@ impl Destination {
         match arn.splitn(7, ':').collect::<Vec<_>>().as_slice() {
             ["arn", _, "lambda", _, _, "function", _] => Ok(Self::Function),
             ["arn", _, "states", _, _, "stateMachine", _] => Ok(Self::StateMachine),
+            ["arn", _, "sqs", _, _, name] if !name.ends_with(".fifo") => Ok(Self::Queue),
             ["arn", _, "events", _, _, "event-bus/default"] => Ok(Self::Bus),
             ["arn", _, service, ..] => Err(ApiError::unsupported(format!(
                 "targets of the service `{service}`: `{arn}`"
@@ -114,6 +117,16 @@ impl Destination {
                 "StartExecution".to_owned(),
                 json!({"stateMachineArn": arn, "input": payload.to_string()}),
             ),
+            Self::Queue => {
+                // A text arrives as it is, everything else as JSON.
+                let body = payload.as_str().map_or_else(|| payload.to_string(), str::to_owned);
+                let url = queue_url(arn).unwrap_or_default();
+                (
+                    "sqs",
+                    "SendMessage".to_owned(),
+                    json!({"QueueUrl": url, "MessageBody": body}),
+                )
+            }
         }
     }
 }
@@ -126,7 +139,7 @@ impl Destination {
     pub(crate) fn place(self, arn: &str) -> Option<Place> {
         match self {
             Self::Bus => Place::of_arn(arn),
-            Self::Function | Self::StateMachine => None,
+            Self::Function | Self::StateMachine | Self::Queue => None,
         }
     }
 }

@@ -146,6 +146,15 @@ impl ApiError {
         }
     }
 
+    /// The same for an operation, with the names of those that the service has.
+    #[must_use]
+    pub fn unknown_operation(service: &str, operation: &str, known: &[&str]) -> Self {
+        Self::unsupported(format_args!(
+            "`{operation}` of `{service}`; there are `{}`",
+            known.join("`, `")
+        ))
+    }
+
     /// Adds a member of the modelled error.
     #[must_use]
     pub fn with(mut self, member: &str, value: Value) -> Self {

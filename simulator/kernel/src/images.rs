@@ -1,7 +1,7 @@
 //! The images of the simulated registry, and how their containers behave.
 //!
-//! An image carries its behaviour in its own manifest, as the annotation [`Behaviour::ANNOTATION`], so that any client that can put an image can
-//! script it: the digest, as everywhere, is the SHA-256 of the manifest.
+//! An image carries its behaviour itself, as the annotation [`Behaviour::ANNOTATION`] of its manifest or as the label of this name of its configuration,
+//! so that any client that can build or push an image can script it: the digest, as everywhere, is the SHA-256 of the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,8 @@ pub struct Image {
     pub manifest_media_type: String,
     /// The media type of the configuration, where the manifest names one.
     pub artifact_media_type: Option<String>,
+    /// The labels of its configuration, where that was pushed too.
+    pub labels: BTreeMap<String, String>,
     /// When it was pushed.
     pub pushed_at: Timestamp,
     /// Whether it can be pulled.
@@ -39,7 +41,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// How containers of this image behave: what the manifest says, or a server that starts and stays healthy.
+    /// How containers of this image behave: what the image says, or a server that starts and stays healthy.
     #[must_use]
     pub fn behaviour(&self) -> Behaviour {
         self.annotation()
@@ -47,7 +49,7 @@ impl Image {
             .unwrap_or_default()
     }
 
-    /// What containers of this image do while their task runs: what the manifest says, or nothing.
+    /// What containers of this image do while their task runs: what the image says, or nothing.
     #[must_use]
     pub fn activity(&self) -> Activity {
         self.annotation()
@@ -55,12 +57,15 @@ impl Image {
             .unwrap_or_default()
     }
 
-    /// The text of the annotation [`Behaviour::ANNOTATION`].
+    /// The text of the annotation [`Behaviour::ANNOTATION`], else of the label.
     #[must_use]
     pub fn annotation(&self) -> Option<String> {
-        let manifest: Value = serde_json::from_str(&self.manifest).ok()?;
-        let text = manifest.get("annotations")?.get(Behaviour::ANNOTATION)?.as_str()?;
-        Some(text.to_owned())
+        let manifest: Value = serde_json::from_str(&self.manifest).unwrap_or_default();
+        let annotation = manifest
+            .get("annotations")
+            .and_then(|all| all.get(Behaviour::ANNOTATION));
+        let text = annotation.and_then(Value::as_str).map(str::to_owned);
+        text.or_else(|| self.labels.get(Behaviour::ANNOTATION).cloned())
     }
 }
 
@@ -171,7 +176,7 @@ pub enum Outcome {
 }
 
 impl Behaviour {
-    /// The manifest annotation that carries the behaviour, as JSON:
+    /// The annotation of the manifest, or label of the configuration, that carries the behaviour, as JSON:
     /// `{"programs": [{"container": "api", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20, "code": 1, "log": ["…"]}]}`.
     /// `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with `reason`), `vanish` (with `stop_code`), `hang`. Beside the programs stands
     /// the [`Activity`].

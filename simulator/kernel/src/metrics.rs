@@ -148,6 +148,11 @@ impl Metrics {
         samples.insert(position, sample);
     }
 
+    /// The metrics that have ever had a sample, by namespace, name and dimensions.
+    pub fn known(&self) -> impl Iterator<Item = &Metric> {
+        self.samples.keys()
+    }
+
     /// Whether the metric has ever had a sample.
     #[must_use]
     pub fn has_samples(&self, metric: &Metric) -> bool {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, CallId, Kernel, Reply, Request, RequestId, Service, TimerId};
 
-use super::{Input, epoch_seconds, page, unknown};
+use super::{Input, epoch_seconds, page};
 
 /// The signing name of the service, and the prefix of its actions.
 const NAME: &str = "application-autoscaling";
@@ -478,7 +478,7 @@ impl Service for ApplicationAutoScaling {
             "PutScalingPolicy" => self.put_policy(input, kernel),
             "DescribeScalableTargets" => self.describe_targets(input),
             "DescribeScalingPolicies" => self.describe_policies(input),
-            other => Err(unknown(NAME, other, &OPERATIONS)),
+            other => Err(ApiError::unknown_operation(NAME, other, &OPERATIONS)),
         })
     }
 

@@ -4,26 +4,29 @@ mod alarms;
 mod data;
 mod judge;
 mod math;
+mod overview;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service, TimerId};
 
-use super::{Input, epoch_seconds, page, unknown};
+use super::{Input, epoch_seconds, page};
 use alarms::Alarm;
 
 /// The signing name of the service.
 const NAME: &str = "monitoring";
 
 const ALARM_OPERATIONS: [&str; 4] = ["PutMetricAlarm", "SetAlarmState", "DescribeAlarms", "DeleteAlarms"];
-const OPERATIONS: [&str; 6] = [
+const OPERATIONS: [&str; 8] = [
     "PutMetricAlarm",
     "SetAlarmState",
     "DescribeAlarms",
     "DeleteAlarms",
     "PutMetricData",
     "GetMetricData",
+    "GetMetricStatistics",
+    "ListMetrics",
 ];
 
 /// The service `monitoring`.
@@ -42,20 +45,16 @@ impl CloudWatch {
             "DeleteAlarms" => Ok(self.delete(input, kernel)),
             "PutMetricData" => data::put(input, kernel),
             "GetMetricData" => data::get(input, kernel),
-            other => Err(unknown("cloudwatch", other, &OPERATIONS)),
+            "GetMetricStatistics" => overview::statistics(input, kernel),
+            "ListMetrics" => overview::list(input, kernel),
+            other => Err(ApiError::unknown_operation("cloudwatch", other, &OPERATIONS)),
         }
     }
 }
 
 /// Refuses the first member of an input that is not simulated.
 fn only(operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
-    let mut members = input.0.as_object().into_iter().flatten();
-    match members.find(|(member, value)| !value.is_null() && !known.contains(&member.as_str())) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `cloudwatch`"
-        ))),
-    }
+    super::only("cloudwatch", operation, input, known)
 }
 
 fn required<'i>(input: Input<'i>, member: &str) -> Result<&'i str, ApiError> {
@@ -79,7 +78,9 @@ impl Service for CloudWatch {
         let operation = request.operation.as_str();
         let input = Input(&request.input);
         match operation {
-            "GetMetricData" => vec![Authorization::new("cloudwatch:GetMetricData", "*")],
+            "GetMetricData" | "GetMetricStatistics" | "ListMetrics" => {
+                vec![Authorization::new(format!("cloudwatch:{operation}"), "*")]
+            }
             "PutMetricData" => {
                 let namespace = input.text("Namespace").unwrap_or_default();
                 vec![Authorization::new("cloudwatch:PutMetricData", "*").with("cloudwatch:namespace", namespace)]

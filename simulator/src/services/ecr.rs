@@ -2,21 +2,27 @@
 
 mod events;
 mod images;
+mod layers;
 mod replication;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, INTERNAL, Image, Kernel, Reply, Request, Service, TimerId};
 use wildmatch::WildMatch;
 
-use super::{Input, epoch_seconds, invalid, page, unknown};
+use super::{Input, epoch_seconds, invalid, page};
+use layers::Layers;
 pub use replication::Replication;
 use replication::{Copies, REPLICATE, allowed_accounts};
+pub(crate) use token::Token;
 
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 19] = [
     "CreateRepository",
+    "DeleteRepository",
     "DescribeRepositories",
     "PutImageTagMutability",
     "PutImage",
@@ -25,6 +31,11 @@ const OPERATIONS: [&str; 13] = [
     "ListImages",
     "BatchDeleteImage",
     "UpdateImageStorageClass",
+    "BatchCheckLayerAvailability",
+    "InitiateLayerUpload",
+    "UploadLayerPart",
+    "CompleteLayerUpload",
+    "GetDownloadUrlForLayer",
     "GetAuthorizationToken",
     "SetRepositoryPolicy",
     "PutRegistryPolicy",
@@ -91,12 +102,13 @@ pub struct Ecr {
     /// The accounts whose images the policy of the registry takes in.
     sources: BTreeSet<String>,
     copies: Copies,
+    layers: Layers,
     /// What becomes of the copies of images that are pushed from now on.
     pub replication: Replication,
 }
 
 impl Ecr {
-    const NAME: &str = "ecr";
+    pub(crate) const NAME: &str = "ecr";
 
     /// Creates a repository whose tags may move, as the template and tests do.
     pub fn create(&mut self, name: &str, kernel: &mut Kernel) {
@@ -118,6 +130,11 @@ impl Ecr {
         kernel.images.repositories.entry(name.to_owned()).or_default();
     }
 
+    /// A blob that was uploaded.
+    pub(crate) fn layer(&self, repository: &str, digest: &str) -> Option<Bytes> {
+        self.layers.get(repository, digest).cloned()
+    }
+
     fn create_repository(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let name = input.required("repositoryName")?;
         if self.repositories.contains_key(name) {
@@ -129,6 +146,23 @@ impl Ecr {
         }
         self.insert(name, Mutability::parse(input)?, kernel);
         Ok(json!({"repository": self.describe(name, kernel)?}))
+    }
+
+    fn delete_repository(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let name = input.required("repositoryName")?;
+        let repository = self.describe(name, kernel)?;
+        if !images_of(name, kernel)?.is_empty() && !input.flag("force") {
+            let message = format!(
+                "The repository with name '{name}' in registry with id '{}' cannot be deleted because it still contains images",
+                kernel.account()
+            );
+            return Err(ApiError::client("RepositoryNotEmptyException", message));
+        }
+        self.repositories.remove(name);
+        self.layers.forget(name);
+        kernel.images.repositories.remove(name);
+        kernel.images.readers.remove(name);
+        Ok(json!({"repository": repository}))
     }
 
     fn describe(&self, name: &str, kernel: &Kernel) -> Result<Value, ApiError> {
@@ -199,12 +233,14 @@ impl Ecr {
         }
         match request.operation.as_str() {
             "CreateRepository" => self.create_repository(input, kernel),
+            "DeleteRepository" => self.delete_repository(input, kernel),
             "DescribeRepositories" => self.describe_repositories(input, kernel),
             "PutImageTagMutability" => self.put_image_tag_mutability(input, kernel),
             "PutImage" => {
                 let name = input.required("repositoryName")?;
                 let repository = self.repositories.get(name).ok_or_else(|| no_repository(name, kernel))?;
-                let put = images::put(input, &repository.mutability, kernel)?;
+                let labels = self.layers.labels(name, input.required("imageManifest")?, kernel);
+                let put = images::put(input, labels, &repository.mutability, kernel)?;
                 let digest = put.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
                 if let Some(digest) = digest {
                     let tag = input.text("imageTag");
@@ -232,8 +268,13 @@ impl Ecr {
             "ListImages" => images::list(input, kernel),
             "BatchDeleteImage" => images::batch_delete(input, kernel),
             "UpdateImageStorageClass" => images::update_storage_class(input, kernel),
-            "GetAuthorizationToken" => Ok(authorization_token(kernel)),
-            other => Err(unknown("ecr", other, &OPERATIONS)),
+            "BatchCheckLayerAvailability" => self.layers.check_availability(input, kernel),
+            "InitiateLayerUpload" => self.layers.initiate(input, kernel),
+            "UploadLayerPart" => self.layers.upload_part(input, kernel),
+            "CompleteLayerUpload" => self.layers.complete(input, kernel),
+            "GetDownloadUrlForLayer" => self.layers.download_url(input, kernel),
+            "GetAuthorizationToken" => Ok(token::authorize(request, kernel)),
+            other => Err(ApiError::unknown_operation("ecr", other, &OPERATIONS)),
         }
     }
 }
@@ -277,19 +318,6 @@ impl Service for Ecr {
     fn wake(&mut self, timer: TimerId, kernel: &mut Kernel) {
         self.copies.wake(timer, kernel);
     }
-}
-
-fn authorization_token(kernel: &Kernel) -> Value {
-    let expires = kernel
-        .now()
-        .saturating_add(jiff::SignedDuration::from_hours(12))
-        .unwrap_or(Timestamp::MAX);
-    json!({"authorizationData": [{
-        // "AWS:simulated"
-        "authorizationToken": "QVdTOnNpbXVsYXRlZA==",
-        "expiresAt": epoch_seconds(expires),
-        "proxyEndpoint": format!("https://{}.dkr.ecr.{}.amazonaws.com", kernel.account(), kernel.region()),
-    }]})
 }
 
 fn no_repository(name: &str, kernel: &Kernel) -> ApiError {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service, Target, TargetGroup};
 
-use super::{Input, page, unknown};
+use super::{Input, page};
 
 const OPERATIONS: [&str; 2] = ["DescribeTargetGroups", "DescribeTargetHealth"];
 /// The most target groups of one answer.
@@ -141,7 +141,7 @@ impl Service for ElasticLoadBalancing {
         Reply::Now(match request.operation.as_str() {
             "DescribeTargetHealth" => describe_target_health(input, kernel),
             "DescribeTargetGroups" => describe_target_groups(input, kernel),
-            other => Err(unknown("elasticloadbalancing", other, &OPERATIONS)),
+            other => Err(ApiError::unknown_operation("elasticloadbalancing", other, &OPERATIONS)),
         })
     }
 }

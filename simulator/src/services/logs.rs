@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, LogEvent, Reply, Request, Service};
 
 use self::pattern::FilterPattern;
-use super::{Input, invalid, page, unknown};
+use super::{Input, invalid, page};
 
-const OPERATIONS: [&str; 7] = [
+const OPERATIONS: [&str; 9] = [
     "CreateLogGroup",
+    "DeleteLogGroup",
     "CreateLogStream",
+    "DeleteLogStream",
     "DescribeLogGroups",
     "DescribeLogStreams",
     "GetLogEvents",
@@ -44,8 +46,12 @@ impl Service for Logs {
         let group = group_name(input).unwrap_or("*");
         let stream = input.text("logStreamName").unwrap_or_default();
         let resource = match operation {
-            "CreateLogGroup" | "DescribeLogGroups" => kernel.arn("logs", &format!("log-group:{group}")),
-            "GetLogEvents" | "PutLogEvents" => kernel.arn("logs", &format!("log-group:{group}:log-stream:{stream}")),
+            "CreateLogGroup" | "DeleteLogGroup" | "DescribeLogGroups" => {
+                kernel.arn("logs", &format!("log-group:{group}"))
+            }
+            "GetLogEvents" | "PutLogEvents" | "DeleteLogStream" => {
+                kernel.arn("logs", &format!("log-group:{group}:log-stream:{stream}"))
+            }
             _ => kernel.arn("logs", &format!("log-group:{group}:*")),
         };
         vec![Authorization::new(format!("logs:{operation}"), resource)]
@@ -56,12 +62,17 @@ impl Service for Logs {
         Reply::Now(match request.operation.as_str() {
             "CreateLogGroup" => create_group(input, kernel),
             "CreateLogStream" => create_stream(input, kernel),
+            "DeleteLogGroup" => {
+                let removed = kernel.logs.groups.remove(group_name(input).unwrap_or_default());
+                removed.map(|_| json!({})).ok_or_else(|| missing("group"))
+            }
+            "DeleteLogStream" => delete_stream(input, kernel),
             "DescribeLogGroups" => describe_groups(input, kernel),
             "DescribeLogStreams" => describe_streams(input, kernel),
             "GetLogEvents" => get_events(input, kernel),
             "FilterLogEvents" => filter_events(input, kernel),
             "PutLogEvents" => put_events(input, kernel),
-            other => Err(unknown("logs", other, &OPERATIONS)),
+            other => Err(ApiError::unknown_operation("logs", other, &OPERATIONS)),
         })
     }
 }
@@ -121,6 +132,16 @@ fn create_stream(input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiErro
     }
     streams.insert(stream.to_owned(), Vec::new());
     Ok(json!({}))
+}
+
+fn delete_stream(input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+    let stream = input.required("logStreamName")?;
+    let group = kernel.logs.groups.get_mut(required_group(input)?);
+    let streams = group.ok_or_else(|| missing("group"))?;
+    streams
+        .remove(stream)
+        .map(|_| json!({}))
+        .ok_or_else(|| missing("stream"))
 }
 
 fn describe_groups(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
-use super::{Input, unknown};
+use super::Input;
 
 /// The signing name of the service, and the prefix of its actions.
 const NAME: &str = "rds";
@@ -365,7 +365,7 @@ impl Service for Rds {
         let (operation, input) = (request.operation.as_str(), Input(&request.input));
         let kind = kind_of(operation);
         if !OPERATIONS.contains(&operation) {
-            return Reply::Now(Err(unknown(NAME, operation, &OPERATIONS)));
+            return Reply::Now(Err(ApiError::unknown_operation(NAME, operation, &OPERATIONS)));
         }
         if let Err(error) = only(operation, input, kind) {
             return Reply::Now(Err(error));

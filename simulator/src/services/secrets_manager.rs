@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
-use super::{Input, epoch_seconds, unknown};
+use super::{Input, epoch_seconds, page};
 
 /// The name of the service.
 const NAME: &str = "secretsmanager";
 
 /// What it knows.
-const OPERATIONS: [&str; 3] = ["CreateSecret", "GetSecretValue", "PutSecretValue"];
+const OPERATIONS: [&str; 6] = [
+    "CreateSecret",
+    "DeleteSecret",
+    "DescribeSecret",
+    "GetSecretValue",
+    "ListSecrets",
+    "PutSecretValue",
+];
 
 #[derive(Debug, Clone)]
 struct Secret {
@@ -68,6 +75,30 @@ impl SecretsManager {
         Ok(json!({"ARN": secret.arn, "Name": name, "VersionId": secret.version, "VersionStages": ["AWSCURRENT"]}))
     }
 
+    fn delete(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        if !input.flag("ForceDeleteWithoutRecovery") {
+            return Err(ApiError::unsupported(
+                "secrets that wait to be deleted; use `ForceDeleteWithoutRecovery`",
+            ));
+        }
+        let found = self.find(input.required("SecretId")?);
+        let (name, arn) = found
+            .map(|(name, secret)| (name.to_owned(), secret.arn.clone()))
+            .ok_or_else(not_found)?;
+        self.secrets.remove(&name);
+        Ok(json!({"ARN": arn, "Name": name, "DeletionDate": epoch_seconds(kernel.now())}))
+    }
+
+    fn list(&self, input: Input<'_>) -> Result<Value, ApiError> {
+        let all = self
+            .secrets
+            .iter()
+            .map(|(name, secret)| secret.describe(name))
+            .collect();
+        let (page, next) = page::<Value>(all, input.text("NextToken"), input.count("MaxResults").unwrap_or(100))?;
+        Ok(json!({"SecretList": page, "NextToken": next}))
+    }
+
     fn get(&self, input: Input<'_>) -> Result<Value, ApiError> {
         for member in ["VersionId", "VersionStage"] {
             if input.text(member).is_some() {
@@ -83,6 +114,19 @@ impl SecretsManager {
             "VersionStages": ["AWSCURRENT"],
             "CreatedDate": epoch_seconds(secret.created),
         }))
+    }
+}
+
+impl Secret {
+    /// Everything but the secret.
+    fn describe(&self, name: &str) -> Value {
+        json!({
+            "ARN": self.arn,
+            "Name": name,
+            "CreatedDate": epoch_seconds(self.created),
+            "LastChangedDate": epoch_seconds(self.created),
+            "VersionIdsToStages": {self.version.as_str(): ["AWSCURRENT"]},
+        })
     }
 }
 
@@ -105,6 +149,9 @@ impl Service for SecretsManager {
             .text("SecretId")
             .or_else(|| input.text("Name"))
             .unwrap_or_default();
+        if request.operation == "ListSecrets" {
+            return vec![Authorization::new("secretsmanager:ListSecrets", "*")];
+        }
         let arn = match self.find(id) {
             Some((_, secret)) => secret.arn.clone(),
             None if id.starts_with("arn:") => id.to_owned(),
@@ -119,7 +166,13 @@ impl Service for SecretsManager {
             "CreateSecret" => self.create(input, kernel),
             "PutSecretValue" => self.put(input, kernel),
             "GetSecretValue" => self.get(input),
-            other => Err(unknown(NAME, other, &OPERATIONS)),
+            "DeleteSecret" => self.delete(input, kernel),
+            "ListSecrets" => self.list(input),
+            "DescribeSecret" => input.required("SecretId").and_then(|id| {
+                let (name, secret) = self.find(id).ok_or_else(not_found)?;
+                Ok(secret.describe(name))
+            }),
+            other => Err(ApiError::unknown_operation(NAME, other, &OPERATIONS)),
         })
     }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
 
-use super::{Input, unknown};
+use super::Input;
 
 /// The name of the service in the records of calls and in faults.
 pub(crate) const NAME: &str = "site";
@@ -33,7 +33,7 @@ impl Sites {
     fn answer(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
         let method = request.operation.as_str();
         if !METHODS.contains(&method) {
-            return Reply::Now(Err(unknown(NAME, method, &METHODS)));
+            return Reply::Now(Err(ApiError::unknown_operation(NAME, method, &METHODS)));
         }
         let input = Input(&request.input);
         let (host, path) = (

@@ -3,21 +3,42 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
+use simulator_template::Template;
 
-use super::{Input, unknown};
+use super::{Input, made};
 
-const OPERATIONS: [&str; 8] = [
+const OPERATIONS: [&str; 13] = [
     "CreateQueue",
+    "DeleteQueue",
     "GetQueueUrl",
     "ListQueues",
     "SendMessage",
+    "SendMessageBatch",
     "ReceiveMessage",
     "DeleteMessage",
+    "DeleteMessageBatch",
+    "ChangeMessageVisibility",
     "PurgeQueue",
     "GetQueueAttributes",
+    "SetQueueAttributes",
 ];
+
+/// The attributes that change how a queue behaves here, or nothing that can be seen.
+const ATTRIBUTES: [&str; 8] = [
+    "DelaySeconds",
+    "KmsMasterKeyId",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    POLICY,
+    "ReceiveMessageWaitTimeSeconds",
+    "SqsManagedSseEnabled",
+    "VisibilityTimeout",
+];
+
+/// The attribute that says who else may do something with a queue.
+const POLICY: &str = "Policy";
 
 /// One message of a queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +77,8 @@ struct LongPoll {
 pub struct Sqs {
     queues: BTreeMap<String, Queue>,
     polls: BTreeMap<TimerId, LongPoll>,
+    /// The policies of queues that came over the API, as a template says them.
+    template: Template,
 }
 
 impl Sqs {
@@ -95,17 +118,115 @@ impl Sqs {
             .ok_or_else(no_queue)
     }
 
+    /// The policies that came over the API.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Sets attributes of a queue, if its policy is understood.
+    fn set(&mut self, name: &str, attributes: BTreeMap<String, String>, kernel: &Kernel) -> Result<(), ApiError> {
+        if attributes.contains_key(POLICY) {
+            self.template = self.policies(Some((name, &attributes)), kernel)?;
+        }
+        self.create(name, attributes);
+        Ok(())
+    }
+
+    /// The policies of all queues, one of them with other attributes.
+    fn policies(
+        &self,
+        changed: Option<(&str, &BTreeMap<String, String>)>,
+        kernel: &Kernel,
+    ) -> Result<Template, ApiError> {
+        let refused = |error: &dyn std::fmt::Display| {
+            ApiError::client(
+                "InvalidAttributeValue",
+                format!("Invalid value for the parameter Policy: {error}"),
+            )
+        };
+        let others = self
+            .queues
+            .iter()
+            .map(|(name, queue)| (name.as_str(), &queue.attributes));
+        let others = others.filter(|(name, _)| changed.is_none_or(|(other, _)| other != *name));
+        let policies = others
+            .chain(changed)
+            .filter_map(|(name, attributes)| Some((name, attributes.get(POLICY)?)));
+        let mut resources = Map::new();
+        for (name, policy) in policies.filter(|(_, policy)| !policy.is_empty()) {
+            let document: Value = serde_json::from_str(policy).map_err(|error| refused(&error))?;
+            let properties = json!({"Queues": [Self::url(name, kernel)], "PolicyDocument": document});
+            let resource = json!({"Type": "AWS::SQS::QueuePolicy", "Properties": properties});
+            resources.insert(format!("Policy{}", resources.len()), resource);
+        }
+        made::template(&resources, kernel).map_err(|error| refused(&error))
+    }
+
     fn create_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
         let name = input.required("QueueName")?;
         if name.ends_with(".fifo") {
             return Err(ApiError::unsupported("FIFO queues of `sqs`"));
         }
-        let attributes = input.object("Attributes").into_iter().flatten();
-        let attributes = attributes
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect();
-        self.create(name, attributes);
+        self.set(name, attributes(input)?, kernel)?;
         Ok(json!({"QueueUrl": Self::url(name, kernel)}))
+    }
+
+    fn delete_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let (name, _) = self.queue(input)?;
+        self.queues.remove(name);
+        self.template = self.policies(None, kernel)?;
+        Ok(json!({}))
+    }
+
+    /// One entry of a batch after the other: those that fail do so alone.
+    fn batch(
+        &mut self,
+        input: Input<'_>,
+        kernel: &mut Kernel,
+        one: fn(&mut Self, Input<'_>, &mut Kernel) -> Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        self.queue(input)?;
+        let url = input.required("QueueUrl")?;
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in input.list("Entries") {
+            let id = Input(entry).required("Id")?;
+            let mut entry = entry.clone();
+            if let Some(members) = entry.as_object_mut() {
+                members.insert("QueueUrl".to_owned(), url.into());
+            }
+            match one(self, Input(&entry), kernel) {
+                Ok(mut done) => {
+                    if let Some(members) = done.as_object_mut() {
+                        members.insert("Id".to_owned(), id.into());
+                    }
+                    successful.push(done);
+                }
+                Err(error) => failed.push(json!({
+                    "Id": id, "SenderFault": error.status < 500, "Code": error.code, "Message": error.message,
+                })),
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    fn change_visibility(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let receipt = input.required("ReceiptHandle")?;
+        let seconds = input.number("VisibilityTimeout").unwrap_or(0);
+        let (_, queue) = self.queue(input)?;
+        let message = queue
+            .messages
+            .iter_mut()
+            .find(|message| message.receipt.as_deref() == Some(receipt));
+        let message = message.ok_or_else(|| {
+            ApiError::client(
+                "ReceiptHandleIsInvalid",
+                format!("The input receipt handle \"{receipt}\" is not valid."),
+            )
+        })?;
+        let until = kernel.now().saturating_add(SignedDuration::from_secs(seconds));
+        message.visible_at = until.unwrap_or(Timestamp::MAX);
+        self.feed_polls(kernel);
+        Ok(json!({}))
     }
 
     fn send(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
@@ -166,7 +287,7 @@ impl Sqs {
         Ok(Reply::Now(Ok(json!({"Messages": messages}))))
     }
 
-    fn delete(&mut self, input: Input<'_>) -> Result<Value, ApiError> {
+    fn delete(&mut self, input: Input<'_>, _: &mut Kernel) -> Result<Value, ApiError> {
         let receipt = input.required("ReceiptHandle")?;
         let (_, queue) = self.queue(input)?;
         queue
@@ -223,13 +344,21 @@ impl Sqs {
             }
             "SendMessage" => self.send(input, kernel),
             "ReceiveMessage" => return self.receive(request, kernel),
-            "DeleteMessage" => self.delete(input),
+            "SendMessageBatch" => self.batch(input, kernel, Self::send),
+            "DeleteMessage" => self.delete(input, kernel),
+            "DeleteMessageBatch" => self.batch(input, kernel, Self::delete),
+            "ChangeMessageVisibility" => self.change_visibility(input, kernel),
+            "DeleteQueue" => self.delete_queue(input, kernel),
+            "SetQueueAttributes" => {
+                let (name, _) = self.queue(input)?;
+                self.set(name, attributes(input)?, kernel).map(|()| json!({}))
+            }
             "PurgeQueue" => self.queue(input).map(|(_, queue)| {
                 queue.messages.clear();
                 json!({})
             }),
             "GetQueueAttributes" => self.attributes(input, kernel),
-            other => Err(unknown("sqs", other, &OPERATIONS)),
+            other => Err(ApiError::unknown_operation("sqs", other, &OPERATIONS)),
         };
         Ok(Reply::Now(Ok(output?)))
     }
@@ -311,6 +440,22 @@ impl Service for Sqs {
             kernel.answer(poll.request, Ok(json!({"Messages": messages})));
         }
     }
+}
+
+/// The attributes of an input.
+fn attributes(input: Input<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+    let attributes = input.object("Attributes").into_iter().flatten();
+    attributes
+        .map(|(name, value)| {
+            if !ATTRIBUTES.contains(&name.as_str()) {
+                return Err(ApiError::unsupported(format_args!(
+                    "the attribute `{name}` of queues; there are `{}`",
+                    ATTRIBUTES.join("`, `")
+                )));
+            }
+            Ok((name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        })
+        .collect()
 }
 
 /// The name at the end of a queue's URL or ARN: services name a queue by its ARN.

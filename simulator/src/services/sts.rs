@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service, Session};
 
-use super::{Input, unknown};
+use super::Input;
 use crate::identity::{self, SECRET_ACCESS_KEY};
 
 /// What a role may ask for that is itself assumed, in seconds.
@@ -109,7 +109,11 @@ impl Service for Sts {
                 let (arn, user) = identity::caller(&request.principal, kernel);
                 Ok(json!({"Arn": arn, "UserId": user, "Account": kernel.account()}))
             }
-            other => Err(unknown("sts", other, &["AssumeRole", "GetCallerIdentity"])),
+            other => Err(ApiError::unknown_operation(
+                "sts",
+                other,
+                &["AssumeRole", "GetCallerIdentity"],
+            )),
         })
     }
 }

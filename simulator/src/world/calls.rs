@@ -16,6 +16,7 @@ use crate::fault::{Called, FaultKind, FunctionFault, throttled};
 use crate::lambda::{self, FunctionError, InvocationId, Lambda};
 use crate::mailbox::{Answered, ClientCall};
 use crate::record::{CallOutcome, CallRecord};
+use crate::services::{iam, made};
 
 /// Who waits for the answer of a call.
 #[derive(Debug)]
@@ -79,7 +80,9 @@ impl World {
         } = call;
         let waiting = Waiting::Client(answer);
         let account = self.kernel.account_of(&principal).to_owned();
-        let region = region.unwrap_or_else(|| self.kernel.region().to_owned());
+        let home = || self.kernel.region().to_owned();
+        // IAM is of no Region, and signed for one all the same.
+        let region = region.filter(|_| service != iam::NAME).unwrap_or_else(home);
         self.admit(Undelivered {
             place: self.known_place(Place { account, region }),
             principal,
@@ -289,6 +292,10 @@ impl World {
             return self.send_answer_after(rest, open, id, Ok(lambda::answer(Err(error))));
         }
         let reply = service.call(&request, &mut self.kernel);
+        let name = service.name();
+        if let Some(made) = made::of(service.as_ref()) {
+            self.access.set_made(&call.place, name, made);
+        }
         let record = self.record(&mut call, authorizations, CallOutcome::Open);
         self.open.insert(
             id,
@@ -339,7 +346,7 @@ impl World {
             function_fault: call.function_fault.clone(),
             service: std::mem::take(&mut call.service),
             operation: std::mem::take(&mut call.operation),
-            input: call.input.take(),
+            input: worth_keeping(call.input.take()),
             authorizations,
             outcome,
         });
@@ -514,4 +521,12 @@ impl World {
     fn latency(&mut self) -> SignedDuration {
         SignedDuration::from_millis(self.kernel.rng().i64(1..=20))
     }
+}
+
+/// An input without the bytes of layers: they are in the registry, and nobody looks for them here.
+fn worth_keeping(mut input: Value) -> Value {
+    if let Some(members) = input.as_object_mut() {
+        members.remove("layerPartBlob");
+    }
+    input
 }

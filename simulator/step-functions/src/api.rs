@@ -5,6 +5,7 @@ mod input;
 mod machines;
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +25,31 @@ pub(crate) struct StateMachine {
     /// Stored and given back; nothing is logged or traced.
     logging: Option<Value>,
     tracing: Option<Value>,
+    /// By key.
+    tags: BTreeMap<String, Value>,
 }
+
+/// Everything that can be asked of it.
+const OPERATIONS: [&str; 18] = [
+    "CreateStateMachine",
+    "UpdateStateMachine",
+    "DeleteStateMachine",
+    "DescribeStateMachine",
+    "DescribeStateMachineForExecution",
+    "ListStateMachines",
+    "ValidateStateMachineDefinition",
+    "StartExecution",
+    "DescribeExecution",
+    "ListExecutions",
+    "StopExecution",
+    "GetExecutionHistory",
+    "SendTaskSuccess",
+    "SendTaskFailure",
+    "SendTaskHeartbeat",
+    "TagResource",
+    "UntagResource",
+    "ListTagsForResource",
+];
 
 impl StepFunctions {
     /// Carries out one operation.
@@ -34,9 +59,14 @@ impl StepFunctions {
         match request.operation.as_str() {
             "CreateStateMachine" => self.create_state_machine(&input, kernel),
             "UpdateStateMachine" => self.update_state_machine(&input, kernel),
+            "DeleteStateMachine" => self.delete_state_machine(&input),
             "DescribeStateMachine" => self.describe_state_machine(&input),
             "DescribeStateMachineForExecution" => self.describe_state_machine_for_execution(&input),
             "ListStateMachines" => self.list_state_machines(&input),
+            "ValidateStateMachineDefinition" => machines::validate(&input),
+            "TagResource" => self.tag(&input),
+            "UntagResource" => self.untag(&input),
+            "ListTagsForResource" => self.list_tags(&input),
             "StartExecution" => self.start_execution(&input, kernel),
             "DescribeExecution" => self.describe_execution(&input),
             "ListExecutions" => self.list_executions(&input),
@@ -45,7 +75,7 @@ impl StepFunctions {
             "SendTaskSuccess" => self.send_task_success(&input, kernel),
             "SendTaskFailure" => self.send_task_failure(&input, kernel),
             "SendTaskHeartbeat" => self.send_task_heartbeat(&input, kernel),
-            operation => Err(ApiError::unsupported(format!("states:{operation}"))),
+            operation => Err(ApiError::unknown_operation("states", operation, &OPERATIONS)),
         }
     }
 
@@ -83,7 +113,7 @@ pub(crate) fn authorizations(
     };
     let resource = match request.operation.as_str() {
         "CreateStateMachine" => names::state_machine_arn(kernel, &member("name")),
-        "UpdateStateMachine" | "DescribeStateMachine" | "StartExecution" | "ListExecutions" => {
+        "UpdateStateMachine" | "DeleteStateMachine" | "DescribeStateMachine" | "StartExecution" | "ListExecutions" => {
             member("stateMachineArn")
         }
         "DescribeStateMachineForExecution" | "DescribeExecution" | "StopExecution" | "GetExecutionHistory" => {
@@ -96,7 +126,8 @@ pub(crate) fn authorizations(
                 None => return Vec::new(),
             }
         }
-        "ListStateMachines" => "*".to_owned(),
+        "TagResource" | "UntagResource" | "ListTagsForResource" => member("resourceArn"),
+        "ListStateMachines" | "ValidateStateMachineDefinition" => "*".to_owned(),
         _ => return Vec::new(),
     };
     vec![Authorization::new(format!("states:{}", request.operation), resource)]

@@ -129,6 +129,7 @@ impl Account {
                 tags: ["latest".to_owned()].into(),
                 manifest: manifest.clone(),
                 manifest_media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+                labels: std::collections::BTreeMap::new(),
                 artifact_media_type: Some("application/vnd.oci.image.config.v1+json".to_owned()),
                 pushed_at,
                 status: ImageStatus::Active,

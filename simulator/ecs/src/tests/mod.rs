@@ -130,6 +130,7 @@ impl World {
             tags: [tag.to_owned()].into(),
             manifest,
             manifest_media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            labels: std::collections::BTreeMap::new(),
             artifact_media_type: None,
             pushed_at: self.now(),
             status: ImageStatus::Active,

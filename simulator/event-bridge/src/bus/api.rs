@@ -1,14 +1,17 @@
 //! The operations of the EventBridge API.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, INTERNAL, Kernel, Request};
 
+use super::requests::{
+    DeleteRule, Entry, ListBuses, ListRuleNamesByTarget, ListRules, ListTargetsByRule, NamedBus, NamedRule, PutEvents,
+    PutRule, PutTargets, RemoveTargets, TestEventPattern,
+};
 use super::{EventBridge, Rule, Trigger};
 use crate::expression::Expression;
 use crate::input::{check_name, parse, validation};
 use crate::pattern::{Pattern, PatternError};
-use crate::target::{FORWARD, Target};
+use crate::target::FORWARD;
 
 const BUS: &str = "default";
 const MAXIMUM_TARGETS: usize = 5;
@@ -23,97 +26,23 @@ impl From<PatternError> for ApiError {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutRule {
-    name: String,
-    event_pattern: Option<String>,
-    schedule_expression: Option<String>,
-    #[serde(default = "enabled")]
-    state: String,
-    description: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-fn enabled() -> String {
-    "ENABLED".to_owned()
-}
-
-/// `DescribeRule`, `EnableRule` and `DisableRule`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct NamedRule {
-    name: String,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct DeleteRule {
-    name: String,
-    event_bus_name: Option<String>,
-    /// Only managed rules need it, and the simulator has none.
-    #[serde(rename = "Force")]
-    _force: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListRules {
-    name_prefix: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ListTargetsByRule {
-    rule: String,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutTargets {
-    rule: String,
-    event_bus_name: Option<String>,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RemoveTargets {
-    rule: String,
-    event_bus_name: Option<String>,
-    ids: Vec<String>,
-    #[serde(rename = "Force")]
-    _force: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutEvents {
-    entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Entry {
-    /// Seconds since 1970.
-    time: Option<f64>,
-    source: Option<String>,
-    #[serde(default)]
-    resources: Vec<String>,
-    detail_type: Option<String>,
-    detail: Option<String>,
-    event_bus_name: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct TestEventPattern {
-    event_pattern: String,
-    event: String,
-}
+/// Everything that can be asked of it.
+const OPERATIONS: [&str; 14] = [
+    "PutRule",
+    "DescribeRule",
+    "ListRules",
+    "DeleteRule",
+    "EnableRule",
+    "DisableRule",
+    "PutTargets",
+    "ListTargetsByRule",
+    "ListRuleNamesByTarget",
+    "RemoveTargets",
+    "PutEvents",
+    "TestEventPattern",
+    "DescribeEventBus",
+    "ListEventBuses",
+];
 
 /// The permissions of a request.
 pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authorization> {
@@ -160,9 +89,20 @@ pub(super) fn authorizations(request: &Request, kernel: &Kernel) -> Vec<Authoriz
                     .with("events:detail-type", text("detail-type")),
             ]
         }
-        "ListRules" | "TestEventPattern" => vec![Authorization::new(action, "*")],
+        "DescribeEventBus" => {
+            let bus = kernel.arn("events", &format!("event-bus/{BUS}"));
+            vec![Authorization::new(action, bus)]
+        }
+        "ListRules" | "ListRuleNamesByTarget" | "ListEventBuses" | "TestEventPattern" => {
+            vec![Authorization::new(action, "*")]
+        }
         _ => Vec::new(),
     }
+}
+
+/// The one bus.
+fn bus(kernel: &Kernel) -> Value {
+    json!({"Name": BUS, "Arn": kernel.arn("events", &format!("event-bus/{BUS}"))})
 }
 
 impl EventBridge {
@@ -178,6 +118,18 @@ impl EventBridge {
             "DisableRule" => self.set_enabled(&parse(operation, input)?, false, kernel),
             "PutTargets" => self.put_targets(parse(operation, input)?, kernel),
             "ListTargetsByRule" => self.list_targets(&parse(operation, input)?),
+            "ListRuleNamesByTarget" => self.list_rules_of_target(&parse(operation, input)?),
+            "DescribeEventBus" => {
+                let named: NamedBus = parse(operation, input)?;
+                check_bus(named.name.as_deref())?;
+                Ok(bus(kernel))
+            }
+            "ListEventBuses" => {
+                let listed: ListBuses = parse(operation, input)?;
+                let is_meant = listed.name_prefix.is_none_or(|prefix| BUS.starts_with(&prefix));
+                let buses: Vec<Value> = is_meant.then(|| bus(kernel)).into_iter().collect();
+                Ok(json!({"EventBuses": buses}))
+            }
             "RemoveTargets" => self.remove_targets(&parse(operation, input)?),
             "PutEvents" => self.put_events(&parse(operation, input)?, kernel),
             "TestEventPattern" => test_event_pattern(&parse(operation, input)?),
@@ -185,7 +137,7 @@ impl EventBridge {
                 self.arrive(input, kernel);
                 Ok(json!({}))
             }
-            _ => Err(ApiError::unsupported(format!("the operation `events:{operation}`"))),
+            _ => Err(ApiError::unknown_operation("events", operation, &OPERATIONS)),
         }
     }
 
@@ -235,6 +187,14 @@ impl EventBridge {
             .map(|(name, rule)| rule.description(name))
             .collect();
         Ok(json!({"Rules": rules}))
+    }
+
+    fn list_rules_of_target(&self, input: &ListRuleNamesByTarget) -> Result<Value, ApiError> {
+        check_bus(input.event_bus_name.as_deref())?;
+        let aims_at = |rule: &Rule| rule.targets.values().any(|(target, _)| target.arn == input.target_arn);
+        let rules = self.rules.iter().filter(|(_, rule)| aims_at(rule));
+        let names: Vec<&String> = rules.map(|(name, _)| name).collect();
+        Ok(json!({"RuleNames": names}))
     }
 
     fn delete_rule(&mut self, input: &DeleteRule) -> Result<Value, ApiError> {

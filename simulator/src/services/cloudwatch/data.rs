@@ -119,7 +119,7 @@ pub(super) fn dimensions(owner: Input<'_>) -> Result<BTreeMap<String, String>, A
     dimensions.collect()
 }
 
-fn time(input: Input<'_>, member: &str) -> Result<Option<Timestamp>, ApiError> {
+pub(super) fn time(input: Input<'_>, member: &str) -> Result<Option<Timestamp>, ApiError> {
     let Some(value) = input.0.get(member).filter(|value| !value.is_null()) else {
         return Ok(None);
     };
@@ -244,7 +244,7 @@ impl Source {
     }
 }
 
-fn statistic(spelling: &str) -> Result<Statistic, ApiError> {
+pub(super) fn statistic(spelling: &str) -> Result<Statistic, ApiError> {
     Statistic::parse(spelling)
         .ok_or_else(|| ApiError::unsupported(format_args!("the statistic `{spelling}` of `cloudwatch`")))
 }

@@ -1,6 +1,6 @@
 //! Operations on the images of one repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,11 +9,16 @@ use simulator_kernel::{Activity, ApiError, Behaviour, Image, ImageStatus, Kernel
 use super::super::{Input, epoch_seconds, invalid, page};
 use super::{Mutability, events, images_of, no_repository};
 
-pub(super) fn put(input: Input<'_>, mutability: &Mutability, kernel: &mut Kernel) -> Result<Value, ApiError> {
+pub(super) fn put(
+    input: Input<'_>,
+    labels: BTreeMap<String, String>,
+    mutability: &Mutability,
+    kernel: &mut Kernel,
+) -> Result<Value, ApiError> {
     let repository = input.required("repositoryName")?;
     let manifest = input.required("imageManifest")?;
     let tag = input.text("imageTag");
-    let pushed = image(input, manifest, kernel)?;
+    let pushed = image(input, manifest, labels, kernel)?;
     if input.text("imageDigest").is_some_and(|digest| digest != pushed.digest) {
         let message = format!(
             "The specified image digest does not match the digest that Amazon ECR calculated: {}",
@@ -55,7 +60,12 @@ pub(super) fn put(input: Input<'_>, mutability: &Mutability, kernel: &mut Kernel
     Ok(json!({"image": summary(&image, repository, tag, kernel)}))
 }
 
-fn image(input: Input<'_>, manifest: &str, kernel: &Kernel) -> Result<Image, ApiError> {
+fn image(
+    input: Input<'_>,
+    manifest: &str,
+    labels: BTreeMap<String, String>,
+    kernel: &Kernel,
+) -> Result<Image, ApiError> {
     let parsed: Value = serde_json::from_str(manifest).map_err(|error| {
         invalid(format!(
             "Invalid parameter at 'imageManifest' failed to satisfy constraint: {error}"
@@ -74,6 +84,7 @@ fn image(input: Input<'_>, manifest: &str, kernel: &Kernel) -> Result<Image, Api
         manifest: manifest.to_owned(),
         manifest_media_type: media_type.to_owned(),
         artifact_media_type: artifact.map(str::to_owned),
+        labels,
         pushed_at: kernel.now(),
         status: ImageStatus::Active,
     };

@@ -121,12 +121,14 @@ impl Copies {
                 image.manifest.clone(),
                 image.manifest_media_type.clone(),
                 image.artifact_media_type.clone(),
+                image.labels.clone(),
             )
         });
-        let (manifest, media_type, artifact) = manifest.unwrap_or_default();
+        let (manifest, media_type, artifact, labels) = manifest.unwrap_or_default();
         let input = json!({
             "sourceAccount": kernel.account(), "sourceRegion": kernel.region(), "repositoryName": copy.repository, "imageDigest": copy.digest,
-            "imageTag": copy.tag, "imageManifest": manifest, "imageManifestMediaType": media_type, "artifactMediaType": artifact, "fails": copy.fails,
+            "imageTag": copy.tag, "imageManifest": manifest, "imageManifestMediaType": media_type, "artifactMediaType": artifact, "labels": labels,
+            "fails": copy.fails,
         });
         let service = Principal::Service("replication.ecr.amazonaws.com".to_owned());
         let operation = format!("{INTERNAL}{REPLICATE}");
@@ -161,6 +163,12 @@ impl Ecr {
             manifest: manifest.to_owned(),
             manifest_media_type: input.text("imageManifestMediaType").unwrap_or_default().to_owned(),
             artifact_media_type: input.text("artifactMediaType").map(str::to_owned),
+            labels: input
+                .object("labels")
+                .into_iter()
+                .flatten()
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect(),
             pushed_at: now,
             status: simulator_kernel::ImageStatus::Active,
         });

@@ -1,5 +1,6 @@
 //! State machines.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ impl StepFunctions {
             "loggingConfiguration",
             "tracingConfiguration",
             "publish",
+            "tags",
         ])?;
         refuse_versions(input)?;
         let name = input.required("name")?;
@@ -60,6 +62,7 @@ impl StepFunctions {
             created_at: kernel.now(),
             logging: input.value("loggingConfiguration").cloned(),
             tracing: input.value("tracingConfiguration").cloned(),
+            tags: tags(input)?,
         };
         self.machines.insert(arn.clone(), machine);
         Ok(json!({"stateMachineArn": arn, "creationDate": epoch_seconds(kernel.now())}))
@@ -105,6 +108,47 @@ impl StepFunctions {
             machine.tracing = Some(tracing.clone());
         }
         Ok(json!({"updateDate": epoch_seconds(kernel.now()), "revisionId": revision_id}))
+    }
+
+    /// Executions that run go on, by the definition that they began with.
+    pub(super) fn delete_state_machine(&mut self, input: &Input<'_>) -> Result<Value, ApiError> {
+        input.only(&["stateMachineArn"])?;
+        let arn = input.required("stateMachineArn")?;
+        names::check_arn(arn, "stateMachine")?;
+        // A machine that is not there is deleted.
+        self.machines.remove(arn);
+        Ok(json!({}))
+    }
+
+    pub(super) fn tag(&mut self, input: &Input<'_>) -> Result<Value, ApiError> {
+        input.only(&["resourceArn", "tags"])?;
+        let added = tags(input)?;
+        self.tags_mut(input)?.extend(added);
+        Ok(json!({}))
+    }
+
+    pub(super) fn untag(&mut self, input: &Input<'_>) -> Result<Value, ApiError> {
+        input.only(&["resourceArn", "tagKeys"])?;
+        let keys = input.value("tagKeys").and_then(Value::as_array).into_iter().flatten();
+        let tags = self.tags_mut(input)?;
+        for key in keys.filter_map(Value::as_str) {
+            tags.remove(key);
+        }
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_tags(&mut self, input: &Input<'_>) -> Result<Value, ApiError> {
+        input.only(&["resourceArn"])?;
+        let tags: Vec<&Value> = self.tags_mut(input)?.values().collect();
+        Ok(json!({"tags": tags}))
+    }
+
+    fn tags_mut(&mut self, input: &Input<'_>) -> Result<&mut BTreeMap<String, Value>, ApiError> {
+        let arn = input.required("resourceArn")?;
+        let machine = self.machines.get_mut(arn);
+        machine
+            .map(|machine| &mut machine.tags)
+            .ok_or_else(|| ApiError::client("ResourceNotFound", format!("there is no state machine `{arn}`")))
     }
 
     pub(super) fn describe_state_machine(&self, input: &Input<'_>) -> Result<Value, ApiError> {
@@ -158,6 +202,28 @@ impl StepFunctions {
         names::check_arn(arn, "stateMachine")?;
         self.machines.get(arn).ok_or_else(|| does_not_exist(arn))
     }
+}
+
+/// Whether a definition could be created, with what the simulator does not know among the errors.
+pub(super) fn validate(input: &Input<'_>) -> Result<Value, ApiError> {
+    input.only(&["definition", "type", "severity", "maxResults"])?;
+    Ok(match definition(input.required("definition")?) {
+        Ok(_) => json!({"result": "OK", "diagnostics": [], "truncated": false}),
+        Err(error) => {
+            let diagnostic = json!({"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": error.message});
+            json!({"result": "FAIL", "diagnostics": [diagnostic], "truncated": false})
+        }
+    })
+}
+
+fn tags(input: &Input<'_>) -> Result<BTreeMap<String, Value>, ApiError> {
+    let tags = input.value("tags").and_then(Value::as_array).into_iter().flatten();
+    tags.map(|tag| {
+        let key = tag.get("key").and_then(Value::as_str);
+        key.map(|key| (key.to_owned(), tag.clone()))
+            .ok_or_else(|| validation("a tag needs a `key`"))
+    })
+    .collect()
 }
 
 fn does_not_exist(arn: &str) -> ApiError {

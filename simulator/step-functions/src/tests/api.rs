@@ -295,9 +295,62 @@ fn stopping_twice_keeps_the_first_stop() {
 }
 
 #[test]
+fn a_deleted_machine_is_gone_and_what_runs_goes_on() {
+    let mut world = waiting();
+    world.start(&json!({}));
+    let machine = json!({"stateMachineArn": MACHINE});
+    for _ in 0..2 {
+        assert_eq!(world.call("DeleteStateMachine", machine.clone()).unwrap(), json!({}));
+    }
+    let gone = world.call("DescribeStateMachine", machine).unwrap_err();
+    assert_eq!(gone.code, "StateMachineDoesNotExist");
+    assert_eq!(
+        world.call("StartExecution", start("y", "{}")).unwrap_err().code,
+        "StateMachineDoesNotExist"
+    );
+    world.run();
+    assert_eq!(world.ended(X).status, "SUCCEEDED");
+}
+
+#[test]
+fn tags_of_a_machine_are_added_and_removed_by_key() {
+    let mut world = waiting();
+    let tag = |value: &str| json!({"resourceArn": MACHINE, "tags": [{"key": "team", "value": value}]});
+    world.call("TagResource", tag("one")).unwrap();
+    world.call("TagResource", tag("two")).unwrap();
+    let listed = |world: &mut Harness| {
+        world
+            .call("ListTagsForResource", json!({"resourceArn": MACHINE}))
+            .unwrap()
+    };
+    assert_eq!(listed(&mut world), json!({"tags": [{"key": "team", "value": "two"}]}));
+    world
+        .call("UntagResource", json!({"resourceArn": MACHINE, "tagKeys": ["team"]}))
+        .unwrap();
+    assert_eq!(listed(&mut world), json!({"tags": []}));
+}
+
+#[test]
+fn what_is_wrong_with_a_definition_is_a_diagnostic() {
+    let mut world = waiting();
+    let mut result = |definition: &str| {
+        let answer = world
+            .call("ValidateStateMachineDefinition", json!({"definition": definition}))
+            .unwrap();
+        answer["result"].as_str().unwrap().to_owned()
+    };
+    let sound = r#"{"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Succeed"}}}"#;
+    assert_eq!(result(sound), "OK");
+    assert_eq!(
+        result(&sound.replace("\"StartAt\": \"A\"", "\"StartAt\": \"B\"")),
+        "FAIL"
+    );
+}
+
+#[test]
 fn what_is_not_implemented_says_so() {
     let mut world = waiting();
-    for operation in ["RedriveExecution", "TestState", "CreateActivity", "DeleteStateMachine"] {
+    for operation in ["RedriveExecution", "TestState", "CreateActivity", "StartSyncExecution"] {
         assert_eq!(
             world.call(operation, json!({})).unwrap_err().code,
             "UnsupportedBySimulatorException"

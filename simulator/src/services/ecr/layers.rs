@@ -1,0 +1,178 @@
+//! Layers and configurations: the blobs that manifests refer to, uploaded part by part.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use simulator_kernel::{ApiError, Kernel};
+
+use super::super::{Input, invalid};
+use super::images_of;
+
+/// How long a part should be, in bytes: "10485760".
+const PART_SIZE: usize = 10 << 20;
+
+/// What has arrived of an upload.
+#[derive(Debug)]
+struct Upload {
+    repository: String,
+    bytes: Vec<u8>,
+}
+
+/// The blobs of every repository.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    stored: BTreeMap<String, BTreeMap<String, Bytes>>,
+    uploads: BTreeMap<String, Upload>,
+}
+
+impl Layers {
+    pub(super) fn get(&self, repository: &str, digest: &str) -> Option<&Bytes> {
+        self.stored.get(repository)?.get(digest)
+    }
+
+    /// Nothing is left of a repository that is deleted.
+    pub(super) fn forget(&mut self, repository: &str) {
+        self.stored.remove(repository);
+        self.uploads.retain(|_, upload| upload.repository != repository);
+    }
+
+    pub(super) fn initiate(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let repository = input.required("repositoryName")?;
+        images_of(repository, kernel)?;
+        let id = kernel.uuid();
+        let upload = Upload {
+            repository: repository.to_owned(),
+            bytes: Vec::new(),
+        };
+        self.uploads.insert(id.clone(), upload);
+        Ok(json!({"uploadId": id, "partSize": PART_SIZE}))
+    }
+
+    pub(super) fn upload_part(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let repository = input.required("repositoryName")?;
+        images_of(repository, kernel)?;
+        let id = input.required("uploadId")?;
+        let upload = self
+            .uploads
+            .get_mut(id)
+            .filter(|upload| upload.repository == repository)
+            .ok_or_else(|| no_upload(id, repository, kernel))?;
+        let part = STANDARD
+            .decode(input.required("layerPartBlob")?)
+            .map_err(|error| invalid(format!("Invalid parameter at 'layerPartBlob': {error}")))?;
+        let (first, last) = (input.count("partFirstByte"), input.count("partLastByte"));
+        let received = upload.bytes.len();
+        let end = received.saturating_add(part.len());
+        if part.is_empty() || first != Some(received) || last.is_none_or(|last| last.saturating_add(1) != end) {
+            let message = format!(
+                "Invalid layer part for upload with ID '{id}' in the repository with name '{repository}': the next part begins at byte {received}"
+            );
+            let valid = i64::try_from(received).map_or(-1, |received| received - 1);
+            return Err(ApiError::client("InvalidLayerPartException", message)
+                .with("lastValidByteReceived", json!(valid))
+                .with("uploadId", json!(id))
+                .with("repositoryName", json!(repository))
+                .with("registryId", json!(kernel.account())));
+        }
+        upload.bytes.extend(part);
+        Ok(json!({
+            "registryId": kernel.account(), "repositoryName": repository, "uploadId": id, "lastByteReceived": last,
+        }))
+    }
+
+    /// Ends an upload, whose bytes must be those of a digest that was given.
+    pub(super) fn complete(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let repository = input.required("repositoryName")?;
+        images_of(repository, kernel)?;
+        let id = input.required("uploadId")?;
+        let upload = self
+            .uploads
+            .get(id)
+            .filter(|upload| upload.repository == repository)
+            .ok_or_else(|| no_upload(id, repository, kernel))?;
+        if upload.bytes.is_empty() {
+            let message = format!("The upload with ID '{id}' contains no layer parts");
+            return Err(ApiError::client("EmptyUploadException", message));
+        }
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&upload.bytes)));
+        let wanted: Vec<&str> = input.list("layerDigests").iter().filter_map(Value::as_str).collect();
+        if !wanted.contains(&digest.as_str()) {
+            let message = format!(
+                "The layer digest `{}` does not match the digest that Amazon ECR calculated: {digest}",
+                wanted.join("`, `")
+            );
+            return Err(ApiError::client("InvalidLayerException", message));
+        }
+        let upload = self.uploads.remove(id);
+        let layers = self.stored.entry(repository.to_owned()).or_default();
+        if layers.contains_key(&digest) {
+            let message =
+                format!("Layer with digest '{digest}' already exists in the repository with name '{repository}'");
+            return Err(ApiError::client("LayerAlreadyExistsException", message));
+        }
+        if let Some(upload) = upload {
+            layers.insert(digest.clone(), upload.bytes.into());
+        }
+        Ok(json!({
+            "registryId": kernel.account(), "repositoryName": repository, "uploadId": id, "layerDigest": digest,
+        }))
+    }
+
+    pub(super) fn check_availability(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let repository = input.required("repositoryName")?;
+        images_of(repository, kernel)?;
+        let digests = input.list("layerDigests").iter().filter_map(Value::as_str);
+        let layers = digests.map(|digest| match self.get(repository, digest) {
+            Some(layer) => {
+                json!({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.len()})
+            }
+            None => json!({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}),
+        });
+        Ok(json!({"layers": layers.collect::<Vec<_>>(), "failures": []}))
+    }
+
+    pub(super) fn download_url(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+        let (repository, digest) = (input.required("repositoryName")?, input.required("layerDigest")?);
+        images_of(repository, kernel)?;
+        if self.get(repository, digest).is_none() {
+            let message =
+                format!("The layer with digest '{digest}' does not exist in the repository with name '{repository}'");
+            return Err(ApiError::client("LayersNotFoundException", message));
+        }
+        let (account, region) = (kernel.account(), kernel.region());
+        Ok(json!({
+            "layerDigest": digest,
+            "downloadUrl": format!("https://prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com/{account}/{repository}/{digest}"),
+        }))
+    }
+
+    /// The labels of an image: what the configuration says that its manifest names, or for an index the labels of the first of its images that has some.
+    pub(super) fn labels(&self, repository: &str, manifest: &str, kernel: &Kernel) -> BTreeMap<String, String> {
+        let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
+        let digest = manifest.pointer("/config/digest").and_then(Value::as_str);
+        if let Some(configuration) = digest.and_then(|digest| self.get(repository, digest)) {
+            let configuration: Value = serde_json::from_slice(configuration).unwrap_or_default();
+            let labels = configuration.pointer("/config/Labels").and_then(Value::as_object);
+            let labels = labels.into_iter().flatten();
+            return labels
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect();
+        }
+        let images = Input(&manifest).list("manifests").iter();
+        let images = images.filter_map(|image| kernel.images.by_digest(repository, Input(image).text("digest")?));
+        let labels = images.map(|image| &image.labels).find(|labels| !labels.is_empty());
+        labels.cloned().unwrap_or_default()
+    }
+}
+
+fn no_upload(id: &str, repository: &str, kernel: &Kernel) -> ApiError {
+    let message = format!(
+        "An upload with ID '{id}' cannot be found in the repository with name '{repository}' in the registry with id '{}'",
+        kernel.account()
+    );
+    ApiError::client("UploadNotFoundException", message)
+}
