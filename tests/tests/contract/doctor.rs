@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use esclusa_core::doctor::{FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES};
+use esclusa_core::doctor::{ALARMS, FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES};
 use jiff::SignedDuration;
 use lab::images::Kind;
 use lab::{Beside, Lab};
@@ -242,6 +242,9 @@ fn the_doctor_looks_for_what_the_template_has() {
     assert_eq!(rules, RULES.map(|rule| rule.name.to_owned()).into());
     let schedules: BTreeSet<String> = template.schedules.values().map(|one| own(&one.name)).collect();
     assert_eq!(schedules, SCHEDULES.map(|schedule| schedule.name.to_owned()).into());
+    let alarms: BTreeSet<String> = template.alarms.values().map(|one| own(&one.name)).collect();
+    let expected = ALARMS.into_iter().filter(|(_, only)| only.is_none());
+    assert_eq!(alarms, expected.map(|(name, _)| name.to_owned()).collect());
     // Without Slack and other places what is for them is off, and nothing else.
     for rule in RULES {
         let found = template.rules.values().find(|one| own(&one.name) == rule.name).unwrap();

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_cloudwatch::types::AlarmType;
 use esclusa_adapters::queues::QueueReader;
-use esclusa_core::doctor::{AlarmFacts, AppFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
+use esclusa_core::doctor::{ALARMS, AlarmFacts, AppFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
 use serde_json::{Value, json};
 
 use super::looking::{seen, seen_by};
@@ -27,46 +26,22 @@ pub(super) async fn dead_letters(stack: &str, session: &Session) -> Seen<u64> {
     }
 }
 
-/// The alarms of the stack: of those whose names begin like its own, that over the dead-letter queue and those that tell its topic. Another stack may have a longer
-/// name that begins the same.
+/// The alarms of the stack.
 pub(super) async fn alarms(stack: &str, session: &Session) -> Seen<BTreeMap<String, AlarmFacts>> {
     let client = aws_sdk_cloudwatch::Client::new(session.config());
-    let request = client
-        .describe_alarms()
-        .alarm_name_prefix(format!("{stack}-"))
-        .set_alarm_types(Some(vec![AlarmType::MetricAlarm, AlarmType::CompositeAlarm]))
-        .max_records(100);
+    let names = ALARMS.map(|(name, _)| format!("{stack}-{name}"));
+    let request = client.describe_alarms().set_alarm_names(Some(names.to_vec()));
     seen("cloudwatch:DescribeAlarms", request.send().await).map(|answer| {
-        let metric = answer.metric_alarms.unwrap_or_default().into_iter().map(|alarm| {
-            (
-                alarm.alarm_name,
-                alarm.state_value,
-                alarm.actions_enabled,
-                alarm.alarm_actions,
-            )
-        });
-        let composite = answer.composite_alarms.unwrap_or_default().into_iter().map(|alarm| {
-            (
-                alarm.alarm_name,
-                alarm.state_value,
-                alarm.actions_enabled,
-                alarm.alarm_actions,
-            )
-        });
-        let alarms = metric.chain(composite).filter_map(|(name, state, enabled, actions)| {
+        let alarms = answer.metric_alarms.unwrap_or_default().into_iter();
+        let facts = alarms.filter_map(|alarm| {
             let facts = AlarmFacts {
-                state: state?.as_str().to_owned(),
-                actions_enabled: enabled.unwrap_or(false),
-                actions: actions.unwrap_or_default(),
+                state: alarm.state_value?.as_str().to_owned(),
+                actions_enabled: alarm.actions_enabled.unwrap_or(false),
+                actions: alarm.alarm_actions.unwrap_or_default(),
             };
-            Some((name?, facts))
+            Some((alarm.alarm_name?, facts))
         });
-        let topic = format!(":{stack}-alarms");
-        let own = format!("{stack}-dead-letters");
-        let is_ours = |name: &String, facts: &AlarmFacts| {
-            *name == own || facts.actions.iter().any(|action| action.ends_with(&topic))
-        };
-        alarms.filter(|(name, facts)| is_ours(name, facts)).collect()
+        facts.collect()
     })
 }
 

@@ -7,7 +7,7 @@ use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::doctor::{FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, sample_push};
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{
-    DefinitionSource, Measure, Pipeline, ResolvedEnvironment, ResolvedStep, TaskDefinition, parse, resolve,
+    DefinitionSource, Measure, Pipeline, Reaction, ResolvedEnvironment, ResolvedStep, TaskDefinition, parse, resolve,
 };
 use esclusa_core::task_definition::{Home, patch};
 use serde_json::Value;
@@ -154,7 +154,8 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
         .flat_map(|verification| verification.checks.values());
     for check in checks {
         match &check.measure {
-            Measure::Alarms(names) => alarms.extend(names.iter().cloned()),
+            // One that is only reported keeps no release out.
+            Measure::Alarms(names) if check.reaction != Reaction::Report => alarms.extend(names.iter().cloned()),
             Measure::Log(log) => {
                 groups.insert(log.group.clone());
             }

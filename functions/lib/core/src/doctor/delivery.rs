@@ -1,6 +1,8 @@
 //! What could not be delivered, who hears of it, and Slack.
 
-use super::{AlarmFacts, AppFacts, Group, Observed, Seen, Verdict, listed};
+use super::expected::ALARMS;
+use super::installation::is_needed;
+use super::{AlarmFacts, AppFacts, DEPLOY, Group, Observed, Seen, Verdict, listed};
 
 /// What the app needs to write.
 const WRITE: &str = "chat:write";
@@ -13,13 +15,13 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
     group.look(
         format!("queue {queue}"),
         &observed.dead_letters,
-        "deploy the stack again: `scripts/deploy`",
+        DEPLOY,
         |messages| match messages {
             0 => Verdict::ok("empty"),
             messages => Verdict::problem(
                 format!("{messages} messages could not be delivered"),
                 format!(
-                    "each says what is broken: `aws sqs receive-message --queue-url $(aws sqs get-queue-url --queue-name {queue} --query QueueUrl --output text)`; when the cause is mended they may be deleted"
+                    "each says what is broken: `aws sqs receive-message --queue-url $(aws sqs get-queue-url --queue-name {queue} --query QueueUrl --output text) --attribute-names All --message-attribute-names All --max-number-of-messages 10`"
                 ),
             ),
         },
@@ -28,24 +30,22 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
         group.look("alarms", &observed.alarms, "", |_| Verdict::ok(""));
         return;
     };
-    if !alarms.contains_key(&queue) {
-        group.add(
-            format!("alarm {queue}"),
-            Verdict::problem("does not exist", "deploy the stack again: `scripts/deploy`"),
-        );
-    }
-    for (name, alarm) in alarms {
-        group.add(format!("alarm {name}"), alarm_verdict(name, alarm));
+    for (name, only) in ALARMS {
+        let name = format!("{}-{name}", observed.stack);
+        match alarms.get(&name) {
+            Some(alarm) => group.add(format!("alarm {name}"), alarm_verdict(&name, alarm)),
+            None if is_needed(observed, only) == Some(true) => {
+                group.add(format!("alarm {name}"), Verdict::problem("does not exist", DEPLOY));
+            }
+            None => {}
+        }
     }
     for (arn, subscriptions) in &observed.topics {
         let name = arn.rsplit(':').next().unwrap_or(arn);
         let subscribe =
             format!("`aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS`");
-        group.look(
-            format!("topic {name}"),
-            subscriptions,
-            "deploy the stack again: `scripts/deploy`",
-            |heard| match (heard.confirmed, heard.pending) {
+        group.look(format!("topic {name}"), subscriptions, DEPLOY, |heard| {
+            match (heard.confirmed, heard.pending) {
                 (0, 0) => Verdict::warning("nobody hears of these alarms: it has no subscription", subscribe),
                 (0, pending) => Verdict::warning(
                     format!("nobody hears of these alarms: {pending} subscriptions wait for their confirmation"),
@@ -53,8 +53,8 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
                 ),
                 (1, _) => Verdict::ok("1 confirmed subscription"),
                 (confirmed, _) => Verdict::ok(format!("{confirmed} confirmed subscriptions")),
-            },
-        );
+            }
+        });
     }
 }
 
@@ -72,7 +72,7 @@ fn alarm_verdict(name: &str, alarm: &AlarmFacts) -> Verdict {
         );
     }
     if alarm.actions.is_empty() {
-        return Verdict::warning("it tells nobody", "deploy the stack again: `scripts/deploy`");
+        return Verdict::warning("it tells nobody", DEPLOY);
     }
     Verdict::ok(match alarm.state.as_str() {
         "INSUFFICIENT_DATA" => "no data yet",
@@ -103,7 +103,7 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
             Some(secret) => group.look(
                 what,
                 secret,
-                format!("create the secret, and name it in the parameter `{parameter}` with `scripts/deploy`"),
+                format!("create the secret, and name it in the parameter `{parameter}` with `scripts/deploy --guided`"),
                 |is_kept| {
                     if *is_kept {
                         Verdict::ok("its secret exists")
@@ -127,7 +127,7 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
                         "none is configured, and the pipelines {} name a channel",
                         listed(telling.clone())
                     ),
-                    format!("set the parameter `{parameter}` of the stack with `scripts/deploy`"),
+                    format!("set the parameter `{parameter}` of the stack with `scripts/deploy --guided`"),
                 ),
             ),
         }

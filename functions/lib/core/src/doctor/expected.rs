@@ -88,6 +88,22 @@ pub const SCHEDULES: [Trigger; 5] = [
     },
 ];
 
+/// The alarms, each with what must be configured for it to be there.
+pub const ALARMS: [(&str, Option<Only>); 12] = [
+    ("dead-letters", None),
+    ("defects", None),
+    ("deployment-executions-failed", None),
+    ("deployment-executions-timed-out", None),
+    ("quarantined-locks", None),
+    ("reconcile-silent", None),
+    ("release-executions-failed", None),
+    ("release-executions-timed-out", None),
+    ("restore-scaling-silent", None),
+    ("settle-silent", None),
+    ("sweep-silent", None),
+    ("tell-silent", Some(Only::Slack)),
+];
+
 /// The event of a push to a repository, as ECR sends it: <https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html>.
 #[must_use]
 pub fn sample_push(home: &Home, repository: &str) -> Value {

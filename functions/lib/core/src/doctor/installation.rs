@@ -1,10 +1,7 @@
 //! The pieces of the stack, and what starts them.
 
 use super::expected::{FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger};
-use super::{Group, Observed, Seen, TableFacts, Verdict, listed};
-
-/// What brings back what is missing.
-const DEPLOY: &str = "deploy the stack again: `scripts/deploy`";
+use super::{DEPLOY, Group, Observed, Seen, TableFacts, Verdict, listed};
 
 /// The variable in which a function says of which version it is.
 const VERSION: &str = "ESCLUSA_VERSION";
@@ -164,6 +161,15 @@ pub(super) fn triggers(observed: &Observed, group: &mut Group<'_>) {
     }
 }
 
+/// Whether what not every installation has is needed in this one; nothing where that cannot be seen, which decides nothing.
+pub(super) fn is_needed(observed: &Observed, only: Option<Only>) -> Option<bool> {
+    match only {
+        None => Some(true),
+        Some(Only::Slack) => configured(observed, "notify", "ESCLUSA_SLACK_BOT_TOKEN_ARN"),
+        Some(Only::Targets) => configured(observed, "resume", "ESCLUSA_TARGET_ACCOUNTS"),
+    }
+}
+
 /// Whether a rule or a schedule is enabled as it must be, and invokes its function. `targets` are not known where they cannot be seen.
 fn verdict(
     observed: &Observed,
@@ -173,13 +179,7 @@ fn verdict(
     well: &str,
     enable: String,
 ) -> Verdict {
-    let is_needed = match trigger.only {
-        None => Some(true),
-        // What cannot be seen decides nothing.
-        Some(Only::Slack) => configured(observed, "notify", "ESCLUSA_SLACK_BOT_TOKEN_ARN"),
-        Some(Only::Targets) => configured(observed, "resume", "ESCLUSA_TARGET_ACCOUNTS"),
-    };
-    match (is_needed, enabled) {
+    match (is_needed(observed, trigger.only), enabled) {
         (Some(true), false) => return Verdict::problem("it is disabled: nothing comes by it", enable),
         (Some(false), true) => {
             return Verdict::warning("it is enabled, and what it is for is not configured", DEPLOY);

@@ -9,12 +9,15 @@ mod seen;
 
 use serde::Serialize;
 
-pub use expected::{FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger, sample_push};
+pub use expected::{ALARMS, FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger, sample_push};
 pub use observed::{
     AlarmFacts, AppFacts, FamilyFacts, FunctionFacts, MachineFacts, Observed, ObservedEnvironment, ObservedPipeline,
     RepositoryFacts, RuleFacts, ScheduleFacts, SlackFacts, Subscriptions, TableFacts,
 };
 pub use seen::Seen;
+
+/// What brings back what is missing. A deployment compares templates, and leaves alone what somebody changed or deleted by hand.
+const DEPLOY: &str = "deploy the stack: `scripts/deploy`; where somebody changed or deleted it by hand, revert that (docs/OPERATIONS.md)";
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::expected::PUSH;
-use super::{FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, Status, Verdict};
+use super::{DEPLOY, FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, Status, Verdict};
 use crate::plan::{Refusal, check_name, check_roles};
 
 pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
@@ -19,6 +19,19 @@ pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: 
         return;
     }
     let powers = observed.powers();
+    if powers.is_none() {
+        group.add(
+            "powers of the installation",
+            Verdict {
+                status: Status::Unknown,
+                seen: "names and roles could not be compared with what the installation may do".to_owned(),
+                help: Some(format!(
+                    "you need `lambda:GetFunctionConfiguration` on the function `{}-observe`",
+                    observed.stack
+                )),
+            },
+        );
+    }
     for (name, seen) in &pipeline.repositories {
         let help = format!("`aws ecr create-repository --repository-name {name}`");
         group.look(format!("repository {name}"), seen, help, |facts| {
@@ -35,14 +48,14 @@ pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: 
     }
     for (name, seen) in &pipeline.pushes {
         let rule = format!("{}-{PUSH}", observed.stack);
-        let help = "deploy the stack again: `scripts/deploy`";
+        let help = DEPLOY;
         group.look(format!("push to {name}"), seen, help, |matches| {
             if *matches {
                 Verdict::ok(format!("matches the rule `{rule}`"))
             } else {
                 Verdict::problem(
                     format!("does not match the rule `{rule}`: a push is heard only when the registry is searched"),
-                    "change `RepositoryPattern` of the stack: `scripts/deploy`",
+                    "change `RepositoryPattern` of the stack: `scripts/deploy --guided`",
                 )
             }
         });
@@ -152,7 +165,19 @@ fn service_verdict(service: &Value) -> Verdict {
             "turn it on in your infrastructure code as well, which would turn it off again",
         );
     }
-    if running == 0 && desired > 0 {
+    if !is_rolling {
+        return Verdict::warning(
+            format!("{counts}; it is not deployed by rolling updates, which a release refuses"),
+            "set its deployment strategy to `ROLLING` in your infrastructure code",
+        );
+    }
+    if desired == 0 {
+        return Verdict::warning(
+            "no task is wanted: a release is refused",
+            "start it, or give the service a `start_count` in the pipeline file",
+        );
+    }
+    if running == 0 {
         return Verdict::warning(
             format!("{counts}: there is nothing to go back to"),
             "its events say why: `aws ecs describe-services`",

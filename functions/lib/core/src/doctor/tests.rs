@@ -119,6 +119,10 @@ fn sound() -> Observed {
         pushes: one("shop", true),
         environments: vec![environment],
     };
+    let alarms = ALARMS.into_iter().filter(|(_, only)| only.is_none());
+    let alarms = alarms
+        .map(|(name, _)| (format!("esclusa-{name}"), alarm.clone()))
+        .collect();
     Observed {
         stack: "esclusa".to_owned(),
         version: "0.1.0".to_owned(),
@@ -130,7 +134,7 @@ fn sound() -> Observed {
         rules: rules.collect(),
         schedules: schedules.collect(),
         dead_letters: Seen::Found(0),
-        alarms: Seen::Found(BTreeMap::from([("esclusa-dead-letters".to_owned(), alarm)])),
+        alarms: Seen::Found(alarms),
         topics: one(
             topic,
             Subscriptions {
@@ -303,8 +307,12 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
             "warning alarm esclusa-dead-letters",
         ),
         (
-            |o| o.alarms = Seen::Found(BTreeMap::new()),
-            "problem alarm esclusa-dead-letters",
+            |o| {
+                if let Seen::Found(alarms) = &mut o.alarms {
+                    alarms.remove("esclusa-sweep-silent");
+                }
+            },
+            "problem alarm esclusa-sweep-silent",
         ),
         (
             |o| {
@@ -412,6 +420,7 @@ fn what_one_may_not_see_is_told_with_the_action_and_decides_nothing_else() {
             "unknown alarms",
             // Of the two secrets of Slack the one whose function is seen is missed.
             "problem signing secret",
+            "unknown powers of the installation",
             "unknown production: cluster shop-production",
         ]
     );
@@ -473,6 +482,7 @@ fn what_is_configured_must_be_enabled() {
             "problem rule esclusa-target-deployment-state-change",
             "problem rule esclusa-execution-told",
             "problem schedule esclusa-tell",
+            "problem alarm esclusa-tell-silent",
         ]
     );
 }

@@ -106,10 +106,10 @@ fn services(shape: &Shape, text: &mut Text) {
 
 fn one(environment: &ObservedEnvironment, said: &Environment, index: usize, last: usize, text: &mut Text) {
     text.line(1, &format!("- name: {}", environment.name));
-    if index > 0 && index == last {
+    if index == last {
         text.comment(
             2,
-            "Only by `esclusa deploy`. With `push` a release comes here after the environments before: #environments",
+            "Only by `esclusa deploy`. With `push` a release comes here by itself, after the environments before: #environments",
         );
         text.line(2, "trigger: manual");
         text.comment(
