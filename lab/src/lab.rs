@@ -240,14 +240,36 @@ pub fn is_at_work(world: &World) -> bool {
     world.service::<StepFunctions>().is_some_and(is_running)
 }
 
-/// Whether an execution does anything but stand at a gate.
+/// Whether a release or a deployment does anything but stand at a gate. The executions of other machines belong to whoever made them, and wait in their time.
 #[must_use]
 pub fn is_moving(world: &World) -> bool {
+    let own = ["release", "deployment"].map(|machine| format!(":execution:{DEPLOYER}-{machine}:"));
     let moves = |machines: &StepFunctions, arn: &String| {
+        let is_own = own.iter().any(|machine| arn.contains(machine));
         let is_at_gate = || machines.path(arn).last().is_some_and(|state| state == AT_GATE);
-        machines.status(arn) == Some(Status::Running) && !is_at_gate()
+        is_own && machines.status(arn) == Some(Status::Running) && !is_at_gate()
     };
     world
         .service::<StepFunctions>()
         .is_some_and(|machines| machines.executions().iter().any(|arn| moves(machines, arn)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_made_is_at_work_but_not_moving() {
+        let mut lab = Lab::new(&Settings::default()).unwrap();
+        let world = lab.world_mut();
+        let rest = json!({"Type": "Wait", "Seconds": 600, "End": true});
+        let wait = json!({"QueryLanguage": "JSONata", "StartAt": "Rest", "States": {"Rest": rest}});
+        let role = "arn:aws:iam::123456789012:role/esclusa-release-state-machine";
+        let made = json!({"name": "outside", "definition": wait.to_string(), "roleArn": role});
+        world.administer("states", "CreateStateMachine", made).unwrap();
+        let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:outside";
+        let start = json!({"stateMachineArn": machine, "input": "{}"});
+        world.administer("states", "StartExecution", start).unwrap();
+        assert_eq!((is_at_work(world), is_moving(world)), (true, false));
+    }
 }

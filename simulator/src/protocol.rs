@@ -13,8 +13,8 @@ use simulator_kernel::ApiError;
 use crate::cbor;
 pub(crate) use answer::encode;
 
-/// The most that a compressed body may hold: far more than any input of AWS.
-const LARGEST_PLAIN_BYTES: u64 = 16 << 20;
+/// The most that a body may hold, compressed or not: far more than any input of AWS.
+pub(crate) const LARGEST_PLAIN_BYTES: u32 = 16 << 20;
 
 /// The namespace of the answers of RDS, whose lists have items of their own names.
 const RDS_NAMESPACE: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
@@ -244,7 +244,7 @@ fn plain<'b>(encoding: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Ap
         Some("gzip") => {
             let mut plain = Vec::new();
             GzDecoder::new(body)
-                .take(LARGEST_PLAIN_BYTES)
+                .take(LARGEST_PLAIN_BYTES.into())
                 .read_to_end(&mut plain)
                 .map_err(|error| {
                     ApiError::client("SerializationException", format!("the body is not gzip: {error}"))

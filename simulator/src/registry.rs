@@ -5,6 +5,8 @@
 mod answers;
 mod route;
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -16,18 +18,20 @@ use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::HttpAnswer;
 use crate::services::{Ecr, ecr};
 use answers::{Refusal, answer, blob_path, upload_path};
-use route::{Reference, Route, Upload};
+use route::{Page, Reference, Route, Upload};
 
 /// How long a part of an upload is at most, as `InitiateLayerUpload` asks for.
 const PART_SIZE: usize = 10 << 20;
-
-/// How many layers are asked about at once: "Array Members: Minimum number of 1 item. Maximum number of 100 items."
-const DIGESTS_AT_ONCE: usize = 100;
 
 /// Whether a request is one to the registry: other services have paths that begin in the same way, and want signatures.
 pub(crate) fn is_registry(path: &str, authorization: Option<&str>) -> bool {
     let is_signed = authorization.is_some_and(|authorization| authorization.starts_with("AWS4-"));
     !is_signed && (path == "/v2" || path.starts_with("/v2/"))
+}
+
+/// The answer to a request that is longer than `limit` bytes.
+pub(crate) fn too_large(limit: usize) -> HttpAnswer {
+    answers::refuse(&answers::too_large(limit))
 }
 
 /// Answers one request. `None` when the connection is reset.
@@ -64,7 +68,9 @@ pub(crate) async fn serve(
             .push(answers::challenge(header("host").unwrap_or_default()));
     }
     if method == Method::HEAD {
-        answer.headers.push(("content-length", answer.body.len().to_string()));
+        if !answer.headers.iter().any(|(name, _)| *name == "content-length") {
+            answer.headers.push(("content-length", answer.body.len().to_string()));
+        }
         answer.body.clear();
     }
     Some(answer)
@@ -103,7 +109,8 @@ impl<'m> Client<'m> {
     async fn carry_out(&self, route: Route, request: Request<'_>) -> Result<HttpAnswer, Refusal> {
         match route {
             Route::Version => Ok(answer(200, &[("content-type", "application/json")], b"{}")),
-            Route::Tags { repository } => self.tags(&repository).await,
+            Route::Tags { repository, page } => self.tags(&repository, &page).await,
+            Route::HasBlob { repository, digest } => self.has_blob(&repository, &digest).await,
             Route::Blob { repository, digest } => self.blob(&repository, &digest).await,
             Route::Manifest { repository, reference } => self.manifest(&repository, &reference).await,
             Route::PutManifest { repository, reference } => self.put_manifest(&repository, &reference, &request).await,
@@ -135,21 +142,47 @@ impl<'m> Client<'m> {
         }
     }
 
-    async fn tags(&self, repository: &str) -> Result<HttpAnswer, Refusal> {
-        let (mut tags, mut token) = (Vec::new(), Value::Null);
+    async fn tags(&self, repository: &str, page: &Page) -> Result<HttpAnswer, Refusal> {
+        let (mut tags, mut token) = (BTreeSet::new(), Value::Null);
         loop {
             let input = json!({"repositoryName": repository, "nextToken": token});
-            let page = self.call("ListImages", input).await?;
-            let ids = page.get("imageIds").and_then(Value::as_array).into_iter().flatten();
-            tags.extend(ids.filter_map(|id| id.get("imageTag").cloned()));
-            token = page.get("nextToken").cloned().unwrap_or_default();
+            let listed = self.call("ListImages", input).await?;
+            let ids = listed.get("imageIds").and_then(Value::as_array).into_iter().flatten();
+            let names = ids.filter_map(|id| id.get("imageTag").and_then(Value::as_str));
+            tags.extend(names.map(str::to_owned));
+            token = listed.get("nextToken").cloned().unwrap_or_default();
             if token.is_null() {
                 break;
             }
         }
-        tags.sort_unstable_by(|one, other| one.as_str().cmp(&other.as_str()));
+        let mut rest = tags
+            .into_iter()
+            .filter(|tag| page.last.as_ref().is_none_or(|last| tag > last));
+        let tags: Vec<String> = rest.by_ref().take(page.limit.unwrap_or(usize::MAX)).collect();
         let list = json!({"name": repository, "tags": tags}).to_string();
-        Ok(answer(200, &[("content-type", "application/json")], list.as_bytes()))
+        let mut answer = answer(200, &[("content-type", "application/json")], list.as_bytes());
+        // "When `n` is zero, this endpoint MUST return an empty list, and MUST NOT include a `Link` header."
+        if let (Some(limit), Some(last), Some(_)) = (page.limit, tags.last(), rest.next()) {
+            let next = format!("</v2/{repository}/tags/list?n={limit}&last={last}>; rel=\"next\"");
+            answer.headers.push(("link", next));
+        }
+        Ok(answer)
+    }
+
+    /// Whether a blob is there, and how long it is: asked before a push, by whoever may push but not pull.
+    async fn has_blob(&self, repository: &str, digest: &str) -> Result<HttpAnswer, Refusal> {
+        let input = json!({"repositoryName": repository, "layerDigests": [digest]});
+        let checked = self.call("BatchCheckLayerAvailability", input).await?;
+        let length = checked.pointer("/layers/0/layerSize").and_then(Value::as_u64);
+        let length = length
+            .ok_or_else(|| answers::blob_unknown(repository, digest))?
+            .to_string();
+        let headers = [
+            ("content-type", "application/octet-stream"),
+            ("docker-content-digest", digest),
+            ("content-length", &length),
+        ];
+        Ok(answer(200, &headers, b""))
     }
 
     /// AWS answers with a signed URL elsewhere; here the bytes are in the same place.
@@ -201,6 +234,11 @@ impl<'m> Client<'m> {
     ) -> Result<HttpAnswer, Refusal> {
         let text = std::str::from_utf8(&request.body).map_err(answers::manifest_invalid)?;
         let manifest: Value = serde_json::from_str(text).map_err(answers::manifest_invalid)?;
+        // Before anything is asked about what it refers to: what is not a digest would be a blob that is missing.
+        let sent_as = request
+            .media_type
+            .map(|media_type| media_type.split(';').next().unwrap_or(media_type).trim());
+        ecr::check_manifest(&manifest, sent_as)?;
         self.check_references(repository, &manifest).await?;
         let mut input = json!({"repositoryName": repository, "imageManifest": text});
         if let Some(members) = input.as_object_mut() {
@@ -208,7 +246,7 @@ impl<'m> Client<'m> {
                 Reference::Tag(tag) => members.insert("imageTag".to_owned(), json!(tag)),
                 Reference::Digest(digest) => members.insert("imageDigest".to_owned(), json!(digest)),
             };
-            if let Some(media_type) = request.media_type {
+            if let Some(media_type) = sent_as {
                 members.insert("imageManifestMediaType".to_owned(), json!(media_type));
             }
         }
@@ -233,7 +271,7 @@ impl<'m> Client<'m> {
         // A layer with URLs of its own stays where it is.
         let blobs = blobs.filter(|blob| blob.get("urls").is_none());
         let digests: Vec<&Value> = blobs.filter_map(|blob| blob.get("digest")).collect();
-        for digests in digests.chunks(DIGESTS_AT_ONCE) {
+        for digests in digests.chunks(ecr::DIGESTS_AT_ONCE) {
             let input = json!({"repositoryName": repository, "layerDigests": digests});
             let checked = self.call("BatchCheckLayerAvailability", input).await?;
             let layers = checked.get("layers").and_then(Value::as_array).into_iter().flatten();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,13 +25,16 @@ use tokio::sync::oneshot;
 
 use crate::mailbox::{Arrival, Mailbox};
 use crate::processes::{Processes, Programs};
-use crate::protocol;
+use crate::protocol::{self, LARGEST_PLAIN_BYTES};
 use crate::registry;
 use crate::sdk;
 use crate::world::World;
 
 /// The longest wait for something to arrive before the pace is looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The longest body that the registry takes, which is kept in memory as a whole: clients send a layer at once.
+const LARGEST_BLOB_BYTES: u32 = 1 << 30;
 
 /// How simulated time passes while nobody works. While a function's process works, it passes as fast as real time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -286,20 +289,30 @@ where
 /// Answers one request. An error closes the connection: the client sees it reset.
 async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| ApiError::client("RequestAborted", error.to_string()))?
-        .to_bytes();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    if sdk::api_path(parts.uri.path()).is_some() {
-        return answer_of_api(&mailbox, &parts, &body).await;
-    }
-    let answer = if registry::is_registry(parts.uri.path(), header("authorization")) {
-        registry::serve(&mailbox, &parts.method, &parts.uri, &parts.headers, body).await
+    let is_registry = registry::is_registry(parts.uri.path(), header("authorization"));
+    let limit = if is_registry {
+        LARGEST_BLOB_BYTES
     } else {
-        let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
-        sdk::submit(&mailbox, call, None).await
+        LARGEST_PLAIN_BYTES
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => Some(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => None,
+        Err(error) => return Err(ApiError::client("RequestAborted", error.to_string())),
+    };
+    let answer = match body {
+        Some(body) if sdk::api_path(parts.uri.path()).is_some() => {
+            return answer_of_api(&mailbox, &parts, &body).await;
+        }
+        Some(body) if is_registry => registry::serve(&mailbox, &parts.method, &parts.uri, &parts.headers, body).await,
+        None if is_registry => Some(registry::too_large(limit)),
+        Some(body) => {
+            let call = protocol::parse(parts.method.as_str(), &parts.uri, header, &body);
+            sdk::submit(&mailbox, call, None).await
+        }
+        None => sdk::submit(&mailbox, Err(too_large(limit)), None).await,
     };
     let answer = answer.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
     let mut response = Response::builder().status(answer.status);
@@ -309,6 +322,14 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
     response
         .body(Full::new(Bytes::from(answer.body)))
         .map_err(|error| ApiError::server("InternalFailure", error.to_string()))
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let message = format!("the body of a request is at most {limit} bytes long");
+    ApiError {
+        status: 413,
+        ..ApiError::client("RequestEntityTooLargeException", message)
+    }
 }
 
 /// Answers a request to an HTTP API.

@@ -38,6 +38,8 @@ pub(super) fn execute(
     serving: &Serving,
     build: impl FnOnce() -> Result<(World, Walk), CommandError> + Send + 'static,
 ) -> Result<ExitCode, CommandError> {
+    // Who waits for the file must not take one that another world has left there.
+    remove(&serving.environment)?;
     let (sender, receiver) = mpsc::channel();
     let server = Server::start_at(serving.port, Pace::Factor(f64::from(serving.pace)), move || {
         let (world, walk) = build()?;
@@ -49,7 +51,7 @@ pub(super) fn execute(
     let mut walk = receiver.recv().map_err(|_| ended())?;
     let page = &mut Page::of_process();
     explain(example, &server.endpoint_url(), &serving.environment, page)?;
-    write_exports(&server.endpoint_url(), &serving.environment)?;
+    let _exports = Exports::write(&server.endpoint_url(), &serving.environment)?;
     let interrupted = interruption()?;
     loop {
         let (told, lines, at_work) = server.with_world(move |world| advance(world, walk)).ok_or_else(ended)?;
@@ -175,14 +177,44 @@ fn first_image(example: &Example) -> String {
         .unwrap_or_default()
 }
 
-/// Writes the lines for other shells, all of them at once: who waits for the file can use it.
-fn write_exports(endpoint: &str, environment: &Path) -> io::Result<()> {
-    if let Some(folder) = environment.parent() {
-        std::fs::create_dir_all(folder)?;
+/// The file with the lines for other shells, which goes with the world that it leads to.
+struct Exports {
+    environment: PathBuf,
+    lines: String,
+}
+
+impl Exports {
+    /// Writes all of them at once: who waits for the file can use it.
+    fn write(endpoint: &str, environment: &Path) -> io::Result<Self> {
+        if let Some(folder) = environment.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let lines = exports(endpoint);
+        let unfinished = environment.with_extension("unfinished");
+        std::fs::write(&unfinished, &lines)?;
+        std::fs::rename(unfinished, environment)?;
+        Ok(Self {
+            environment: environment.to_owned(),
+            lines,
+        })
     }
-    let unfinished = environment.with_extension("unfinished");
-    std::fs::write(&unfinished, exports(endpoint))?;
-    std::fs::rename(unfinished, environment)
+}
+
+impl Drop for Exports {
+    fn drop(&mut self) {
+        // Another world may have written its own lines there since.
+        if std::fs::read_to_string(&self.environment).is_ok_and(|lines| lines == self.lines) {
+            // What cannot be removed leads nowhere, which whoever uses it sees.
+            let _stays = remove(&self.environment);
+        }
+    }
+}
+
+fn remove(environment: &Path) -> io::Result<()> {
+    match std::fs::remove_file(environment) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Lines for a shell. The credentials open nothing but the simulated account.
@@ -200,6 +232,6 @@ fn exports(endpoint: &str) -> String {
          export AWS_ACCESS_KEY_ID={key}\n\
          export AWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY}\n\
          export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n\
-         unset AWS_SESSION_TOKEN AWS_PROFILE\n{path}"
+         unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE AWS_IGNORE_CONFIGURED_ENDPOINT_URLS\n{path}"
     )
 }

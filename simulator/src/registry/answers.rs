@@ -17,6 +17,12 @@ pub(super) enum Refusal {
     Error(ApiError),
 }
 
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Error(error)
+    }
+}
+
 pub(super) fn answer(status: u16, headers: &[(&'static str, &str)], body: &[u8]) -> HttpAnswer {
     let version = ("docker-distribution-api-version", "registry/2.0");
     let headers = headers.iter().chain([&version]);
@@ -97,6 +103,21 @@ pub(super) fn manifest_invalid(why: impl std::fmt::Display) -> Refusal {
         format!("the manifest is not JSON: {why}"),
         400,
     ))
+}
+
+pub(super) fn blob_unknown(repository: &str, digest: &str) -> Refusal {
+    let message = format!("the blob `{digest}` is not in the repository `{repository}`");
+    Refusal::Error(error("BLOB_UNKNOWN", message, 404))
+}
+
+pub(super) fn wrong_page(limit: &str) -> Refusal {
+    let message = format!("`n` is a number of tags, not `{limit}`");
+    Refusal::Error(error("PAGINATION_NUMBER_INVALID", message, 400))
+}
+
+pub(super) fn too_large(limit: usize) -> ApiError {
+    let message = format!("the registry takes at most {limit} bytes in one request");
+    error("SIZE_INVALID", message, 413)
 }
 
 pub(super) fn blobs_unknown(repository: &str, what: &str, missing: &[&str]) -> Refusal {

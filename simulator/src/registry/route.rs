@@ -19,12 +19,25 @@ pub(super) enum Reference {
     Digest(String),
 }
 
+/// Which tags are asked for: at most `limit` of those after `last`, which need not be there itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) limit: Option<usize>,
+    pub(super) last: Option<String>,
+}
+
 /// One endpoint of the specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Version,
     Tags {
         repository: String,
+        page: Page,
+    },
+    /// The head of a blob.
+    HasBlob {
+        repository: String,
+        digest: String,
     },
     Blob {
         repository: String,
@@ -80,9 +93,16 @@ pub(super) fn parse(method: &Method, uri: &http::Uri) -> Result<Route, Refusal> 
     };
     let route = match segments.as_slice() {
         ["v2"] if reads => Route::Version,
-        ["v2", name @ .., "tags", "list"] if reads && !name.is_empty() => Route::Tags {
-            repository: name.join("/"),
-        },
+        ["v2", name @ .., "tags", "list"] if reads && !name.is_empty() => {
+            let limit = parameter("n").map(|limit| limit.parse().map_err(|_| answers::wrong_page(&limit)));
+            Route::Tags {
+                repository: name.join("/"),
+                page: Page {
+                    limit: limit.transpose()?,
+                    last: parameter("last"),
+                },
+            }
+        }
         ["v2", name @ .., "blobs", "uploads"] if method == Method::POST && !name.is_empty() => Route::Begin {
             repository: name.join("/"),
             digest: parameter("digest"),
@@ -99,10 +119,14 @@ pub(super) fn parse(method: &Method, uri: &http::Uri) -> Result<Route, Refusal> 
                 _ => return Err(answers::unsupported(method, path)),
             }
         }
-        ["v2", name @ .., "blobs", digest] if reads && !name.is_empty() => Route::Blob {
-            repository: name.join("/"),
-            digest: (*digest).to_owned(),
-        },
+        ["v2", name @ .., "blobs", digest] if reads && !name.is_empty() => {
+            let (repository, digest) = (name.join("/"), (*digest).to_owned());
+            if method == Method::HEAD {
+                Route::HasBlob { repository, digest }
+            } else {
+                Route::Blob { repository, digest }
+            }
+        }
         ["v2", name @ .., "manifests", text] if !name.is_empty() => {
             let (repository, reference) = (name.join("/"), reference(text));
             match *method {
@@ -138,7 +162,10 @@ mod tests {
         let repository = "tags/blobs".to_owned();
         assert_eq!(
             route("GET", "/v2/tags/blobs/tags/list"),
-            Some(Route::Tags { repository })
+            Some(Route::Tags {
+                repository,
+                page: Page::default()
+            })
         );
         assert_eq!(
             route("POST", "/v2/imagy/catalog/blobs/uploads/?mount=sha256%3Aaa&from=other"),
@@ -169,6 +196,8 @@ mod tests {
             ("PUT", "/v2/api/blobs/uploads/5"),
             ("GET", "/v2/tags/list"),
             ("POST", "/v2/"),
+            ("GET", "/v2/api/tags/list?n=-1"),
+            ("GET", "/v2/api/tags/list?n=many"),
         ] {
             assert_eq!(route(method, uri), None, "{method} {uri}");
         }

@@ -15,6 +15,8 @@ use simulator_kernel::{ApiError, Authorization, INTERNAL, Image, Kernel, Reply, 
 use wildmatch::WildMatch;
 
 use super::{Input, epoch_seconds, invalid, page};
+pub(crate) use images::check_manifest;
+pub(crate) use layers::DIGESTS_AT_ONCE;
 use layers::Layers;
 pub use replication::Replication;
 use replication::{Copies, REPLICATE, allowed_accounts};

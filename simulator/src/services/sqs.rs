@@ -1,6 +1,6 @@
 //! Amazon Simple Queue Service: standard queues.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -39,6 +39,12 @@ const ATTRIBUTES: [&str; 8] = [
 
 /// The attribute that says who else may do something with a queue.
 const POLICY: &str = "Policy";
+
+/// The most entries of a batch.
+const LARGEST_BATCH: usize = 10;
+
+/// The most seconds for which a message is out of sight: twelve hours.
+const LONGEST_VISIBILITY_TIMEOUT: i64 = 43_200;
 
 /// One message of a queue.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,20 +173,26 @@ impl Sqs {
         if name.ends_with(".fifo") {
             return Err(ApiError::unsupported("FIFO queues of `sqs`"));
         }
-        self.set(name, attributes(input)?, kernel)?;
+        let attributes = attributes(input)?;
+        match self.queues.get(name) {
+            Some(queue) => queue.check_same(&attributes)?,
+            None => self.set(name, attributes, kernel)?,
+        }
         Ok(json!({"QueueUrl": Self::url(name, kernel)}))
     }
 
-    fn delete_queue(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+    fn delete_queue(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let (name, _) = self.queue(input)?;
         self.queues.remove(name);
         self.template = self.policies(None, kernel)?;
+        self.feed_polls(kernel);
         Ok(json!({}))
     }
 
     /// One entry of a batch after the other: those that fail do so alone.
     fn batch(
         &mut self,
+        operation: &str,
         input: Input<'_>,
         kernel: &mut Kernel,
         one: fn(&mut Self, Input<'_>, &mut Kernel) -> Result<Value, ApiError>,
@@ -188,8 +200,7 @@ impl Sqs {
         self.queue(input)?;
         let url = input.required("QueueUrl")?;
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
-        for entry in input.list("Entries") {
-            let id = Input(entry).required("Id")?;
+        for (id, entry) in entries(operation, input)? {
             let mut entry = entry.clone();
             if let Some(members) = entry.as_object_mut() {
                 members.insert("QueueUrl".to_owned(), url.into());
@@ -211,7 +222,7 @@ impl Sqs {
 
     fn change_visibility(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let receipt = input.required("ReceiptHandle")?;
-        let seconds = input.number("VisibilityTimeout").unwrap_or(0);
+        let seconds = visibility_timeout(input)?;
         let (_, queue) = self.queue(input)?;
         let message = queue
             .messages
@@ -252,10 +263,11 @@ impl Sqs {
         Ok(json!({"MessageId": id}))
     }
 
-    /// Answers waiting receivers that can have a message now.
+    /// Answers waiting receivers that can have a message now, and those whose queue is gone.
     fn feed_polls(&mut self, kernel: &mut Kernel) {
         for (timer, poll) in std::mem::take(&mut self.polls) {
             let Some(queue) = self.queues.get_mut(&poll.queue) else {
+                kernel.answer(poll.request, Err(no_queue()));
                 continue;
             };
             let messages = queue.receive(Input(&poll.input), kernel);
@@ -344,9 +356,9 @@ impl Sqs {
             }
             "SendMessage" => self.send(input, kernel),
             "ReceiveMessage" => return self.receive(request, kernel),
-            "SendMessageBatch" => self.batch(input, kernel, Self::send),
+            "SendMessageBatch" => self.batch(&request.operation, input, kernel, Self::send),
             "DeleteMessage" => self.delete(input, kernel),
-            "DeleteMessageBatch" => self.batch(input, kernel, Self::delete),
+            "DeleteMessageBatch" => self.batch(&request.operation, input, kernel, Self::delete),
             "ChangeMessageVisibility" => self.change_visibility(input, kernel),
             "DeleteQueue" => self.delete_queue(input, kernel),
             "SetQueueAttributes" => {
@@ -370,6 +382,21 @@ impl Queue {
             .get(name)
             .and_then(|value| value.parse().ok())
             .unwrap_or(default)
+    }
+
+    /// Refuses attributes that this queue has otherwise: "only if the request includes attributes whose values differ from those of the existing queue".
+    fn check_same(&self, attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
+        let differs = |(name, value): &(&String, &String)| {
+            let own = self.attributes.get(*name).map(String::as_str);
+            own.unwrap_or_else(|| default_of(name)) != value.as_str()
+        };
+        match attributes.iter().find(differs) {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::client(
+                "QueueNameExists",
+                format!("A queue already exists with the same name and a different value for attribute {name}"),
+            )),
+        }
     }
 
     /// Takes the oldest visible messages out of sight.
@@ -433,11 +460,11 @@ impl Service for Sqs {
 
     fn wake(&mut self, timer: TimerId, kernel: &mut Kernel) {
         if let Some(poll) = self.polls.remove(&timer) {
-            let queue = self.queues.get_mut(&poll.queue);
-            let messages = queue
-                .map(|queue| queue.receive(Input(&poll.input), kernel))
-                .unwrap_or_default();
-            kernel.answer(poll.request, Ok(json!({"Messages": messages})));
+            let messages = match self.queues.get_mut(&poll.queue) {
+                Some(queue) => Ok(queue.receive(Input(&poll.input), kernel)),
+                None => Err(no_queue()),
+            };
+            kernel.answer(poll.request, messages.map(|messages| json!({"Messages": messages})));
         }
     }
 }
@@ -453,9 +480,74 @@ fn attributes(input: Input<'_>) -> Result<BTreeMap<String, String>, ApiError> {
                     ATTRIBUTES.join("`, `")
                 )));
             }
-            Ok((name.clone(), value.as_str().unwrap_or_default().to_owned()))
+            let value = value.as_str().ok_or_else(|| {
+                ApiError::client(
+                    "InvalidAttributeValue",
+                    format!("Invalid value for the parameter {name}."),
+                )
+            })?;
+            Ok((name.clone(), value.to_owned()))
         })
         .collect()
+}
+
+/// What an attribute is of a queue that was made without it.
+fn default_of(attribute: &str) -> &'static str {
+    match attribute {
+        "DelaySeconds" | "ReceiveMessageWaitTimeSeconds" => "0",
+        "MaximumMessageSize" => "1048576",
+        "MessageRetentionPeriod" => "345600",
+        "SqsManagedSseEnabled" => "true",
+        "VisibilityTimeout" => "30",
+        _ => "",
+    }
+}
+
+/// The entries of a batch by their ids: one to ten, each with an id of its own.
+fn entries<'i>(operation: &str, input: Input<'i>) -> Result<Vec<(&'i str, &'i Value)>, ApiError> {
+    let entries = input.list("Entries");
+    if entries.is_empty() {
+        let message = format!("There should be at least one {operation}RequestEntry in the request.");
+        return Err(ApiError::client("EmptyBatchRequest", message));
+    }
+    if entries.len() > LARGEST_BATCH {
+        let message = format!(
+            "Maximum number of entries per request are {LARGEST_BATCH}. You have sent {}.",
+            entries.len()
+        );
+        return Err(ApiError::client("TooManyEntriesInBatchRequest", message));
+    }
+    let mut ids = BTreeSet::new();
+    let with_id = entries.iter().map(|entry| {
+        let id = Input(entry).required("Id")?;
+        if ids.insert(id) {
+            Ok((id, entry))
+        } else {
+            let message = format!("Id {id} repeated.");
+            Err(ApiError::client("BatchEntryIdsNotDistinct", message))
+        }
+    });
+    with_id.collect()
+}
+
+/// For how long a message shall not be seen.
+fn visibility_timeout(input: Input<'_>) -> Result<i64, ApiError> {
+    let given = input.0.get("VisibilityTimeout").filter(|given| !given.is_null());
+    let given = given.ok_or_else(|| {
+        ApiError::client(
+            "MissingParameter",
+            "The request must contain the parameter VisibilityTimeout.",
+        )
+    })?;
+    let seconds = given
+        .as_i64()
+        .filter(|seconds| (0..=LONGEST_VISIBILITY_TIMEOUT).contains(seconds));
+    seconds.ok_or_else(|| {
+        let message = format!(
+            "Value {given} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and {LONGEST_VISIBILITY_TIMEOUT}."
+        );
+        ApiError::client("InvalidParameterValue", message)
+    })
 }
 
 /// The name at the end of a queue's URL or ARN: services name a queue by its ARN.

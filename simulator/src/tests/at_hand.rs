@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use simulator_kernel::ApiError;
 
-use super::permissions::{ask, call};
+use super::permissions::{ask, call, send};
 use super::simulation;
 use crate::services::Sqs;
 use crate::{Simulation, World};
@@ -47,6 +47,29 @@ fn a_batch_does_what_it_can_and_tells_the_rest() {
         "DeleteMessageBatch",
         json!({"QueueUrl": url, "Entries": entries}),
     );
+    let of = |count: usize| -> Vec<Value> {
+        let ids = 0..count;
+        ids.map(|id| json!({"Id": id.to_string(), "MessageBody": "body"}))
+            .collect()
+    };
+    for (entries, refused) in [
+        (of(0), "EmptyBatchRequest"),
+        (of(11), "TooManyEntriesInBatchRequest"),
+        ([of(1), of(1)].concat(), "BatchEntryIdsNotDistinct"),
+    ] {
+        let batch = json!({"QueueUrl": url, "Entries": entries});
+        assert_eq!(code(call(world, "sqs", "SendMessageBatch", batch)), refused);
+    }
+    assert_eq!(receive(world), json!([]));
+    for (timeout, refused) in [
+        (json!(null), "MissingParameter"),
+        (json!(-1), "InvalidParameterValue"),
+        (json!(43_201), "InvalidParameterValue"),
+        (json!("9"), "InvalidParameterValue"),
+    ] {
+        let change = json!({"QueueUrl": url, "ReceiptHandle": "none", "VisibilityTimeout": timeout});
+        assert_eq!(code(call(world, "sqs", "ChangeMessageVisibility", change)), refused);
+    }
     done(world, "sqs", "DeleteQueue", json!({"QueueUrl": url}));
     assert_eq!(
         code(call(world, "sqs", "PurgeQueue", json!({"QueueUrl": url}))),
@@ -190,6 +213,47 @@ fn rules_are_found_by_their_target_on_the_one_bus() {
         buses["EventBuses"][0],
         done(world, "events", "DescribeEventBus", json!({}))
     );
+}
+
+#[test]
+fn a_queue_that_is_there_is_created_again_only_as_it_is() {
+    let mut simulation = simulation();
+    let world = simulation.world_mut();
+    let create = |world: &mut World, attributes: Value| {
+        let input = json!({"QueueName": "letters", "Attributes": attributes});
+        call(world, "sqs", "CreateQueue", input)
+    };
+    let url = create(world, json!({"VisibilityTimeout": "60"})).unwrap();
+    for same in [
+        json!({}),
+        json!({"VisibilityTimeout": "60"}),
+        json!({"VisibilityTimeout": "60", "DelaySeconds": "0"}),
+    ] {
+        assert_eq!(create(world, same).unwrap(), url);
+    }
+    for other in [json!({"VisibilityTimeout": "30"}), json!({"DelaySeconds": "5"})] {
+        assert_eq!(code(create(world, other)), "QueueNameExists");
+    }
+    let asked = json!({"QueueUrl": url["QueueUrl"], "AttributeNames": ["VisibilityTimeout", "DelaySeconds"]});
+    assert_eq!(
+        done(world, "sqs", "GetQueueAttributes", asked)["Attributes"],
+        json!({"VisibilityTimeout": "60"})
+    );
+}
+
+#[test]
+fn who_waits_for_a_message_is_told_that_the_queue_is_gone() {
+    let mut simulation = simulation();
+    let created = ask(&mut simulation, "sqs", "CreateQueue", json!({"QueueName": "letters"})).unwrap();
+    let url = created["QueueUrl"].clone();
+    let waiting = json!({"QueueUrl": url, "WaitTimeSeconds": 20});
+    let answered = send(&simulation, "sqs", "ReceiveMessage", waiting);
+    let second = jiff::SignedDuration::from_secs(1);
+    simulation.run_for(second);
+    let deleted = simulation.world().now();
+    ask(&mut simulation, "sqs", "DeleteQueue", json!({"QueueUrl": url})).unwrap();
+    assert_eq!(code(simulation.block_on(answered).unwrap().1), "QueueDoesNotExist");
+    assert!(simulation.world().now().duration_since(deleted) < second);
 }
 
 #[test]

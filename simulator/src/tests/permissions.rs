@@ -7,7 +7,7 @@ use simulator_kernel::{ApiError, Authorization, Reply, Request, RequestId};
 use tokio::sync::oneshot;
 
 use super::{load_reader, simulation};
-use crate::mailbox::{Arrival, ClientCall};
+use crate::mailbox::{Answered, Arrival, ClientCall};
 use crate::{AccessKey, Principal, Simulation, World};
 
 pub(super) fn call(world: &mut World, service: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
@@ -79,6 +79,17 @@ pub(super) fn ask(
     operation: &str,
     input: Value,
 ) -> Result<Value, ApiError> {
+    let answered = send(simulation, service, operation, input);
+    simulation.block_on(answered).unwrap().1
+}
+
+/// The same without waiting for the answer.
+pub(super) fn send(
+    simulation: &Simulation,
+    service: &str,
+    operation: &str,
+    input: Value,
+) -> oneshot::Receiver<Answered> {
     let (answer, answered) = oneshot::channel();
     simulation.world().mailbox().put(Arrival::Call(ClientCall {
         principal: Principal::Administrator,
@@ -90,7 +101,7 @@ pub(super) fn ask(
         invocation: None,
         answer,
     }));
-    simulation.block_on(answered).unwrap().1
+    answered
 }
 
 /// The same about the role `made`.

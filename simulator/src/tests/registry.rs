@@ -257,8 +257,24 @@ fn what_is_wrong_with_a_push_is_said_in_the_words_of_the_specification() {
     assert_eq!((missing.0, missing.1.as_str()), (400, "MANIFEST_BLOB_UNKNOWN"));
     assert!(missing.2.contains(&absent), "{}", missing.2);
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [{"digest": absent}]});
-    let missing = registry.put_manifest("fixed", "v1", &index.to_string()).error();
-    assert_eq!(missing.1, "MANIFEST_BLOB_UNKNOWN");
+    let headers = "content-type: application/vnd.oci.image.index.v1+json\r\n";
+    let path = "/v2/fixed/manifests/v1";
+    let missing = registry.send("PUT", path, headers, index.to_string().as_bytes());
+    assert_eq!(missing.error().1, "MANIFEST_BLOB_UNKNOWN");
+    for wrong in [
+        json!([]),
+        json!("manifest"),
+        json!({"config": {}}),
+        json!({"config": {"digest": 5}}),
+        json!({"config": {"digest": config}, "layers": [{"digest": "sha256:aa"}]}),
+        json!({"config": {"digest": config}, "layers": {}}),
+        json!({"manifests": [{"digest": config.to_uppercase()}]}),
+        json!({"mediaType": 5, "config": {"digest": config}}),
+        index,
+    ] {
+        let refused = registry.put_manifest("fixed", "v1", &wrong.to_string()).error();
+        assert_eq!((refused.0, refused.1.as_str()), (400, "MANIFEST_INVALID"), "{wrong}");
+    }
 
     assert_eq!(
         registry.put_manifest("fixed", "v1", &manifest(&config, &[])).status,
@@ -312,4 +328,85 @@ fn a_token_speaks_for_whoever_asked_for_it_and_ends() {
         .unwrap();
     let expired = (0..1_000).any(|_| registry.send("GET", "/v2/", "", b"").status == 403);
     assert!(expired);
+}
+
+#[test]
+fn the_permissions_that_are_documented_for_a_push_are_enough_for_it_but_not_for_a_pull() {
+    let registry = Registry::new();
+    let pushes = [
+        "CompleteLayerUpload",
+        "UploadLayerPart",
+        "InitiateLayerUpload",
+        "BatchCheckLayerAvailability",
+        "PutImage",
+        "BatchGetImage",
+    ];
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": pushes.map(|name| format!("ecr:{name}")), "Resource": "arn:aws:ecr:us-east-1:123456789012:repository/team/api"},
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+    ]});
+    let trust = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "sts:AssumeRole"}});
+    let role = Principal::Role("pusher".to_owned());
+    let known = role.clone();
+    let properties = json!({
+        "RoleName": "pusher", "AssumeRolePolicyDocument": trust,
+        "Policies": [{"PolicyName": "push", "PolicyDocument": policy}],
+    });
+    let stack = json!({"Resources": {"Pusher": {"Type": "AWS::IAM::Role", "Properties": properties}}}).to_string();
+    let made = registry.server.with_world(move |world| {
+        world.load(super::template(&stack), std::path::Path::new(".")).unwrap();
+        world.register_principal(known);
+    });
+    made.unwrap();
+    let Registry { server, .. } = registry;
+    let registry = Registry {
+        token: token(&server, &role),
+        server,
+    };
+    let layer = digest(b"layer");
+    let absent = registry.send("HEAD", &format!("/v2/team/api/blobs/{layer}"), "", b"");
+    assert_eq!(absent.status, 404);
+    registry.upload("team/api", b"layer");
+    let config = registry.upload("team/api", b"{}");
+    let there = registry.send("HEAD", &format!("/v2/team/api/blobs/{layer}"), "", b"");
+    assert_eq!((there.status, there.header("content-length")), (200, Some("5")));
+    let head = registry.send("HEAD", "/v2/team/api/manifests/v1", "", b"");
+    assert_eq!(head.status, 404);
+    let put = registry.put_manifest("team/api", "v1", &manifest(&config, &[&layer]));
+    assert_eq!(put.status, 201, "{}", put.body);
+
+    let pulled = registry.send("GET", &format!("/v2/team/api/blobs/{layer}"), "", b"");
+    assert_eq!(pulled.error().1, "DENIED");
+    let elsewhere = registry.send("POST", "/v2/fixed/blobs/uploads/", "", b"");
+    assert_eq!(elsewhere.error().1, "DENIED");
+}
+
+#[test]
+fn tags_are_listed_page_by_page() {
+    let registry = Registry::new();
+    let config = registry.upload("team/api", b"{}");
+    for tag in ["c", "a", "d", "b"] {
+        let put = registry.put_manifest("team/api", tag, &manifest(&config, &[]));
+        assert_eq!(put.status, 201, "{}", put.body);
+    }
+    let page = |query: &str| {
+        let answer = registry.send("GET", &format!("/v2/team/api/tags/list{query}"), "", b"");
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        (body["tags"].clone(), answer.header("link").map(str::to_owned))
+    };
+    let next = "</v2/team/api/tags/list?n=3&last=c>; rel=\"next\"".to_owned();
+    assert_eq!(page("?n=3"), (json!(["a", "b", "c"]), Some(next)));
+    assert_eq!(page("?n=3&last=c"), (json!(["d"]), None));
+    assert_eq!(page("?n=4"), (json!(["a", "b", "c", "d"]), None));
+    assert_eq!(page("?last=aa"), (json!(["b", "c", "d"]), None));
+    assert_eq!(page("?n=0"), (json!([]), None));
+}
+
+#[test]
+fn a_call_that_is_too_long_is_refused_and_a_layer_of_that_length_is_not() {
+    let registry = Registry::new();
+    let long = vec![0; usize::try_from(crate::protocol::LARGEST_PLAIN_BYTES).unwrap() + 1];
+    let refused = exchange(&registry.server, "POST", "/", "", &long);
+    assert_eq!(refused.status, 413, "{}", refused.body);
+    registry.upload("team/api", &long);
 }

@@ -7,7 +7,8 @@ use super::{control_table, simulation, take_lock, text};
 use crate::{Principal, Simulation};
 
 const MANIFEST: &str = r#"{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-    "config": {"mediaType": "application/vnd.oci.image.config.v1+json"}, "layers": []}"#;
+    "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
+    "digest": "sha256:2222222222222222222222222222222222222222222222222222222222222222"}, "layers": []}"#;
 
 fn ecr(simulation: &mut Simulation) -> aws_sdk_ecr::Client {
     aws_sdk_ecr::Client::new(&simulation.sdk_config(&Principal::Administrator))
@@ -118,7 +119,7 @@ fn an_immutable_tag_does_not_move_and_a_mutable_one_does() {
             .image_tag("latest");
         simulation.block_on(push.send()).unwrap();
     }
-    let newer = MANIFEST.replace("[]", "[{}]");
+    let newer = MANIFEST.replace("\"layers\"", "\"newer\": true, \"layers\"");
     let push = |name: &str| {
         client
             .put_image()

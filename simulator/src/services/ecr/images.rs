@@ -71,6 +71,7 @@ fn image(
             "Invalid parameter at 'imageManifest' failed to satisfy constraint: {error}"
         ))
     })?;
+    check_manifest(&parsed, input.text("imageManifestMediaType"))?;
     let media_type = input.text("imageManifestMediaType").or_else(|| Input(&parsed).text("mediaType")).ok_or_else(|| {
         invalid("Invalid parameter at 'imageManifestMediaType': the manifest names no `mediaType` and the request names none either")
     })?;
@@ -90,6 +91,46 @@ fn image(
     };
     check_script(&image)?;
     Ok(image)
+}
+
+/// Refuses what is no manifest of an image or an index, or is not of the media type by which it was sent.
+pub(crate) fn check_manifest(manifest: &Value, sent_as: Option<&str>) -> Result<(), ApiError> {
+    let refused = |why: &str| {
+        Err(invalid(format!(
+            "Invalid parameter at 'imageManifest' failed to satisfy constraint: {why}"
+        )))
+    };
+    let Some(members) = manifest.as_object() else {
+        return refused("it is not an object");
+    };
+    match members.get("mediaType").map(Value::as_str) {
+        Some(None) => return refused("`mediaType` is not a string"),
+        Some(Some(own)) if sent_as.is_some_and(|sent_as| sent_as != own) => {
+            return refused("`mediaType` is not the media type by which it was sent");
+        }
+        _ => {}
+    }
+    let mut descriptors: Vec<&Value> = members.get("config").into_iter().collect();
+    for list in ["layers", "manifests"] {
+        match members.get(list) {
+            None => {}
+            Some(Value::Array(list)) => descriptors.extend(list),
+            Some(_) => return refused(&format!("`{list}` is not a list")),
+        }
+    }
+    let has_digest = |descriptor: &&Value| Input(descriptor).text("digest").is_some_and(is_digest);
+    match descriptors.into_iter().find(|descriptor| !has_digest(descriptor)) {
+        None => Ok(()),
+        Some(other) => refused(&format!(
+            "`{other}` has no `digest` of the form `sha256:<64 hexadecimal digits>`"
+        )),
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix("sha256:")
+        .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_digit))
 }
 
 /// A script that is not understood would be an image that does nothing of it.

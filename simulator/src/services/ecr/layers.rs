@@ -15,6 +15,9 @@ use super::images_of;
 /// How long a part should be, in bytes: "10485760".
 const PART_SIZE: usize = 10 << 20;
 
+/// How many layers are asked about at once: "Array Members: Minimum number of 1 item. Maximum number of 100 items."
+pub(crate) const DIGESTS_AT_ONCE: usize = 100;
+
 /// What has arrived of an upload.
 #[derive(Debug)]
 struct Upload {
@@ -125,14 +128,30 @@ impl Layers {
     pub(super) fn check_availability(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
         let repository = input.required("repositoryName")?;
         images_of(repository, kernel)?;
-        let digests = input.list("layerDigests").iter().filter_map(Value::as_str);
-        let layers = digests.map(|digest| match self.get(repository, digest) {
-            Some(layer) => {
-                json!({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.len()})
-            }
-            None => json!({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}),
+        let digests = input.list("layerDigests");
+        let refused = |constraint: &str| {
+            invalid(format!(
+                "Invalid parameter at 'layerDigests' failed to satisfy constraint: '{constraint}'"
+            ))
+        };
+        if digests.is_empty() {
+            return Err(refused("Member must have length greater than or equal to 1"));
+        }
+        if digests.len() > DIGESTS_AT_ONCE {
+            return Err(refused(&format!(
+                "Member must have length less than or equal to {DIGESTS_AT_ONCE}"
+            )));
+        }
+        let layers = digests.iter().map(|digest| {
+            let digest = digest.as_str().ok_or_else(|| refused("Member must be a string"))?;
+            Ok::<Value, ApiError>(match self.get(repository, digest) {
+                Some(layer) => {
+                    json!({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.len()})
+                }
+                None => json!({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}),
+            })
         });
-        Ok(json!({"layers": layers.collect::<Vec<_>>(), "failures": []}))
+        Ok(json!({"layers": layers.collect::<Result<Vec<_>, _>>()?, "failures": []}))
     }
 
     pub(super) fn download_url(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
