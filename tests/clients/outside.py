@@ -336,7 +336,8 @@ def unknown():
         (client("lambda").list_event_source_mappings, "Invoke"),
         (client("sts").get_session_token, "AssumeRole"),
         (client("iam").list_users, "CreateRole"),
-        (client("sns").list_topics, "sqs"),
+        (client("sns").list_topics, "Subscribe"),
+        (client("cloudformation").list_stacks, "sqs"),
         (client("ec2").describe_subnets, "ecs"),
         (client("s3").list_buckets, "ecr"),
     ):
