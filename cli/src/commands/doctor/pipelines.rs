@@ -7,7 +7,7 @@ use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::doctor::{FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, sample_push};
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{
-    DefinitionSource, Measure, Pipeline, Reaction, ResolvedEnvironment, ResolvedStep, TaskDefinition, parse, resolve,
+    DefinitionSource, Measure, Pipeline, Reaction, ResolvedEnvironment, TaskDefinition, parse, resolve,
 };
 use esclusa_core::task_definition::{Home, patch};
 use serde_json::Value;
@@ -178,13 +178,7 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
 }
 
 async fn services(ecs: &EcsReader, environment: &ResolvedEnvironment) -> BTreeMap<String, Seen<Value>> {
-    let steps = environment.steps.iter();
-    let names: Vec<String> = steps
-        .filter_map(|step| match step {
-            ResolvedStep::Service(service) => Some(service.service.clone()),
-            ResolvedStep::Task(_) => None,
-        })
-        .collect();
+    let names = environment.service_names();
     let described = ecs.describe_services(&environment.cluster, &names).await;
     let described = seen_by("ecs:DescribeServices", described);
     let named = |name: &str| {

@@ -2,7 +2,7 @@
 
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::error::{ErrorKind, Failure};
-use esclusa_core::pipeline::{Pipeline, ResolvedStep, resolve};
+use esclusa_core::pipeline::{Pipeline, resolve};
 use esclusa_core::service_deployment::{DeploymentCounts, ServiceFacts};
 use serde::Serialize;
 use serde_json::Value;
@@ -34,14 +34,7 @@ pub(super) struct ServiceCounts {
 /// Reads the services of an environment. What ECS does not let us see is said in their place.
 pub(super) async fn read(ecs: &EcsReader, pipeline: &Pipeline, environment: &str) -> Result<Services, Failure> {
     let resolved = resolve(pipeline, environment).map_err(|error| Failure::refused(error.to_string()))?;
-    let names: Vec<String> = resolved
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            ResolvedStep::Service(service) => Some(service.service.clone()),
-            ResolvedStep::Task(_) => None,
-        })
-        .collect();
+    let names = resolved.service_names();
     let cluster = resolved.cluster;
     match ecs.describe_services(&cluster, &names).await {
         Ok(described) => {

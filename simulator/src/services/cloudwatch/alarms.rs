@@ -244,16 +244,7 @@ impl CloudWatch {
         let now = kernel.now();
         // An alarm that exists keeps its state.
         kernel.alarms.states.entry(name.clone()).or_default();
-        let alarm = self.alarms.entry(name).or_insert_with(|| Alarm {
-            settings: Map::new(),
-            watch: None,
-            evaluation: None,
-            is_set_by_hand: false,
-            put_at: now,
-            why: Why::of("Unchecked: Initial alarm creation"),
-            updated_at: now,
-            transitioned_at: now,
-        });
+        let alarm = self.alarms.entry(name).or_insert_with(|| Alarm::made(now));
         alarm.settings = settings;
         alarm.watch = watch;
         alarm.put_at = now;
@@ -278,13 +269,7 @@ impl CloudWatch {
         kernel.alarms.states.insert(name.to_owned(), state);
         let alarm = Alarm {
             settings,
-            watch: None,
-            evaluation: None,
-            is_set_by_hand: false,
-            put_at: now,
-            why: Why::of("Unchecked: Initial alarm creation"),
-            updated_at: now,
-            transitioned_at: now,
+            ..Alarm::made(now)
         };
         self.alarms.insert(name.to_owned(), alarm);
     }
@@ -373,6 +358,20 @@ impl CloudWatch {
 }
 
 impl Alarm {
+    /// A new alarm, of which nothing is known yet.
+    fn made(now: Timestamp) -> Self {
+        Self {
+            settings: Map::new(),
+            watch: None,
+            evaluation: None,
+            is_set_by_hand: false,
+            put_at: now,
+            why: Why::of("Unchecked: Initial alarm creation"),
+            updated_at: now,
+            transitioned_at: now,
+        }
+    }
+
     /// An alarm that watches something is evaluated at every whole minute.
     fn await_evaluation(&mut self, kernel: &mut Kernel) {
         if self.watch.is_none() {

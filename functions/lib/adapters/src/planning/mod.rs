@@ -390,14 +390,7 @@ impl Planner {
     }
 
     async fn services(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<String, ObservedService>, Failure> {
-        let names: Vec<String> = environment
-            .steps
-            .iter()
-            .filter_map(|step| match step {
-                ResolvedStep::Service(service) => Some(service.service.clone()),
-                ResolvedStep::Task(_) => None,
-            })
-            .collect();
+        let names = environment.service_names();
         let mut services = BTreeMap::new();
         for service in self.ecs.describe_services(&environment.cluster, &names).await?.found {
             let name = text(&service, "serviceName").unwrap_or_default();

@@ -104,6 +104,16 @@ impl ResolvedEnvironment {
         }
     }
 
+    /// The names of its services in ECS, in the order of the steps.
+    #[must_use]
+    pub fn service_names(&self) -> Vec<String> {
+        let services = self.steps.iter().filter_map(|step| match step {
+            ResolvedStep::Service(service) => Some(service.service.clone()),
+            ResolvedStep::Task(_) => None,
+        });
+        services.collect()
+    }
+
     /// The repository that the environment pulls an image from: where it is replicated to, else its own.
     #[must_use]
     pub fn pulled_from(&self, key: &Key, home: &Home) -> Option<Image> {
