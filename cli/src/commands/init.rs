@@ -143,18 +143,19 @@ async fn services(ecs: &EcsReader, cluster: &str, wanted: &[String]) -> Result<V
     let mut services = Vec::new();
     for service in ecs.describe_services(cluster, &names).await?.found {
         let text = |member: &str| service.get(member).and_then(Value::as_str).unwrap_or_default();
-        let Some(running) = ecs.describe_task_definition(text("taskDefinition")).await? else {
-            return Err(CommandError::refused(format!(
-                "the service `{}` of `{cluster}` runs `{}`, which is not there any more: deploy it once, and ask again",
-                text("serviceName"),
-                text("taskDefinition")
-            )));
+        // A service of another deployment controller may say none.
+        let running = match text("taskDefinition") {
+            "" => None,
+            revision => ecs.describe_task_definition(revision).await?.map(|running| running.raw),
         };
-        let family = running.raw.get("family").and_then(Value::as_str).unwrap_or_default();
-        let newest = ecs.describe_task_definition(family).await?.map(|newest| newest.arn);
+        let family = running.as_ref().and_then(|running| running.get("family")?.as_str());
+        let newest = match family {
+            Some(family) => ecs.describe_task_definition(family).await?.map(|newest| newest.arn),
+            None => None,
+        };
         services.push(ObservedService {
             newest,
-            definition: running.raw,
+            definition: running,
             service,
         });
     }

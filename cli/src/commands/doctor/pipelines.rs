@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::ecs::EcsReader;
-use esclusa_core::doctor::{FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, sample_push};
+use esclusa_core::doctor::{
+    FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, ServiceFacts, sample_push,
+};
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{
-    DefinitionSource, Measure, Pipeline, Reaction, ResolvedEnvironment, TaskDefinition, parse, resolve,
+    DefinitionSource, Hazard, Measure, Pipeline, Reaction, ResolvedEnvironment, ResolvedService, TaskDefinition, parse,
+    resolve,
 };
 use esclusa_core::task_definition::{Home, patch};
 use serde_json::Value;
@@ -177,7 +180,7 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
     observed
 }
 
-async fn services(ecs: &EcsReader, environment: &ResolvedEnvironment) -> BTreeMap<String, Seen<Value>> {
+async fn services(ecs: &EcsReader, environment: &ResolvedEnvironment) -> BTreeMap<String, Seen<ServiceFacts>> {
     let names = environment.service_names();
     let described = ecs.describe_services(&environment.cluster, &names).await;
     let described = seen_by("ecs:DescribeServices", described);
@@ -187,9 +190,16 @@ async fn services(ecs: &EcsReader, environment: &ResolvedEnvironment) -> BTreeMa
             described.found.into_iter().find(is_named)
         })
     };
-    names
-        .iter()
-        .map(|name| (name.clone(), or_absent(named(name))))
+    let facts = |service: &ResolvedService| {
+        or_absent(named(&service.service)).map(|described| ServiceFacts {
+            described,
+            start_count: service.start_count,
+            accepts_breaker_off: environment.accept.contains(&Hazard::BreakerOff),
+        })
+    };
+    environment
+        .services()
+        .map(|service| (service.service.clone(), facts(service)))
         .collect()
 }
 

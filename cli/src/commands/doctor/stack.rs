@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::TimeToLiveStatus;
+use aws_sdk_dynamodb::types::{PointInTimeRecoveryDescription, PointInTimeRecoveryStatus, TimeToLiveStatus};
 use esclusa_core::doctor::{
-    FUNCTIONS, FunctionFacts, MACHINES, MachineFacts, RULES, RuleFacts, SCHEDULES, ScheduleFacts, Seen, TABLES,
-    TableFacts,
+    FUNCTIONS, FunctionFacts, MACHINES, MachineFacts, RULES, Recovery, RuleFacts, SCHEDULES, ScheduleFacts, Seen,
+    TABLES, TableFacts,
 };
 use esclusa_core::task_definition::Home;
 use jiff::Timestamp;
@@ -30,11 +30,8 @@ pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts>
         let table = format!("{stack}-{name}");
         let described = client.describe_table().table_name(&table).send().await;
         let described = or_absent(seen("dynamodb:DescribeTable", described).map(|answer| answer.table));
-        let (restorable_until, expires_by) = if described.found().is_some() {
-            (
-                restorable_until(&client, &table).await,
-                expires_by(&client, &table).await,
-            )
+        let (recovery, expires_by) = if described.found().is_some() {
+            (recovery(&client, &table).await, expires_by(&client, &table).await)
         } else {
             (Seen::Absent, Seen::Absent)
         };
@@ -44,7 +41,7 @@ pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts>
                 |status| status.as_str().to_owned(),
             ),
             deletion_protection: described.deletion_protection_enabled.unwrap_or(false),
-            restorable_until,
+            recovery,
             expires_by,
         });
         tables.insert(name.to_owned(), facts);
@@ -52,14 +49,18 @@ pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts>
     tables
 }
 
-async fn restorable_until(client: &aws_sdk_dynamodb::Client, table: &str) -> Seen<Option<Timestamp>> {
+async fn recovery(client: &aws_sdk_dynamodb::Client, table: &str) -> Seen<Recovery> {
     let answer = client.describe_continuous_backups().table_name(table).send().await;
     seen("dynamodb:DescribeContinuousBackups", answer).map(|answer| {
-        let recovery = answer
-            .continuous_backups_description?
-            .point_in_time_recovery_description?;
-        let latest = recovery.latest_restorable_date_time?;
-        Timestamp::from_second(latest.secs()).ok()
+        let description = answer.continuous_backups_description;
+        let recovery = description.and_then(|description| description.point_in_time_recovery_description);
+        let is_on = |recovery: &PointInTimeRecoveryDescription| {
+            recovery.point_in_time_recovery_status == Some(PointInTimeRecoveryStatus::Enabled)
+        };
+        recovery.filter(is_on).map_or(Recovery::Off, |recovery| {
+            let latest = recovery.latest_restorable_date_time;
+            Recovery::Until(latest.and_then(|latest| Timestamp::from_second(latest.secs()).ok()))
+        })
     })
 }
 

@@ -483,12 +483,8 @@ impl Planner {
             .map(|(name, definition)| (name, definition.family.clone()))
             .collect();
         let services: BTreeMap<&str, &Name> = environment
-            .steps
-            .iter()
-            .filter_map(|step| match step {
-                ResolvedStep::Service(service) => Some((service.service.as_str(), &service.task_definition)),
-                ResolvedStep::Task(_) => None,
-            })
+            .services()
+            .map(|service| (service.service.as_str(), &service.task_definition))
             .collect();
         let names: Vec<String> = services.keys().map(|name| (*name).to_owned()).collect();
         for service in self.ecs.describe_services(&environment.cluster, &names).await?.found {

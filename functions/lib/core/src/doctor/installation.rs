@@ -1,7 +1,7 @@
 //! The pieces of the stack, and what starts them.
 
 use super::expected::{FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger};
-use super::{DEPLOY, Group, Observed, Seen, TableFacts, Verdict, listed};
+use super::{DEPLOY, Group, Observed, Recovery, Seen, TableFacts, Verdict, listed};
 
 /// The variable in which a function says of which version it is.
 const VERSION: &str = "ESCLUSA_VERSION";
@@ -91,8 +91,8 @@ fn table_verdict(observed: &Observed, table: &str, expires_by: Option<&str>, fac
             format!("`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`"),
         );
     }
-    let kept = match &facts.restorable_until {
-        Seen::Found(None) => {
+    let kept = match &facts.recovery {
+        Seen::Found(Recovery::Off) => {
             return Verdict::problem(
                 "nothing is kept to restore it from: point-in-time recovery is off",
                 format!(
@@ -100,7 +100,8 @@ fn table_verdict(observed: &Observed, table: &str, expires_by: Option<&str>, fac
                 ),
             );
         }
-        Seen::Found(Some(until)) => {
+        Seen::Found(Recovery::Until(None)) => "point-in-time recovery is on".to_owned(),
+        Seen::Found(Recovery::Until(Some(until))) => {
             let age = observed.now.duration_since(*until).as_secs();
             if age > RESTORABLE_SECONDS {
                 return Verdict::warning(

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use expected::{ALARMS, FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger, sample_push};
 pub use observed::{
     AlarmFacts, AppFacts, FamilyFacts, FunctionFacts, MachineFacts, Observed, ObservedEnvironment, ObservedPipeline,
-    RepositoryFacts, RuleFacts, ScheduleFacts, SlackFacts, Subscriptions, TableFacts,
+    Recovery, RepositoryFacts, RuleFacts, ScheduleFacts, ServiceFacts, SlackFacts, Subscriptions, TableFacts,
 };
 pub use seen::Seen;
 

@@ -74,10 +74,19 @@ pub struct TableFacts {
     pub status: String,
     /// Whether it can be deleted only after this was taken off.
     pub deletion_protection: bool,
-    /// To which moment it can be restored at the latest; none where nothing is kept to restore it from.
-    pub restorable_until: Seen<Option<Timestamp>>,
+    /// What it can be restored to.
+    pub recovery: Seen<Recovery>,
     /// The attribute by which its items expire.
     pub expires_by: Seen<Option<String>>,
+}
+
+/// Point-in-time recovery of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Nothing is kept to restore it from.
+    Off,
+    /// It can be restored to this moment at the latest, as far as that is said.
+    Until(Option<Timestamp>),
 }
 
 /// A function.
@@ -209,14 +218,25 @@ pub struct ObservedEnvironment {
     pub cluster: String,
     /// The status of the cluster.
     pub cluster_status: Seen<String>,
-    /// Its services as ECS describes them, by their names.
-    pub services: BTreeMap<String, Seen<Value>>,
+    /// Its services, by their names.
+    pub services: BTreeMap<String, Seen<ServiceFacts>>,
     /// The newest revisions of its families.
     pub families: BTreeMap<String, Seen<FamilyFacts>>,
     /// The log groups of its checks and of its containers.
     pub log_groups: BTreeMap<String, Seen<()>>,
     /// The states of the alarms of its checks.
     pub alarms: BTreeMap<String, Seen<String>>,
+}
+
+/// A service, with what the pipeline says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceFacts {
+    /// The service as ECS describes it.
+    pub described: Value,
+    /// How many tasks a release starts where none is wanted.
+    pub start_count: Option<u32>,
+    /// Whether the environment accepts a service that has no circuit breaker.
+    pub accepts_breaker_off: bool,
 }
 
 /// The newest revision of a family.

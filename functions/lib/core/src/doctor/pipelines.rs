@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::expected::PUSH;
-use super::{DEPLOY, FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, Status, Verdict};
+use super::{
+    DEPLOY, FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, ServiceFacts, Status, Verdict,
+};
 use crate::plan::{Refusal, check_name, check_roles};
 
 pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
@@ -139,7 +141,8 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
     }
 }
 
-fn service_verdict(service: &Value) -> Verdict {
+fn service_verdict(facts: &ServiceFacts) -> Verdict {
+    let service = &facts.described;
     let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str);
     let number = |pointer: &str| service.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let status = text("/status").unwrap_or_default();
@@ -157,24 +160,29 @@ fn service_verdict(service: &Value) -> Verdict {
     }
     let (running, desired) = (number("/runningCount"), number("/desiredCount"));
     let counts = format!("{running} of {desired} tasks run");
-    let is_rolling = text("/deploymentConfiguration/strategy").is_none_or(|strategy| strategy == "ROLLING");
-    let breaker = service.pointer("/deploymentConfiguration/deploymentCircuitBreaker/enable");
-    if is_rolling && breaker.and_then(Value::as_bool) != Some(true) {
-        return Verdict::warning(
-            format!("{counts}; its circuit breaker is off, until the next release turns it on"),
-            "turn it on in your infrastructure code as well, which would turn it off again",
-        );
-    }
-    if !is_rolling {
-        return Verdict::warning(
-            format!("{counts}; it is not deployed by rolling updates, which a release refuses"),
-            "set its deployment strategy to `ROLLING` in your infrastructure code",
+    let strategy = text("/deploymentConfiguration/strategy").filter(|strategy| *strategy != "ROLLING");
+    if let Some(strategy) = strategy.filter(|_| !facts.accepts_breaker_off) {
+        return Verdict::problem(
+            format!(
+                "{counts}; it is deployed by the strategy `{strategy}`, which has no circuit breaker: a release is refused"
+            ),
+            "set its deployment strategy to `ROLLING` in your infrastructure code, or accept it in the pipeline file: `accept: [breaker_off]` of the environment",
         );
     }
     if desired == 0 {
+        return match facts.start_count.filter(|count| *count > 0) {
+            Some(count) => Verdict::ok(format!("no task is wanted; a release starts {count}")),
+            None => Verdict::problem(
+                "no task is wanted: a release is refused",
+                "start it, or give the service a `start_count` in the pipeline file",
+            ),
+        };
+    }
+    let breaker = service.pointer("/deploymentConfiguration/deploymentCircuitBreaker/enable");
+    if strategy.is_none() && breaker.and_then(Value::as_bool) != Some(true) {
         return Verdict::warning(
-            "no task is wanted: a release is refused",
-            "start it, or give the service a `start_count` in the pipeline file",
+            format!("{counts}; its circuit breaker is off, until the next release turns it on"),
+            "turn it on in your infrastructure code as well, which would turn it off again",
         );
     }
     if running == 0 {

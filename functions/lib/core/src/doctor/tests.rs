@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn sound() -> Observed {
         let facts = TableFacts {
             status: "ACTIVE".to_owned(),
             deletion_protection: true,
-            restorable_until: Seen::Found(Some(at(NOW - 300))),
+            recovery: Seen::Found(Recovery::Until(Some(at(NOW - 300)))),
             expires_by: Seen::Found(expires_by.map(str::to_owned)),
         };
         ((*name).to_owned(), Seen::Found(facts))
@@ -90,10 +90,14 @@ fn sound() -> Observed {
         cluster_status: Seen::Found("ACTIVE".to_owned()),
         services: one(
             "shop-web",
-            json!({
-                "status": "ACTIVE", "runningCount": 2, "desiredCount": 2,
-                "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
-            }),
+            ServiceFacts {
+                described: json!({
+                    "status": "ACTIVE", "runningCount": 2, "desiredCount": 2,
+                    "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
+                }),
+                start_count: None,
+                accepts_breaker_off: false,
+            },
         ),
         families: one(
             "shop-web",
@@ -165,6 +169,11 @@ fn environment(observed: &mut Observed) -> &mut ObservedEnvironment {
     &mut pipeline(observed).environments[0]
 }
 
+/// The service as ECS describes it.
+fn service(observed: &mut Observed) -> &mut Value {
+    &mut found(&mut environment(observed).services, "shop-web").described
+}
+
 /// What is not well, as `status check`.
 fn ailing(observed: &Observed) -> Vec<String> {
     let findings = diagnose(observed).into_iter();
@@ -186,11 +195,22 @@ fn an_installation_in_which_all_is_well_has_no_other_finding() {
 }
 
 #[test]
+fn what_the_pipeline_provides_for_keeps_no_release_out() {
+    let mut observed = sound();
+    let facts = found(&mut environment(&mut observed).services, "shop-web");
+    (facts.start_count, facts.accepts_breaker_off) = (Some(2), true);
+    facts.described["desiredCount"] = json!(0);
+    facts.described["deploymentConfiguration"] = json!({"strategy": "CANARY"});
+    found(&mut observed.tables, "ledger").recovery = Seen::Found(Recovery::Until(None));
+    assert!(ailing(&observed).is_empty());
+}
+
+#[test]
 fn each_thing_that_is_broken_is_found_and_nothing_else() {
     type Break = fn(&mut Observed);
-    let table: [(Break, &str); 41] = [
+    let table: [(Break, &str); 43] = [
         (
-            |o| found(&mut environment(o).services, "shop-web")["runningCount"] = json!(0),
+            |o| service(o)["runningCount"] = json!(0),
             "warning production: service shop-web",
         ),
         (
@@ -210,11 +230,11 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
             "problem table esclusa-ledger",
         ),
         (
-            |o| found(&mut o.tables, "ledger").restorable_until = Seen::Found(None),
+            |o| found(&mut o.tables, "ledger").recovery = Seen::Found(Recovery::Off),
             "problem table esclusa-ledger",
         ),
         (
-            |o| found(&mut o.tables, "ledger").restorable_until = Seen::Found(Some(at(NOW - 7_200))),
+            |o| found(&mut o.tables, "ledger").recovery = Seen::Found(Recovery::Until(Some(at(NOW - 7_200)))),
             "warning table esclusa-ledger",
         ),
         (
@@ -341,18 +361,23 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
             "problem production: cluster shop-production",
         ),
         (
-            |o| found(&mut environment(o).services, "shop-web")["status"] = json!("DRAINING"),
+            |o| service(o)["status"] = json!("DRAINING"),
             "problem production: service shop-web",
         ),
         (
-            |o| {
-                found(&mut environment(o).services, "shop-web")["deploymentController"] =
-                    json!({"type": "CODE_DEPLOY"});
-            },
+            |o| service(o)["desiredCount"] = json!(0),
             "problem production: service shop-web",
         ),
         (
-            |o| found(&mut environment(o).services, "shop-web")["deploymentConfiguration"] = json!({}),
+            |o| service(o)["deploymentConfiguration"] = json!({"strategy": "CANARY"}),
+            "problem production: service shop-web",
+        ),
+        (
+            |o| service(o)["deploymentController"] = json!({"type": "CODE_DEPLOY"}),
+            "problem production: service shop-web",
+        ),
+        (
+            |o| service(o)["deploymentConfiguration"] = json!({}),
             "warning production: service shop-web",
         ),
         (

@@ -104,14 +104,18 @@ impl ResolvedEnvironment {
         }
     }
 
+    /// Its services, in the order of the steps.
+    pub fn services(&self) -> impl Iterator<Item = &ResolvedService> {
+        self.steps.iter().filter_map(|step| match step {
+            ResolvedStep::Service(service) => Some(service),
+            ResolvedStep::Task(_) => None,
+        })
+    }
+
     /// The names of its services in ECS, in the order of the steps.
     #[must_use]
     pub fn service_names(&self) -> Vec<String> {
-        let services = self.steps.iter().filter_map(|step| match step {
-            ResolvedStep::Service(service) => Some(service.service.clone()),
-            ResolvedStep::Task(_) => None,
-        });
-        services.collect()
+        self.services().map(|service| service.service.clone()).collect()
     }
 
     /// The repository that the environment pulls an image from: where it is replicated to, else its own.

@@ -9,7 +9,7 @@ use super::parts::Phase;
 use super::path::Path;
 use super::problem::{PipelineError, suggestion};
 use super::references::order;
-use super::resolve::{ResolveProblem, ResolvedEnvironment, ResolvedStep, resolve_environment};
+use super::resolve::{ResolveProblem, ResolvedEnvironment, ResolvedService, resolve_environment};
 use super::tree::{Node, exists, locate};
 use crate::tags::TagRules;
 
@@ -86,12 +86,9 @@ impl Check<'_> {
         if let (Ok(one), Ok(other)) = (&one, &other)
             && one.cluster == other.cluster
         {
-            let service = |step: &ResolvedStep| match step {
-                ResolvedStep::Service(service) => Some((service.name.clone(), service.service.clone())),
-                ResolvedStep::Task(_) => None,
-            };
-            let theirs: Vec<_> = other.steps.iter().filter_map(service).collect();
-            for shared in one.steps.iter().filter_map(service).filter(|own| theirs.contains(own)) {
+            let names = |service: &ResolvedService| (service.name.clone(), service.service.clone());
+            let theirs: Vec<_> = other.services().map(names).collect();
+            for shared in one.services().map(names).filter(|own| theirs.contains(own)) {
                 let hint = Some(format!("write `{NAME}` in `cluster`, or in the name of the service"));
                 let message = format!(
                     "`{}` would be the same service in every environment made from this",

@@ -154,7 +154,7 @@ impl Shape {
         let families: Vec<(String, &str)> = row
             .iter()
             .map(|(environment, service)| {
-                let family = text(&service.definition, "family");
+                let family = text(definition(service), "family");
                 (token(environment, by_suffix).general(family), family)
             })
             .collect();
@@ -269,7 +269,7 @@ fn containers_of(
     notes: &mut Vec<String>,
 ) -> Result<Found, String> {
     let found = |(environment, service): &(&ObservedEnvironment, &ObservedService)| {
-        Found::of(&service.definition, &observed.home, token(environment, by_suffix))
+        Found::of(definition(service), &observed.home, token(environment, by_suffix))
     };
     let Some(first) = row.first() else {
         return Err("nothing of it was found".to_owned());
@@ -279,6 +279,15 @@ fn containers_of(
         return Err(format!(
             "no container of it runs an image of the registry of {}, `{}`",
             observed.home.account, observed.home.region
+        ));
+    }
+    let repositories: BTreeSet<&str> = known.run.iter().map(|(_, repository)| repository.as_str()).collect();
+    if repositories.len() > 1 {
+        let repositories: Vec<String> = repositories.iter().map(|name| format!("`{name}`")).collect();
+        notes.push(format!(
+            "the containers of `{}` run images of {}, and a push to any of them starts a release: take out of `images` and `containers` what is not built with the application",
+            text(&first.1.service, "serviceName"),
+            repositories.join(", ")
         ));
     }
     for one in row.iter().skip(1) {
@@ -301,7 +310,7 @@ fn containers_of(
     Ok(known)
 }
 
-/// Whether a pipeline can have this service: it is in every environment, and ECS itself deploys it.
+/// Whether a pipeline can have this service: it is in every environment, ECS itself deploys it, and what it runs is known.
 fn check_everywhere(observed: &Observed, row: &Row<'_>) -> Result<(), String> {
     let is_missing = |name| !row.iter().any(|(environment, _)| &environment.name == name);
     let missing: Vec<String> = observed
@@ -327,20 +336,23 @@ fn check_everywhere(observed: &Observed, row: &Row<'_>) -> Result<(), String> {
                 environment.name
             ));
         }
+        if service.definition.is_none() {
+            return Err(format!(
+                "in `{}` it runs `{}`, which is not there any more: deploy it once, and ask again",
+                environment.name,
+                revision(text(&service.service, "taskDefinition"))
+            ));
+        }
     }
     Ok(())
 }
 
 /// What of a service the first release changes besides the image, or is refused for.
 fn observations(environment: &ObservedEnvironment, service: &ObservedService) -> Vec<String> {
-    let ObservedService {
-        service,
-        definition,
-        newest,
-    } = service;
+    let running = text(definition(service), "taskDefinitionArn");
+    let ObservedService { service, newest, .. } = service;
     let (name, here) = (text(service, "serviceName"), &environment.name);
     let mut notes = Vec::new();
-    let running = text(definition, "taskDefinitionArn");
     if let Some(newest) = newest.as_deref().filter(|newest| *newest != running) {
         notes.push(format!(
             "in `{here}` `{name}` runs `{}` and the newest revision is `{}`: the first release brings what is different in that as well",
@@ -366,6 +378,11 @@ fn observations(environment: &ObservedEnvironment, service: &ObservedService) ->
         None => {}
     }
     notes
+}
+
+/// The revision that a service runs, which [`check_everywhere`] has found to be there.
+fn definition(service: &ObservedService) -> &Value {
+    service.definition.as_ref().unwrap_or(&Value::Null)
 }
 
 /// Whether the circuit breaker of a service is on, and whether it rolls back.

@@ -48,8 +48,8 @@ pub struct ObservedEnvironment {
 pub struct ObservedService {
     /// The service as ECS describes it.
     pub service: Value,
-    /// The revision that it runs, as ECS describes it.
-    pub definition: Value,
+    /// The revision that it runs, as ECS describes it; none where that is not there any more, or the service says none.
+    pub definition: Option<Value>,
     /// The ARN of the newest active revision of that family, which a release is based on.
     pub newest: Option<String>,
 }

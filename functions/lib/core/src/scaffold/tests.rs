@@ -30,7 +30,7 @@ fn service(name: &str, family: &str, containers: &[(&str, &str)]) -> ObservedSer
                 "subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED",
             }},
         }),
-        definition: json!({"family": family, "taskDefinitionArn": arn, "containerDefinitions": containers}),
+        definition: Some(json!({"family": family, "taskDefinitionArn": arn, "containerDefinitions": containers})),
         newest: Some(arn),
     }
 }
@@ -147,6 +147,9 @@ fn what_a_pipeline_cannot_have_is_left_out_with_the_reason() {
     let elsewhere = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1";
     let mut by_code_deploy = service("green", "green", &[("web", &image("web"))]);
     by_code_deploy.service["deploymentController"] = json!({"type": "CODE_DEPLOY"});
+    let mut deleted = service("old", "old", &[("old", &image("web"))]);
+    deleted.service["taskDefinition"] = json!("arn:aws:ecs:us-east-1:123456789012:task-definition/old:3");
+    deleted.definition = None;
     let observed = observed(
         "shop",
         vec![
@@ -160,6 +163,7 @@ fn what_a_pipeline_cannot_have_is_left_out_with_the_reason() {
                     service("far", "far", &[("far", elsewhere)]),
                     service("other", "other", &[("a", &image("other"))]),
                     by_code_deploy.clone(),
+                    deleted.clone(),
                     service("tools", "tools", &[("tools", &image("tools"))]),
                 ],
             ),
@@ -173,6 +177,7 @@ fn what_a_pipeline_cannot_have_is_left_out_with_the_reason() {
                     service("far", "far", &[("far", elsewhere)]),
                     service("other", "other", &[("b", &image("other"))]),
                     by_code_deploy,
+                    deleted,
                 ],
             ),
         ],
@@ -217,7 +222,7 @@ fn a_container_beside_the_application_keeps_its_image_and_one_of_the_same_image_
         ],
     );
     for index in [1, 2] {
-        web.definition["containerDefinitions"][index]["essential"] = json!(false);
+        web.definition.as_mut().unwrap()["containerDefinitions"][index]["essential"] = json!(false);
     }
     let text = scaffolded(&observed("shop", vec![("production", "main", None, vec![web])])).text;
     assert!(text.contains("assets: {image: web}"), "{text}");
@@ -225,6 +230,20 @@ fn a_container_beside_the_application_keeps_its_image_and_one_of_the_same_image_
         text.contains("# proxy keeps its image") && !text.contains("proxy: {"),
         "{text}"
     );
+}
+
+#[test]
+fn a_mirrored_image_beside_that_of_the_application_is_to_be_looked_at() {
+    let web = service(
+        "web",
+        "web",
+        &[("web", &image("web")), ("agent", &image("mirror/agent"))],
+    );
+    let scaffold = scaffolded(&observed("shop", vec![("production", "main", None, vec![web])]));
+    let [note] = scaffold.notes.as_slice() else {
+        panic!("{:?}", scaffold.notes)
+    };
+    assert!(note.contains("of `web` run images of `mirror/agent`, `web`"), "{note}");
 }
 
 #[test]
