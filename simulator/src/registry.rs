@@ -121,24 +121,18 @@ impl<'m> Client<'m> {
                 let upload = Upload {
                     repository,
                     id: id.to_owned(),
-                    received: 0,
                 };
                 match digest {
-                    Some(digest) => self.finish(upload, &digest, &request.body).await,
-                    None => Ok(under_way(202, &upload)),
+                    Some(digest) => self.finish(&upload, &digest, &request).await,
+                    None => Ok(under_way(202, &upload, 0)),
                 }
             }
-            Route::Status { upload } => Ok(under_way(204, &upload)),
+            Route::Status { upload } => Ok(under_way(204, &upload, self.received(&upload).await?)),
             Route::Append { upload } => {
-                if let Some(first) = request.content_range.and_then(first_byte)
-                    && first != upload.received
-                {
-                    return Err(answers::out_of_order(upload.received));
-                }
-                let upload = self.append(upload, &request.body).await?;
-                Ok(under_way(202, &upload))
+                let received = self.append(&upload, &request).await?;
+                Ok(under_way(202, &upload, received))
             }
-            Route::Finish { upload, digest } => self.finish(upload, &digest, &request.body).await,
+            Route::Finish { upload, digest } => self.finish(&upload, &digest, &request).await,
         }
     }
 
@@ -189,14 +183,9 @@ impl<'m> Client<'m> {
     async fn blob(&self, repository: &str, digest: &str) -> Result<HttpAnswer, Refusal> {
         let input = json!({"repositoryName": repository, "layerDigest": digest});
         self.call("GetDownloadUrlForLayer", input).await?;
-        let (found, blob) = oneshot::channel();
         let (of, wanted) = (repository.to_owned(), digest.to_owned());
-        self.mailbox.put(Arrival::Errand(Box::new(move |world| {
-            let blob = world.service::<Ecr>().and_then(|ecr| ecr.layer(&of, &wanted));
-            // Whoever asked may have gone.
-            let _gone = found.send(blob);
-        })));
-        let blob = blob.await.ok().flatten().ok_or(Refusal::Reset)?;
+        let blob = self.look(move |ecr| ecr.layer(&of, &wanted)).await;
+        let blob = blob.ok_or(Refusal::Reset)?;
         let headers = [
             ("content-type", "application/octet-stream"),
             ("docker-content-digest", digest),
@@ -302,21 +291,40 @@ impl<'m> Client<'m> {
         }
     }
 
-    async fn append(&self, mut upload: Upload, bytes: &[u8]) -> Result<Upload, Refusal> {
-        for part in bytes.chunks(PART_SIZE) {
-            let end = upload.received.saturating_add(part.len());
+    /// How many bytes of an upload have come.
+    async fn received(&self, upload: &Upload) -> Result<usize, Refusal> {
+        let wanted = upload.clone();
+        let received = self.look(move |ecr| ecr.received(&wanted.repository, &wanted.id));
+        received.await.ok_or_else(|| answers::upload_unknown(upload))
+    }
+
+    /// Adds what came to an upload; how many bytes it has now.
+    async fn append(&self, upload: &Upload, request: &Request<'_>) -> Result<usize, Refusal> {
+        let mut received = self.received(upload).await?;
+        let length = request.body.len();
+        if let Some(range) = request.content_range {
+            let (first, last) = bounds(range).ok_or_else(|| answers::wrong_range(range, length))?;
+            if first != received {
+                return Err(answers::out_of_order(received));
+            }
+            if last.checked_sub(first).and_then(|more| more.checked_add(1)) != Some(length) {
+                return Err(answers::wrong_range(range, length));
+            }
+        }
+        for part in request.body.chunks(PART_SIZE) {
+            let end = received.saturating_add(part.len());
             let input = json!({
-                "repositoryName": upload.repository, "uploadId": upload.id, "partFirstByte": upload.received,
+                "repositoryName": upload.repository, "uploadId": upload.id, "partFirstByte": received,
                 "partLastByte": end.saturating_sub(1), "layerPartBlob": STANDARD.encode(part),
             });
             self.call("UploadLayerPart", input).await?;
-            upload.received = end;
+            received = end;
         }
-        Ok(upload)
+        Ok(received)
     }
 
-    async fn finish(&self, upload: Upload, digest: &str, rest: &[u8]) -> Result<HttpAnswer, Refusal> {
-        let upload = self.append(upload, rest).await?;
+    async fn finish(&self, upload: &Upload, digest: &str, request: &Request<'_>) -> Result<HttpAnswer, Refusal> {
+        self.append(upload, request).await?;
         let repository = &upload.repository;
         let input = json!({"repositoryName": repository, "uploadId": upload.id, "layerDigests": [digest]});
         match self.call("CompleteLayerUpload", input).await {
@@ -328,6 +336,16 @@ impl<'m> Client<'m> {
         let location = blob_path(repository, digest);
         let headers = [("location", location.as_str()), ("docker-content-digest", digest)];
         Ok(answer(201, &headers, b""))
+    }
+
+    /// What `ecr` has that no operation of it tells.
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Ecr) -> Option<T> + Send + 'static) -> Option<T> {
+        let (found, wanted) = oneshot::channel();
+        self.mailbox.put(Arrival::Errand(Box::new(move |world| {
+            // Whoever asked may have gone.
+            let _gone = found.send(world.service::<Ecr>().and_then(look));
+        })));
+        wanted.await.ok().flatten()
     }
 
     /// One operation of `ecr`, as a client that signs would call it.
@@ -353,8 +371,8 @@ impl<'m> Client<'m> {
 }
 
 /// An upload that waits for more.
-fn under_way(status: u16, upload: &Upload) -> HttpAnswer {
-    let range = format!("0-{}", upload.received.saturating_sub(1));
+fn under_way(status: u16, upload: &Upload, received: usize) -> HttpAnswer {
+    let range = format!("0-{}", received.saturating_sub(1));
     let location = upload_path(upload);
     let headers = [
         ("location", location.as_str()),
@@ -364,13 +382,10 @@ fn under_way(status: u16, upload: &Upload) -> HttpAnswer {
     answer(status, &headers, b"")
 }
 
-/// Where a range such as `0-41`, `bytes 0-41/*` begins.
-fn first_byte(range: &str) -> Option<usize> {
-    range
-        .trim_start_matches("bytes ")
-        .split('-')
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+/// The first and the last byte of a range such as `0-41`, as the specification writes it, or `bytes 0-41/*`, as HTTP does.
+fn bounds(range: &str) -> Option<(usize, usize)> {
+    let range = range.strip_prefix("bytes ").unwrap_or(range);
+    let range = range.split('/').next().unwrap_or(range);
+    let (first, last) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
 }

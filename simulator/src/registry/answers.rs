@@ -5,7 +5,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use simulator_kernel::ApiError;
 
-use super::route::{RECEIVED, Upload};
+use super::route::Upload;
 use crate::protocol::HttpAnswer;
 
 /// Why there is no answer of the kind that was asked for.
@@ -67,12 +67,8 @@ fn error(code: &str, message: impl Into<String>, status: u16) -> ApiError {
 }
 
 pub(super) fn upload_path(upload: &Upload) -> String {
-    let Upload {
-        repository,
-        id,
-        received,
-    } = upload;
-    format!("/v2/{repository}/blobs/uploads/{id}?{RECEIVED}={received}")
+    let Upload { repository, id } = upload;
+    format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
 pub(super) fn blob_path(repository: &str, digest: &str) -> String {
@@ -108,6 +104,22 @@ pub(super) fn manifest_invalid(why: impl std::fmt::Display) -> Refusal {
 pub(super) fn blob_unknown(repository: &str, digest: &str) -> Refusal {
     let message = format!("the blob `{digest}` is not in the repository `{repository}`");
     Refusal::Error(error("BLOB_UNKNOWN", message, 404))
+}
+
+pub(super) fn upload_unknown(upload: &Upload) -> Refusal {
+    let Upload { repository, id } = upload;
+    let message = format!("the repository `{repository}` has no upload `{id}` that has begun and not ended");
+    Refusal::Error(error("BLOB_UPLOAD_UNKNOWN", message, 404))
+}
+
+pub(super) fn no_referrers() -> Refusal {
+    let message = "the registry does not say what refers to a manifest: clients look for a tag instead";
+    Refusal::Error(error("UNSUPPORTED", message, 404))
+}
+
+pub(super) fn wrong_range(range: &str, length: usize) -> Refusal {
+    let message = format!("`content-range: {range}` is not that of the {length} bytes that came: give `FIRST-LAST`");
+    Refusal::Error(error("SIZE_INVALID", message, 400))
 }
 
 pub(super) fn wrong_page(limit: &str) -> Refusal {

@@ -4,12 +4,11 @@ use http::Method;
 
 use super::answers::{self, Refusal};
 
-/// An upload that has begun. Where it stands is part of its location, which clients hand back as they got it.
+/// An upload that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Upload {
     pub(super) repository: String,
     pub(super) id: String,
-    pub(super) received: usize,
 }
 
 /// How a manifest is asked for.
@@ -68,9 +67,6 @@ pub(super) enum Route {
     },
 }
 
-/// The name of the query parameter that tells where an upload stands.
-pub(super) const RECEIVED: &str = "received";
-
 pub(super) fn parse(method: &Method, uri: &http::Uri) -> Result<Route, Refusal> {
     let path = uri.path();
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -82,7 +78,6 @@ pub(super) fn parse(method: &Method, uri: &http::Uri) -> Result<Route, Refusal> 
     let upload = |name: &[&str], id: &str| Upload {
         repository: name.join("/"),
         id: id.to_owned(),
-        received: parameter(RECEIVED).and_then(|count| count.parse().ok()).unwrap_or(0),
     };
     let reference = |text: &str| {
         if text.contains(':') {
@@ -135,6 +130,8 @@ pub(super) fn parse(method: &Method, uri: &http::Uri) -> Result<Route, Refusal> 
                 _ => return Err(answers::unsupported(method, path)),
             }
         }
+        // "A registry that does not support the referrers API MUST return a 404", and clients look for a tag instead.
+        ["v2", name @ .., "referrers", _] if reads && !name.is_empty() => return Err(answers::no_referrers()),
         _ => return Err(answers::unsupported(method, path)),
     };
     Ok(route)
@@ -177,13 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_stands_where_its_location_says() {
+    fn an_upload_ends_at_its_location_with_its_digest() {
         let upload = Upload {
             repository: "api".to_owned(),
             id: "5".to_owned(),
-            received: 42,
         };
-        let location = format!("{}&digest=sha256%3Aaa", answers::upload_path(&upload));
+        let location = format!("{}?digest=sha256%3Aaa", answers::upload_path(&upload));
         let digest = "sha256:aa".to_owned();
         assert_eq!(route("PUT", &location), Some(Route::Finish { upload, digest }));
     }

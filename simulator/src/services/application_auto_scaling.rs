@@ -397,13 +397,7 @@ fn account(arn: &str) -> &str {
 }
 
 fn only(operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
-    let mut members = input.0.as_object().into_iter().flatten();
-    match members.find(|(member, value)| !value.is_null() && !known.contains(&member.as_str())) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `{NAME}`"
-        ))),
-    }
+    super::only(NAME, operation, input, known)
 }
 
 fn not_registered(resource: &str) -> ApiError {

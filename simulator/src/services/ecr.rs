@@ -137,6 +137,11 @@ impl Ecr {
         self.layers.get(repository, digest).cloned()
     }
 
+    /// How many bytes of an upload have come that has begun and not ended.
+    pub(crate) fn received(&self, repository: &str, upload: &str) -> Option<usize> {
+        self.layers.received(repository, upload)
+    }
+
     fn create_repository(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let name = input.required("repositoryName")?;
         if self.repositories.contains_key(name) {

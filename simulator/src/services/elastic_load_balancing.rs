@@ -105,13 +105,7 @@ fn name_of(arn: &str) -> &str {
 }
 
 fn only(operation: &str, input: Input<'_>, known: &[&str]) -> Result<(), ApiError> {
-    let mut members = input.0.as_object().into_iter().flatten();
-    match members.find(|(member, _)| !known.contains(&member.as_str())) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `elasticloadbalancing`"
-        ))),
-    }
+    super::only("elasticloadbalancing", operation, input, known)
 }
 
 fn not_found() -> ApiError {

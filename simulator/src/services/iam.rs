@@ -72,18 +72,20 @@ impl Iam {
         self.roles.insert(name.to_owned(), role);
     }
 
+    fn list(&self, input: Input<'_>) -> Result<Value, ApiError> {
+        only(NAME, "ListRoles", input, &["PathPrefix"])?;
+        let prefix = input.text("PathPrefix").unwrap_or("/");
+        let roles = self.roles.iter().filter(|(_, role)| role.path().starts_with(prefix));
+        let roles: Vec<Value> = roles.map(|(name, role)| role.describe(name)).collect();
+        Ok(json!({"Roles": roles, "IsTruncated": false}))
+    }
+
     fn create(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         only(
             NAME,
             "CreateRole",
             input,
-            &[
-                "RoleName",
-                "AssumeRolePolicyDocument",
-                "Path",
-                "Description",
-                "MaxSessionDuration",
-            ],
+            &["RoleName", "AssumeRolePolicyDocument", "Path", "Description"],
         )?;
         let name = required(input, "RoleName")?;
         if self.roles.contains_key(name) {
@@ -93,6 +95,10 @@ impl Iam {
             ));
         }
         let path = input.text("Path").unwrap_or("/");
+        if !(path.starts_with('/') && path.ends_with('/')) {
+            let message = "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters and/or / characters.";
+            return Err(ApiError::client("ValidationError", message));
+        }
         let role = Role {
             arn: format!("arn:aws:iam::{}:role{path}{name}", kernel.account()),
             id: role_id(name),
@@ -163,10 +169,7 @@ impl Iam {
                 let (name, role) = self.role(input)?;
                 Ok(json!({"Role": role.describe(name)}))
             }
-            "ListRoles" => {
-                let roles = self.roles.iter().map(|(name, role)| role.describe(name));
-                Ok(json!({"Roles": roles.collect::<Vec<_>>(), "IsTruncated": false}))
-            }
+            "ListRoles" => self.list(input),
             "DeleteRole" => {
                 if !self.policies(input)?.is_empty() {
                     let message = "Cannot delete entity, must delete policies first.";
@@ -207,10 +210,14 @@ impl Iam {
 }
 
 impl Role {
+    fn path(&self) -> &str {
+        self.made.as_ref().map_or("/", |made| &made.path)
+    }
+
     fn describe(&self, name: &str) -> Value {
         let made = self.made.as_ref();
         json!({
-            "Path": made.map_or("/", |made| &made.path),
+            "Path": self.path(),
             "RoleName": name,
             "RoleId": self.id,
             "Arn": self.arn,

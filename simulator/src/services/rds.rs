@@ -315,14 +315,7 @@ fn only(operation: &str, input: Input<'_>, kind: Kind) -> Result<(), ApiError> {
         "ModifyDBInstance" | "ModifyDBCluster" => &["BackupRetentionPeriod", "ApplyImmediately"],
         _ => &[kind.snapshot_identifier()],
     };
-    let mut members = input.0.as_object().into_iter().flatten();
-    let is_known = |member: &str| known.contains(&member) || member == kind.identifier();
-    match members.find(|(member, value)| !value.is_null() && !is_known(member)) {
-        None => Ok(()),
-        Some((member, _)) => Err(ApiError::unsupported(format_args!(
-            "`{member}` in `{operation}` of `{NAME}`"
-        ))),
-    }
+    super::only(NAME, operation, input, &[known, &[kind.identifier()]].concat())
 }
 
 fn kind_of(operation: &str) -> Kind {

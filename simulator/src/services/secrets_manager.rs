@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
-use super::{Input, epoch_seconds, page};
+use super::{Input, epoch_seconds, only, page};
 
 /// The name of the service.
 const NAME: &str = "secretsmanager";
@@ -90,6 +90,7 @@ impl SecretsManager {
     }
 
     fn list(&self, input: Input<'_>) -> Result<Value, ApiError> {
+        only(NAME, "ListSecrets", input, &["NextToken", "MaxResults"])?;
         let all = self
             .secrets
             .iter()

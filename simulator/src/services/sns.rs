@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service};
 
-use super::{Input, page};
+use super::{Input, only, page};
 
 /// The name of the service.
 const NAME: &str = "sns";
@@ -41,6 +41,8 @@ impl Sns {
 
     /// A queue is subscribed at once by its owner; a person confirms first that they want to hear.
     fn subscribe(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
+        let known = ["TopicArn", "Protocol", "Endpoint", "ReturnSubscriptionArn"];
+        only(NAME, "Subscribe", input, &known)?;
         let topic = input.required("TopicArn")?;
         let (protocol, endpoint) = (input.required("Protocol")?, input.required("Endpoint")?);
         let arn = match protocol {

@@ -160,7 +160,9 @@ fn a_push_in_parts_is_an_image_that_behaves_as_its_label_says_and_an_event() {
     );
     let range = "content-range: 2000-2999\r\n";
     let second = registry.send("PATCH", first.header("location").unwrap(), range, &layer[2000..]);
-    let location = format!("{}&digest={}", second.header("location").unwrap(), digest(&layer));
+    let status = registry.send("GET", begun.header("location").unwrap(), "", b"");
+    assert_eq!((status.status, status.header("range")), (204, Some("0-2999")));
+    let location = format!("{}?digest={}", second.header("location").unwrap(), digest(&layer));
     let whole = registry.send("PUT", &location, "", b"");
     assert_eq!(
         (whole.status, whole.header("docker-content-digest")),
@@ -248,6 +250,15 @@ fn what_is_wrong_with_a_push_is_said_in_the_words_of_the_specification() {
         b"bytes",
     );
     assert_eq!(gap.error().0, 416);
+    for range in ["0-3", "bytes", "0-5", "4-0"] {
+        let headers = format!("content-range: {range}\r\n");
+        let wrong = registry.send("PATCH", begun.header("location").unwrap(), &headers, b"bytes");
+        assert!(matches!(wrong.error().0, 400 | 416), "{range}: {}", wrong.body);
+    }
+    let ended = registry.send("GET", "/v2/fixed/blobs/uploads/5", "", b"").error();
+    assert_eq!((ended.0, ended.1.as_str()), (404, "BLOB_UPLOAD_UNKNOWN"));
+    let referrers = format!("/v2/fixed/referrers/{}", digest(b"{}"));
+    assert_eq!(registry.send("GET", &referrers, "", b"").error().0, 404);
 
     let config = registry.upload("fixed", b"{}");
     let absent = digest(b"absent");

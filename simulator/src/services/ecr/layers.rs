@@ -37,6 +37,11 @@ impl Layers {
         self.stored.get(repository)?.get(digest)
     }
 
+    pub(super) fn received(&self, repository: &str, upload: &str) -> Option<usize> {
+        let upload = self.uploads.get(upload)?;
+        (upload.repository == repository).then_some(upload.bytes.len())
+    }
+
     /// Nothing is left of a repository that is deleted.
     pub(super) fn forget(&mut self, repository: &str) {
         self.stored.remove(repository);
