@@ -99,6 +99,7 @@ impl Intercept for RequestBody {
 #[cfg(test)]
 mod tests {
     use aws_config::retry::RetryConfig;
+    use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
     use serde_json::json;
 
     use super::*;
@@ -126,7 +127,17 @@ mod tests {
         assert_eq!(sent[0].operation(), "RegisterTaskDefinition");
     }
 
-    #[tokio::test(start_paused = true)]
+    /// Waits for nothing.
+    #[derive(Debug)]
+    struct NoSleep;
+
+    impl AsyncSleep for NoSleep {
+        fn sleep(&self, _: std::time::Duration) -> Sleep {
+            Sleep::new(std::future::ready(()))
+        }
+    }
+
+    #[tokio::test]
     async fn every_attempt_sends_and_signs_our_body_and_only_the_success_is_kept() {
         let recorded = Recorded::new([
             Answer::json(500, &json!({"__type": "ServerException", "message": "try again"})),
@@ -136,7 +147,7 @@ mod tests {
             .config()
             .into_builder()
             .retry_config(RetryConfig::standard())
-            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+            .sleep_impl(NoSleep)
             .build();
         let request = json!({"family": "api"});
         let body = ResponseBody::default();

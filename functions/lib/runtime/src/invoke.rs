@@ -208,23 +208,21 @@ mod tests {
     }
 
     async fn run(payload: Value) -> (Result<Value, Failure>, Lines) {
-        run_built(Ok(&Obedient), payload).await
+        run_at(noon(), Ok(&Obedient), payload).await
     }
 
     /// Every test has a subscriber: what first logs without one would be remembered as a line that nobody wants, for the others too.
-    async fn run_built(function: Result<&Obedient, &Failure>, payload: Value) -> (Result<Value, Failure>, Lines) {
+    async fn run_at(
+        now: Timestamp,
+        function: Result<&Obedient, &Failure>,
+        payload: Value,
+    ) -> (Result<Value, Failure>, Lines) {
         let lines = Lines::default();
         let invocation = invocation();
-        let result = invoke(
-            function,
-            payload,
-            &invocation,
-            noon(),
-            Some(time_to_answer(noon(), &invocation)),
-            true,
-        )
-        .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, noon, lines.clone()))
-        .await;
+        let limit = time_to_answer(now, &invocation);
+        let result = invoke(function, payload, &invocation, now, Some(limit), true)
+            .with_subscriber(subscriber(&Environment::default(), Obedient::NAME, noon, lines.clone()))
+            .await;
         (result, lines)
     }
 
@@ -317,15 +315,16 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_handler_that_hangs_is_given_up_while_there_is_time_to_say_so() {
-        let before = tokio::time::Instant::now();
-        let (result, _) = run(json!({"action": "hang"})).await;
+        let ends = time_to_answer(noon(), &invocation());
+        assert_eq!(ends, Duration::from_millis(29_500));
+        let then = noon() + SignedDuration::try_from(ends).unwrap();
+        let (result, _) = run_at(then, Ok(&Obedient), json!({"action": "hang"})).await;
         assert_eq!(
             result.unwrap_err(),
             Failure::transient("function `obedient` ran out of time")
         );
-        assert_eq!(before.elapsed(), Duration::from_millis(29_500));
     }
 
     #[tokio::test]
@@ -340,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn a_function_that_could_not_be_built_says_why_at_every_invocation() {
         let failure = Failure::defect("environment variable `ESCLUSA_CONTROL_TABLE` is not set");
-        let (result, _) = run_built(Err(&failure), json!({"action": "answer"})).await;
+        let (result, _) = run_at(noon(), Err(&failure), json!({"action": "answer"})).await;
         assert_eq!(result.unwrap_err(), failure);
     }
 }
