@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::primitives::Blob;
@@ -31,20 +32,28 @@ impl FunctionTester {
         }
     }
 
-    /// How the function ends that is told `payload`.
+    /// How the function ends that is told `payload`. It is invoked once: a second one would run beside the first.
     ///
     /// # Errors
     /// What Lambda answered where it did not invoke it: that is no failure of what is tested.
     pub async fn test(&self, name: &str, payload: &Value) -> Result<FunctionSight, Failure> {
         let limit = Duration::from_secs(SECONDS);
-        let limits = TimeoutConfig::builder().operation_timeout(limit).build();
+        // The limits of the client that are not named here stay in force: that of an attempt is meant for calls that answer at once.
+        let limits = TimeoutConfig::builder()
+            .operation_timeout(limit)
+            .operation_attempt_timeout(limit)
+            .read_timeout(limit)
+            .build();
+        let once = aws_sdk_lambda::config::Builder::new()
+            .timeout_config(limits)
+            .retry_config(RetryConfig::disabled());
         let sent = self
             .client
             .invoke()
             .function_name(name)
             .payload(Blob::new(payload.to_string()))
             .customize()
-            .config_override(aws_sdk_lambda::config::Builder::new().timeout_config(limits))
+            .config_override(once)
             .send()
             .await;
         match sent {
@@ -64,4 +73,62 @@ fn thrown(payload: Option<&Blob>) -> String {
     let error: Option<Value> = serde_json::from_slice(bytes).ok();
     let message = error.as_ref().and_then(|error| error.get("errorMessage")?.as_str());
     message.map_or_else(text, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Answer, Recorded};
+
+    /// Remembers for how long it was asked to sleep, and does not wake.
+    #[derive(Debug, Clone, Default)]
+    struct Asked(Arc<Mutex<Vec<Duration>>>);
+
+    impl AsyncSleep for Asked {
+        fn sleep(&self, duration: Duration) -> Sleep {
+            self.0.lock().unwrap().push(duration);
+            Sleep::new(std::future::pending())
+        }
+    }
+
+    /// One test by a client as the functions have it: its calls end sooner than a function that tests, and are repeated.
+    async fn test(answer: Answer) -> (Result<FunctionSight, Failure>, Vec<Duration>, usize) {
+        let (recorded, asked) = (Recorded::new([answer]), Asked::default());
+        let limits = TimeoutConfig::builder()
+            .operation_timeout(Duration::from_secs(12))
+            .operation_attempt_timeout(Duration::from_secs(4))
+            .read_timeout(Duration::from_secs(3))
+            .build();
+        let config = recorded
+            .config()
+            .into_builder()
+            .timeout_config(limits)
+            .retry_config(RetryConfig::standard())
+            .sleep_impl(asked.clone())
+            .build();
+        let sight = FunctionTester::new(&config).test("smoke", &json!({})).await;
+        let asked = asked.0.lock().unwrap().clone();
+        (sight, asked, recorded.requests().len())
+    }
+
+    #[tokio::test]
+    async fn a_function_has_all_of_its_time_and_is_invoked_once() {
+        let (sight, asked, _) = test(Answer::json(200, &json!({}))).await;
+        assert_eq!(sight.unwrap(), FunctionSight::Returned);
+        assert!(
+            !asked.is_empty() && asked.iter().all(|limit| *limit == Duration::from_secs(SECONDS)),
+            "{asked:?}"
+        );
+
+        let (failed, _, invocations) = test(Answer::ConnectionReset).await;
+        assert_eq!(
+            (failed.unwrap_err().kind, invocations),
+            (esclusa_core::error::ErrorKind::Transient, 1)
+        );
+    }
 }
