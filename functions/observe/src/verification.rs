@@ -18,8 +18,9 @@ use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::supersession::{InQueue, soak_gives_way};
 use esclusa_core::verification::{
-    Answer, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State, TargetGroupSight, TargetsSight,
-    VerificationEnd, alarms, due, function, http, judge, log, metric, services, smoke, targets,
+    Answer, CheckState, CountedLines, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State,
+    TargetGroupSight, TargetsSight, VerificationEnd, alarms, due, function, http, judge, log, metric, services, smoke,
+    targets,
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -34,9 +35,16 @@ pub(crate) struct Look<'a> {
     pub(crate) policy: &'a Verification,
     /// Since when what is counted is counted.
     pub(crate) since: Timestamp,
-    /// What the services showed before.
-    pub(crate) before: Option<&'a Measurement>,
+    /// What was seen before, where it goes on.
+    pub(crate) before: Option<&'a BTreeMap<String, CheckState>>,
     pub(crate) now: Timestamp,
+}
+
+impl<'a> Look<'a> {
+    /// What a check showed before.
+    fn seen(&self, name: &str) -> Option<&'a Measurement> {
+        self.before?.get(name)?.seen.as_deref()
+    }
 }
 
 impl Observe {
@@ -63,7 +71,7 @@ impl Observe {
             plan: &plan,
             policy,
             since: state.begun_at,
-            before: state.checks.get(SERVICES).and_then(|check| check.seen.as_deref()),
+            before: Some(&state.checks),
             now,
         };
         let sight = Sight {
@@ -172,7 +180,7 @@ impl Observe {
     async fn measure(&self, look: &Look<'_>, name: &str) -> (String, Measurement) {
         let now = look.now;
         let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
-        let mut counted = BTreeSet::new();
+        let (mut counted, mut lines) = (BTreeSet::new(), None);
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
                 let deployment_began_at = look.work.deployment.row.created_at;
@@ -191,15 +199,20 @@ impl Observe {
                 sights.map(|sights| targets(&sights))
             }
             Some(Measure::Log(measure)) => {
-                // All of it in every look: a line may arrive late, and none is counted twice.
-                let sight = self.logs.sight(measure, look.since).await;
-                sight.map(|sight| log(measure, &sight))
+                let before = look.seen(name).and_then(|seen| seen.lines);
+                let before = before.unwrap_or(CountedLines::none(look.since));
+                let sight = self.logs.sight(measure, before, now).await;
+                sight.map(|sight| {
+                    let (outcome, sentence, counted) = log(measure, before, &sight);
+                    lines = Some(counted);
+                    (outcome, sentence)
+                })
             }
             None if name == SERVICES => {
                 let deployment_id = &look.work.deployment.row.deployment_id;
                 let sights = self.sights(deployment_id, look.plan).await;
                 sights.map(|sights| {
-                    let (outcome, sentence, of_tasks) = services(&sights, look.since, look.before);
+                    let (outcome, sentence, of_tasks) = services(&sights, look.since, look.seen(SERVICES));
                     counted = of_tasks;
                     (outcome, sentence)
                 })
@@ -212,6 +225,7 @@ impl Observe {
             outcome,
             sentence,
             counted,
+            lines,
         };
         (name.to_owned(), measurement)
     }

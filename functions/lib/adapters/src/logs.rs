@@ -1,16 +1,20 @@
 //! The last words of a container, and the lines of a log group that match a pattern.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::operation::get_log_events::GetLogEventsError;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::LogMeasure;
 use esclusa_core::task_definition::masked_text;
-use esclusa_core::verification::LogSight;
-use jiff::Timestamp;
+use esclusa_core::verification::{CountedLines, LogSight};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::clock::Clock;
 use crate::sdk::failure;
 
 /// How much of a container's log is kept. What looks like a secret is masked: the ledger is kept for ever.
@@ -20,8 +24,12 @@ const BYTES_KEPT: usize = 16_000;
 /// The most lines that one call hands out (`GetLogEvents`).
 const LINES_PER_CALL: u16 = 10_000;
 
-/// The most pages of matching lines that are read in one look. A page may be empty although there are more: a call ends after a while of searching.
-const PAGES: usize = 20;
+/// For how long pages of matching lines are read in one look. There may be any number of them, and most are empty: a call ends after a while of searching,
+/// and a group has a stream for every task that there ever was.
+const READING: SignedDuration = SignedDuration::from_secs(15);
+
+/// How long one call that searches may take.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One line of a log stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +86,7 @@ impl LogPlace {
 #[derive(Debug, Clone)]
 pub struct LogReader {
     client: Client,
+    clock: Clock,
 }
 
 impl LogReader {
@@ -86,6 +95,7 @@ impl LogReader {
     pub fn new(config: &SdkConfig) -> Self {
         Self {
             client: Client::new(config),
+            clock: Clock::new(config),
         }
     }
 
@@ -158,25 +168,41 @@ impl LogReader {
         Ok(tail)
     }
 
-    /// The lines of a log group that match a pattern, by the time at which they were written: `FilterLogEvents`
-    /// (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>).
+    /// The lines of a log group that match a pattern, by the time at which they were written, from where lines were not `counted` for good before:
+    /// `FilterLogEvents` (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>). Nothing is read on when there are
+    /// more of them than may be.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the group does not exist or the pattern is none.
-    pub async fn sight(&self, measure: &LogMeasure, since: Timestamp) -> Result<LogSight, Failure> {
+    pub async fn sight(
+        &self,
+        measure: &LogMeasure,
+        counted: CountedLines,
+        now: Timestamp,
+    ) -> Result<LogSight, Failure> {
         let mut sight = LogSight {
             matches: 0,
             last: None,
             is_whole: false,
+            for_good: CountedLines::none(counted.next_until(now)),
         };
+        let limits = TimeoutConfig::builder()
+            .operation_timeout(SEARCH_TIMEOUT)
+            .operation_attempt_timeout(SEARCH_TIMEOUT)
+            .build();
+        let begun = self.clock.now()?;
         let mut last_at = None;
         let mut token = None;
-        for _ in 0..PAGES {
+        while self.clock.now()?.duration_since(begun) < READING
+            && counted.matches.saturating_add(sight.matches) <= u64::from(measure.at_most)
+        {
             let request = self.client.filter_log_events().log_group_name(&measure.group);
             let request = request
                 .filter_pattern(&measure.pattern)
-                .start_time(since.as_millisecond())
-                .set_next_token(token);
+                .start_time(counted.until.as_millisecond())
+                .set_next_token(token)
+                .customize()
+                .config_override(aws_sdk_cloudwatchlogs::config::Builder::new().timeout_config(limits.clone()));
             let answer = request.send().await.map_err(|error| {
                 let is_absent = error
                     .as_service_error()
@@ -189,6 +215,9 @@ impl LogReader {
             })?;
             for event in answer.events.unwrap_or_default() {
                 sight.matches = sight.matches.saturating_add(1);
+                let written_at = event.timestamp.unwrap_or(i64::MAX);
+                let is_settled = written_at < sight.for_good.until.as_millisecond();
+                sight.for_good.matches = sight.for_good.matches.saturating_add(u64::from(is_settled));
                 // The streams of a group are not sorted into each other.
                 if event.timestamp >= last_at {
                     last_at = event.timestamp;
@@ -207,6 +236,7 @@ impl LogReader {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_async::time::TimeSource;
     use serde_json::{Value, json};
 
     use super::*;
@@ -259,35 +289,47 @@ mod tests {
     fn matching(lines: &[(i64, &str)], next_token: Option<&str>) -> Answer {
         let events: Value = lines
             .iter()
-            .map(|(at, text)| json!({"timestamp": at, "message": text, "logStreamName": "api/1"}))
+            .map(|(after, text)| (begun() + SignedDuration::from_secs(*after), text))
+            .map(|(at, text)| json!({"timestamp": at.as_millisecond(), "message": text, "logStreamName": "api/1"}))
             .collect();
         Answer::json(200, &json!({"events": events, "nextToken": next_token}))
     }
 
-    fn measure() -> LogMeasure {
+    fn begun() -> Timestamp {
+        Timestamp::from_second(1_793_620_800).unwrap()
+    }
+
+    fn measure(at_most: u32) -> LogMeasure {
         LogMeasure {
             group: "/ecs/api".to_owned(),
             pattern: "?ERROR ?FATAL".to_owned(),
-            at_most: 0,
+            at_most,
         }
     }
 
     #[tokio::test]
     async fn lines_that_match_are_counted_over_all_pages_and_the_newest_is_the_last() {
         let recorded = Recorded::new([
-            matching(&[(10, "ERROR one"), (30, "ERROR three")], Some("a")),
+            matching(&[(10, "ERROR one"), (90, "ERROR three")], Some("a")),
             matching(&[], Some("b")),
             matching(&[(20, "FATAL two")], None),
         ]);
-        let since = Timestamp::from_second(1_793_620_800).unwrap();
         let sight = LogReader::new(&recorded.config())
-            .sight(&measure(), since)
+            .sight(
+                &measure(10),
+                CountedLines::none(begun()),
+                begun() + SignedDuration::from_mins(6),
+            )
             .await
             .unwrap();
         let expected = LogSight {
             matches: 3,
             last: Some("ERROR three".to_owned()),
             is_whole: true,
+            for_good: CountedLines {
+                until: begun() + SignedDuration::from_mins(1),
+                matches: 2,
+            },
         };
         assert_eq!(sight, expected);
         let requests = recorded.requests();
@@ -298,18 +340,44 @@ mod tests {
         assert_eq!(tokens, [&Value::Null, &json!("a"), &json!("b")]);
     }
 
+    /// A clock that is ten seconds further whenever somebody looks.
+    #[derive(Debug, Default)]
+    struct Hasty(std::sync::atomic::AtomicU64);
+
+    impl TimeSource for Hasty {
+        fn now(&self) -> std::time::SystemTime {
+            let seconds = self.0.fetch_add(10, std::sync::atomic::Ordering::Relaxed);
+            std::time::UNIX_EPOCH + Duration::from_secs(seconds)
+        }
+    }
+
     #[tokio::test]
-    async fn a_log_without_an_end_is_told_and_a_group_that_does_not_exist_is_named() {
-        let endless = Recorded::new((0..PAGES).map(|_| matching(&[(10, "ERROR")], Some("more"))));
-        let since = Timestamp::UNIX_EPOCH;
-        let reader = LogReader::new(&endless.config());
-        let sight = reader.sight(&measure(), since).await.unwrap();
-        assert_eq!((sight.matches, sight.is_whole), (20, false));
+    async fn a_log_is_read_for_a_while_and_not_beyond_what_may_match() {
+        let more = |_| matching(&[(10, "ERROR")], Some("more"));
+        let counted = CountedLines::none(begun());
+        let endless = Recorded::new((0..2).map(more));
+        let config = endless.config().into_builder().time_source(Hasty::default()).build();
+        let reader = LogReader::new(&config);
+        let sight = reader.sight(&measure(100), counted, begun()).await.unwrap();
+        assert!(!sight.is_whole && sight.matches < 3, "{sight:?}");
+
+        let many = Recorded::new((0..3).map(more));
+        let before = CountedLines { matches: 1, ..counted };
+        let reader = LogReader::new(&many.config());
+        let sight = reader.sight(&measure(3), before, begun()).await.unwrap();
+        assert_eq!((sight.matches, sight.is_whole), (3, false));
+    }
+
+    #[tokio::test]
+    async fn a_group_that_does_not_exist_is_named() {
         let absent =
             json!({"__type": "ResourceNotFoundException", "message": "The specified log group does not exist."});
         let recorded = Recorded::new([Answer::json(400, &absent)]);
         let reader = LogReader::new(&recorded.config());
-        let failure = reader.sight(&measure(), since).await.unwrap_err();
+        let failure = reader
+            .sight(&measure(0), CountedLines::none(begun()), begun())
+            .await
+            .unwrap_err();
         assert_eq!(failure.message, "there is no log group `/ecs/api`");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Measurement, Outcome};
@@ -431,7 +432,37 @@ fn target_group(sight: &TargetsSight, group: &TargetGroupSight) -> (Outcome, Str
     (outcome, said)
 }
 
-/// What a log group shows of a pattern.
+/// How late a line of a log may come to be found.
+const LINES_LATE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Lines of a log that match and were counted for good: none of before can come any more. Without it every look would read the log from the beginning of the
+/// verification, and a long soak would be too long to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedLines {
+    /// Up to which moment, by the time at which they were written.
+    pub until: Timestamp,
+    /// How many.
+    pub matches: u64,
+}
+
+impl CountedLines {
+    /// Nothing, before everything that was written `since` then.
+    #[must_use]
+    pub const fn none(since: Timestamp) -> Self {
+        Self {
+            until: since,
+            matches: 0,
+        }
+    }
+
+    /// Up to which moment lines are counted for good that are read `now`.
+    #[must_use]
+    pub fn next_until(&self, now: Timestamp) -> Timestamp {
+        now.saturating_sub(LINES_LATE).unwrap_or(self.until).max(self.until)
+    }
+}
+
+/// What a log group shows of a pattern, beyond what was counted for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSight {
     /// How many lines match, of those that were read.
@@ -440,23 +471,36 @@ pub struct LogSight {
     pub last: Option<String>,
     /// Whether the log was read to its end.
     pub is_whole: bool,
+    /// What of it is counted for good; only where it was read to its end is that taken over.
+    pub for_good: CountedLines,
 }
 
-/// What the lines of a log show: no more of them match than may. A log that is too long to be read in one look is never a success.
+/// What the lines of a log show: no more of them match than may. A log that is too long to be read in one look is never a success. With what is counted
+/// for good from now on.
 #[must_use]
-pub fn log(measure: &LogMeasure, sight: &LogSight) -> (Outcome, String) {
-    let (matches, at_most) = (sight.matches, measure.at_most);
-    let said = format!("lines that match: {matches}, at most {at_most} allowed");
-    if matches > u64::from(at_most) {
-        let last = sight.last.as_deref().map(shown_line).unwrap_or_default();
-        return (Outcome::Fail, format!("{said}, the last one: {last}"));
-    }
-    if sight.is_whole {
-        (Outcome::Pass, said)
+pub fn log(measure: &LogMeasure, counted: CountedLines, sight: &LogSight) -> (Outcome, String, CountedLines) {
+    let (matches, at_most) = (counted.matches.saturating_add(sight.matches), measure.at_most);
+    let mut said = format!("lines that match: {matches}, at most {at_most} allowed");
+    let outcome = if matches > u64::from(at_most) {
+        if let Some(last) = sight.last.as_deref().map(shown_line) {
+            said = format!("{said}, the last one: {last}");
+        }
+        Outcome::Fail
+    } else if sight.is_whole {
+        Outcome::Pass
     } else {
-        let said = format!("{said}, and the log is too long to be read to its end in one look");
-        (Outcome::Inconclusive, said)
-    }
+        said.push_str(", and the log is too long to be read to its end in one look");
+        Outcome::Inconclusive
+    };
+    let counted = if sight.is_whole {
+        CountedLines {
+            until: sight.for_good.until,
+            matches: counted.matches.saturating_add(sight.for_good.matches),
+        }
+    } else {
+        counted
+    };
+    (outcome, said, counted)
 }
 
 /// A line of a log, or a word of an endpoint, as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.

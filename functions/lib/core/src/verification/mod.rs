@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
 pub use self::measure::{
-    HttpSight, LogSight, MetricSight, MetricWindow, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms,
-    baseline, http, is_early, log, metric, services, targets,
+    CountedLines, HttpSight, LogSight, MetricSight, MetricWindow, ServiceSight, TargetFacts, TargetGroupSight,
+    TargetsSight, alarms, baseline, http, is_early, log, metric, services, targets,
 };
 pub use self::question::{Answer, Question};
 pub use self::smoke::{FunctionSight, function, smoke};
@@ -78,6 +78,9 @@ pub struct Measurement {
     /// The ARNs of the stopped tasks that were taken into account, which the next measurement does not count again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub counted: BTreeSet<String>,
+    /// The lines of a log that were counted for good, which the next measurement does not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<CountedLines>,
 }
 
 /// What is known about one check.

@@ -18,6 +18,7 @@ fn measurement(second: i64, outcome: Outcome, sentence: &str) -> Measurement {
         outcome,
         sentence: sentence.to_owned(),
         counted: BTreeSet::new(),
+        lines: None,
     }
 }
 

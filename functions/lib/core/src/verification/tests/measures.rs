@@ -358,8 +358,10 @@ fn a_log_fails_with_more_lines_than_may_match_and_passes_only_when_it_was_read_t
             matches,
             last: (matches > 0).then(|| "ERROR: no connection".to_owned()),
             is_whole,
+            for_good: CountedLines::none(Timestamp::UNIX_EPOCH),
         };
-        let (found, said) = log(&log_measure(at_most), &sight);
+        let counted = CountedLines::none(Timestamp::UNIX_EPOCH);
+        let (found, said, _) = log(&log_measure(at_most), counted, &sight);
         assert_eq!(found, outcome, "{said}");
         assert!(
             said.starts_with(&format!("lines that match: {matches}, at most {at_most} allowed")),
@@ -374,14 +376,56 @@ fn a_log_fails_with_more_lines_than_may_match_and_passes_only_when_it_was_read_t
 }
 
 #[test]
+fn lines_of_a_log_are_counted_once_and_late_ones_are_not_missed() {
+    let begun: Timestamp = "2026-11-02T12:00:00Z".parse().unwrap();
+    let after = |minutes| begun + SignedDuration::from_mins(minutes);
+    let look = |counted: CountedLines, minutes, matches, settled, is_whole| {
+        let until = counted.next_until(after(minutes));
+        let sight = LogSight {
+            matches,
+            last: None,
+            is_whole,
+            for_good: CountedLines {
+                until,
+                matches: settled,
+            },
+        };
+        log(&log_measure(5), counted, &sight)
+    };
+    // Within the first minutes everything may still come.
+    let (outcome, _, counted) = look(CountedLines::none(begun), 3, 2, 0, true);
+    assert_eq!((outcome, counted), (Outcome::Pass, CountedLines::none(begun)));
+    let (outcome, said, counted) = look(counted, 10, 3, 2, true);
+    assert_eq!(
+        (outcome, counted.until, counted.matches),
+        (Outcome::Pass, after(5), 2),
+        "{said}"
+    );
+    // The one that is not counted for good yet is read again, with one that came late.
+    let (outcome, said, counted) = look(counted, 12, 2, 1, true);
+    assert_eq!(
+        (outcome, counted.until, counted.matches),
+        (Outcome::Pass, after(7), 3),
+        "{said}"
+    );
+    assert!(said.starts_with("lines that match: 4,"), "{said}");
+    // What was not read to its end is read again.
+    let (outcome, _, same) = look(counted, 14, 1, 1, false);
+    assert_eq!((outcome, same), (Outcome::Inconclusive, counted));
+    let (outcome, said, _) = look(counted, 16, 3, 0, true);
+    assert_eq!(outcome, Outcome::Fail, "{said}");
+}
+
+#[test]
 fn the_last_line_of_a_log_is_shown_without_its_secrets_and_not_at_its_whole_length() {
     let said = |line: &str| {
         let sight = LogSight {
             matches: 1,
             last: Some(line.to_owned()),
             is_whole: true,
+            for_good: CountedLines::none(Timestamp::UNIX_EPOCH),
         };
-        log(&log_measure(0), &sight).1
+        log(&log_measure(0), CountedLines::none(Timestamp::UNIX_EPOCH), &sight).1
     };
     let long = "x".repeat(190);
     for line in [
