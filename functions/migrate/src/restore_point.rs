@@ -102,10 +102,12 @@ impl Migrate {
             }
             // One that was taken and is not shown yet is waited for like one that is being made.
             if !matches!(self.journal.announce(&act, commit).await?, Announced::Settled(_)) {
-                if let Err(failure) = self.snapshots.take(&point.database, snapshot).await {
-                    return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                match self.snapshots.take(&point.database, snapshot).await {
+                    Ok(true) => self.settle_snapshot(&act).await?,
+                    // It is asked for again at the next look, which there is time for.
+                    Ok(false) => {}
+                    Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
                 }
-                self.settle_snapshot(&act).await?;
             }
         } else if self.journal.is_announced(&act).await? {
             self.settle_snapshot(&act).await?;

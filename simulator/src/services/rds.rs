@@ -97,6 +97,16 @@ impl Kind {
         missing(code, format!("{} {name} not found.", self.member()))
     }
 
+    fn busy(self, name: &str) -> ApiError {
+        let code = match self {
+            Self::Instance => "InvalidDBInstanceState",
+            Self::Cluster => "InvalidDBClusterStateFault",
+        };
+        let message =
+            format!("Cannot create a snapshot because the database {name} is not currently in the available state.");
+        ApiError::client(code, message)
+    }
+
     fn snapshot_not_found(self, name: &str) -> ApiError {
         let code = match self {
             Self::Instance => "DBSnapshotNotFound",
@@ -211,6 +221,14 @@ impl Rds {
         }
         if self.snapshots.contains_key(&(kind, name.to_owned())) {
             return Err(kind.snapshot_exists(name));
+        }
+        // One that is being copied is `backing-up` and not `available`.
+        let mut of_this = self
+            .snapshots
+            .iter()
+            .filter(|((known, _), other)| *known == kind && other.of == of);
+        if of_this.any(|(_, other)| kernel.now().duration_since(other.taken_at) < SNAPSHOT_TAKES) {
+            return Err(kind.busy(of));
         }
         let snapshot = Snapshot {
             of: of.to_owned(),

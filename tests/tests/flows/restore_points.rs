@@ -177,6 +177,42 @@ fn a_snapshot_is_taken_once_and_waited_for_before_the_migration() {
 }
 
 #[test]
+fn a_database_that_is_being_backed_up_is_waited_for() {
+    let mut account = asking(
+        &format!("{{instance: {DATABASE}, snapshot: true, timeout_seconds: 30000}}"),
+        "",
+    );
+    let nightly = json!({"DBInstanceIdentifier": DATABASE, "DBSnapshotIdentifier": "nightly"});
+    account.administer("rds", "CreateDBSnapshot", nightly);
+    account.push("4f2c1e9", Kind::Good);
+    account.settle();
+    account.assert_deployment_path(
+        "develop",
+        &[
+            &path::opening(2),
+            &SECURED_TASK[..4],
+            SNAPSHOT_AGAIN,
+            SNAPSHOT_AGAIN,
+            &SECURED_TASK[4..],
+            NEXT,
+            SERVICE,
+            NEXT,
+            END,
+        ],
+    );
+    let body = secured(&account);
+    let calls = account.lab.world().calls();
+    let asked = calls.iter().filter(|call| call.operation == "CreateDBSnapshot");
+    let outcomes: Vec<&CallOutcome> = asked.map(|call| &call.outcome).collect();
+    let [CallOutcome::Error { code, .. }, CallOutcome::Success] = outcomes.as_slice() else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(code, "InvalidDBInstanceState");
+    assert!(body["snapshot"].as_str().unwrap().starts_with("esclusa-"), "{body}");
+    account.assert_left("FREE");
+}
+
+#[test]
 fn a_snapshot_that_fails_or_takes_too_long_is_none_and_nothing_is_migrated() {
     let point = |seconds: u32| format!("{{instance: {DATABASE}, snapshot: true, timeout_seconds: {seconds}}}");
     for (seconds, fails, words) in [(3600, true, "failed"), (60, false, "is not available after 60 seconds")] {

@@ -109,26 +109,43 @@ impl SnapshotTaker {
         Ok(status.map(|status| SnapshotState::read(status.as_deref().unwrap_or_default())))
     }
 
-    /// Takes a snapshot under this name. One that is there already is the one of an earlier call.
+    /// Takes a snapshot under this name, and answers whether it did: a database that is being backed up or changed cannot be copied now. A snapshot that is
+    /// there already is the one of an earlier call.
     ///
     /// # Errors
-    /// As every call to AWS; `Refused` when the database does not exist or cannot be copied now.
-    pub async fn take(&self, database: &DatabaseId, snapshot: &str) -> Result<(), Failure> {
+    /// As every call to AWS; `Refused` when the database does not exist.
+    pub async fn take(&self, database: &DatabaseId, snapshot: &str) -> Result<bool, Failure> {
         match database {
             DatabaseId::Instance(name) => {
                 let request = self.client.create_db_snapshot();
                 let request = request.db_instance_identifier(name).db_snapshot_identifier(snapshot);
+                let answer = request.send().await;
+                let is_busy = CreateDBSnapshotError::is_invalid_db_instance_state_fault;
+                if answer
+                    .as_ref()
+                    .is_err_and(|error| error.as_service_error().is_some_and(is_busy))
+                {
+                    return Ok(false);
+                }
                 let is_there = CreateDBSnapshotError::is_db_snapshot_already_exists_fault;
-                unless(request.send().await, is_there, "rds:CreateDBSnapshot")?;
+                unless(answer, is_there, "rds:CreateDBSnapshot")?;
             }
             DatabaseId::Cluster(name) => {
                 let request = self.client.create_db_cluster_snapshot().db_cluster_identifier(name);
                 let request = request.db_cluster_snapshot_identifier(snapshot);
+                let answer = request.send().await;
+                let is_busy = CreateDBClusterSnapshotError::is_invalid_db_cluster_state_fault;
+                if answer
+                    .as_ref()
+                    .is_err_and(|error| error.as_service_error().is_some_and(is_busy))
+                {
+                    return Ok(false);
+                }
                 let is_there = CreateDBClusterSnapshotError::is_db_cluster_snapshot_already_exists_fault;
-                unless(request.send().await, is_there, "rds:CreateDBClusterSnapshot")?;
+                unless(answer, is_there, "rds:CreateDBClusterSnapshot")?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
