@@ -11,6 +11,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use esclusa_core::error::{ErrorKind, Failure};
 use jiff::Timestamp;
 
+/// How ECS begins to say that two revisions of a family are registered at the same time, with a code, `ClientException`, that is final otherwise:
+/// <https://github.com/hashicorp/terraform-provider-aws/issues/9777>.
+const AT_ONCE: &str = "Too many concurrent attempts";
+
 /// The failure that an error of `action` means; `action` is in IAM's spelling, such as `ecs:RunTask`.
 ///
 /// Callers look at the errors they can act upon first (an image that does not exist, an execution that exists already) and leave
@@ -23,8 +27,11 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or("an error without a name");
-            let kind = classify(code, service.raw().status().as_u16());
             let message = service.err().message().unwrap_or("AWS gives no reason");
+            let kind = match message {
+                _ if message.starts_with(AT_ONCE) => ErrorKind::Transient,
+                _ => classify(code, service.raw().status().as_u16()),
+            };
             match kind {
                 ErrorKind::AccessDenied => Failure::access_denied(format!(
                     "the caller's role may not call `{action}` ({code}): {message}{}",
@@ -194,6 +201,17 @@ mod tests {
                 "{failure}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_family_that_others_register_at_the_same_time_is_registered_again() {
+        let of = async |message: &str| {
+            let answer = Answer::json(400, &json!({"__type": "ClientException", "message": message}));
+            failure_of(answer).await.kind
+        };
+        let at_once = "Too many concurrent attempts to create a new revision of the specified family.";
+        assert_eq!(of(at_once).await, ErrorKind::Transient);
+        assert_eq!(of("Unable to describe task definition.").await, ErrorKind::Refused);
     }
 
     #[tokio::test]
