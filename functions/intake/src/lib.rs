@@ -101,14 +101,14 @@ impl Function for Intake {
         })
     }
 
-    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
             Event::EcrImageAction(envelope) => self.pushed(&envelope).await,
             Event::Request(request) => match parse_request(request.payload)? {
                 Action::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
                 Action::RequestRelease(request) => self.requested(&request).await,
-                Action::Reconcile {} => self.reconcile().await,
+                Action::Reconcile {} => self.reconcile(invocation).await,
             },
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)

@@ -8,6 +8,7 @@ use esclusa_core::identity::{is_overdue, sought_since};
 use esclusa_core::image::elsewhere;
 use esclusa_core::pipeline::{Image as PipelineImage, Key as Name};
 use esclusa_core::tags::environments_for;
+use esclusa_runtime::Round;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -16,17 +17,19 @@ use crate::take::{Origin, Push, Taken};
 
 impl Intake {
     /// Claims a release for every push whose event should have come and did not. One application that cannot be read does not keep the others waiting.
-    pub(crate) async fn read_registry(&self, failed: &mut Option<Failure>) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn read_registry(&self, round: &mut Round) -> Result<Vec<Value>, Failure> {
         let applications: Vec<(String, Stored<PipelineCurrentRow>)> =
             self.control().list(Key::APPLICATIONS, "").await?;
         let mut releases = Vec::new();
-        for (_, current) in applications {
+        for (_, current) in round.in_turn(applications) {
+            if !round.has_time(self.journal.clock().now()?) {
+                break;
+            }
             match self.overdue(&current.row).await {
                 Ok(found) => releases.extend(found),
                 Err(failure) => {
                     let application = current.row.application;
-                    tracing::warn!(application, kind = %failure.kind, message = %failure.message, "the registry could not be read");
-                    *failed = Some(failure);
+                    round.failed(&format!("the registry of application `{application}`"), &failure);
                 }
             }
         }

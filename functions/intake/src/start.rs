@@ -10,11 +10,14 @@ use esclusa_adapters::step_functions::{StartOutcome, execution_arn};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use esclusa_core::pipeline::Pipeline;
-use esclusa_runtime::{Function, Measure, swept};
+use esclusa_runtime::{Function, Invocation, Measure, Round};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Intake};
+
+/// What is left of the time of a reconciliation when it begins nothing more: longer than one repository takes to be read.
+const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long an environment that was made from a pattern is known when nothing comes into it any more.
 const MADE_KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
@@ -140,10 +143,15 @@ impl Intake {
 
     /// Makes up for what was lost: starts what was claimed and never started, and claims what was pushed and never seen. One that fails does not keep the
     /// others waiting.
-    pub(crate) async fn reconcile(&self) -> Result<Value, Failure> {
+    pub(crate) async fn reconcile(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        let clock = self.journal.clock();
+        let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
         let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
-        let (mut started, mut failed) = (Vec::new(), None);
-        for (_, pointer) in open {
+        let mut started = Vec::new();
+        for (_, pointer) in round.in_turn(open) {
+            if !round.has_time(clock.now()?) {
+                break;
+            }
             let release_id = pointer.row.release_id;
             let release = self.journal.release(&release_id).await?;
             if release.row.progress != Progress::Claimed {
@@ -151,13 +159,10 @@ impl Intake {
             }
             match self.start_release(&release_id).await {
                 Ok(_) => started.push(release_id),
-                Err(failure) => {
-                    tracing::warn!(release_id, kind = %failure.kind, message = %failure.message, "a claimed release could not be started");
-                    failed = Some(failure);
-                }
+                Err(failure) => round.failed(&format!("the claimed release `{release_id}`"), &failure),
             }
         }
-        let found = self.read_registry(&mut failed).await?;
+        let found = self.read_registry(&mut round).await?;
         Measure::Found {
             found: "release",
             count: started.len(),
@@ -168,7 +173,7 @@ impl Intake {
             count: found.len(),
         }
         .emit();
-        swept(Self::NAME, failed.as_ref());
-        failed.map_or_else(|| Ok(json!({"started": started, "found": found})), Err)
+        let failed = round.end();
+        Ok(json!({"started": started, "found": found, "failed": failed}))
     }
 }

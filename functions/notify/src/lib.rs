@@ -14,9 +14,11 @@ use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
 use esclusa_events::Event;
-use esclusa_runtime::{Environment, Function, Invocation, parse_request, swept};
+use esclusa_runtime::{Environment, Function, Invocation, Round, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use tell::RESERVE;
 
 /// The function.
 #[derive(Debug)]
@@ -43,9 +45,9 @@ enum Request {
 
 impl Notify {
     /// Tells people what differs, where they have a Slack.
-    async fn tell_everybody(&self, invocation: &Invocation) -> Result<Value, Failure> {
+    async fn tell_everybody(&self, round: &mut Round) -> Result<Value, Failure> {
         match &self.token {
-            Some(token) => self.round(token, invocation.deadline).await,
+            Some(token) => self.round(token, round).await,
             None => Ok(unconfigured()),
         }
     }
@@ -78,17 +80,18 @@ impl Function for Notify {
 
     async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        let mut round = Round::begin(Self::NAME, invocation, self.journal.clock().now()?, RESERVE);
         match event {
             Event::Request(request) => match parse_request(request.payload)? {
                 Request::Tell {} => {
-                    let told = self.tell_everybody(invocation).await;
-                    swept(Self::NAME, told.as_ref().err());
-                    told
+                    let told = self.tell_everybody(&mut round).await?;
+                    round.end();
+                    Ok(told)
                 }
                 Request::Check {} => self.check().await,
             },
             // Whatever it says: everything is looked at.
-            Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(invocation).await,
+            Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(&mut round).await,
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)

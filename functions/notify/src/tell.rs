@@ -18,6 +18,7 @@ use esclusa_core::pipeline::{Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::secret::Secret;
 use esclusa_core::verdict::End;
 use esclusa_core::wave::in_waves;
+use esclusa_runtime::Round;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ const AT_IT: SignedDuration = SignedDuration::from_secs(70);
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(72);
 
 /// What is left of the time of an invocation when nothing more is begun: longer than Slack is waited for.
-const RESERVE: SignedDuration = SignedDuration::from_secs(15);
+pub(crate) const RESERVE: SignedDuration = SignedDuration::from_secs(15);
 
 /// What became of telling something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +68,10 @@ impl Place<'_> {
 
 impl Notify {
     /// Looks at everything once, and tells what differs.
-    pub(crate) async fn round(&self, token: &SecretReader, deadline: Timestamp) -> Result<Value, Failure> {
+    pub(crate) async fn round(&self, token: &SecretReader, round: &mut Round) -> Result<Value, Failure> {
         let clock = self.journal.clock();
         let now = clock.now()?;
-        let mut candidates = self.candidates(now).await?;
+        let candidates = self.candidates(now).await?;
         let pause: Option<Stored<CardPauseRow>> = self.journal.control().get(&Key::card_pause()).await?;
         if let Some(pause) = pause.filter(|pause| now < pause.row.until) {
             return Ok(json!({"pausedUntil": pause.row.until}));
@@ -78,15 +79,11 @@ impl Notify {
         if candidates.is_empty() {
             return Ok(json!({"looked": 0}));
         }
-        // Where there is not enough time for all, each round begins elsewhere.
-        let minute = usize::try_from(now.as_second().div_euclid(60)).unwrap_or(0);
-        let first = minute.checked_rem(candidates.len()).unwrap_or(0);
-        candidates.rotate_left(first);
         let token = token.read().await?;
-        let (mut looked, mut failed) = (0_usize, None);
+        let mut looked = 0_usize;
         let mut pipelines = Pipelines::new();
-        for release_id in &candidates {
-            if deadline.duration_since(clock.now()?) < RESERVE {
+        for release_id in &round.in_turn(candidates) {
+            if !round.has_time(clock.now()?) {
                 break;
             }
             looked = looked.saturating_add(1);
@@ -101,13 +98,10 @@ impl Notify {
                 }
                 Ok((Told::True | Told::Later, _)) => {}
                 Ok((Told::Paused, _)) => break,
-                Err(failure) => {
-                    tracing::warn!(release_id, kind = %failure.kind, message = %failure.message, "a release could not be told of");
-                    failed = Some(failure);
-                }
+                Err(failure) => round.failed(&format!("what is told of release `{release_id}`"), &failure),
             }
         }
-        failed.map_or_else(|| Ok(json!({"looked": looked})), Err)
+        Ok(json!({"looked": looked}))
     }
 
     /// Tells what differs about a release, and when it ended where it had before anything about it was read: only then nothing follows.

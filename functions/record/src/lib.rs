@@ -135,7 +135,7 @@ impl Function for Record {
         })
     }
 
-    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         let request = match event {
             Event::Request(request) => parse_request(request.payload)?,
@@ -182,7 +182,7 @@ impl Function for Record {
             }
             Request::Sweep {} => {
                 self.look_at_dead_letters().await;
-                self.sweep().await
+                self.sweep(invocation).await
             }
         }
     }

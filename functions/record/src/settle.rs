@@ -9,7 +9,7 @@ use esclusa_adapters::step_functions::Execution;
 use esclusa_core::error::Failure;
 use esclusa_core::task_definition::masked_text;
 use esclusa_events::StepFunctionsExecutionStatusChange;
-use esclusa_runtime::{Function, Measure, swept};
+use esclusa_runtime::{Function, Invocation, Measure, Round};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ const UNSEEN: SignedDuration = SignedDuration::from_secs(120);
 
 /// How long the description of an execution that was at work may not show it. After 90 days Step Functions forgets it for good.
 const INVISIBLE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is left of the time of a sweep when it concludes no further end: longer than one takes.
+const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How much is kept of what an execution says about its end.
 const WHY_CHARACTERS: usize = 500;
@@ -101,32 +104,40 @@ impl Record {
     }
 
     /// Concludes for every execution that is over and wrote no end. One that cannot be concluded does not keep the others waiting.
-    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
-        let control = self.journal.control();
-        let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.list(Key::OPEN_DEPLOYMENTS, "").await?;
-        let mut sweep = Sweep::default();
-        for (_, open) in deployments {
-            let settled = self
-                .settle_deployment(&open.row.deployment_id, NeverStarted::MayBe)
-                .await;
-            sweep.count(&open.row.deployment_id, settled.map(|_| ()));
-        }
-        let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
-        for (_, open) in releases {
-            sweep.count(&open.row.release_id, self.settle_release(&open.row.release_id).await);
-        }
+    pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        let (control, clock) = (self.journal.control(), self.journal.clock());
+        let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
         let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.list(Key::QUARANTINED_LOCKS, "").await?;
         Measure::Quarantined {
             locks: quarantined.len(),
         }
         .emit();
-        let count = usize::try_from(sweep.settled).unwrap_or(usize::MAX);
-        Measure::Found { found: "end", count }.emit();
-        swept(Self::NAME, sweep.failed.as_ref());
-        match sweep.failed {
-            Some(failure) => Err(failure),
-            None => Ok(json!({"open": sweep.open, "settled": sweep.settled})),
+        let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.list(Key::OPEN_DEPLOYMENTS, "").await?;
+        let mut found = Found::default();
+        for (_, open) in round.in_turn(deployments) {
+            if !round.has_time(clock.now()?) {
+                break;
+            }
+            let deployment_id = &open.row.deployment_id;
+            let settled = self.settle_deployment(deployment_id, NeverStarted::MayBe).await;
+            found.count(deployment_id, settled.map(|_| ()), &mut round);
         }
+        let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
+        for (_, open) in round.in_turn(releases) {
+            if !round.has_time(clock.now()?) {
+                break;
+            }
+            let release_id = &open.row.release_id;
+            found.count(release_id, self.settle_release(release_id).await, &mut round);
+        }
+        let Found { open, settled } = found;
+        Measure::Found {
+            found: "end",
+            count: settled,
+        }
+        .emit();
+        let failed = round.end();
+        Ok(json!({"open": open, "settled": settled, "failed": failed}))
     }
 
     /// An execution of ours is over: whoever it was concludes now what it left, if it left anything.
@@ -158,21 +169,17 @@ impl Record {
 
 /// What a sweep found.
 #[derive(Default)]
-struct Sweep {
-    open: u32,
-    settled: u32,
-    failed: Option<Failure>,
+struct Found {
+    open: usize,
+    settled: usize,
 }
 
-impl Sweep {
-    fn count(&mut self, id: &str, settled: Result<(), Failure>) {
+impl Found {
+    fn count(&mut self, id: &str, settled: Result<(), Failure>, round: &mut Round) {
         match settled {
             Ok(()) => self.settled = self.settled.saturating_add(1),
             Err(failure) if failure.kind.is_retryable() => self.open = self.open.saturating_add(1),
-            Err(failure) => {
-                tracing::warn!(id, kind = %failure.kind, message = %failure.message, "an end could not be concluded");
-                self.failed = Some(failure);
-            }
+            Err(failure) => round.failed(&format!("the end of `{id}`"), &failure),
         }
     }
 }
@@ -265,12 +272,18 @@ mod tests {
 
     #[test]
     fn one_that_cannot_be_concluded_does_not_hide_the_others() {
-        let mut sweep = Sweep::default();
-        sweep.count("a", Ok(()));
-        sweep.count("b", Err(Failure::access_denied("denied")));
-        sweep.count("c", Err(Failure::transient("runs")));
-        sweep.count("d", Ok(()));
-        assert_eq!((sweep.open, sweep.settled), (1, 2));
-        assert_eq!(sweep.failed.unwrap().kind, ErrorKind::AccessDenied);
+        let mut found = Found::default();
+        let invocation = Invocation {
+            request_id: "r-1".to_owned(),
+            function_arn: "arn".to_owned(),
+            deadline: at(30),
+            trace_id: None,
+        };
+        let mut round = Round::begin(Record::NAME, &invocation, at(0), RESERVE);
+        found.count("a", Ok(()), &mut round);
+        found.count("b", Err(Failure::access_denied("denied")), &mut round);
+        found.count("c", Err(Failure::transient("runs")), &mut round);
+        found.count("d", Ok(()), &mut round);
+        assert_eq!((found.open, found.settled, round.end()), (1, 2, 1));
     }
 }

@@ -88,16 +88,13 @@ impl Resume {
     pub(crate) async fn deployment_changed(
         &self,
         envelope: &Envelope<EcsDeploymentStateChange>,
-        detail: &Value,
     ) -> Result<Value, Failure> {
         let service = envelope
             .resource()
             .ok_or_else(|| Failure::invalid_input("an `ECS Deployment State Change` event names no service"))?;
         check(envelope, service)?;
-        // Never the end by itself: a completed rollback looks the same, and only ECS knows which deployment it was.
-        let event = self.event(envelope.time, None, false, detail)?;
-        self.receive(service, &sha256_hex(envelope.id.as_bytes()), event, Commit::new())
-            .await
+        // Never the end by itself, so that it is not kept: a completed rollback looks the same, and only ECS knows which deployment it was.
+        self.look_for_waits(service).await
     }
 
     pub(crate) async fn execution_changed(
@@ -189,6 +186,10 @@ impl Resume {
 
     async fn receive(&self, resource: &str, name: &str, event: InboxEvent, told: Commit<'_>) -> Result<Value, Failure> {
         self.keep(resource, name, event, told).await?;
+        self.look_for_waits(resource).await
+    }
+
+    async fn look_for_waits(&self, resource: &str) -> Result<Value, Failure> {
         let waits = self.waits_of(resource).await?;
         for wait in &waits {
             self.look_at(wait, Source::Event).await?;

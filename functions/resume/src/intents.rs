@@ -10,6 +10,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::migration::started_by;
 use esclusa_core::protocol::intent::Intent;
 use esclusa_core::task_definition::TAG_RELEASE;
+use esclusa_runtime::Round;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Resume};
@@ -27,10 +28,13 @@ const SHOWN: [&str; 7] = [
 
 impl Resume {
     /// Settles the open intents of deployments that have ended. Which failed is said, and does not keep the others.
-    pub(crate) async fn settle_intents(&self, failed: &mut Option<Failure>) -> Result<usize, Failure> {
+    pub(crate) async fn settle_intents(&self, round: &mut Round) -> Result<usize, Failure> {
         let pointers: Vec<(String, Stored<OpenIntentRow>)> = self.control().list(Key::OPEN_INTENTS, "").await?;
         let mut settled = 0;
-        for (_, pointer) in pointers {
+        for (_, pointer) in round.in_turn(pointers) {
+            if !round.has_time(self.clock.now()?) {
+                break;
+            }
             match self.settle_intent(&pointer.row).await {
                 Ok(true) => settled += 1,
                 Ok(false) => {}
@@ -40,8 +44,10 @@ impl Resume {
                         intent_id,
                         ..
                     } = &pointer.row;
-                    tracing::warn!(deployment_id, intent_id, kind = %failure.kind, message = %failure.message, "an open intent could not be settled");
-                    *failed = Some(failure);
+                    round.failed(
+                        &format!("intent `{intent_id}` of deployment `{deployment_id}`"),
+                        &failure,
+                    );
                 }
             }
         }

@@ -150,7 +150,15 @@ pub struct OpenWaitRow {
 }
 
 impl WaitRequest {
-    fn row(self, kind: WaitKind, deployment_id: String, resource: String, step: Option<StepReference>) -> WaitRow {
+    /// The row of the wait, which is stored `now`: Step Functions gives each try of a state its whole time, however long ago the state was entered.
+    fn row(
+        self,
+        kind: WaitKind,
+        deployment_id: String,
+        resource: String,
+        step: Option<StepReference>,
+        now: Timestamp,
+    ) -> WaitRow {
         let limit = SignedDuration::from_secs(self.timeout_seconds);
         WaitRow {
             waiter: Waiter {
@@ -162,7 +170,7 @@ impl WaitRequest {
                 status: WaitStatus::Open,
                 kind,
                 deployment_id,
-                deadline: self.entered_time.saturating_add(limit).unwrap_or(Timestamp::MAX),
+                deadline: now.saturating_add(limit).unwrap_or(Timestamp::MAX),
             },
             resource,
             execution_arn: self.execution_arn,
@@ -237,9 +245,10 @@ impl Function for Resume {
         })
     }
 
-    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let detail = payload.get("detail").cloned().unwrap_or_default();
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
+        let now = self.clock.now()?;
         match event {
             Event::Request(request) => match parse_request(request.payload)? {
                 Request::AwaitTask {
@@ -248,7 +257,7 @@ impl Function for Resume {
                     step,
                     wait,
                 } => {
-                    self.store_and_look(wait.row(WaitKind::Task, deployment_id, resource_arn, Some(step)))
+                    self.store_and_look(wait.row(WaitKind::Task, deployment_id, resource_arn, Some(step), now))
                         .await
                 }
                 Request::AwaitService {
@@ -257,7 +266,7 @@ impl Function for Resume {
                     step,
                     wait,
                 } => {
-                    self.store_and_look(wait.row(WaitKind::Service, deployment_id, resource_arn, Some(step)))
+                    self.store_and_look(wait.row(WaitKind::Service, deployment_id, resource_arn, Some(step), now))
                         .await
                 }
                 Request::AwaitExecution {
@@ -265,7 +274,7 @@ impl Function for Resume {
                     resource_arn,
                     wait,
                 } => {
-                    self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None))
+                    self.store_and_look(wait.row(WaitKind::Execution, deployment_id, resource_arn, None, now))
                         .await
                 }
                 Request::AwaitLock {
@@ -273,23 +282,23 @@ impl Function for Resume {
                     lock,
                     wait,
                 } => {
-                    self.store_and_look(wait.row(WaitKind::Lock, deployment_id, lock_resource(&lock), None))
+                    self.store_and_look(wait.row(WaitKind::Lock, deployment_id, lock_resource(&lock), None, now))
                         .await
                 }
                 Request::AwaitAlarm { deployment_id, wait } => {
                     let resource = look_resource(&deployment_id);
-                    self.store_and_look(wait.row(WaitKind::Look, deployment_id, resource, None))
+                    self.store_and_look(wait.row(WaitKind::Look, deployment_id, resource, None, now))
                         .await
                 }
                 Request::AwaitGate { deployment_id, wait } => {
                     let resource = gate_resource(&deployment_id);
-                    self.store_and_look(wait.row(WaitKind::Gate, deployment_id, resource, None))
+                    self.store_and_look(wait.row(WaitKind::Gate, deployment_id, resource, None, now))
                         .await
                 }
-                Request::Sweep {} => self.sweep().await,
+                Request::Sweep {} => self.sweep(invocation).await,
             },
             Event::EcsTaskStateChange(envelope) => self.task_changed(&envelope, &detail).await,
-            Event::EcsDeploymentStateChange(envelope) => self.deployment_changed(&envelope, &detail).await,
+            Event::EcsDeploymentStateChange(envelope) => self.deployment_changed(&envelope).await,
             Event::StepFunctionsExecutionStatusChange(envelope) => self.execution_changed(&envelope).await,
             Event::CloudWatchAlarmStateChange(envelope) => self.alarm_changed(&envelope).await,
             Event::EcsServiceAction(_) | Event::EcrImageAction(_) | Event::Scheduled(_) | Event::Unknown(_) => {

@@ -28,7 +28,11 @@ impl Resume {
         if row.waiter.status != WaitStatus::Open {
             return Ok(Truth::NotVisible);
         }
-        let inbox = self.journal.inbox(&row.resource).await?;
+        let inbox = if row.waiter.kind.keeps_events() {
+            self.journal.inbox(&row.resource).await?
+        } else {
+            Vec::new()
+        };
         let known = truth(&inbox, None);
         if known == Truth::Over {
             return Ok(known);

@@ -9,7 +9,7 @@ use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::rendezvous::{
     Completion, Look, SendAnswer, StoreWait, Truth, WaitStatus, complete, give_up, look, store_wait,
 };
-use esclusa_runtime::{Function, Measure, swept};
+use esclusa_runtime::{Function, Invocation, Measure, Round};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -20,6 +20,9 @@ const GRACE: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long the row of a closed wait is kept: longer than its state may be retried.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
+
+/// What is left of the time of a sweep when it begins no further look: longer than one takes.
+const RESERVE: SignedDuration = SignedDuration::from_secs(8);
 
 /// How often a look is repeated when another one was faster.
 const TRIES: usize = 4;
@@ -207,10 +210,16 @@ impl Resume {
     }
 
     /// Repeats the look for every open wait, and settles what was left open. One that fails does not keep the others from theirs.
-    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
+    pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        let mut round = Round::begin(Self::NAME, invocation, self.clock.now()?, RESERVE);
+        // There are few of them, and none may wait behind those that people keep open for days.
+        let settled = self.settle_intents(&mut round).await?;
         let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().list(Key::OPEN_WAITS, "").await?;
-        let (mut open, mut woken, mut failed) = (0_u32, 0_u32, None);
-        for (_, pointer) in pointers {
+        let (mut open, mut woken) = (0_u32, 0_u32);
+        for (_, pointer) in round.in_turn(pointers) {
+            if !round.has_time(self.clock.now()?) {
+                break;
+            }
             let OpenWaitRow {
                 resource,
                 execution_arn,
@@ -223,22 +232,15 @@ impl Resume {
             match self.look_at(&wait.row, Source::Sweep).await {
                 Ok(answer) if answer.get("waiting") == Some(&json!(true)) => open += 1,
                 Ok(_) => woken += 1,
-                Err(failure) => {
-                    tracing::warn!(kind = %failure.kind, message = %failure.message, state, "a look at an open wait failed");
-                    failed = Some(failure);
-                }
+                Err(failure) => round.failed(&format!("state `{state}` that waits for `{resource}`"), &failure),
             }
         }
-        let settled = self.settle_intents(&mut failed).await?;
         Measure::Found {
             found: "act",
             count: settled,
         }
         .emit();
-        swept(Self::NAME, failed.as_ref());
-        match failed {
-            Some(failure) => Err(failure),
-            None => Ok(json!({"open": open, "closed": woken, "settled": settled})),
-        }
+        let failed = round.end();
+        Ok(json!({"open": open, "closed": woken, "settled": settled, "failed": failed}))
     }
 }

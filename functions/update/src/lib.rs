@@ -84,7 +84,7 @@ impl Function for Update {
         })
     }
 
-    async fn handle(&self, payload: Value, _invocation: &Invocation) -> Result<Value, Failure> {
+    async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         match parse_request(payload)? {
             Request::PrepareScaling { deployment_id, step } => {
                 let there = self.at(&deployment_id).await?;
@@ -94,7 +94,7 @@ impl Function for Update {
                 let there = self.at(&deployment_id).await?;
                 there.restore_scaling(&deployment_id).await
             }
-            Request::Sweep {} => self.sweep().await,
+            Request::Sweep {} => self.sweep(invocation).await,
             Request::UpdateService { deployment_id, step } => {
                 let there = self.at(&deployment_id).await?;
                 there.update_service(&deployment_id, step).await

@@ -12,13 +12,17 @@ use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Draft, RecordKind};
 use esclusa_core::plan::PlannedService;
 use esclusa_core::scaling::{Suspended, before_suspension, is_to_be_restored, resource_id};
-use esclusa_runtime::{Function, swept};
+use esclusa_runtime::{Function, Invocation, Round};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Update};
 
 /// The call that suspends and restores.
 const ACTION: &str = "application-autoscaling:RegisterScalableTarget";
+
+/// What is left of the time of a sweep when it begins no further look: longer than one takes.
+const RESERVE: SignedDuration = SignedDuration::from_secs(8);
 
 /// What is done to the scaling of a service before it is updated.
 const SUSPENDED: &str = "suspended";
@@ -119,9 +123,14 @@ impl Update {
     }
 
     /// Looks at everything that is, or was, suspended. Which fails is said, and does not keep the others.
-    pub(crate) async fn sweep(&self) -> Result<Value, Failure> {
-        let (mut settled, mut failed) = (0, None);
-        for stored in self.suspended().await? {
+    pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
+        let clock = self.journal.clock();
+        let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
+        let mut settled = 0_u32;
+        for stored in round.in_turn(self.suspended().await?) {
+            if !round.has_time(clock.now()?) {
+                break;
+            }
             let service = stored.row.service.clone();
             let there = match &stored.row.place {
                 Some(place) => self.in_place(place).await,
@@ -134,17 +143,11 @@ impl Update {
             match looked {
                 Ok(true) => settled += 1,
                 Ok(false) => {}
-                Err(failure) => {
-                    tracing::warn!(service, kind = %failure.kind, message = %failure.message, "suspended scaling could not be restored");
-                    failed = Some(failure);
-                }
+                Err(failure) => round.failed(&format!("the suspended scaling of `{service}`"), &failure),
             }
         }
-        swept(Self::NAME, failed.as_ref());
-        match failed {
-            Some(failure) => Err(failure),
-            None => Ok(json!({"swept": settled})),
-        }
+        let failed = round.end();
+        Ok(json!({"swept": settled, "failed": failed}))
     }
 
     /// Lets go of one that nobody can suspend any more, restored where its deployment has not done so.

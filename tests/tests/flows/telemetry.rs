@@ -79,10 +79,7 @@ fn a_release_is_measured_and_nobody_is_woken_for_it() {
         measured(&account, Statistic::Maximum, "QuarantinedLocks", &[]),
         Some(0.0)
     );
-    assert_eq!(
-        measured(&account, Statistic::Sum, "SweepFailures", &[("sweeper", "resume")]),
-        None
-    );
+    assert_eq!(measured(&account, Statistic::Sum, "SweepFailures", &[]), None);
     let lag = measured(
         &account,
         Statistic::Maximum,
@@ -179,15 +176,20 @@ fn a_defect_wakes_a_person_and_a_round_that_meets_one_is_no_silence() {
 }
 
 #[test]
-fn an_application_that_cannot_be_looked_at_is_counted_and_is_no_silence() {
+fn an_application_that_cannot_be_looked_at_is_counted_and_told_when_it_goes_on() {
     let mut account = watched(Account::with_logs("imagy-catalog"));
     let now = account.lab.world().now();
     let denied = FaultKind::ErrorBefore(ApiError::client("AccessDeniedException", "not authorized"));
-    let selector = Selector::operation("ecr", "DescribeImages").between(now, now + SILENCE);
+    let selector = Selector::operation("ecr", "DescribeImages").between(now, now + SignedDuration::from_mins(75));
     account.lab.world_mut().add_fault(Fault::new(selector, denied));
     account.pass(SILENCE);
-    let failures = measured(&account, Statistic::Sum, "SweepFailures", &[("sweeper", "intake")]);
+    let failures = measured(&account, Statistic::Sum, "SweepFailures", &[]);
     assert!(failures >= Some(5.0), "{failures:?}");
+    assert_eq!(firing(&mut account), [""; 0]);
+    account.pass(SignedDuration::from_mins(40));
+    // Every round looks again by itself: none of them is a message that somebody has to play back.
+    assert_eq!(firing(&mut account), ["sweep-failures"]);
+    account.pass(SignedDuration::from_mins(50));
     assert_eq!(firing(&mut account), [""; 0]);
 }
 

@@ -7,6 +7,7 @@ mod environment;
 mod function;
 mod invoke;
 mod log;
+mod round;
 mod run;
 mod telemetry;
 
@@ -15,5 +16,6 @@ pub use function::{Function, Invocation, parse_request};
 pub use invoke::{diagnostic, invoke};
 pub use lambda_runtime::Diagnostic;
 pub use log::subscriber;
+pub use round::Round;
 pub use run::run;
-pub use telemetry::{METRICS, Measure, swept};
+pub use telemetry::{METRICS, Measure};

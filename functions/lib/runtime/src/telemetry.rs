@@ -4,7 +4,7 @@
 //! Every measure has the dimension `service`, the stack's name. Others are words of few values each: every combination is a metric that is paid for. What a measure is
 //! about, such as the release, stands beside it in its line, where CloudWatch Logs Insights finds it.
 
-use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::error::ErrorKind;
 use esclusa_core::verdict::{Effect, Verdict};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub const METRICS: [(&str, &[&str]); 10] = [
     ("GateSeconds", &["gate"]),
     ("SweepFinds", &["found"]),
     ("Sweeps", &["sweeper"]),
-    ("SweepFailures", &["sweeper"]),
+    ("SweepFailures", &[]),
     ("EventLagSeconds", &["detail_type"]),
     ("FailedInvocations", &["error_kind"]),
 ];
@@ -104,14 +104,6 @@ pub enum Measure<'a> {
         /// The kind of its failure.
         kind: ErrorKind,
     },
-}
-
-/// Measures that the sweep of a function has gone its whole round, and whether something on its way `failed`.
-pub fn swept(sweeper: &str, failed: Option<&Failure>) {
-    Measure::Swept { sweeper }.emit();
-    if failed.is_some() {
-        Measure::SweepFailed { sweeper }.emit();
-    }
 }
 
 impl Measure<'_> {

@@ -89,7 +89,7 @@ pub const SCHEDULES: [Trigger; 5] = [
 ];
 
 /// The alarms, each with what must be configured for it to be there.
-pub const ALARMS: [(&str, Option<Only>); 12] = [
+pub const ALARMS: [(&str, Option<Only>); 13] = [
     ("dead-letters", None),
     ("defects", None),
     ("deployment-executions-failed", None),
@@ -100,6 +100,7 @@ pub const ALARMS: [(&str, Option<Only>); 12] = [
     ("release-executions-timed-out", None),
     ("restore-scaling-silent", None),
     ("settle-silent", None),
+    ("sweep-failures", None),
     ("sweep-silent", None),
     ("tell-silent", Some(Only::Slack)),
 ];

@@ -41,6 +41,16 @@ impl WaitKind {
             Self::Gate => "gate",
         }
     }
+
+    /// Whether events of what it waits for are kept. The state of a service, and what stands in the control table, can be read at any time: an event of
+    /// those is a reason to look and nothing more, and there are as many as others bring about.
+    #[must_use]
+    pub const fn keeps_events(self) -> bool {
+        match self {
+            Self::Task | Self::Execution | Self::Look => true,
+            Self::Service | Self::Lock | Self::Gate => false,
+        }
+    }
 }
 
 /// Where a wait stands.
