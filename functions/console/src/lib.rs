@@ -1,5 +1,5 @@
-//! The Lambda function `console`: the HTTP entry. It takes what people decide, in Slack and through the API, and writes that down; it starts nothing, completes
-//! nothing and calls no service of the deployed.
+//! The Lambda function `console`: the HTTP entry. It takes what people decide, in Slack and through the API, and writes that down; it starts no release,
+//! completes nothing and calls no service of the deployed. That the waits are looked at then and there saves the time until the next sweep, and nothing else.
 
 mod api;
 mod interactions;
@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::SlackClient;
+use esclusa_adapters::sweep::SweepStarter;
 use esclusa_core::error::Failure;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub struct Console {
     slack: SlackClient,
     /// The secret that Slack signs with; none where no Slack is configured.
     signing: Option<SecretReader>,
+    sweep: SweepStarter,
 }
 
 impl Function for Console {
@@ -35,6 +37,7 @@ impl Function for Console {
             journal: Journal::new(config, control, ledger),
             slack: SlackClient::new(config),
             signing: signing.map(|arn| SecretReader::new(config, arn)),
+            sweep: SweepStarter::new(config, environment.required("ESCLUSA_RESUME_FUNCTION")?),
         })
     }
 
@@ -47,6 +50,9 @@ impl Function for Console {
             "POST /orders/{order}" => self.post_order(&request).await?,
             _ => Response::error(404, "there is no such route"),
         };
+        if response.is_success() {
+            self.sweep.begin().await;
+        }
         Ok(json!(response))
     }
 }

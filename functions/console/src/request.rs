@@ -93,6 +93,11 @@ impl Response {
         }
     }
 
+    /// Whether something was taken.
+    pub(crate) const fn is_success(&self) -> bool {
+        matches!(self.status_code, 200..=299)
+    }
+
     /// Why it is not done.
     pub(crate) fn error(status_code: u16, message: &str) -> Self {
         Self::json(status_code, &json!({"error": message}))

@@ -75,6 +75,11 @@ fn whoever_aws_knows_votes_through_the_api_and_nobody_else() {
     assert_eq!(account.rows("VOTES#").len(), 0);
     let (status, answer) = http(&mut account, "/api/votes", Some(&administrator), &vote);
     assert_eq!((status, &answer["person"]), (200, &json!("ana")), "{answer}");
+    // Nobody waits for the next round of the schedule, which comes every two minutes.
+    let decided_at = account.lab.world().now();
+    account.run_until_entered(&format!("{release}-development-1"), "BeginDeployment");
+    let taken_up = account.lab.world().now().duration_since(decided_at);
+    assert!(taken_up < SignedDuration::from_secs(10), "{taken_up}");
     // The same person in Slack is the same voice.
     assert_eq!(http(&mut account, "/api/votes", Some(&administrator), &vote).0, 409);
     account.settle();

@@ -71,7 +71,7 @@ const POWERS: [(&str, &[&str]); 46] = [
     ("elasticloadbalancing:DescribeTargetHealth", &["Observe"]),
     ("events:PutEvents", &["Record"]),
     ("iam:PassRole", &["Migrate", "Register"]),
-    ("lambda:InvokeFunction", &["Observe"]),
+    ("lambda:InvokeFunction", &["Console", "Observe"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
     ("rds:CreateDBClusterSnapshot", &["Migrate"]),

@@ -34,6 +34,7 @@ mod sdk;
 pub mod secrets;
 pub mod slack;
 pub mod step_functions;
+pub mod sweep;
 pub mod targets;
 mod task_token;
 #[cfg(test)]
