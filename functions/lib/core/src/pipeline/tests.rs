@@ -583,3 +583,17 @@ fn holidays_of_a_file_are_those_of_the_windows_that_name_it() {
     let missing = pipeline.clone().with_files(&std::collections::BTreeMap::new());
     assert!(missing.unwrap_err().contains("there is no file `peru.json`"));
 }
+
+#[test]
+fn an_environment_has_no_more_services_than_can_be_concluded_at_once() {
+    let of = |count: usize| {
+        let many: String = (0..count)
+            .map(|index| format!("\n  s{index}: {{service: shop-s{index}, task_definition: web}}"))
+            .collect();
+        errors(&SOUND.replacen("\nservices:", &format!("\nservices:{many}"), 1))
+    };
+    // Three are there already.
+    assert_eq!(of(37), "nothing is wrong");
+    let said = of(38);
+    assert!(said.contains("has 41 services, and 40 are possible"), "{said}");
+}

@@ -18,6 +18,11 @@ use crate::verification::{SERVICES, is_forbidden_host};
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
 
+/// The most services and databases of an environment: everything that the end of a deployment says of them is written at once, and a transaction of
+/// DynamoDB has 100 actions. A service takes one of them, a database up to five.
+const SERVICES_MAX: usize = 40;
+const DATABASES_MAX: usize = 8;
+
 /// The most checks of a verification: one look may have to measure all of them.
 const CHECKS_MAX: usize = 20;
 
@@ -58,17 +63,21 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
         |name| root.key("task_definitions").key(name).key("family"),
         &mut problems,
     );
-    let services = || {
-        environment.steps.iter().filter_map(|step| {
-            if let ResolvedStep::Service(service) = step {
-                Some(service)
-            } else {
-                None
-            }
-        })
-    };
+    let count = environment.services().count();
+    for (found, most, name) in [
+        (count, SERVICES_MAX, "services"),
+        (environment.databases.len(), DATABASES_MAX, "databases"),
+    ] {
+        if found > most {
+            let message = format!("has {found} {name}, and {most} are possible");
+            let hint = "make an application of its own of those that are released by themselves";
+            problems.push(problem(root.key(name), &message, Some(hint)));
+        }
+    }
     check_distinct(
-        services().map(|service| (&service.name, service.service.as_str())),
+        environment
+            .services()
+            .map(|service| (&service.name, service.service.as_str())),
         |name| root.key("services").key(name).key("service"),
         &mut problems,
     );
