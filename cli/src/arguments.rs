@@ -45,47 +45,54 @@ pub(crate) struct Options {
     /// The form of the answer; `csv` only for `audit`
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: Format,
-    /// The control table of the installation
+    /// The installation, by the name of its stack, from which the four names below follow; `esclusa` unless given
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_STACK",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub(crate) stack: Option<String>,
+    /// The control table of the installation; `STACK-control` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_CONTROL_TABLE",
         hide_env_values = true,
-        default_value = "esclusa-control",
         value_name = "TABLE"
     )]
-    pub(crate) control_table: String,
-    /// The ledger table of the installation
+    control_table: Option<String>,
+    /// The ledger table of the installation; `STACK-ledger` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_LEDGER_TABLE",
         hide_env_values = true,
-        default_value = "esclusa-ledger",
         value_name = "TABLE"
     )]
-    pub(crate) ledger_table: String,
-    /// The function that takes requests
+    ledger_table: Option<String>,
+    /// The function that takes requests; `STACK-intake` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_INTAKE_FUNCTION",
         hide_env_values = true,
-        default_value = "esclusa-intake",
         value_name = "NAME"
     )]
-    pub(crate) intake_function: String,
-    /// The function that checks once more
+    intake_function: Option<String>,
+    /// The function that checks once more; `STACK-observe` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_OBSERVE_FUNCTION",
         hide_env_values = true,
-        default_value = "esclusa-observe",
         value_name = "NAME"
     )]
-    pub(crate) observe_function: String,
-    /// Where the console of the installation is: people decide through it then, and need no permission on a table
+    observe_function: Option<String>,
+    /// The address of the installation's API, which is no web page: people decide through it then, and need no permission on a table
+    ///
+    /// It is the output `ConsoleEndpoint` of the stack.
     #[arg(
         long,
         global = true,
@@ -100,6 +107,35 @@ pub(crate) struct Options {
     /// The profile of the AWS configuration to take credentials and Region from
     #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
+}
+
+/// The name of an installation that nobody has called otherwise.
+const STACK: &str = "esclusa";
+
+impl Options {
+    pub(crate) fn control_table(&self) -> String {
+        self.named(self.control_table.as_ref(), "control")
+    }
+
+    pub(crate) fn ledger_table(&self) -> String {
+        self.named(self.ledger_table.as_ref(), "ledger")
+    }
+
+    pub(crate) fn intake_function(&self) -> String {
+        self.named(self.intake_function.as_ref(), "intake")
+    }
+
+    pub(crate) fn observe_function(&self) -> String {
+        self.named(self.observe_function.as_ref(), "observe")
+    }
+
+    /// The name that was given, or the one that a piece of the stack has.
+    fn named(&self, given: Option<&String>, piece: &str) -> String {
+        match given {
+            Some(name) => name.clone(),
+            None => format!("{}-{piece}", self.stack.as_deref().unwrap_or(STACK)),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -233,9 +269,6 @@ pub(crate) struct Init {
 pub(crate) struct Doctor {
     /// Of the pipelines only that of this application
     pub(crate) application: Option<String>,
-    /// The name of the stack; what the control table is called before `-control` unless given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) stack: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -665,6 +698,28 @@ mod tests {
     fn help_is_a_page_that_one_can_read() {
         let help = Arguments::command().term_width(100).render_help().to_string();
         insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn what_an_installation_is_made_of_follows_from_its_stack_unless_it_is_named() {
+        let names = |words: &[&str]| {
+            let arguments = Arguments::try_parse_from([&["esclusa", "doctor"], words].concat()).unwrap();
+            let options = arguments.options;
+            [
+                options.control_table(),
+                options.ledger_table(),
+                options.intake_function(),
+                options.observe_function(),
+            ]
+        };
+        let of = |stack: &str| ["control", "ledger", "intake", "observe"].map(|piece| format!("{stack}-{piece}"));
+        assert_eq!(names(&[]), of("esclusa"));
+        assert_eq!(names(&["--stack", "blue"]), of("blue"));
+        let [control, _, intake, observe] = of("blue");
+        assert_eq!(
+            names(&["--stack", "blue", "--ledger-table", "records"]),
+            [control, "records".to_owned(), intake, observe]
+        );
     }
 
     #[test]

@@ -7,6 +7,9 @@ use esclusa_core::error::{ErrorKind, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// The option that names an installation.
+pub(crate) const STACK: &str = "--stack";
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -34,11 +37,17 @@ pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     }
 }
 
-/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests carry an id for that.
+/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests carry an id for that. `option` is the
+/// one that names the function.
 ///
 /// # Errors
 /// What the function failed with, by its own kind and words.
-pub(crate) async fn invoke(config: &SdkConfig, function: &str, payload: &Value) -> Result<Value, Failure> {
+pub(crate) async fn invoke(
+    config: &SdkConfig,
+    function: &str,
+    option: &str,
+    payload: &Value,
+) -> Result<Value, Failure> {
     let client = aws_sdk_lambda::Client::new(config);
     let request = client
         .invoke()
@@ -46,7 +55,11 @@ pub(crate) async fn invoke(config: &SdkConfig, function: &str, payload: &Value) 
         .payload(Blob::new(payload.to_string()));
     let answer = request.send().await.map_err(|error| match error.as_service_error() {
         Some(reason) if reason.is_resource_not_found_exception() => Failure::refused(format!(
-            "there is no function `{function}` in this account and Region: name it with `--intake-function`"
+            "there is no function `{function}` in this account and Region: give `--region`, `--profile`{}",
+            match option {
+                STACK => format!(", or `{STACK}`"),
+                option => format!(", `{STACK}`, or name it with `{option}`"),
+            }
         )),
         _ => failed("lambda:InvokeFunction", &error, ErrorKind::Refused),
     })?;
