@@ -86,7 +86,7 @@ impl Session {
         self.journal.clock().now()
     }
 
-    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names.
+    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names. So where nobody is signed in.
     pub(crate) fn explained(&self, error: CommandError) -> CommandError {
         let is_table_missing =
             |message: &str| message.starts_with("`dynamodb:") && message.contains("ResourceNotFoundException");
@@ -99,6 +99,10 @@ impl Session {
                      or `--stack`"
                 ))
             }
+            CommandError::Failed(failure) if aws::is_not_signed_in(&failure) => CommandError::Failed(Failure::new(
+                failure.kind,
+                format!("{}; run `aws sso login`, or give `--profile`", failure.message),
+            )),
             other => other,
         }
     }

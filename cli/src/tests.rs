@@ -1,6 +1,9 @@
 //! What can be asked without AWS, up to the exit code.
 
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use insta::assert_snapshot;
 
 use super::*;
@@ -122,4 +125,40 @@ async fn without_credentials_a_command_fails_and_says_so() {
     let (exit, captured) = esclusa(&["pipelines", "list"]).await;
     assert_eq!((exit, exit.code()), (Exit::Failure, 1));
     assert!(captured.err().starts_with("error: "), "{}", captured.err());
+}
+
+#[tokio::test]
+async fn whoever_is_not_signed_in_is_told_what_helps_by_every_command() {
+    let nobody = SharedCredentialsProvider::new(provide_credentials_fn(|| async {
+        Err(CredentialsError::not_loaded("the token has expired"))
+    }));
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(nobody)
+        .build();
+    let words: [&[&str]; 4] = [
+        &["pipelines", "list"],
+        &["deploy", "shop", "production", "v1"],
+        &["doctor"],
+        &["approve", "shop-0f3a9c1d2e4b5f6a7081"],
+    ];
+    for words in words {
+        let (mut output, captured) = Output::captured();
+        let words = [&["esclusa"], words, &["--output", "json"]].concat();
+        let exit = run(words.clone(), &config, &mut output).await;
+        assert_eq!(exit, Exit::Failure, "{words:?}");
+        let answer: serde_json::Value = serde_json::from_str(&captured.out()).unwrap();
+        let text = |member: &str| answer["error"][member].as_str().unwrap().to_owned();
+        assert_eq!(text("kind"), "AccessDenied", "{words:?}: {answer}");
+        let message = text("message");
+        assert!(
+            message.starts_with("there are no AWS credentials"),
+            "{words:?}: {message}"
+        );
+        assert!(
+            message.ends_with("; run `aws sso login`, or give `--profile`") && !message.contains('{'),
+            "{words:?}: {message}"
+        );
+    }
 }
