@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::output::Format;
+use crate::error::Exit;
+use crate::output::{Format, Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +24,7 @@ Examples:
 Exit codes:
   0  done: for `deploy` and `rollback`, SUCCEEDED or UNCHANGED; for `plan`, no difference
   1  failed: the release did not succeed, a record is broken, something does not allow it
-  2  `plan` found a difference; or the input is not valid: arguments, names, a file
+  2  the input is not valid: arguments, names, a file; of `plan` that is 1, and 2 a difference
 
 Credentials and Region are those of the AWS command line. AWS_ENDPOINT_URL leads elsewhere.";
 
@@ -159,7 +160,8 @@ pub(crate) enum Command {
     /// For every task definition what would change against what is live, then the steps in their order; or, as one list, whatever forbids the
     /// deployment. Values of environment variables are never shown.
     ///
-    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused or the plan cannot be made.
+    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused, the plan cannot be made, or the arguments are not
+    /// valid.
     Plan(Plan),
     /// Bring a version into one environment, and follow it to its end
     ///
@@ -647,18 +649,23 @@ pub(crate) struct Unlock {
 }
 
 impl Arguments {
-    /// The command line of this process. Ends the process with what the parser has to say where it is none.
-    #[must_use]
-    pub fn from_process() -> Self {
-        <Self as Parser>::parse()
+    /// The command line in these words, the name of the program first.
+    ///
+    /// # Errors
+    /// The exit of the process where it is none: what the parser has to say is written then.
+    pub fn read(words: &[OsString], output: &mut Output) -> Result<Self, Exit> {
+        Self::try_parse_from(words).map_err(|usage| {
+            if is_json_asked_for(words) {
+                output.set_format(Format::Json);
+            }
+            let exit = output.usage(&usage);
+            if is_plan_asked_for(words) { exit.of_plan() } else { exit }
+        })
     }
 
-    pub(crate) fn parse<Words>(words: Words) -> Result<Self, clap::Error>
-    where
-        Words: IntoIterator,
-        Words::Item: Into<OsString> + Clone,
-    {
-        Self::try_parse_from(words)
+    /// Whether a plan is asked for, whose exit codes tell a difference from everything else.
+    pub(crate) fn is_plan(&self) -> bool {
+        matches!(self.command, Command::Plan(_))
     }
 
     /// The form of the answer.
@@ -683,10 +690,21 @@ impl Arguments {
     }
 }
 
+/// Whether `--output json` is among words that cannot be parsed as a whole.
+fn is_json_asked_for(words: &[OsString]) -> bool {
+    let is_pair = |pair: &[OsString]| matches!(pair, [option, form] if option == "--output" && form == "json");
+    words.windows(2).any(is_pair) || words.iter().any(|word| word == "--output=json")
+}
+
+/// Whether the command is `plan` in words that cannot be parsed as a whole.
+fn is_plan_asked_for(words: &[OsString]) -> bool {
+    let command = Arguments::command().ignore_errors(true);
+    let found = command.try_get_matches_from(words);
+    found.is_ok_and(|matches| matches.subcommand_name() == Some("plan"))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -118,6 +118,59 @@ async fn usage_is_told_on_the_right_stream_with_the_right_code() {
     let (exit, captured) = esclusa(&["rollback", "shop", "production"]).await;
     assert_eq!(exit, Exit::InvalidInput);
     assert!(captured.err().contains("--reason") && captured.out().is_empty());
+    let (exit, captured) = esclusa(&["reject", "shop-0f3a9c1d2e4b5f6a7081"]).await;
+    assert_eq!(exit, Exit::InvalidInput);
+    assert!(captured.err().contains("--reason <REASON>"), "{}", captured.err());
+}
+
+#[tokio::test]
+async fn a_program_is_told_in_one_document_that_its_arguments_are_wrong() {
+    let table: [(&[&str], &str); 4] = [
+        (
+            &["rollback", "shop", "production", "--output", "json"],
+            "the following required arguments were not provided: --reason <REASON>",
+        ),
+        (&["--output=json", "stats"], "unrecognized subcommand 'stats'"),
+        (
+            &["status", "--output", "json", "--relase", "x"],
+            "unexpected argument '--relase' found",
+        ),
+        (
+            &["pipelines", "--output", "json"],
+            "'esclusa pipelines' requires a subcommand but one was not provided",
+        ),
+    ];
+    for (words, message) in table {
+        let (exit, captured) = esclusa(words).await;
+        assert_eq!((exit, captured.err().as_str()), (Exit::InvalidInput, ""), "{words:?}");
+        let answer: serde_json::Value = serde_json::from_str(&captured.out()).unwrap();
+        assert_eq!(answer["error"]["kind"], "InvalidInput");
+        let told = answer["error"]["message"].as_str().unwrap();
+        assert!(
+            told.starts_with(message) && !told.contains("Usage"),
+            "{words:?}: {told}"
+        );
+    }
+    let (exit, captured) = esclusa(&["--help", "--output", "json"]).await;
+    assert_eq!(exit, Exit::Success);
+    assert!(captured.out().contains("Exit codes:"));
+}
+
+#[tokio::test]
+async fn an_error_of_plan_is_no_difference() {
+    let table: [&[&str]; 4] = [
+        &["plan", "shop"],
+        &["--region", "us-east-1", "plan", "shop", "production", "--version"],
+        &["plan", "Shop", "production"],
+        &["plan", "shop", "production", "--output", "csv"],
+    ];
+    for words in table {
+        let (exit, _) = esclusa(words).await;
+        assert_eq!((exit, exit.code()), (Exit::Failure, 1), "{words:?}");
+    }
+    let (exit, _) = esclusa(&["deploy", "plan"]).await;
+    assert_eq!(exit, Exit::InvalidInput);
+    assert_eq!(Exit::Difference.of_plan().code(), 2);
 }
 
 #[tokio::test]
