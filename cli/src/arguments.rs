@@ -201,9 +201,9 @@ pub(crate) enum Command {
     /// Agree that a release comes into the environment it waits for
     ///
     /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
-    Approve(Vote),
+    Approve(Approval),
     /// Say no to a release that waits at a gate, which ends it
-    Reject(Vote),
+    Reject(Rejection),
     /// Say that something was seen to, which a release waits for
     ///
     /// What an environment asks for is in its pipeline, under `acknowledgements`; `esclusa approvals` shows what is missing.
@@ -481,7 +481,7 @@ pub(crate) struct Answer {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Vote {
+pub(crate) struct Approval {
     /// The release; `esclusa approvals` lists those that wait
     pub(crate) release: String,
     /// The environment; where it waits, unless given
@@ -490,6 +490,18 @@ pub(crate) struct Vote {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rejection {
+    /// The release; `esclusa approvals` lists those that wait
+    pub(crate) release: String,
+    /// The environment; where it waits, unless given
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Args)]
