@@ -169,8 +169,8 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Bring an environment back to a verified release, and follow it to its end
     ///
-    /// The services go back to the task definitions that were verified with that release; nothing is registered and no task is run. The exit code is 0
-    /// when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
+    /// The services go back to the task definitions that were verified with that release; nothing is registered, and no task is run but the down commands
+    /// that `--undo-migrations` asks for. The exit code is 0 when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
     Rollback(Rollback),
     /// Show what runs where, and what is on its way and waits for what
     ///
@@ -186,7 +186,8 @@ pub(crate) enum Command {
     Locks,
     /// Show the images that failed and go nowhere, or let one out again
     ///
-    /// An image whose migration or rollout failed in one environment is refused in every environment. Without a subcommand those are listed.
+    /// An image whose migration, rollout or verification failed in one environment is refused in every environment. Without a subcommand those are
+    /// listed.
     Quarantine(Quarantine),
     /// Show the releases that wait at a gate, and what each gate says
     Approvals,

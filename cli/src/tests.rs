@@ -90,7 +90,10 @@ async fn what_has_no_meaning_is_refused_before_aws_is_asked() {
             &["rollback", "shop", "production", "--to", "shop", "--reason", "x"],
             "error: `shop` is not a release id",
         ),
-        (&["status", "--release", "shop"], "error: `shop` is not a release id"),
+        (
+            &["status", "--release", "shop"],
+            "error: `shop` is not a release id, which is the application and twenty hexadecimal digits",
+        ),
         (&["status", "--watch", "--output", "json"], r#""kind": "InvalidInput""#),
         (
             &["status", "--output", "csv"],
