@@ -297,8 +297,11 @@ pub(crate) enum Pipelines {
         #[arg(long, value_name = "N")]
         version: Option<u32>,
     },
-    /// List the applications
-    List,
+    /// List the applications, or the versions of one of them
+    List {
+        /// The application, of which the newest hundred versions are listed
+        application: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
