@@ -1,13 +1,16 @@
-//! What people need of IAM: each policy of docs/OPERATIONS.md lets through what the commands of its role ask AWS for, and nothing that none of them asks for.
+//! What people copy from docs/OPERATIONS.md: each policy of IAM lets through what the commands of its role ask AWS for, and nothing that none of them asks
+//! for; the rule for events takes what needs a person.
 
 use std::collections::BTreeSet;
 
+use esclusa_core::verdict::{Effect, Verdict};
 use jiff::SignedDuration;
 use lab::Lab;
 use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::Authorization;
 use simulator::{CallOutcome, Principal, Settings};
+use simulator_event_bridge::Pattern;
 
 use crate::flows::{altered_pipeline, steady};
 use crate::story::Story;
@@ -20,15 +23,20 @@ struct Statement {
     resources: Vec<String>,
 }
 
-/// The policy that follows these words in the document.
-fn policy(words: &str) -> Vec<Statement> {
+/// The JSON that follows these words in the document.
+fn block(words: &str) -> String {
     let path = esclusa_tests::template::project().join("docs/OPERATIONS.md");
     let document = std::fs::read_to_string(path).unwrap();
     let (_, after) = document.split_once(words).expect(words);
     let (_, block) = after.split_once("```json\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
+    block.to_owned()
+}
+
+/// The policy that follows these words in the document.
+fn policy(words: &str) -> Vec<Statement> {
     let Settings { account, region, .. } = Settings::default();
-    let block = block
+    let block = block(words)
         .replace("REGION", &region)
         .replace("ACCOUNT", &account)
         .replace(":API/", ":*/");
@@ -230,4 +238,18 @@ fn whoever_looks_or_begins_may_do_what_that_takes() {
     lab.simulation().run_for(SignedDuration::from_mins(10));
     let looked = asked(&mut lab, &["doctor"]);
     assert_fitting(&["**Reader.**", "**Permissions of `esclusa doctor`.**"], &[looked]);
+}
+
+#[test]
+fn the_rule_for_events_takes_every_end_that_needs_a_person() {
+    let pattern = Pattern::parse(&block("A rule that leads those which need a person")).unwrap();
+    for verdict in Verdict::ALL {
+        for effect in Effect::ALL {
+            let event = json!({
+                "source": "esclusa", "detail-type": "Esclusa Release Ended", "detail": {"verdict": verdict, "effect": effect},
+            });
+            let is_said = matches!(verdict, Verdict::Failed | Verdict::RolledBack | Verdict::Expired);
+            assert_eq!(pattern.matches(&event), is_said || effect.is_dirty(), "{event}");
+        }
+    }
 }
