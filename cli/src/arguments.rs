@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::output::Format;
+use crate::error::Exit;
+use crate::output::{Format, Output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +24,7 @@ Examples:
 Exit codes:
   0  done: for `deploy` and `rollback`, SUCCEEDED or UNCHANGED; for `plan`, no difference
   1  failed: the release did not succeed, a record is broken, something does not allow it
-  2  `plan` found a difference; or the input is not valid: arguments, names, a file
+  2  the input is not valid: arguments, names, a file; of `plan` that is 1, and 2 a difference
 
 Credentials and Region are those of the AWS command line. AWS_ENDPOINT_URL leads elsewhere.";
 
@@ -45,47 +46,54 @@ pub(crate) struct Options {
     /// The form of the answer; `csv` only for `audit`
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: Format,
-    /// The control table of the installation
+    /// The installation, by the name of its stack, from which the four names below follow; `esclusa` unless given
+    #[arg(
+        long,
+        global = true,
+        env = "ESCLUSA_STACK",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub(crate) stack: Option<String>,
+    /// The control table of the installation; `STACK-control` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_CONTROL_TABLE",
         hide_env_values = true,
-        default_value = "esclusa-control",
         value_name = "TABLE"
     )]
-    pub(crate) control_table: String,
-    /// The ledger table of the installation
+    control_table: Option<String>,
+    /// The ledger table of the installation; `STACK-ledger` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_LEDGER_TABLE",
         hide_env_values = true,
-        default_value = "esclusa-ledger",
         value_name = "TABLE"
     )]
-    pub(crate) ledger_table: String,
-    /// The function that takes requests
+    ledger_table: Option<String>,
+    /// The function that takes requests; `STACK-intake` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_INTAKE_FUNCTION",
         hide_env_values = true,
-        default_value = "esclusa-intake",
         value_name = "NAME"
     )]
-    pub(crate) intake_function: String,
-    /// The function that checks once more
+    intake_function: Option<String>,
+    /// The function that checks once more; `STACK-observe` unless given
     #[arg(
         long,
         global = true,
         env = "ESCLUSA_OBSERVE_FUNCTION",
         hide_env_values = true,
-        default_value = "esclusa-observe",
         value_name = "NAME"
     )]
-    pub(crate) observe_function: String,
-    /// Where the console of the installation is: people decide through it then, and need no permission on a table
+    observe_function: Option<String>,
+    /// The address of the installation's API, which is no web page: people decide through it then, and need no permission on a table
+    ///
+    /// It is the output `ConsoleEndpoint` of the stack.
     #[arg(
         long,
         global = true,
@@ -100,6 +108,35 @@ pub(crate) struct Options {
     /// The profile of the AWS configuration to take credentials and Region from
     #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
+}
+
+/// The name of an installation that nobody has called otherwise.
+const STACK: &str = "esclusa";
+
+impl Options {
+    pub(crate) fn control_table(&self) -> String {
+        self.named(self.control_table.as_ref(), "control")
+    }
+
+    pub(crate) fn ledger_table(&self) -> String {
+        self.named(self.ledger_table.as_ref(), "ledger")
+    }
+
+    pub(crate) fn intake_function(&self) -> String {
+        self.named(self.intake_function.as_ref(), "intake")
+    }
+
+    pub(crate) fn observe_function(&self) -> String {
+        self.named(self.observe_function.as_ref(), "observe")
+    }
+
+    /// The name that was given, or the one that a piece of the stack has.
+    fn named(&self, given: Option<&String>, piece: &str) -> String {
+        match given {
+            Some(name) => name.clone(),
+            None => format!("{}-{piece}", self.stack.as_deref().unwrap_or(STACK)),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,7 +160,8 @@ pub(crate) enum Command {
     /// For every task definition what would change against what is live, then the steps in their order; or, as one list, whatever forbids the
     /// deployment. Values of environment variables are never shown.
     ///
-    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused or the plan cannot be made.
+    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused, the plan cannot be made, or the arguments are not
+    /// valid.
     Plan(Plan),
     /// Bring a version into one environment, and follow it to its end
     ///
@@ -131,8 +169,8 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Bring an environment back to a verified release, and follow it to its end
     ///
-    /// The services go back to the task definitions that were verified with that release; nothing is registered and no task is run. The exit code is 0
-    /// when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
+    /// The services go back to the task definitions that were verified with that release; nothing is registered, and no task is run but the down commands
+    /// that `--undo-migrations` asks for. The exit code is 0 when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
     Rollback(Rollback),
     /// Show what runs where, and what is on its way and waits for what
     ///
@@ -148,7 +186,8 @@ pub(crate) enum Command {
     Locks,
     /// Show the images that failed and go nowhere, or let one out again
     ///
-    /// An image whose migration or rollout failed in one environment is refused in every environment. Without a subcommand those are listed.
+    /// An image whose migration, rollout or verification failed in one environment is refused in every environment. Without a subcommand those are
+    /// listed.
     Quarantine(Quarantine),
     /// Show the releases that wait at a gate, and what each gate says
     Approvals,
@@ -163,9 +202,9 @@ pub(crate) enum Command {
     /// Agree that a release comes into the environment it waits for
     ///
     /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
-    Approve(Vote),
+    Approve(Approval),
     /// Say no to a release that waits at a gate, which ends it
-    Reject(Vote),
+    Reject(Rejection),
     /// Say that something was seen to, which a release waits for
     ///
     /// What an environment asks for is in its pipeline, under `acknowledgements`; `esclusa approvals` shows what is missing.
@@ -233,9 +272,6 @@ pub(crate) struct Init {
 pub(crate) struct Doctor {
     /// Of the pipelines only that of this application
     pub(crate) application: Option<String>,
-    /// The name of the stack; what the control table is called before `-control` unless given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) stack: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -261,8 +297,11 @@ pub(crate) enum Pipelines {
         #[arg(long, value_name = "N")]
         version: Option<u32>,
     },
-    /// List the applications
-    List,
+    /// List the applications, or the versions of one of them
+    List {
+        /// The application, of which the newest hundred versions are listed
+        application: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -446,7 +485,7 @@ pub(crate) struct Answer {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Vote {
+pub(crate) struct Approval {
     /// The release; `esclusa approvals` lists those that wait
     pub(crate) release: String,
     /// The environment; where it waits, unless given
@@ -455,6 +494,18 @@ pub(crate) struct Vote {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rejection {
+    /// The release; `esclusa approvals` lists those that wait
+    pub(crate) release: String,
+    /// The environment; where it waits, unless given
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -614,18 +665,23 @@ pub(crate) struct Unlock {
 }
 
 impl Arguments {
-    /// The command line of this process. Ends the process with what the parser has to say where it is none.
-    #[must_use]
-    pub fn from_process() -> Self {
-        <Self as Parser>::parse()
+    /// The command line in these words, the name of the program first.
+    ///
+    /// # Errors
+    /// The exit of the process where it is none: what the parser has to say is written then.
+    pub fn read(words: &[OsString], output: &mut Output) -> Result<Self, Exit> {
+        Self::try_parse_from(words).map_err(|usage| {
+            if is_json_asked_for(words) {
+                output.set_format(Format::Json);
+            }
+            let exit = output.usage(&usage);
+            if is_plan_asked_for(words) { exit.of_plan() } else { exit }
+        })
     }
 
-    pub(crate) fn parse<Words>(words: Words) -> Result<Self, clap::Error>
-    where
-        Words: IntoIterator,
-        Words::Item: Into<OsString> + Clone,
-    {
-        Self::try_parse_from(words)
+    /// Whether a plan is asked for, whose exit codes tell a difference from everything else.
+    pub(crate) fn is_plan(&self) -> bool {
+        matches!(self.command, Command::Plan(_))
     }
 
     /// The form of the answer.
@@ -650,10 +706,21 @@ impl Arguments {
     }
 }
 
+/// Whether `--output json` is among words that cannot be parsed as a whole.
+fn is_json_asked_for(words: &[OsString]) -> bool {
+    let is_pair = |pair: &[OsString]| matches!(pair, [option, form] if option == "--output" && form == "json");
+    words.windows(2).any(is_pair) || words.iter().any(|word| word == "--output=json")
+}
+
+/// Whether the command is `plan` in words that cannot be parsed as a whole.
+fn is_plan_asked_for(words: &[OsString]) -> bool {
+    let command = Arguments::command().ignore_errors(true);
+    let found = command.try_get_matches_from(words);
+    found.is_ok_and(|matches| matches.subcommand_name() == Some("plan"))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -665,6 +732,28 @@ mod tests {
     fn help_is_a_page_that_one_can_read() {
         let help = Arguments::command().term_width(100).render_help().to_string();
         insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn what_an_installation_is_made_of_follows_from_its_stack_unless_it_is_named() {
+        let names = |words: &[&str]| {
+            let arguments = Arguments::try_parse_from([&["esclusa", "doctor"], words].concat()).unwrap();
+            let options = arguments.options;
+            [
+                options.control_table(),
+                options.ledger_table(),
+                options.intake_function(),
+                options.observe_function(),
+            ]
+        };
+        let of = |stack: &str| ["control", "ledger", "intake", "observe"].map(|piece| format!("{stack}-{piece}"));
+        assert_eq!(names(&[]), of("esclusa"));
+        assert_eq!(names(&["--stack", "blue"]), of("blue"));
+        let [control, _, intake, observe] = of("blue");
+        assert_eq!(
+            names(&["--stack", "blue", "--ledger-table", "records"]),
+            [control, "records".to_owned(), intake, observe]
+        );
     }
 
     #[test]

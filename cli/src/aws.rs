@@ -1,11 +1,21 @@
 //! The two services that only the command line calls: Lambda, to ask for a release, and STS, to know who asks.
 
+use std::error::Error;
+use std::fmt::Debug;
+
 use aws_config::SdkConfig;
-use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::primitives::Blob;
 use esclusa_core::error::{ErrorKind, Failure};
 use serde::Deserialize;
 use serde_json::Value;
+
+/// The option that names an installation.
+pub(crate) const STACK: &str = "--stack";
+
+/// How a failure begins where nobody is signed in: also that of the adapters, whose words these are.
+const NO_CREDENTIALS: &str = "there are no AWS credentials";
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +44,17 @@ pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     }
 }
 
-/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests carry an id for that.
+/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests carry an id for that. `option` is the
+/// one that names the function.
 ///
 /// # Errors
 /// What the function failed with, by its own kind and words.
-pub(crate) async fn invoke(config: &SdkConfig, function: &str, payload: &Value) -> Result<Value, Failure> {
+pub(crate) async fn invoke(
+    config: &SdkConfig,
+    function: &str,
+    option: &str,
+    payload: &Value,
+) -> Result<Value, Failure> {
     let client = aws_sdk_lambda::Client::new(config);
     let request = client
         .invoke()
@@ -46,7 +62,11 @@ pub(crate) async fn invoke(config: &SdkConfig, function: &str, payload: &Value) 
         .payload(Blob::new(payload.to_string()));
     let answer = request.send().await.map_err(|error| match error.as_service_error() {
         Some(reason) if reason.is_resource_not_found_exception() => Failure::refused(format!(
-            "there is no function `{function}` in this account and Region: name it with `--intake-function`"
+            "there is no function `{function}` in this account and Region: give `--region`, `--profile`{}",
+            match option {
+                STACK => format!(", or `{STACK}`"),
+                option => format!(", `{STACK}`, or name it with `{option}`"),
+            }
         )),
         _ => failed("lambda:InvokeFunction", &error, ErrorKind::Refused),
     })?;
@@ -78,25 +98,67 @@ fn failure_of_function(function: &str, body: &Value) -> Failure {
     }
 }
 
-/// The failure of a call. `refused` is the kind of an error that AWS names and this does not know.
+/// The failure of a call, by the same reactions as in the adapters. `refused` is the kind of an error that AWS names and this does not know.
 fn failed<E, R>(action: &str, error: &SdkError<E, R>, refused: ErrorKind) -> Failure
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
+    E: ProvideErrorMetadata + Error + 'static,
+    R: Debug + 'static,
 {
     let Some(code) = error.code() else {
-        return Failure::transient(format!(
-            "`{action}` could not be called: {}",
-            DisplayErrorContext(error)
-        ));
+        return not_answered(action, error);
     };
     let message = error.message().unwrap_or("AWS gives no reason");
     let kind = match code {
-        _ if code.starts_with("AccessDenied") => ErrorKind::AccessDenied,
-        "TooManyRequestsException" | "ServiceException" | "ThrottlingException" => ErrorKind::Transient,
+        _ if code.starts_with("AccessDenied") || NOT_SIGNED_IN.contains(&code) => ErrorKind::AccessDenied,
+        "TooManyRequestsException" | "ServiceException" | "Throttling" | "ThrottlingException" => ErrorKind::Transient,
         _ => refused,
     };
     Failure::new(kind, format!("`{action}` answered `{code}`: {message}"))
+}
+
+/// The failure of a call that was not made, or whose answer cannot be read.
+fn not_answered(action: &str, error: &(dyn Error + 'static)) -> Failure {
+    if causes(error).any(<dyn Error>::is::<CredentialsError>) {
+        return Failure::access_denied(format!("{NO_CREDENTIALS} to call `{action}` with: {}", chain(error)));
+    }
+    Failure::transient(format!("`{action}` could not be called: {}", chain(error)))
+}
+
+/// What AWS calls credentials that it does not take, or not any more.
+const NOT_SIGNED_IN: [&str; 8] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+];
+
+/// Whether a call failed because nobody is signed in, or not any more.
+pub(crate) fn is_not_signed_in(failure: &Failure) -> bool {
+    let is_refused = |code: &&str| {
+        let Failure { message, .. } = failure;
+        message.contains(&format!("`{code}`")) || message.contains(&format!("({code})"))
+    };
+    failure.kind == ErrorKind::AccessDenied
+        && (failure.message.starts_with(NO_CREDENTIALS) || NOT_SIGNED_IN.iter().any(is_refused))
+}
+
+/// The causes of an error, nearest first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// The message of an error with those of its causes.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub enum Exit {
     Failure,
     /// There is a difference between what is wanted and what is live (2).
     Difference,
-    /// It was asked for something that has no meaning (2).
+    /// It was asked for something that has no meaning (2; of `plan` 1).
     InvalidInput,
 }
 
@@ -26,6 +26,14 @@ impl Exit {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Difference | Self::InvalidInput => 2,
+        }
+    }
+
+    /// The same of `esclusa plan`, where 2 means that there is a difference and nothing else.
+    pub(crate) const fn of_plan(self) -> Self {
+        match self {
+            Self::InvalidInput => Self::Failure,
+            Self::Success | Self::Failure | Self::Difference => self,
         }
     }
 }

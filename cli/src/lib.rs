@@ -28,11 +28,12 @@ pub use output::{Captured, Format, Output};
 pub async fn run<Words>(words: Words, config: &SdkConfig, output: &mut Output) -> Exit
 where
     Words: IntoIterator,
-    Words::Item: Into<OsString> + Clone,
+    Words::Item: Into<OsString>,
 {
-    match Arguments::parse(words) {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    match Arguments::read(&words, output) {
         Ok(arguments) => execute(&arguments, config, output).await,
-        Err(usage) => output.usage(&usage),
+        Err(exit) => exit,
     }
 }
 
@@ -41,6 +42,7 @@ pub async fn execute(arguments: &Arguments, config: &SdkConfig, output: &mut Out
     output.set_format(arguments.format());
     match commands::execute(arguments, config, output).await {
         Ok(exit) => exit,
+        Err(error) if arguments.is_plan() => output.report(&error).of_plan(),
         Err(error) => output.report(&error),
     }
 }

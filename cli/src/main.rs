@@ -1,12 +1,17 @@
 //! The command `esclusa`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use esclusa_cli::{Arguments, Output};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_process();
     let mut output = Output::of_process();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::read(&words, &mut output) {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.give_up(&error).into(),

@@ -179,6 +179,9 @@ impl Output {
 
     /// Writes what the parser of the command line has to say: help, the version or an error.
     pub(crate) fn usage(&mut self, usage: &clap::Error) -> Exit {
+        if self.format == Format::Json && usage.use_stderr() {
+            return self.report(&CommandError::InvalidInput(words(usage)));
+        }
         let text = usage.render();
         let stream = if usage.use_stderr() {
             &mut self.err
@@ -191,6 +194,14 @@ impl Output {
             Err(_) => Exit::Failure,
         }
     }
+}
+
+/// What is wrong with a command line, without how it is to be used, which is for people.
+fn words(usage: &clap::Error) -> String {
+    let text = usage.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let message = text.split("\n\nUsage:").next().unwrap_or(text);
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A writer that leaves out colours.

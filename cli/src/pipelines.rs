@@ -187,9 +187,19 @@ pub(crate) async fn version(
     let stored: Option<Stored<PipelineVersionRow>> = control.get(&Key::pipeline_version(application, version)).await?;
     stored.map(|stored| stored.row).ok_or_else(|| {
         CommandError::refused(format!(
-            "there is no version {version} of the pipeline of `{application}`: `esclusa pipelines list` shows the versions in force"
+            "there is no version {version} of the pipeline of `{application}`: `esclusa pipelines list {application}` shows those that there are"
         ))
     })
+}
+
+/// How many versions of a pipeline file are listed.
+const VERSIONS: usize = 100;
+
+/// The newest versions of an application's pipeline file, the newest first.
+pub(crate) async fn versions(control: &ControlTable, application: &str) -> Result<Vec<PipelineVersionRow>, Failure> {
+    let partition = Key::pipeline_current(application).pk;
+    let rows: Vec<(String, Stored<PipelineVersionRow>)> = control.latest(&partition, "VERSION#", VERSIONS).await?;
+    Ok(rows.into_iter().map(|(_, stored)| stored.row).collect())
 }
 
 /// The environments of a pipeline, or the one that is asked for: those that the file names, and those that were made from its patterns.

@@ -22,6 +22,7 @@ use crate::error::CommandError;
 #[derive(Debug)]
 pub(crate) struct Session {
     config: SdkConfig,
+    stack: Option<String>,
     tables: [String; 2],
     intake_function: String,
     observe_function: String,
@@ -40,16 +41,22 @@ impl Session {
             None => config.clone(),
         };
         Self {
-            journal: Journal::new(&config, &options.control_table, &options.ledger_table),
-            tables: [options.control_table.clone(), options.ledger_table.clone()],
-            intake_function: options.intake_function.clone(),
-            observe_function: options.observe_function.clone(),
+            journal: Journal::new(&config, &options.control_table(), &options.ledger_table()),
+            stack: options.stack.clone(),
+            tables: [options.control_table(), options.ledger_table()],
+            intake_function: options.intake_function(),
+            observe_function: options.observe_function(),
             console: options
                 .console_url
                 .as_deref()
                 .map(|url| ConsoleClient::new(&config, url)),
             config,
         }
+    }
+
+    /// The name of the stack, where it is given.
+    pub(crate) fn stack(&self) -> Option<&str> {
+        self.stack.as_deref()
     }
 
     /// The name of the control table.
@@ -79,7 +86,7 @@ impl Session {
         self.journal.clock().now()
     }
 
-    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names.
+    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names. So where nobody is signed in.
     pub(crate) fn explained(&self, error: CommandError) -> CommandError {
         let is_table_missing =
             |message: &str| message.starts_with("`dynamodb:") && message.contains("ResourceNotFoundException");
@@ -89,9 +96,13 @@ impl Session {
                 let region = self.config.region().map_or("no Region", |region| region.as_ref());
                 CommandError::refused(format!(
                     "there is no installation with the tables `{control}` and `{ledger}` in `{region}` of this account: give `--region`, `--profile`, \
-                     or `--control-table` and `--ledger-table`"
+                     or `--stack`"
                 ))
             }
+            CommandError::Failed(failure) if aws::is_not_signed_in(&failure) => CommandError::Failed(Failure::new(
+                failure.kind,
+                format!("{}; run `aws sso login`, or give `--profile`", failure.message),
+            )),
             other => other,
         }
     }
@@ -117,12 +128,12 @@ impl Session {
 
     /// Sends a request to the `intake` function.
     pub(crate) async fn request(&self, payload: &Value) -> Result<Value, Failure> {
-        aws::invoke(&self.config, &self.intake_function, payload).await
+        aws::invoke(&self.config, &self.intake_function, "--intake-function", payload).await
     }
 
     /// Has the `observe` function look.
     pub(crate) async fn observe(&self, payload: &Value) -> Result<Value, Failure> {
-        aws::invoke(&self.config, &self.observe_function, payload).await
+        aws::invoke(&self.config, &self.observe_function, "--observe-function", payload).await
     }
 
     /// Lets time pass, by the clock of the configuration.

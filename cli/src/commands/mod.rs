@@ -27,6 +27,7 @@ mod when;
 mod why;
 
 use aws_config::SdkConfig;
+use esclusa_core::identity::{InvalidId, ReleaseId};
 
 use crate::arguments::{Arguments, Command, Pipelines};
 use crate::error::{CommandError, Exit};
@@ -60,8 +61,8 @@ pub(crate) async fn execute(
         Command::Locks => locks::execute(&session, output).await,
         Command::Quarantine(command) => quarantine::execute(command, &session, output).await,
         Command::Approvals => approvals::execute(&session, output).await,
-        Command::Approve(command) => vote::execute(command, true, &session, output).await,
-        Command::Reject(command) => vote::execute(command, false, &session, output).await,
+        Command::Approve(command) => vote::approve(command, &session, output).await,
+        Command::Reject(command) => vote::reject(command, &session, output).await,
         Command::Acknowledge(command) => acknowledge::execute(command, &session, output).await,
         Command::Freeze(command) => freeze::freeze(command, &session, output).await,
         Command::Unfreeze(command) => freeze::unfreeze(command, &session, output).await,
@@ -91,7 +92,17 @@ fn check_reason(reason: &str, what: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Reads a name or an id from the command line.
+/// Reads the id of a release from the command line.
+pub(crate) fn parse_release(text: &str) -> Result<ReleaseId, CommandError> {
+    text.parse().map_err(|error: InvalidId| {
+        CommandError::InvalidInput(format!(
+            "{error}, which is the application and twenty hexadecimal digits, such as `shop-0f3a9c1d2e4b5f6a7081`: `esclusa status` shows those on their way, \
+             `esclusa audit --application APPLICATION` all"
+        ))
+    })
+}
+
+/// Reads a name or a digest from the command line.
 pub(crate) fn parse<T>(text: &str) -> Result<T, CommandError>
 where
     T: std::str::FromStr,

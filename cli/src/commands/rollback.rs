@@ -1,8 +1,6 @@
 //! `esclusa rollback`.
 
-use esclusa_core::identity::ReleaseId;
-
-use super::parse;
+use super::parse_release;
 use super::request::{self, Wish};
 use crate::arguments::Rollback;
 use crate::error::{CommandError, Exit};
@@ -10,7 +8,7 @@ use crate::output::Output;
 use crate::session::Session;
 
 pub(super) async fn execute(command: &Rollback, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
-    command.to.as_deref().map(parse::<ReleaseId>).transpose()?;
+    command.to.as_deref().map(parse_release).transpose()?;
     let wish = Wish {
         kind: "rollback",
         application: &command.application,

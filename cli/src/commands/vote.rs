@@ -3,31 +3,55 @@
 use esclusa_adapters::decisions::{Voice, Voted};
 use serde_json::{Value, json};
 
-use crate::arguments::Vote;
+use super::{WHY, check_reason};
+use crate::arguments::{Approval, Rejection};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
 use crate::session::Session;
 
-pub(super) async fn execute(
-    command: &Vote,
+/// What a person says about a release at a gate.
+#[derive(Debug)]
+struct Vote<'a> {
+    release: &'a str,
+    environment: Option<&'a str>,
     approves: bool,
-    session: &Session,
-    output: &mut Output,
-) -> Result<Exit, CommandError> {
+    reason: Option<&'a str>,
+}
+
+pub(super) async fn approve(command: &Approval, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    let vote = Vote {
+        release: &command.release,
+        environment: command.environment.as_deref(),
+        approves: true,
+        reason: command.reason.as_deref(),
+    };
+    execute(&vote, session, output).await
+}
+
+pub(super) async fn reject(command: &Rejection, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
+    check_reason(&command.reason, WHY)?;
+    let vote = Vote {
+        release: &command.release,
+        environment: command.environment.as_deref(),
+        approves: false,
+        reason: Some(&command.reason),
+    };
+    execute(&vote, session, output).await
+}
+
+async fn execute(vote: &Vote<'_>, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let Vote {
         release,
         environment,
+        approves,
         reason,
-    } = command;
-    if !approves && reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
-        return Err(CommandError::InvalidInput("say why with `--reason`".to_owned()));
-    }
+    } = vote;
     let mut voted = match session.console() {
         Some(console) => {
             let vote = json!({"release": release, "environment": environment, "approves": approves, "reason": reason});
             console.post("/api/votes", &vote).await?
         }
-        None => directly(command, approves, session).await?,
+        None => directly(vote, session).await?,
     };
     let text = |member: &str| voted.get(member).and_then(Value::as_str).unwrap_or_default();
     if output.format() == Format::Json {
@@ -36,7 +60,7 @@ pub(super) async fn execute(
         }
         output.document(&voted)?;
     } else {
-        let what = if approves { "approved" } else { "rejected" };
+        let what = if *approves { "approved" } else { "rejected" };
         output.line(format_args!(
             "`{}` is {what} for `{}` by `{}`; the gate is asked again within two minutes (`esclusa status --release {release} --watch`)",
             text("tag"),
@@ -48,15 +72,15 @@ pub(super) async fn execute(
 }
 
 /// Writes the vote with the permissions of the caller. What the console would answer.
-async fn directly(command: &Vote, approves: bool, session: &Session) -> Result<Value, CommandError> {
+async fn directly(vote: &Vote<'_>, session: &Session) -> Result<Value, CommandError> {
     let principal = session.caller().await?.arn;
     let voice = Voice {
-        release: &command.release,
-        environment: command.environment.as_deref(),
+        release: vote.release,
+        environment: vote.environment,
         plan: None,
         principal: &principal,
-        approves,
-        reason: command.reason.as_deref(),
+        approves: vote.approves,
+        reason: vote.reason,
     };
     let voted = session.journal.vote(&voice, &[]).await?;
     let Voted { person, vote, waiting } = voted.map_err(|refusal| CommandError::refused(refusal.to_string()))?;

@@ -10,6 +10,7 @@
 mod doctor;
 mod flows;
 mod init;
+mod people;
 mod processes;
 mod roles;
 mod story;

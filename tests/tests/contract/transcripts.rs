@@ -25,6 +25,10 @@ fn a_pipeline_file_is_checked_and_applied() {
         &["pipelines", "apply", changed.to_str().unwrap()],
     );
     story.run(&["pipelines", "list"]);
+    story.run(&["pipelines", "list", CATALOG]);
+    story.say("one that the environment does not have, and a word too few");
+    story.run(&["plan", CATALOG, "moon"]);
+    story.run(&["reject", "shop"]);
     insta::assert_snapshot!(story.told());
 }
 
@@ -138,5 +142,16 @@ fn a_quarantined_lock_is_given_free_by_a_person_with_a_reason() {
         "--limit",
         "4",
     ]);
+    insta::assert_snapshot!(story.told());
+}
+
+#[test]
+fn an_installation_that_is_not_there_is_said_to_be_missing_by_what_would_name_it() {
+    let mut story = Story::of(CATALOG);
+    story.push("4f2c1e9", Kind::Good);
+    story.settle();
+    story.run(&["status", "--stack", "blue"]);
+    story.run(&["recheck", CATALOG, "develop", "--observe-function", "blue-observe"]);
+    story.run(&["status", "--release", "v1.4.0"]);
     insta::assert_snapshot!(story.told());
 }

@@ -98,7 +98,7 @@ fn who_may_not_decide_is_told_so_and_one_no_of_who_may_ends_the_release() {
     let mut account = gated(APPROVAL, ["nobody", CALLER]);
     let release = pushed(&mut account, "v1.0.0");
     let silent = account.lab.esclusa(&["reject", &release]);
-    assert!(silent.err.contains("say why"), "{}", silent.err);
+    assert!(silent.err.contains("--reason <REASON>"), "{}", silent.err);
     account.esclusa(&["reject", &release, "--reason", "not before the audit"]);
     account.settle();
     account.assert_ended("REJECTED", "none", "rejected");

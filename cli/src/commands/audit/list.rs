@@ -2,7 +2,6 @@
 
 use esclusa_adapters::ledger::{Listing, Span};
 use esclusa_core::error::Failure;
-use esclusa_core::identity::ReleaseId;
 use esclusa_core::ledger::{Chain, Record};
 use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName};
 use jiff::civil::Date;
@@ -11,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::AuditSelection;
-use crate::commands::parse;
+use crate::commands::{parse, parse_release};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
 use crate::render::table::Columns;
@@ -64,7 +63,7 @@ async fn select(
     session: &Session,
 ) -> Result<Vec<Record>, CommandError> {
     if let Some(release_id) = &selection.release {
-        let release_id: ReleaseId = parse(release_id)?;
+        let release_id = parse_release(release_id)?;
         let records = session.ledger().chain(&Chain::release(release_id.as_str())).await?;
         let is_within = |record: &Record| {
             span.from.is_none_or(|from| from <= record.at) && span.until.is_none_or(|until| record.at <= until)

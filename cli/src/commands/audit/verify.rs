@@ -6,14 +6,13 @@ use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::gates::EVERYTHING;
 use esclusa_core::error::{ErrorKind, Failure};
-use esclusa_core::identity::ReleaseId;
 use esclusa_core::ledger::{Chain, Head, Record, RecordKind, verify};
 use esclusa_core::pipeline::ApplicationName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arguments::AuditVerify;
-use crate::commands::parse;
+use crate::commands::{parse, parse_release};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
 use crate::pipelines;
@@ -47,7 +46,7 @@ pub(super) async fn execute(
 ) -> Result<Exit, CommandError> {
     let mut report = Report::default();
     if let Some(release_id) = &selection.release {
-        let release_id: ReleaseId = parse(release_id)?;
+        let release_id = parse_release(release_id)?;
         let proof = proof(session, release_id.as_str()).await?;
         let records = session
             .ledger()

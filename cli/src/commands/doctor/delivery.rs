@@ -119,6 +119,7 @@ async fn app(stack: &str, session: &Session) -> Seen<AppFacts> {
     let answer = aws::invoke(
         session.config(),
         &format!("{stack}-notify"),
+        aws::STACK,
         &json!({"action": "check"}),
     )
     .await;

@@ -4,10 +4,11 @@ use std::error::Error;
 use std::fmt::Debug;
 
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use esclusa_core::doctor::Seen;
 use esclusa_core::error::{ErrorKind, Failure};
+
+use crate::aws::chain;
 
 /// The words of the services for what is not there.
 const ABSENT: [&str; 10] = [
@@ -30,7 +31,7 @@ const DENIED: [&str; 3] = ["AuthorizationError", "NotAuthorized", "UnauthorizedO
 pub(super) fn seen<T, E, R>(action: &str, answer: Result<T, SdkError<E, R>>) -> Seen<T>
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: Debug,
+    R: Debug + 'static,
 {
     let error = match answer {
         Ok(facts) => return Seen::Found(facts),
@@ -46,7 +47,7 @@ where
             ),
         },
         None => Seen::Unreadable {
-            why: format!("`{action}` could not be called: {}", DisplayErrorContext(&error)),
+            why: format!("`{action}` could not be called: {}", chain(&error)),
         },
     }
 }

@@ -19,8 +19,8 @@ use crate::session::Session;
 const CONTROL: &str = "-control";
 
 pub(super) async fn execute(command: &Doctor, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
-    let stack = match (&command.stack, session.control_table().strip_suffix(CONTROL)) {
-        (Some(stack), _) => stack.clone(),
+    let stack = match (session.stack(), session.control_table().strip_suffix(CONTROL)) {
+        (Some(stack), _) => stack.to_owned(),
         (None, Some(stack)) => stack.to_owned(),
         (None, None) => {
             return Err(CommandError::InvalidInput(format!(

@@ -15,6 +15,9 @@ pub(super) async fn execute(command: &Pipelines, session: &Session, output: &mut
         Pipelines::Validate { file } => validate::execute(file, output),
         Pipelines::Apply { file, by } => apply::execute(file, by.as_deref(), session, output).await,
         Pipelines::Show { application, version } => show::execute(application, *version, session, output).await,
-        Pipelines::List => list::execute(session, output).await,
+        Pipelines::List { application: None } => list::applications(session, output).await,
+        Pipelines::List {
+            application: Some(application),
+        } => list::versions(application, session, output).await,
     }
 }

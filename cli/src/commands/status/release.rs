@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use esclusa_adapters::control::rows::ReleaseRow;
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_core::identity::ReleaseId;
 use esclusa_core::verdict::Mode;
 
 use super::View;
-use crate::commands::parse;
+use crate::commands::parse_release;
 use crate::commands::request::{conclusion, exit};
 use crate::error::CommandError;
 use crate::render::table::Columns;
@@ -17,7 +16,7 @@ use crate::session::Session;
 use crate::situation::{self, DeploymentSituation, ReleaseSituation};
 
 pub(super) async fn view(release_id: &str, session: &Session, width: Option<u16>) -> Result<View, CommandError> {
-    let id: ReleaseId = parse(release_id)?;
+    let id = parse_release(release_id)?;
     let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(release_id)).await?;
     let Some(row) = row else {
         return Err(CommandError::refused(format!(
