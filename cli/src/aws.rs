@@ -1,21 +1,14 @@
 //! The two services that only the command line calls: Lambda, to ask for a release, and STS, to know who asks.
 
-use std::error::Error;
-use std::fmt::Debug;
-
 use aws_config::SdkConfig;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::primitives::Blob;
+use esclusa_adapters::sdk::failure;
 use esclusa_core::error::{ErrorKind, Failure};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The option that names an installation.
 pub(crate) const STACK: &str = "--stack";
-
-/// How a failure begins where nobody is signed in: also that of the adapters, whose words these are.
-const NO_CREDENTIALS: &str = "there are no AWS credentials";
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +30,7 @@ impl Caller {
 pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     const ACTION: &str = "sts:GetCallerIdentity";
     let answer = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
-    let answer = answer.map_err(|error| failed(ACTION, &error, ErrorKind::AccessDenied))?;
+    let answer = answer.map_err(|error| failure(ACTION, &error))?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Caller { account, arn }),
         _ => Err(Failure::transient(format!("`{ACTION}` does not say who calls"))),
@@ -68,7 +61,7 @@ pub(crate) async fn invoke(
                 option => format!(", `{STACK}`, or name it with `{option}`"),
             }
         )),
-        _ => failed("lambda:InvokeFunction", &error, ErrorKind::Refused),
+        _ => failure("lambda:InvokeFunction", &error),
     })?;
     let body = answer.payload.unwrap_or_else(|| Blob::new("null"));
     let body: Value = serde_json::from_slice(body.as_ref())
@@ -96,69 +89,6 @@ fn failure_of_function(function: &str, body: &Value) -> Failure {
         )),
         None => Failure::transient(format!("function `{function}` failed and does not say why: {body}")),
     }
-}
-
-/// The failure of a call, by the same reactions as in the adapters. `refused` is the kind of an error that AWS names and this does not know.
-fn failed<E, R>(action: &str, error: &SdkError<E, R>, refused: ErrorKind) -> Failure
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: Debug + 'static,
-{
-    let Some(code) = error.code() else {
-        return not_answered(action, error);
-    };
-    let message = error.message().unwrap_or("AWS gives no reason");
-    let kind = match code {
-        _ if code.starts_with("AccessDenied") || NOT_SIGNED_IN.contains(&code) => ErrorKind::AccessDenied,
-        "TooManyRequestsException" | "ServiceException" | "Throttling" | "ThrottlingException" => ErrorKind::Transient,
-        _ => refused,
-    };
-    Failure::new(kind, format!("`{action}` answered `{code}`: {message}"))
-}
-
-/// The failure of a call that was not made, or whose answer cannot be read.
-fn not_answered(action: &str, error: &(dyn Error + 'static)) -> Failure {
-    if causes(error).any(<dyn Error>::is::<CredentialsError>) {
-        return Failure::access_denied(format!("{NO_CREDENTIALS} to call `{action}` with: {}", chain(error)));
-    }
-    Failure::transient(format!("`{action}` could not be called: {}", chain(error)))
-}
-
-/// What AWS calls credentials that it does not take, or not any more.
-const NOT_SIGNED_IN: [&str; 8] = [
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-];
-
-/// Whether a call failed because nobody is signed in, or not any more.
-pub(crate) fn is_not_signed_in(failure: &Failure) -> bool {
-    let is_refused = |code: &&str| {
-        let Failure { message, .. } = failure;
-        message.contains(&format!("`{code}`")) || message.contains(&format!("({code})"))
-    };
-    failure.kind == ErrorKind::AccessDenied
-        && (failure.message.starts_with(NO_CREDENTIALS) || NOT_SIGNED_IN.iter().any(is_refused))
-}
-
-/// The causes of an error, nearest first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = error.source();
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
-}
-
-/// The message of an error with those of its causes.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use esclusa_adapters::console::ConsoleClient;
 use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::ledger::LedgerTable;
+use esclusa_adapters::sdk::is_not_signed_in;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{InvalidName, Region};
 use esclusa_core::task_definition::Home;
@@ -99,7 +100,7 @@ impl Session {
                      or `--stack`"
                 ))
             }
-            CommandError::Failed(failure) if aws::is_not_signed_in(&failure) => CommandError::Failed(Failure::new(
+            CommandError::Failed(failure) if is_not_signed_in(&failure) => CommandError::Failed(Failure::new(
                 failure.kind,
                 format!("{}; run `aws sso login`, or give `--profile`", failure.message),
             )),

@@ -28,8 +28,7 @@ const ORDERED: &str = "ordered in Slack";
 impl Console {
     pub(crate) async fn interaction(&self, request: &HttpRequest) -> Result<Response, Failure> {
         let Some(signing) = &self.signing else {
-            let message =
-                "no Slack is configured: set the parameter `SlackSigningSecretArn` of the stack with `sam deploy`";
+            let message = "no Slack is configured: set the parameter `SlackSigningSecretArn` of the stack with `scripts/deploy --guided`";
             return Ok(Response::error(404, message));
         };
         let header = |name: &str| request.headers.get(name).map(String::as_str);

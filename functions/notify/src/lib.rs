@@ -105,7 +105,7 @@ impl Function for Notify {
 
 /// The answer where nobody is told anything.
 fn unconfigured() -> Value {
-    json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `sam deploy`"})
+    json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `scripts/deploy --guided`"})
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@ use std::fmt::Debug;
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use esclusa_adapters::sdk::chain;
 use esclusa_core::doctor::Seen;
 use esclusa_core::error::{ErrorKind, Failure};
-
-use crate::aws::chain;
 
 /// The words of the services for what is not there.
 const ABSENT: [&str; 10] = [

@@ -30,7 +30,7 @@ pub mod queues;
 mod raw;
 pub mod rollouts;
 pub mod scaling;
-mod sdk;
+pub mod sdk;
 pub mod secrets;
 pub mod slack;
 pub mod step_functions;

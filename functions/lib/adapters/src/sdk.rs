@@ -15,11 +15,37 @@ use jiff::Timestamp;
 /// <https://github.com/hashicorp/terraform-provider-aws/issues/9777>.
 const AT_ONCE: &str = "Too many concurrent attempts";
 
+/// How a failure begins where nobody is signed in.
+const NO_CREDENTIALS: &str = "there are no AWS credentials";
+
+/// What AWS calls credentials that it does not take, or not any more.
+const NOT_SIGNED_IN: [&str; 8] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+];
+
+/// Whether a call failed because nobody is signed in, or not any more.
+#[must_use]
+pub fn is_not_signed_in(failure: &Failure) -> bool {
+    let is_refused = |code: &&str| {
+        let Failure { message, .. } = failure;
+        message.contains(&format!("`{code}`")) || message.contains(&format!("({code})"))
+    };
+    failure.kind == ErrorKind::AccessDenied
+        && (failure.message.starts_with(NO_CREDENTIALS) || NOT_SIGNED_IN.iter().any(is_refused))
+}
+
 /// The failure that an error of `action` means; `action` is in IAM's spelling, such as `ecs:RunTask`.
 ///
 /// Callers look at the errors they can act upon first (an image that does not exist, an execution that exists already) and leave
 /// the rest to this.
-pub(crate) fn failure<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Failure
+pub fn failure<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -59,10 +85,9 @@ where
         SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
             Failure::defect(format!("`{action}` could not be sent: {}", chain(error)))
         }
-        _ if caused_by_credentials(error) => Failure::access_denied(format!(
-            "there are no AWS credentials to call `{action}` with: {}",
-            chain(error)
-        )),
+        _ if caused_by_credentials(error) => {
+            Failure::access_denied(format!("{NO_CREDENTIALS} to call `{action}` with: {}", chain(error)))
+        }
         SdkError::DispatchFailure(_) => Failure::transient(format!("`{action}` could not be sent: {}", chain(error))),
         _ => Failure::defect(format!(
             "the request for `{action}` could not be built: {}",
@@ -74,7 +99,7 @@ where
 /// What helps against a missing permission that is a matter of the installation, to be read after the words of AWS.
 fn remedy(message: &str) -> &'static str {
     if message.contains("iam:PassRole") {
-        "; add the role to the parameter `PassableRoleArns` of the stack with `sam deploy`, then deploy again"
+        "; add the role to the parameter `PassableRoleArns` of the stack with `scripts/deploy --guided`, then deploy again"
     } else {
         ""
     }
@@ -107,17 +132,8 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => ErrorKind::Transient,
         "ConditionalCheckFailedException" => ErrorKind::Conflict,
-        "AuthFailure"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "KmsAccessDeniedException"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "UnauthorizedOperation"
-        | "UnrecognizedClientException" => ErrorKind::AccessDenied,
-        _ if code.starts_with("AccessDenied") => ErrorKind::AccessDenied,
+        "KmsAccessDeniedException" | "UnauthorizedOperation" => ErrorKind::AccessDenied,
+        _ if code.starts_with("AccessDenied") || NOT_SIGNED_IN.contains(&code) => ErrorKind::AccessDenied,
         "IdempotentParameterMismatchException"
         | "InvalidAction"
         | "InvalidArn"
@@ -152,7 +168,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// The message of an error with those of its causes.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 

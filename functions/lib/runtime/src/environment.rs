@@ -38,7 +38,7 @@ impl Environment {
     pub fn required(&self, name: &str) -> Result<&str, Failure> {
         self.optional(name).ok_or_else(|| {
             Failure::defect(format!(
-                "environment variable `{name}` is not set; the template sets it, so deploy esclusa again: `sam deploy`"
+                "environment variable `{name}` is not set; the template sets it, so deploy esclusa again: `scripts/deploy`"
             ))
         })
     }

@@ -59,7 +59,7 @@ impl Round {
         let Self { sweeper, failures, .. } = self;
         Measure::Swept { sweeper }.emit();
         if failures > 0 {
-            Measure::SweepFailed { sweeper }.emit();
+            Measure::SweepFailed.emit();
         }
         failures
     }

@@ -88,10 +88,7 @@ pub enum Measure<'a> {
         sweeper: &'a str,
     },
     /// Some of what a sweep looked at could not be looked at, or put right: `SweepFailures`.
-    SweepFailed {
-        /// The function.
-        sweeper: &'a str,
-    },
+    SweepFailed,
     /// An event was taken up: `EventLagSeconds`, since what it tells of has happened.
     EventTaken {
         /// What kind of event.
@@ -118,7 +115,7 @@ impl Measure<'_> {
             Self::Found { count: 0, .. } => return,
             Self::Found { count, .. } => ("SweepFinds", number(count)),
             Self::Swept { .. } => ("Sweeps", 1.0),
-            Self::SweepFailed { .. } => ("SweepFailures", 1.0),
+            Self::SweepFailed => ("SweepFailures", 1.0),
             Self::EventTaken { lag, .. } => ("EventLagSeconds", lag.as_secs_f64()),
             Self::InvocationFailed { .. } => ("FailedInvocations", 1.0),
         };
@@ -153,7 +150,7 @@ impl Measure<'_> {
             gate = match self { Self::GateOpened { gate, .. } => Some(gate), _ => None },
             found = match self { Self::Found { found, .. } => Some(found), _ => None },
             sweeper = match self {
-                Self::Swept { sweeper } | Self::SweepFailed { sweeper } => Some(sweeper),
+                Self::Swept { sweeper } => Some(sweeper),
                 _ => None,
             },
             detail_type = match self { Self::EventTaken { detail_type, .. } => Some(detail_type), _ => None },
@@ -226,7 +223,7 @@ mod tests {
                 count: 2,
             },
             Measure::Swept { sweeper: "resume" },
-            Measure::SweepFailed { sweeper: "resume" },
+            Measure::SweepFailed,
             Measure::EventTaken {
                 detail_type: "ECR Image Action",
                 lag: took,

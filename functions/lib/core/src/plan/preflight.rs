@@ -220,7 +220,7 @@ pub(crate) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str)
             format!(
                 "this installation may not work with the {what} `{name}`: its parameter `{parameter}` is `{allowed}`"
             ),
-            format!("change `{parameter}` of the stack with `sam deploy`"),
+            format!("change `{parameter}` of the stack with `scripts/deploy --guided`"),
         )
     })
 }
@@ -241,7 +241,7 @@ pub(crate) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> 
             Refusal::new(
                 RefusalKind::Powers,
                 format!("this installation may not pass the role `{role}` of the family `{family}`"),
-                "add it to the parameter `PassableRoleArns` of the stack with `sam deploy`",
+                "add it to the parameter `PassableRoleArns` of the stack with `scripts/deploy --guided`",
             )
         })
         .collect()

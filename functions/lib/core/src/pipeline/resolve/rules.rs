@@ -145,8 +145,13 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     check_people(&approval.approvers, environment, &path.key("approvers"), problems);
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
-        let message = format!("is more than the {} approvers", known.len());
-        problems.push(problem(path.key("quorum"), &message, None));
+        let message = format!(
+            "asks for {} who agree, and `approvers` names {}",
+            approval.quorum,
+            known.len()
+        );
+        let hint = "name more of them, or lower it";
+        problems.push(problem(path.key("quorum"), &message, Some(hint)));
     }
 }
 
