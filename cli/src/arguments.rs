@@ -52,44 +52,21 @@ pub(crate) struct Options {
         global = true,
         env = "ESCLUSA_STACK",
         hide_env_values = true,
-        value_name = "NAME"
+        value_name = "NAME",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     pub(crate) stack: Option<String>,
     /// The control table of the installation; `STACK-control` unless given
-    #[arg(
-        long,
-        global = true,
-        env = "ESCLUSA_CONTROL_TABLE",
-        hide_env_values = true,
-        value_name = "TABLE"
-    )]
+    #[arg(long, global = true, value_name = "TABLE")]
     control_table: Option<String>,
     /// The ledger table of the installation; `STACK-ledger` unless given
-    #[arg(
-        long,
-        global = true,
-        env = "ESCLUSA_LEDGER_TABLE",
-        hide_env_values = true,
-        value_name = "TABLE"
-    )]
+    #[arg(long, global = true, value_name = "TABLE")]
     ledger_table: Option<String>,
     /// The function that takes requests; `STACK-intake` unless given
-    #[arg(
-        long,
-        global = true,
-        env = "ESCLUSA_INTAKE_FUNCTION",
-        hide_env_values = true,
-        value_name = "NAME"
-    )]
+    #[arg(long, global = true, value_name = "NAME")]
     intake_function: Option<String>,
     /// The function that checks once more; `STACK-observe` unless given
-    #[arg(
-        long,
-        global = true,
-        env = "ESCLUSA_OBSERVE_FUNCTION",
-        hide_env_values = true,
-        value_name = "NAME"
-    )]
+    #[arg(long, global = true, value_name = "NAME")]
     observe_function: Option<String>,
     /// The address of the installation's API, which is no web page: people decide through it then, and need no permission on a table
     ///
@@ -749,6 +726,7 @@ mod tests {
         let of = |stack: &str| ["control", "ledger", "intake", "observe"].map(|piece| format!("{stack}-{piece}"));
         assert_eq!(names(&[]), of("esclusa"));
         assert_eq!(names(&["--stack", "blue"]), of("blue"));
+        assert!(Arguments::try_parse_from(["esclusa", "doctor", "--stack", ""]).is_err());
         let [control, _, intake, observe] = of("blue");
         assert_eq!(
             names(&["--stack", "blue", "--ledger-table", "records"]),

@@ -78,7 +78,7 @@ impl Console {
             Ok(voted) => {
                 let environment = &voted.waiting.deployment.environment;
                 let told = json!({"vote": voted.vote, "person": voted.person, "environment": environment, "tag": voted.waiting.release.tag});
-                Ok(Response::json(200, &told))
+                Ok(Response::json(200, &told).waited_for())
             }
             Err(refusal) => {
                 self.refused((&body.release, body.environment.as_deref()), principal, &refusal)
@@ -129,7 +129,7 @@ impl Console {
             Err(error) => return Ok(Response::error(400, &format!("the order: {error}"))),
         };
         match (self.journal.order(&wish, principal, &[]).await?, wish.about()) {
-            (Ok(told), _) => Ok(Response::json(200, &told)),
+            (Ok(told), _) => Ok(Response::json(200, &told).waited_for()),
             (Err(refusal), Some(about)) => self.refused(about, principal, &refusal).await,
             (Err(refusal), None) => Ok(Response::error(409, &refusal.to_string())),
         }

@@ -51,8 +51,15 @@ impl Console {
             Err(error) => return Ok(Response::error(400, &error.to_string())),
         };
         let taken = taken(signed.signature.unwrap_or_default(), now)?;
+        let mut response = Response::empty(200);
         let told = match self.decide(&click, &taken).await? {
-            Ok(told) => told,
+            Ok(told) => {
+                // Answers are taken up by the next look at the checks.
+                if !matches!(click.press, Press::Keep | Press::RollBack) {
+                    response = response.waited_for();
+                }
+                told
+            }
             Err(refusal) => {
                 if !self.write_down(&click, &refusal, &taken).await? {
                     // The very same request once more: whoever pressed was told.
@@ -66,7 +73,7 @@ impl Console {
         {
             tracing::warn!(message = %failure.message, "whoever pressed a button could not be answered");
         }
-        Ok(Response::empty(200))
+        Ok(response)
     }
 
     /// Writes the decision, and says what to tell whoever made it.

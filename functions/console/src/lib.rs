@@ -50,7 +50,7 @@ impl Function for Console {
             "POST /orders/{order}" => self.post_order(&request).await?,
             _ => Response::error(404, "there is no such route"),
         };
-        if response.is_success() {
+        if response.is_waited_for {
             self.sweep.begin().await;
         }
         Ok(json!(response))

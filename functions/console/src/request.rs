@@ -72,6 +72,9 @@ pub(crate) struct Response {
     status_code: u16,
     headers: BTreeMap<&'static str, &'static str>,
     body: String,
+    /// Whether it tells of something that was written down and that somebody waits for.
+    #[serde(skip)]
+    pub(crate) is_waited_for: bool,
 }
 
 impl Response {
@@ -81,6 +84,7 @@ impl Response {
             status_code,
             headers: BTreeMap::new(),
             body: String::new(),
+            is_waited_for: false,
         }
     }
 
@@ -90,12 +94,16 @@ impl Response {
             status_code,
             headers: BTreeMap::from([("content-type", "application/json")]),
             body: body.to_string(),
+            is_waited_for: false,
         }
     }
 
-    /// Whether something was taken.
-    pub(crate) const fn is_success(&self) -> bool {
-        matches!(self.status_code, 200..=299)
+    /// The same, of something that was written down and that somebody waits for.
+    pub(crate) fn waited_for(self) -> Self {
+        Self {
+            is_waited_for: true,
+            ..self
+        }
     }
 
     /// Why it is not done.

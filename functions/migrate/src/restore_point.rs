@@ -100,13 +100,26 @@ impl Migrate {
                 };
                 commit = commit.change(Change::put(key.clone(), &row, Expected::Absent)?);
             }
+            let announced = self.journal.announce(&act, commit).await?;
             // One that was taken and is not shown yet is waited for like one that is being made.
-            if !matches!(self.journal.announce(&act, commit).await?, Announced::Settled(_)) {
-                match self.snapshots.take(&point.database, snapshot).await {
-                    Ok(true) => self.settle_snapshot(&act).await?,
-                    // It is asked for again at the next look, which there is time for.
-                    Ok(false) => {}
-                    Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
+            if !matches!(announced, Announced::Settled(_)) {
+                if is_late(point, begun_at, now) {
+                    // Whatever was asked for before has left no snapshot, and none is taken that nobody waits for any more.
+                    let failure = Failure::refused(format!(
+                        "no snapshot could be taken within {} seconds, and nothing was migrated: {}, which must be `available`; or raise `restore_point.timeout_seconds` of the database",
+                        point.timeout_seconds,
+                        look_at_state(&point.database)
+                    ));
+                    return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                }
+                match (self.snapshots.take(&point.database, snapshot).await, announced) {
+                    (Ok(true), _) => self.settle_snapshot(&act).await?,
+                    // It is not available now: the next look asks again.
+                    (Ok(false), _) => {}
+                    (Err(failure), Announced::Now) => {
+                        return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                    }
+                    (Err(failure), _) => return Err(failure),
                 }
             }
         } else if self.journal.is_announced(&act).await? {
@@ -203,6 +216,17 @@ fn look(database: &DatabaseId, snapshot: &str) -> String {
         DatabaseId::Cluster(_) => format!(
             "look at it with `aws rds describe-db-cluster-snapshots --db-cluster-snapshot-identifier {snapshot}`"
         ),
+    }
+}
+
+fn look_at_state(database: &DatabaseId) -> String {
+    match database {
+        DatabaseId::Instance(name) => {
+            format!("look at its state with `aws rds describe-db-instances --db-instance-identifier {name}`")
+        }
+        DatabaseId::Cluster(name) => {
+            format!("look at its state with `aws rds describe-db-clusters --db-cluster-identifier {name}`")
+        }
     }
 }
 

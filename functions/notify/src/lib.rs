@@ -91,7 +91,11 @@ impl Function for Notify {
                 Request::Check {} => self.check().await,
             },
             // Whatever it says: everything is looked at.
-            Event::StepFunctionsExecutionStatusChange(_) => self.tell_everybody(&mut round).await,
+            Event::StepFunctionsExecutionStatusChange(_) => {
+                let told = self.tell_everybody(&mut round).await?;
+                round.end_of_event();
+                Ok(told)
+            }
             Event::EcsTaskStateChange(_)
             | Event::EcsDeploymentStateChange(_)
             | Event::EcsServiceAction(_)

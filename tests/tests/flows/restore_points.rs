@@ -213,6 +213,30 @@ fn a_database_that_is_being_backed_up_is_waited_for() {
 }
 
 #[test]
+fn a_database_that_is_not_available_in_time_is_not_copied_any_more() {
+    let mut account = asking(
+        &format!("{{instance: {DATABASE}, snapshot: true, timeout_seconds: 60}}"),
+        "",
+    );
+    let nightly = json!({"DBInstanceIdentifier": DATABASE, "DBSnapshotIdentifier": "nightly"});
+    account.administer("rds", "CreateDBSnapshot", nightly);
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("FAILED", "none", "refused");
+    assert!(
+        account
+            .reasons()
+            .contains("no snapshot could be taken within 60 seconds"),
+        "{}",
+        account.reasons()
+    );
+    let calls = account.lab.world().calls().iter();
+    let taken = calls.filter(|call| call.operation == "CreateDBSnapshot" && call.outcome == CallOutcome::Success);
+    assert_eq!(taken.count(), 0);
+    account.assert_acts(&[("RegisterTaskDefinition", 2)]);
+    account.assert_left("FREE");
+}
+
+#[test]
 fn a_snapshot_that_fails_or_takes_too_long_is_none_and_nothing_is_migrated() {
     let point = |seconds: u32| format!("{{instance: {DATABASE}, snapshot: true, timeout_seconds: {seconds}}}");
     for (seconds, fails, words) in [(3600, true, "failed"), (60, false, "is not available after 60 seconds")] {

@@ -597,3 +597,52 @@ fn execution_data_never_reaches_the_logs() {
         assert_eq!(machine["Type"], "STANDARD", "{name}");
     }
 }
+
+/// The resources that a piece of a template names, wherever it does.
+fn named_in(value: &serde_json::Value, resources: &BTreeSet<&str>) -> BTreeSet<String> {
+    match value {
+        serde_json::Value::String(text) => {
+            let words = text.split(|character: char| !character.is_ascii_alphanumeric());
+            words
+                .filter(|word| resources.contains(word))
+                .map(str::to_owned)
+                .collect()
+        }
+        serde_json::Value::Array(values) => values.iter().flat_map(|value| named_in(value, resources)).collect(),
+        serde_json::Value::Object(members) => members.values().flat_map(|value| named_in(value, resources)).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// `CloudFormation` creates what is needed first: with a circle nothing of a template is created.
+#[test]
+fn no_resource_needs_itself_on_a_way_around() {
+    for template in [template(), target()] {
+        let all = template.0["Resources"].as_object().unwrap();
+        let names: BTreeSet<&str> = all.keys().map(String::as_str).collect();
+        let mut needs: BTreeMap<&str, BTreeSet<String>> = all
+            .iter()
+            .map(|(name, resource)| {
+                let mut named = named_in(resource, &names);
+                // A text of its own that has its name as a word.
+                named.remove(name);
+                (name.as_str(), named)
+            })
+            .collect();
+        loop {
+            let free: Vec<&str> = needs
+                .iter()
+                .filter(|(_, of)| of.is_empty())
+                .map(|(name, _)| *name)
+                .collect();
+            if free.is_empty() {
+                break;
+            }
+            needs.retain(|name, _| !free.contains(name));
+            for of in needs.values_mut() {
+                of.retain(|name| !free.contains(&name.as_str()));
+            }
+        }
+        assert!(needs.is_empty(), "a circle is among {:?}", needs.keys());
+    }
+}

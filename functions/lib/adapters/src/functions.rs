@@ -42,7 +42,6 @@ impl FunctionTester {
         let limits = TimeoutConfig::builder()
             .operation_timeout(limit)
             .operation_attempt_timeout(limit)
-            .read_timeout(limit)
             .build();
         let once = aws_sdk_lambda::config::Builder::new()
             .timeout_config(limits)
@@ -102,7 +101,6 @@ mod tests {
         let limits = TimeoutConfig::builder()
             .operation_timeout(Duration::from_secs(12))
             .operation_attempt_timeout(Duration::from_secs(4))
-            .read_timeout(Duration::from_secs(3))
             .build();
         let config = recorded
             .config()

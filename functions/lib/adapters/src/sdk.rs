@@ -18,13 +18,11 @@ const AT_ONCE: &str = "Too many concurrent attempts";
 /// How a failure begins where nobody is signed in.
 const NO_CREDENTIALS: &str = "there are no AWS credentials";
 
-/// What AWS calls credentials that it does not take, or not any more.
-const NOT_SIGNED_IN: [&str; 8] = [
-    "AuthFailure",
+/// What AWS calls credentials that it does not know, or not any more.
+const NOT_SIGNED_IN: [&str; 6] = [
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidClientTokenId",
-    "InvalidSignatureException",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
     "UnrecognizedClientException",
@@ -132,7 +130,9 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         | "ServiceUnavailable"
         | "ServiceUnavailableException" => ErrorKind::Transient,
         "ConditionalCheckFailedException" => ErrorKind::Conflict,
-        "KmsAccessDeniedException" | "UnauthorizedOperation" => ErrorKind::AccessDenied,
+        "AuthFailure" | "InvalidSignatureException" | "KmsAccessDeniedException" | "UnauthorizedOperation" => {
+            ErrorKind::AccessDenied
+        }
         _ if code.starts_with("AccessDenied") || NOT_SIGNED_IN.contains(&code) => ErrorKind::AccessDenied,
         "IdempotentParameterMismatchException"
         | "InvalidAction"

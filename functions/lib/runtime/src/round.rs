@@ -1,6 +1,6 @@
 //! One round of a sweep: over everything that is open, beginning elsewhere each time, and over in time.
 
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{Invocation, Measure};
@@ -8,19 +8,21 @@ use crate::{Invocation, Measure};
 /// What a round has at least, on a clock by which Lambda would leave it nothing.
 const LEAST: SignedDuration = SignedDuration::from_secs(10);
 
-/// A round of the sweep of a function. One thing that cannot be looked at keeps no other from its look, and fails no invocation: the next round looks
+/// A round of the sweep of a function, which its end measures. One thing that cannot be looked at keeps no other from its look, and fails no invocation: the next round looks
 /// again, and a repeated invocation would look at everything once more. It is logged, counted, and told by an alarm when it goes on.
 #[derive(Debug)]
+#[must_use = "the end of a round is what is measured"]
 pub struct Round {
     sweeper: &'static str,
     began: Timestamp,
     ends: Timestamp,
     failures: u32,
+    /// Whether its time was up before everything was looked at.
+    is_cut_short: bool,
 }
 
 impl Round {
     /// Begins a round `now`, in which nothing more is begun when only `reserve` is left of the time of the invocation.
-    #[must_use]
     pub fn begin(sweeper: &'static str, invocation: &Invocation, now: Timestamp, reserve: SignedDuration) -> Self {
         let time = invocation.deadline.duration_since(now).saturating_sub(reserve);
         Self {
@@ -28,6 +30,7 @@ impl Round {
             began: now,
             ends: now.saturating_add(time.max(LEAST)).unwrap_or(Timestamp::MAX),
             failures: 0,
+            is_cut_short: false,
         }
     }
 
@@ -44,24 +47,34 @@ impl Round {
 
     /// Whether there is time to look at one thing more.
     #[must_use]
-    pub fn has_time(&self, now: Timestamp) -> bool {
-        now < self.ends
+    pub fn has_time(&mut self, now: Timestamp) -> bool {
+        let has_time = now < self.ends;
+        self.is_cut_short |= !has_time;
+        has_time
     }
 
-    /// Notes that something, `what`, could not be looked at or put right.
+    /// Notes that something, `what`, could not be looked at or put right. Where somebody else was faster there is nothing to note.
     pub fn failed(&mut self, what: &str, failure: &Failure) {
+        if failure.kind == ErrorKind::Conflict {
+            tracing::info!(what, message = %failure.message, "a sweep met others at the same thing");
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         tracing::warn!(what, kind = %failure.kind, message = %failure.message, "a sweep could not look at something, and looks again in its next round");
     }
 
-    /// Ends the round; how many things could not be looked at.
+    /// Ends a round of the schedule; how many things could not be looked at.
     pub fn end(self) -> u32 {
-        let Self { sweeper, failures, .. } = self;
-        Measure::Swept { sweeper }.emit();
-        if failures > 0 {
+        Measure::Swept { sweeper: self.sweeper }.emit();
+        self.end_of_event()
+    }
+
+    /// Ends a round that something else began, which says nothing of the schedule.
+    pub fn end_of_event(self) -> u32 {
+        if self.failures > 0 || self.is_cut_short {
             Measure::SweepFailed.emit();
         }
-        failures
+        self.failures
     }
 }
 
@@ -93,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_round_begins_nothing_when_only_the_reserve_is_left() {
-        let round = round(noon(), noon() + seconds(30));
+        let mut round = round(noon(), noon() + seconds(30));
         assert!(round.has_time(noon() + seconds(24)));
         assert!(!round.has_time(noon() + seconds(25)));
     }
 
     #[test]
     fn a_clock_that_is_ahead_of_that_of_lambda_leaves_some_time() {
-        let round = round(noon() + seconds(120), noon() + seconds(30));
+        let mut round = round(noon() + seconds(120), noon() + seconds(30));
         assert!(round.has_time(noon() + seconds(129)));
         assert!(!round.has_time(noon() + seconds(130)));
     }

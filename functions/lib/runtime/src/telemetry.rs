@@ -87,7 +87,7 @@ pub enum Measure<'a> {
         /// The function.
         sweeper: &'a str,
     },
-    /// Some of what a sweep looked at could not be looked at, or put right: `SweepFailures`.
+    /// Some of what a sweep looked at could not be looked at, or put right, or there was not enough time for all of it: `SweepFailures`.
     SweepFailed,
     /// An event was taken up: `EventLagSeconds`, since what it tells of has happened.
     EventTaken {
