@@ -76,7 +76,7 @@ impl Record {
         execution_arn: &str,
         failure: Option<&StateFailure>,
     ) -> Result<End, Failure> {
-        let mut environments = Vec::new();
+        let (mut environments, mut unplanned) = (Vec::new(), Vec::new());
         for environment in &release.row.environments {
             let mut deployment = self
                 .journal
@@ -92,6 +92,9 @@ impl Record {
                     .last_deployment(&release.row.release_id, environment)
                     .await?;
             }
+            // A plan that is written down meanwhile would be nobody's: then all of it is looked at again.
+            let next = deployment.as_ref().map_or(1, |last| last.row.attempt.saturating_add(1));
+            unplanned.push(Change::absent(Key::attempt(&release.row.release_id, environment, next)));
             environments.push(EnvironmentEnd {
                 environment: environment.clone(),
                 started: deployment
@@ -124,6 +127,7 @@ impl Record {
                 Expected::Revision(release.revision),
             )?)
             .changes(self.no_longer_open(&release.row.release_id).await?)
+            .changes(unplanned)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
         Measure::ReleaseEnded {

@@ -1,7 +1,9 @@
 //! What lies between the gate and the first act: unchanged, changed in between, or newer than this program knows.
 
+use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
+use simulator::{ApiError, Fault, FaultKind, Selector};
 
 use crate::path::{self, CLOSED, END, NEXT, SERVICE, TASK};
 use crate::support::Account;
@@ -141,4 +143,39 @@ fn fields_that_are_newer_than_this_program_survive_a_registration() {
         deployed["containerDefinitions"][1], base["containerDefinitions"][1],
         "the sidecar stays as it is"
     );
+}
+
+/// A plan that is made twice, and is written down the second time while its release ends without it, is concluded as well.
+#[test]
+fn a_plan_that_comes_while_its_release_ends_is_concluded() {
+    let mut account = Account::running("imagy-catalog", "v1");
+    let denied = FaultKind::ErrorBefore(ApiError::client("AccessDeniedException", "not authorized"));
+    let late = |seconds| FaultKind::Delay(SignedDuration::from_secs(seconds));
+    let of = |function: &str, action: &str, service: &str, operation: &str| Selector {
+        function: Some(format!("esclusa-{function}")),
+        payload: vec![("/action".to_owned(), json!(action))],
+        ..Selector::operation(service, operation)
+    };
+    let plans = Selector {
+        payload: vec![("/action".to_owned(), json!("plan_wave"))],
+        ..Selector::operation("lambda", "Invoke")
+    };
+    let looks = of("observe", "plan_wave", "ecr", "DescribeImages");
+    for (selector, kind) in [
+        (plans.nth(1), FaultKind::Repeat),
+        (looks.clone().nth(1), denied),
+        (looks.nth(2), late(2)),
+        (
+            of("record", "close_release", "dynamodb", "TransactWriteItems").nth(1),
+            late(5),
+        ),
+    ] {
+        account.lab.world_mut().add_fault(Fault::new(selector, kind));
+    }
+    account.push("4f2c1e9", Kind::Good);
+    account.settle();
+    let release = account.releases().pop().unwrap();
+    let rows = account.rows(&format!("DEPLOYMENT#{release}-develop-1"));
+    let planned = rows.iter().find(|row| row["sk"] == "DEPLOYMENT").unwrap();
+    assert_eq!(planned["progress"], "ENDED", "{planned:#}");
 }

@@ -142,7 +142,7 @@ impl Journal {
     ) -> Result<Option<Stored<DeploymentRow>>, Failure> {
         let mut last = None;
         for attempt in 1..=ATTEMPTS_PER_ENVIRONMENT {
-            let key = Key::deployment(&format!("{release_id}-{environment}-{attempt}"));
+            let key = Key::attempt(release_id, environment, attempt);
             match self.control().get(&key).await? {
                 Some(deployment) => last = Some(deployment),
                 None => break,

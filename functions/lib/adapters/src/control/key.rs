@@ -172,6 +172,12 @@ impl Key {
         Self::new(Self::OPEN_DEPLOYMENTS, deployment_id)
     }
 
+    /// An attempt of a release in an environment, counted from 1.
+    #[must_use]
+    pub fn attempt(release_id: &str, environment: &str, attempt: u32) -> Self {
+        Self::deployment(&format!("{release_id}-{environment}-{attempt}"))
+    }
+
     /// A deployment.
     #[must_use]
     pub fn deployment(deployment_id: &str) -> Self {
