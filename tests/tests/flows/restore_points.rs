@@ -133,6 +133,23 @@ fn what_was_there_when_it_was_planned_is_looked_at_again_before_the_migration() 
     account.assert_left("FREE");
 }
 
+/// That the deployment looked at its snapshot so many times more before it migrated, and was proven.
+#[track_caller]
+fn assert_looked_again(account: &Account, times: usize) {
+    let looks = vec![SNAPSHOT_AGAIN; times].concat();
+    let path = [
+        &path::opening(2)[..],
+        &SECURED_TASK[..4],
+        &looks,
+        &SECURED_TASK[4..],
+        NEXT,
+        SERVICE,
+        NEXT,
+        END,
+    ];
+    account.assert_deployment_path("develop", &path);
+}
+
 #[test]
 fn a_snapshot_is_taken_once_and_waited_for_before_the_migration() {
     // The pause between two looks is five minutes, the snapshot takes three.
@@ -147,19 +164,7 @@ fn a_snapshot_is_taken_once_and_waited_for_before_the_migration() {
         .add_fault(Fault::new(take.nth(1), FaultKind::DieAfter));
     account.push("4f2c1e9", Kind::Good);
     account.settle();
-    account.assert_deployment_path(
-        "develop",
-        &[
-            &path::opening(2),
-            &SECURED_TASK[..4],
-            SNAPSHOT_AGAIN,
-            &SECURED_TASK[4..],
-            NEXT,
-            SERVICE,
-            NEXT,
-            END,
-        ],
-    );
+    assert_looked_again(&account, 1);
     let body = secured(&account);
     let calls = account.lab.world().calls();
     let taken: Vec<_> = calls
@@ -186,20 +191,7 @@ fn a_database_that_is_being_backed_up_is_waited_for() {
     account.administer("rds", "CreateDBSnapshot", nightly);
     account.push("4f2c1e9", Kind::Good);
     account.settle();
-    account.assert_deployment_path(
-        "develop",
-        &[
-            &path::opening(2),
-            &SECURED_TASK[..4],
-            SNAPSHOT_AGAIN,
-            SNAPSHOT_AGAIN,
-            &SECURED_TASK[4..],
-            NEXT,
-            SERVICE,
-            NEXT,
-            END,
-        ],
-    );
+    assert_looked_again(&account, 2);
     let body = secured(&account);
     let calls = account.lab.world().calls();
     let asked = calls.iter().filter(|call| call.operation == "CreateDBSnapshot");

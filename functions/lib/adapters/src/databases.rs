@@ -119,33 +119,34 @@ impl SnapshotTaker {
             DatabaseId::Instance(name) => {
                 let request = self.client.create_db_snapshot();
                 let request = request.db_instance_identifier(name).db_snapshot_identifier(snapshot);
-                let answer = request.send().await;
                 let is_busy = CreateDBSnapshotError::is_invalid_db_instance_state_fault;
-                if answer
-                    .as_ref()
-                    .is_err_and(|error| error.as_service_error().is_some_and(is_busy))
-                {
-                    return Ok(false);
-                }
                 let is_there = CreateDBSnapshotError::is_db_snapshot_already_exists_fault;
-                unless(answer, is_there, "rds:CreateDBSnapshot")?;
+                is_taken(request.send().await, is_busy, is_there, "rds:CreateDBSnapshot")
             }
             DatabaseId::Cluster(name) => {
                 let request = self.client.create_db_cluster_snapshot().db_cluster_identifier(name);
                 let request = request.db_cluster_snapshot_identifier(snapshot);
-                let answer = request.send().await;
                 let is_busy = CreateDBClusterSnapshotError::is_invalid_db_cluster_state_fault;
-                if answer
-                    .as_ref()
-                    .is_err_and(|error| error.as_service_error().is_some_and(is_busy))
-                {
-                    return Ok(false);
-                }
                 let is_there = CreateDBClusterSnapshotError::is_db_cluster_snapshot_already_exists_fault;
-                unless(answer, is_there, "rds:CreateDBClusterSnapshot")?;
+                is_taken(request.send().await, is_busy, is_there, "rds:CreateDBClusterSnapshot")
             }
         }
-        Ok(true)
+    }
+}
+
+/// Whether RDS took a snapshot, now or before.
+fn is_taken<T, E>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    is_busy: impl Fn(&E) -> bool,
+    is_there: impl Fn(&E) -> bool,
+    action: &str,
+) -> Result<bool, Failure>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    match answer {
+        Err(error) if error.as_service_error().is_some_and(is_busy) => Ok(false),
+        answer => unless(answer, is_there, action).map(|_| true),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::SdkError;
@@ -37,22 +38,13 @@ impl FunctionTester {
     /// # Errors
     /// What Lambda answered where it did not invoke it: that is no failure of what is tested.
     pub async fn test(&self, name: &str, payload: &Value) -> Result<FunctionSight, Failure> {
-        let limit = Duration::from_secs(SECONDS);
-        // The limits of the client that are not named here stay in force: that of an attempt is meant for calls that answer at once.
-        let limits = TimeoutConfig::builder()
-            .operation_timeout(limit)
-            .operation_attempt_timeout(limit)
-            .build();
-        let once = aws_sdk_lambda::config::Builder::new()
-            .timeout_config(limits)
-            .retry_config(RetryConfig::disabled());
         let sent = self
             .client
             .invoke()
             .function_name(name)
             .payload(Blob::new(payload.to_string()))
             .customize()
-            .config_override(once)
+            .config_override(once_within(Duration::from_secs(SECONDS)))
             .send()
             .await;
         match sent {
@@ -62,6 +54,18 @@ impl FunctionTester {
             Err(error) => Err(failure("lambda:InvokeFunction", &error)),
         }
     }
+}
+
+/// That a call is made once and has this much time, whatever its client is set to.
+pub(crate) fn once_within(limit: Duration) -> Builder {
+    // The limits of the client that are not named here stay in force: that of an attempt is meant for calls that answer at once.
+    let limits = TimeoutConfig::builder()
+        .operation_timeout(limit)
+        .operation_attempt_timeout(limit)
+        .build();
+    Builder::new()
+        .timeout_config(limits)
+        .retry_config(RetryConfig::disabled())
 }
 
 /// What a function threw: `errorMessage` of its error where it has one

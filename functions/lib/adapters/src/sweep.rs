@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::config::retry::RetryConfig;
-use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use serde_json::json;
 
+use crate::functions::once_within;
 use crate::sdk::failure;
 
 /// How long the invocation is waited for: whoever has decided something waits for the answer, Slack for three seconds.
@@ -34,13 +33,6 @@ impl SweepStarter {
 
     /// Begins a round and does not wait for it. One that cannot be begun is no failure: the schedule begins one within two minutes.
     pub async fn begin(&self) {
-        let limits = TimeoutConfig::builder()
-            .operation_timeout(TIMEOUT)
-            .operation_attempt_timeout(TIMEOUT)
-            .build();
-        let once = aws_sdk_lambda::config::Builder::new()
-            .timeout_config(limits)
-            .retry_config(RetryConfig::disabled());
         let begun = self
             .client
             .invoke()
@@ -48,7 +40,7 @@ impl SweepStarter {
             .invocation_type(InvocationType::Event)
             .payload(Blob::new(json!({"action": "sweep"}).to_string()))
             .customize()
-            .config_override(once)
+            .config_override(once_within(TIMEOUT))
             .send()
             .await;
         if let Err(error) = begun {
