@@ -1,5 +1,7 @@
 //! Esclusa in a simulated account, on the caller's thread.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulator::kernel::{Behaviour, Outcome, Program};
@@ -8,7 +10,7 @@ use simulator_step_functions::{Status, StepFunctions};
 
 use crate::deployer::{Beside, DEPLOYER, InstallError, install};
 use crate::example::Example;
-use crate::images::Kind;
+use crate::images::{Kind, digest};
 
 /// The longest time that one release is waited for: longer than every wait of its state machines together.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -131,6 +133,27 @@ impl Lab {
         let answer = self.simulation.world_mut().administer("ecr", "PutImage", input)?;
         let digest = answer.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
         Ok(digest.unwrap_or_default().to_owned())
+    }
+
+    /// Puts a layer or a configuration into a repository, as clients do before they push the manifest that names it; its digest.
+    ///
+    /// # Errors
+    /// What the registry answers.
+    pub fn upload(&mut self, repository: &str, bytes: &[u8]) -> Result<String, ApiError> {
+        let digest = digest(bytes);
+        let world = self.simulation.world_mut();
+        let begun = world.administer("ecr", "InitiateLayerUpload", json!({"repositoryName": repository}))?;
+        let id = begun.get("uploadId").and_then(Value::as_str).unwrap_or_default();
+        let part = json!({
+            "repositoryName": repository, "uploadId": id, "partFirstByte": 0, "partLastByte": bytes.len().saturating_sub(1),
+            "layerPartBlob": STANDARD.encode(bytes),
+        });
+        world.administer("ecr", "UploadLayerPart", part)?;
+        let whole = json!({"repositoryName": repository, "uploadId": id, "layerDigests": [digest]});
+        match world.administer("ecr", "CompleteLayerUpload", whole) {
+            Err(error) if error.code != "LayerAlreadyExistsException" => Err(error),
+            _ => Ok(digest),
+        }
     }
 
     /// Pushes an image of an example under a tag.

@@ -14,6 +14,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::World;
 use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::HttpAnswer;
 use crate::services::{Ecr, ecr};
@@ -184,7 +185,9 @@ impl<'m> Client<'m> {
         let input = json!({"repositoryName": repository, "layerDigest": digest});
         self.call("GetDownloadUrlForLayer", input).await?;
         let (of, wanted) = (repository.to_owned(), digest.to_owned());
-        let blob = self.look(move |ecr| ecr.layer(&of, &wanted)).await;
+        let blob = self
+            .look(move |world| world.kernel().images.blob(&of, &wanted).cloned())
+            .await;
         let blob = blob.ok_or(Refusal::Reset)?;
         let headers = [
             ("content-type", "application/octet-stream"),
@@ -294,7 +297,7 @@ impl<'m> Client<'m> {
     /// How many bytes of an upload have come.
     async fn received(&self, upload: &Upload) -> Result<usize, Refusal> {
         let wanted = upload.clone();
-        let received = self.look(move |ecr| ecr.received(&wanted.repository, &wanted.id));
+        let received = self.look(move |world| world.service::<Ecr>()?.received(&wanted.repository, &wanted.id));
         received.await.ok_or_else(|| answers::upload_unknown(upload))
     }
 
@@ -339,11 +342,11 @@ impl<'m> Client<'m> {
     }
 
     /// What `ecr` has that no operation of it tells.
-    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Ecr) -> Option<T> + Send + 'static) -> Option<T> {
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&World) -> Option<T> + Send + 'static) -> Option<T> {
         let (found, wanted) = oneshot::channel();
         self.mailbox.put(Arrival::Errand(Box::new(move |world| {
             // Whoever asked may have gone.
-            let _gone = found.send(world.service::<Ecr>().and_then(look));
+            let _gone = found.send(look(world));
         })));
         wanted.await.ok().flatten()
     }

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use crate::identity::{self, AccessKey};
 use crate::mailbox::{Arrival, ClientCall, Mailbox};
 use crate::protocol::{self, HttpAnswer, HttpCall, Protocol};
-use crate::services::{http_apis, sites, slack};
+use crate::services::{ecr, http_apis, sites, slack};
 
 /// The host name of the loopback endpoint.
 const LOOPBACK: &str = "localhost";
@@ -127,7 +127,7 @@ impl HttpConnector for WorldConnector {
             let authorization = request.headers().get("authorization");
             let is_signed = authorization.is_some_and(|authorization| authorization.starts_with("AWS4-"));
             match uri.host() {
-                Some(host) if host.contains(API_DOMAIN) || !is_signed && !is_of_aws(host) => {
+                Some(host) if host.contains(API_DOMAIN) || !is_signed && (!is_of_aws(host) || ecr::is_bucket(host)) => {
                     let visit = connector.visit(&request, host, &uri);
                     connector.within_timeout(visit).await?
                 }
@@ -168,7 +168,7 @@ impl WorldConnector {
         }
     }
 
-    /// A request to a host that is no endpoint of a service of AWS: one of Slack, an HTTP API, or else a site.
+    /// A request to a host that is no endpoint of a service of AWS: one of Slack, an HTTP API, or else a site, as the bucket of the registry is.
     async fn visit(&self, request: &HttpRequest, host: &str, uri: &http::Uri) -> Result<HttpResponse, ConnectorError> {
         let header = |name: &str| request.headers().get(name);
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();

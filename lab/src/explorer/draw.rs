@@ -248,8 +248,8 @@ impl Draw {
     fn pushes(&mut self, story: Story) {
         let pushes = match self.rng.u32(..100) {
             _ if story.is_followed => self.rng.u32(2..=3),
-            0..60 => 1,
-            60..90 => 2,
+            0..70 => 1,
+            70..92 => 2,
             _ => 3,
         };
         let mut at = 1;
@@ -281,7 +281,7 @@ impl Draw {
                 self.rng.u32(1..SECONDS / 2)
             };
         }
-        if story.account == Account::Large {
+        if story.account == Account::Large && self.chance(40) {
             let at = self.rng.u32(1..SECONDS / 2);
             self.add(at, What::PushOther { tag: "v1".to_owned() });
         }

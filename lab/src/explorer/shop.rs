@@ -81,25 +81,31 @@ impl Image {
         json!({"container": "web", "namespace": "Shop", "name": "Errors", "dimensions": dimensions, "values": [errors]})
     }
 
-    fn manifest(self, tag: &str) -> String {
-        let number = number(tag);
-        let mut annotations = json!({
-            ANNOTATION_VERSION: format!("{number}.0.0"),
+    /// The configuration, with the labels.
+    fn configuration(self, tag: &str) -> String {
+        let since = format!("{}.0.0", number(tag).saturating_sub(1));
+        let labels = match self {
+            Self::Contracting => json!({ANNOTATION_COMPATIBLE_SINCE: since}),
+            _ => json!({}),
+        };
+        json!({"os": "linux", "config": {"Labels": labels}}).to_string()
+    }
+
+    fn manifest(self, tag: &str, configuration: &str) -> String {
+        let annotations = json!({
+            ANNOTATION_VERSION: format!("{}.0.0", number(tag)),
             Behaviour::ANNOTATION: json!({"programs": self.programs(), "metrics": [self.errors()]}).to_string(),
         });
-        if let (Self::Contracting, Some(members)) = (self, annotations.as_object_mut()) {
-            let since = format!("{}.0.0", number.saturating_sub(1));
-            members.insert(ANNOTATION_COMPATIBLE_SINCE.to_owned(), json!(since));
-        }
-        let blob = |kind: &str, byte: &str| {
+        let blob = |kind: &str, digest: &str| {
             let kind = format!("application/vnd.oci.image.{kind}");
-            json!({"mediaType": kind, "digest": format!("sha256:{}", byte.repeat(32)), "size": 512})
+            json!({"mediaType": kind, "digest": digest, "size": 512})
         };
+        let layer = format!("sha256:{}", "11".repeat(32));
         json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": blob("config.v1+json", "22"),
-            "layers": [blob("layer.v1.tar+gzip", "11")],
+            "config": blob("config.v1+json", configuration),
+            "layers": [blob("layer.v1.tar+gzip", &layer)],
             "annotations": annotations,
         })
         .to_string()
@@ -351,7 +357,7 @@ impl Shop {
     /// # Errors
     /// What the registry answers.
     pub fn push(&mut self, tag: &str, image: Image) -> Result<String, ApiError> {
-        self.lab.push(Self::NAME, Some(tag), &image.manifest(tag))
+        self.push_into(Self::NAME, tag, image)
     }
 
     /// Pushes an image of the other application; its digest.
@@ -359,7 +365,13 @@ impl Shop {
     /// # Errors
     /// What the registry answers.
     pub fn push_other(&mut self, tag: &str) -> Result<String, ApiError> {
-        self.lab.push(Self::OTHER, Some(tag), &Image::Good.manifest(tag))
+        self.push_into(Self::OTHER, tag, Image::Good)
+    }
+
+    fn push_into(&mut self, repository: &str, tag: &str, image: Image) -> Result<String, ApiError> {
+        let configuration = self.lab.upload(repository, image.configuration(tag).as_bytes())?;
+        self.lab
+            .push(repository, Some(tag), &image.manifest(tag, &configuration))
     }
 
     /// Somebody presses a button on every card that shows it.
@@ -415,16 +427,15 @@ impl Shop {
     /// The version of the code of an image of this shop, and the oldest that its migration leaves a schema for; zero where it does not say.
     #[must_use]
     pub fn versions_of(&self, digest: &str) -> (u64, u64) {
-        let repositories = &self.lab.world().kernel().images.repositories;
-        let image = repositories.get(Self::NAME).and_then(|images| images.get(digest));
+        let major = |text: &str| text.split('.').next().and_then(|major| major.parse().ok());
+        let image = self.lab.world().kernel().images.by_digest(Self::NAME, digest);
         let manifest: Option<Value> = image.and_then(|image| serde_json::from_str(&image.manifest).ok());
-        let major = |annotation: &str| {
-            let annotations = manifest.as_ref()?.get("annotations")?;
-            annotations.get(annotation)?.as_str()?.split('.').next()?.parse().ok()
-        };
+        let annotations = manifest.as_ref().and_then(|manifest| manifest.get("annotations"));
+        let version = annotations.and_then(|all| all.get(ANNOTATION_VERSION)?.as_str());
+        let since = image.and_then(|image| image.labels.get(ANNOTATION_COMPATIBLE_SINCE));
         (
-            major(ANNOTATION_VERSION).unwrap_or_default(),
-            major(ANNOTATION_COMPATIBLE_SINCE).unwrap_or_default(),
+            version.and_then(major).unwrap_or_default(),
+            since.and_then(|since| major(since)).unwrap_or_default(),
         )
     }
 

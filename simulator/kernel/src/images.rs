@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -74,6 +75,8 @@ impl Image {
 pub struct Images {
     /// The repositories that exist.
     pub repositories: BTreeMap<String, BTreeMap<String, Image>>,
+    /// The layers and configurations that were uploaded, by repository name and digest.
+    pub blobs: BTreeMap<String, BTreeMap<String, Bytes>>,
     /// The other accounts that may pull from a repository, by its name.
     pub readers: BTreeMap<String, BTreeSet<String>>,
     /// How containers of images of other registries behave, by the name in the task definition. Without an entry they serve and stay healthy.
@@ -85,6 +88,12 @@ impl Images {
     #[must_use]
     pub fn by_digest(&self, repository: &str, digest: &str) -> Option<&Image> {
         self.repositories.get(repository)?.get(digest)
+    }
+
+    /// A layer or configuration that was uploaded.
+    #[must_use]
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<&Bytes> {
+        self.blobs.get(repository)?.get(digest)
     }
 
     /// The image of a repository that a tag points to.

@@ -8,7 +8,6 @@ mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, INTERNAL, Image, Kernel, Reply, Request, Service, TimerId};
@@ -16,8 +15,8 @@ use wildmatch::WildMatch;
 
 use super::{Input, epoch_seconds, invalid, page};
 pub(crate) use images::check_manifest;
-pub(crate) use layers::DIGESTS_AT_ONCE;
-use layers::Layers;
+use layers::Uploads;
+pub(crate) use layers::{DIGESTS_AT_ONCE, is_bucket, stored};
 pub use replication::Replication;
 use replication::{Copies, REPLICATE, allowed_accounts};
 pub(crate) use token::Token;
@@ -104,7 +103,7 @@ pub struct Ecr {
     /// The accounts whose images the policy of the registry takes in.
     sources: BTreeSet<String>,
     copies: Copies,
-    layers: Layers,
+    uploads: Uploads,
     /// What becomes of the copies of images that are pushed from now on.
     pub replication: Replication,
 }
@@ -132,14 +131,9 @@ impl Ecr {
         kernel.images.repositories.entry(name.to_owned()).or_default();
     }
 
-    /// A blob that was uploaded.
-    pub(crate) fn layer(&self, repository: &str, digest: &str) -> Option<Bytes> {
-        self.layers.get(repository, digest).cloned()
-    }
-
     /// How many bytes of an upload have come that has begun and not ended.
     pub(crate) fn received(&self, repository: &str, upload: &str) -> Option<usize> {
-        self.layers.received(repository, upload)
+        self.uploads.received(repository, upload)
     }
 
     fn create_repository(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
@@ -166,7 +160,8 @@ impl Ecr {
             return Err(ApiError::client("RepositoryNotEmptyException", message));
         }
         self.repositories.remove(name);
-        self.layers.forget(name);
+        self.uploads.forget(name);
+        kernel.images.blobs.remove(name);
         kernel.images.repositories.remove(name);
         kernel.images.readers.remove(name);
         Ok(json!({"repository": repository}))
@@ -247,7 +242,7 @@ impl Ecr {
             "PutImage" => {
                 let name = input.required("repositoryName")?;
                 let repository = self.repositories.get(name).ok_or_else(|| no_repository(name, kernel))?;
-                let labels = self.layers.labels(name, input.required("imageManifest")?, kernel);
+                let labels = layers::labels(name, input.required("imageManifest")?, kernel);
                 let put = images::put(input, labels, &repository.mutability, kernel)?;
                 let digest = put.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
                 if let Some(digest) = digest {
@@ -276,11 +271,11 @@ impl Ecr {
             "ListImages" => images::list(input, kernel),
             "BatchDeleteImage" => images::batch_delete(input, kernel),
             "UpdateImageStorageClass" => images::update_storage_class(input, kernel),
-            "BatchCheckLayerAvailability" => self.layers.check_availability(input, kernel),
-            "InitiateLayerUpload" => self.layers.initiate(input, kernel),
-            "UploadLayerPart" => self.layers.upload_part(input, kernel),
-            "CompleteLayerUpload" => self.layers.complete(input, kernel),
-            "GetDownloadUrlForLayer" => self.layers.download_url(input, kernel),
+            "BatchCheckLayerAvailability" => layers::check_availability(input, kernel),
+            "InitiateLayerUpload" => self.uploads.initiate(input, kernel),
+            "UploadLayerPart" => self.uploads.upload_part(input, kernel),
+            "CompleteLayerUpload" => self.uploads.complete(input, kernel),
+            "GetDownloadUrlForLayer" => layers::download_url(input, kernel),
             "GetAuthorizationToken" => Ok(token::authorize(request, kernel)),
             other => Err(ApiError::unknown_operation("ecr", other, &OPERATIONS)),
         }

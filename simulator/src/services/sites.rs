@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, RequestId, Service, TimerId};
 
-use super::Input;
+use super::{Input, ecr};
 
 /// The name of the service in the records of calls and in faults.
 pub(crate) const NAME: &str = "site";
@@ -40,6 +40,9 @@ impl Sites {
             input.text("host").unwrap_or_default(),
             input.text("path").unwrap_or_default(),
         );
+        if ecr::is_bucket(host) {
+            return Reply::Now(blob(path, kernel));
+        }
         let Some(site) = kernel.sites.hosts.get(host).cloned() else {
             let message = format!("failed to lookup address information of `{host}`: Name or service not known");
             return Reply::Now(Err(ApiError::client(UNKNOWN_HOST, message)));
@@ -63,6 +66,16 @@ impl Sites {
         self.delayed.insert(timer, (request.id, answer));
         Reply::Later
     }
+}
+
+/// What the bucket answers in which the registry stores what was pushed.
+fn blob(path: &str, kernel: &Kernel) -> Result<Value, ApiError> {
+    let Some(blob) = ecr::stored(path, kernel) else {
+        return Ok(json!({"status": 404, "headers": {}, "body": ""}));
+    };
+    let text = std::str::from_utf8(blob)
+        .map_err(|_| ApiError::unsupported("a blob that is no text, over the client of a function"))?;
+    Ok(json!({"status": 200, "headers": {"content-type": "application/octet-stream"}, "body": text}))
 }
 
 impl Service for Sites {

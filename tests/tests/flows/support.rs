@@ -194,16 +194,28 @@ impl Account {
         for (name, value) in annotations {
             manifest["annotations"][*name] = json!(value);
         }
-        let repository = self
-            .example
-            .pipeline
-            .images
-            .values()
-            .next()
-            .unwrap()
-            .repository
-            .to_string();
+        let repository = self.repository();
         self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap()
+    }
+
+    /// Pushes an image that has these labels, with its configuration, and waits for nothing.
+    pub(crate) fn push_labelled(&mut self, tag: &str, kind: Kind, labels: &[(&str, &str)]) -> String {
+        let labels: serde_json::Map<_, _> = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        let configuration = json!({"os": "linux", "config": {"Labels": labels}}).to_string();
+        let repository = self.repository();
+        let digest = self.lab.upload(&repository, configuration.as_bytes()).unwrap();
+        let mut manifest: Value = serde_json::from_str(&kind.manifest(tag, &self.example.commands())).unwrap();
+        manifest["config"]["digest"] = json!(digest);
+        self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap()
+    }
+
+    /// The repository of the application's first image.
+    fn repository(&self) -> String {
+        let mut images = self.example.pipeline.images.values();
+        images.next().unwrap().repository.to_string()
     }
 
     /// Pushes an image whose containers behave so, and waits for the end. The members are those of [`Behaviour`].

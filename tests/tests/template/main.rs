@@ -49,6 +49,7 @@ const POWERS: [(&str, &[&str]); 46] = [
     ("dynamodb:PutItem", &["Console", "Notify"]),
     ("dynamodb:Query", &["Console", "Notify"]),
     ("ecr:BatchGetImage", &["Observe"]),
+    ("ecr:GetDownloadUrlForLayer", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
     ("ecs:DescribeServiceDeployments", &["Observe", "Resume", "Traffic"]),

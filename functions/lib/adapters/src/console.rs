@@ -58,7 +58,7 @@ impl ConsoleClient {
         };
         let reply = self.http.send(call).await?;
         let reply = reply.map_err(|why| Failure::transient(format!("the console at `{}`: {why}", self.url)))?;
-        let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let reason = answer.get("error").and_then(Value::as_str);
         match (reply.status, reason) {
             (200, _) => Ok(answer),

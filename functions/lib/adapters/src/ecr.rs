@@ -7,13 +7,15 @@ use aws_sdk_ecr::Client;
 use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
+use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline;
+use esclusa_core::pipeline::{self, Method};
 use esclusa_core::task_definition::Home;
 use esclusa_core::version::Version;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::http::{Call, Http, Reply};
 use crate::sdk::{failure, timestamp};
 
 /// Manifests that can be deployed: images and indexes, of both standards.
@@ -26,6 +28,9 @@ const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
 
 /// The most images that one page of a listing has.
 const PAGE: i32 = 1_000;
+
+/// How long the bytes of a configuration may take: it is a few kilobytes.
+const CONFIGURATION_SECONDS: u32 = 10;
 
 /// A repository of one account, in the Region of the reader.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +89,8 @@ pub struct Manifest {
     pub platforms: Vec<PlatformImage>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The digest of the configuration; none for an index.
+    pub configuration: Option<String>,
 }
 
 /// One image of an index.
@@ -240,6 +247,91 @@ impl ImageReader {
     }
 }
 
+/// Reads what the configuration of an image says, which lies with its layers. Changes nothing.
+#[derive(Debug, Clone)]
+pub struct ConfigurationReader {
+    client: Client,
+    http: Http,
+}
+
+impl ConfigurationReader {
+    /// A reader in the Region of `config`.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+            http: Http::new(config),
+        }
+    }
+
+    /// The labels of the configuration with that digest. None where the repository does not have it, or does not hand it out: then the image cannot be pulled
+    /// either, and whoever asks for it is told that.
+    ///
+    /// # Errors
+    /// As every call to AWS; `Transient` when its bytes do not come, or are others; `Refused` when they are no configuration of an image.
+    pub async fn labels(&self, repository: &Repository, digest: &str) -> Result<BTreeMap<String, String>, Failure> {
+        const ACTION: &str = "ecr:GetDownloadUrlForLayer";
+        let operation = self.client.get_download_url_for_layer();
+        let operation = operation.registry_id(&repository.account);
+        let operation = operation.repository_name(&repository.name).layer_digest(digest);
+        let url = match operation.send().await {
+            Ok(answer) => answer.download_url,
+            Err(error) => {
+                let is_absent = error.as_service_error().is_some_and(|reason| {
+                    reason.is_layers_not_found_exception() || reason.is_layer_inaccessible_exception()
+                });
+                return if is_absent {
+                    Ok(BTreeMap::new())
+                } else {
+                    Err(failure(ACTION, &error))
+                };
+            }
+        };
+        let url = url.ok_or_else(|| Failure::transient(format!("the answer to `{ACTION}` names no address")))?;
+        read_labels(digest, &self.download(digest, &url).await?)
+    }
+
+    /// What lies at an address that ECR has signed, which is as good as a password for a while.
+    async fn download(&self, digest: &str, url: &str) -> Result<Vec<u8>, Failure> {
+        let call = Call {
+            method: Method::Get,
+            url,
+            body: None,
+            headers: Vec::new(),
+            timeout_seconds: CONFIGURATION_SECONDS,
+        };
+        let refused = |why: String| Failure::transient(format!("the configuration `{digest}` of the image: {why}"));
+        match self.http.send(call).await? {
+            Ok(Reply { status: 200, body, .. }) => Ok(body),
+            Ok(Reply { status, .. }) => Err(refused(format!("the answer is {status}"))),
+            Err(why) => Err(refused(why)),
+        }
+    }
+}
+
+/// Reads the labels out of a [configuration](https://github.com/opencontainers/image-spec/blob/main/config.md) of either standard.
+fn read_labels(digest: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(default)]
+        config: Option<Configuration>,
+    }
+    #[derive(Deserialize)]
+    struct Configuration {
+        #[serde(default, rename = "Labels")]
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let came = format!("sha256:{}", sha256_hex(bytes));
+    if came != digest {
+        return Err(Failure::transient(format!(
+            "what came as the configuration `{digest}` of the image is `{came}`"
+        )));
+    }
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|error| Failure::refused(format!("`{digest}` is no configuration of an image: {error}")))?;
+    Ok(document.config.and_then(|config| config.labels).unwrap_or_default())
+}
+
 fn facts(action: &str, detail: ImageDetail) -> Result<Image, Failure> {
     let digest = detail.image_digest;
     let digest = digest.ok_or_else(|| Failure::transient(format!("the answer to `{action}` names no digest")))?;
@@ -263,6 +355,11 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         manifests: Vec<Entry>,
         #[serde(default)]
         annotations: Option<BTreeMap<String, String>>,
+        config: Option<Descriptor>,
+    }
+    #[derive(Deserialize)]
+    struct Descriptor {
+        digest: String,
     }
     #[derive(Deserialize)]
     struct Entry {
@@ -294,6 +391,7 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         media_type,
         platforms: platforms.collect(),
         annotations: document.annotations.unwrap_or_default(),
+        configuration: document.config.map(|config| config.digest),
     })
 }
 
@@ -354,6 +452,60 @@ mod tests {
             reader.by_digest(&repository(), DIGEST).await.unwrap(),
             Lookup::RepositoryNotFound
         );
+    }
+
+    #[tokio::test]
+    async fn labels_are_read_from_the_configuration_that_the_manifest_names_and_from_no_other() {
+        let configuration = json!({"os": "linux", "config": {"Labels": {"com.example.tests": "passed"}}}).to_string();
+        let digest = format!("sha256:{}", sha256_hex(&configuration));
+        let address = || {
+            Answer::json(
+                200,
+                &json!({"downloadUrl": "https://layers.example.com/a?X-Amz-Signature=s"}),
+            )
+        };
+        let nowhere = |kind: &str| Answer::json(400, &json!({"__type": kind, "message": "no"}));
+        let recorded = Recorded::new([
+            address(),
+            Answer::text(200, &configuration),
+            nowhere("LayersNotFoundException"),
+            nowhere("LayerInaccessibleException"),
+            address(),
+            Answer::text(200, "{}"),
+            address(),
+            Answer::text(403, "Request has expired"),
+        ]);
+        let reader = ConfigurationReader::new(&recorded.config());
+        let repository = repository();
+        let labels = reader.labels(&repository, &digest).await.unwrap();
+        assert_eq!(labels["com.example.tests"], "passed");
+        assert!(reader.labels(&repository, &digest).await.unwrap().is_empty());
+        assert!(reader.labels(&repository, &digest).await.unwrap().is_empty());
+        for told in ["of the image is `sha256:", "the answer is 403"] {
+            let failure = reader.labels(&repository, &digest).await.unwrap_err();
+            assert!(
+                failure.kind.is_retryable() && failure.message.contains(told),
+                "{failure:?}"
+            );
+            assert!(!failure.message.contains("Signature"), "{failure:?}");
+        }
+        let sent = &recorded.requests()[0].body;
+        assert_eq!(sent["layerDigest"], digest.as_str());
+    }
+
+    #[test]
+    fn a_configuration_need_not_have_labels() {
+        for text in [
+            "{}",
+            r#"{"config": null}"#,
+            r#"{"config": {"Labels": null, "Env": []}}"#,
+        ] {
+            let digest = format!("sha256:{}", sha256_hex(text));
+            assert!(read_labels(&digest, text.as_bytes()).unwrap().is_empty(), "{text}");
+        }
+        let digest = format!("sha256:{}", sha256_hex("layer"));
+        let failure = read_labels(&digest, b"layer").unwrap_err();
+        assert!(!failure.kind.is_retryable(), "{failure:?}");
     }
 
     #[tokio::test]

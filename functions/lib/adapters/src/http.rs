@@ -20,7 +20,7 @@ use esclusa_core::pipeline::{HttpMeasure, Method, SmokeStep};
 use esclusa_core::secret::Secret;
 use esclusa_core::verification::{HttpSight, is_forbidden};
 
-/// How much of a body is read for what it says.
+/// How much of a body is read for what an endpoint says.
 const BODY_BYTES: usize = 64 * 1024;
 
 /// One request.
@@ -78,8 +78,8 @@ pub(crate) struct Reply {
     pub(crate) retry_after: Option<String>,
     /// The header `X-OAuth-Scopes`, by which Slack says what a token may do.
     pub(crate) scopes: Option<String>,
-    /// The beginning of the body.
-    pub(crate) body: String,
+    /// The body.
+    pub(crate) body: Vec<u8>,
 }
 
 /// Sends requests that are none of AWS.
@@ -193,7 +193,10 @@ impl HttpProber {
             timeout_seconds,
         };
         Ok(match self.0.send(call).await? {
-            Ok(Reply { status, body, .. }) => HttpSight::Answer { status, body },
+            Ok(Reply { status, body, .. }) => HttpSight::Answer {
+                status,
+                body: String::from_utf8_lossy(body.get(..BODY_BYTES).unwrap_or(&body)).into_owned(),
+            },
             Err(why) => HttpSight::Silent(why),
         })
     }
@@ -214,13 +217,11 @@ fn split(url: &str) -> Option<(&str, String)> {
 }
 
 fn reply(response: &HttpResponse) -> Reply {
-    let bytes = response.body().bytes().unwrap_or_default();
-    let beginning = bytes.get(..BODY_BYTES).unwrap_or(bytes);
     Reply {
         status: response.status().as_u16(),
         retry_after: response.headers().get("retry-after").map(str::to_owned),
         scopes: response.headers().get("x-oauth-scopes").map(str::to_owned),
-        body: String::from_utf8_lossy(beginning).into_owned(),
+        body: response.body().bytes().unwrap_or_default().to_vec(),
     }
 }
 

@@ -203,7 +203,7 @@ fn message_id(name: &str) -> String {
 }
 
 fn tested(reply: &Reply) -> Result<Tested, Failure> {
-    let answer: Option<Value> = serde_json::from_str(&reply.body).ok().filter(|_| reply.status == 200);
+    let answer: Option<Value> = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200);
     let text = |name: &str| Some(answer.as_ref()?.get(name)?.as_str()?.to_owned());
     match answer.as_ref().and_then(|answer| answer.get("ok")?.as_bool()) {
         Some(true) => {
@@ -234,7 +234,7 @@ fn written(reply: &Reply) -> Written {
             seconds: seconds.unwrap_or(PAUSE_SECONDS),
         };
     }
-    let answer: Option<Value> = serde_json::from_str(&reply.body).ok().filter(|_| reply.status == 200);
+    let answer: Option<Value> = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200);
     let text = |name: &str| Some(answer.as_ref()?.get(name)?.as_str()?.to_owned());
     match answer.as_ref().and_then(|answer| answer.get("ok")?.as_bool()) {
         Some(true) => match (text("channel"), text("ts")) {
@@ -278,7 +278,7 @@ mod tests {
             status,
             retry_after: retry_after.map(str::to_owned),
             scopes: None,
-            body: body.to_owned(),
+            body: body.into(),
         })
     }
 
@@ -289,7 +289,7 @@ mod tests {
                 status,
                 retry_after: None,
                 scopes: scopes.map(str::to_owned),
-                body: body.to_owned(),
+                body: body.into(),
             })
         };
         let valid = test(200, Some("chat:write, users:read"), r#"{"ok": true, "team": "Shop"}"#).unwrap();

@@ -1,4 +1,6 @@
-//! Whether an object of a registry is an image that can be deployed, and whether its repository is where Esclusa reads.
+//! What an image says of itself, whether an object of a registry is one that can be deployed, and whether its repository is where Esclusa reads.
+
+use std::collections::BTreeMap;
 
 use crate::pipeline::{Image, Key};
 use crate::task_definition::Home;
@@ -20,6 +22,20 @@ const CONFIGURATIONS: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];
+
+/// The labels that many a base image sets for itself, and that every image inherits which is built on it.
+const OF_BASE_IMAGES: &str = "org.opencontainers.image.";
+
+/// What an image says of itself: the [labels](https://github.com/opencontainers/image-spec/blob/main/config.md#properties) of its configuration, and the
+/// annotations of its manifest, which count where both say something. What a label says of the version of an image may be that of its base image: such labels
+/// say nothing.
+#[must_use]
+pub fn said(labels: BTreeMap<String, String>, annotations: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut said = labels;
+    said.retain(|name, _| !name.starts_with(OF_BASE_IMAGES));
+    said.extend(annotations);
+    said
+}
 
 /// Whether an object with these media types and status is an image that can be pulled; absent values are those of older registries and of indexes.
 ///
@@ -57,6 +73,30 @@ pub fn elsewhere(key: &Key, image: &Image, home: &Home) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn annotations_count_before_labels_and_what_a_base_image_says_of_itself_is_not_said() {
+        let of = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let pairs = pairs
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            pairs.collect()
+        };
+        let version = "org.opencontainers.image.version";
+        let labels = of(&[
+            (version, "24.04"),
+            ("esclusa.migration", "of a label"),
+            ("com.example.tests", "passed"),
+        ]);
+        assert_eq!(
+            said(labels.clone(), of(&[("esclusa.migration", "of an annotation")])),
+            of(&[
+                ("esclusa.migration", "of an annotation"),
+                ("com.example.tests", "passed")
+            ])
+        );
+        assert_eq!(said(labels, of(&[(version, "1.6.0")]))[version], "1.6.0");
+    }
 
     #[test]
     fn signatures_attestations_and_archived_images_are_not_deployable() {

@@ -1,6 +1,6 @@
 //! The schema of a database, as far as releases moved it: which code may run on it, and how a migration is undone.
 //!
-//! An image says by annotations of its manifest what version its code is and what its migrations ask of the code that runs beside them. What was run is
+//! An image says by annotations, or labels, what version its code is and what its migrations ask of the code that runs beside them. What was run is
 //! remembered for each database, so that no plan and no way back brings code onto a schema that it does not know.
 
 use std::cmp::Ordering;
@@ -115,19 +115,17 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Reads the annotations of an image that was pushed under `tag`. Without an annotation the tag tells the version, where it is one.
+    /// Reads what an image that was pushed under `tag` says of itself. Where it does not tell its version the tag does, if it is one.
     ///
     /// # Errors
-    /// [`NotAVersion`] when what its migrations are compatible with is no version. The version of the code is an annotation that others write as well: what
-    /// is none there says nothing.
-    pub fn read(annotations: &BTreeMap<String, String>, tag: &str) -> Result<Self, NotAVersion> {
-        let declared = annotations
-            .get(ANNOTATION_VERSION)
-            .and_then(|version| version.parse().ok());
-        let text = |name: &str| annotations.get(name).filter(|text| !text.is_empty()).cloned();
+    /// [`NotAVersion`] when what its migrations are compatible with is no version. The version of the code is a name that others write as well: what is
+    /// none there says nothing.
+    pub fn read(said: &BTreeMap<String, String>, tag: &str) -> Result<Self, NotAVersion> {
+        let declared = said.get(ANNOTATION_VERSION).and_then(|version| version.parse().ok());
+        let text = |name: &str| said.get(name).filter(|text| !text.is_empty()).cloned();
         Ok(Self {
             version: declared.or_else(|| tag.parse().ok()),
-            compatible_since: annotations
+            compatible_since: said
                 .get(ANNOTATION_COMPATIBLE_SINCE)
                 .map(|since| since.parse())
                 .transpose()?,

@@ -1,4 +1,5 @@
-//! Layers and configurations: the blobs that manifests refer to, uploaded part by part.
+//! Layers and configurations: the blobs that manifests refer to, uploaded part by part, and handed out from where they are stored, which is no endpoint of
+//! ECR.
 
 use std::collections::BTreeMap;
 
@@ -25,27 +26,41 @@ struct Upload {
     bytes: Vec<u8>,
 }
 
-/// The blobs of every repository.
-#[derive(Debug, Default)]
-pub(super) struct Layers {
-    stored: BTreeMap<String, BTreeMap<String, Bytes>>,
-    uploads: BTreeMap<String, Upload>,
+/// What the host name of the bucket has in it in which the blobs of a Region are stored.
+const BUCKET: &str = "-starport-layer-bucket.s3.";
+
+/// Whether blobs are stored at a host name.
+pub(crate) fn is_bucket(host: &str) -> bool {
+    host.contains(BUCKET)
 }
 
-impl Layers {
-    pub(super) fn get(&self, repository: &str, digest: &str) -> Option<&Bytes> {
-        self.stored.get(repository)?.get(digest)
-    }
+/// Where a blob is stored. On AWS the address carries a signature by which anybody may read it for a while.
+fn address(repository: &str, digest: &str, kernel: &Kernel) -> String {
+    let (account, region) = (kernel.account(), kernel.region());
+    format!("https://prod-{region}{BUCKET}{region}.amazonaws.com/{account}/{repository}/{digest}")
+}
 
+/// The blob that is stored at the path of an [`address`].
+pub(crate) fn stored<'k>(path: &str, kernel: &'k Kernel) -> Option<&'k Bytes> {
+    let (account, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let (repository, digest) = rest.rsplit_once('/')?;
+    let blob = kernel.images.blob(repository, digest);
+    blob.filter(|_| account == kernel.account())
+}
+
+/// The uploads that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct Uploads(BTreeMap<String, Upload>);
+
+impl Uploads {
     pub(super) fn received(&self, repository: &str, upload: &str) -> Option<usize> {
-        let upload = self.uploads.get(upload)?;
+        let upload = self.0.get(upload)?;
         (upload.repository == repository).then_some(upload.bytes.len())
     }
 
     /// Nothing is left of a repository that is deleted.
     pub(super) fn forget(&mut self, repository: &str) {
-        self.stored.remove(repository);
-        self.uploads.retain(|_, upload| upload.repository != repository);
+        self.0.retain(|_, upload| upload.repository != repository);
     }
 
     pub(super) fn initiate(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
@@ -56,7 +71,7 @@ impl Layers {
             repository: repository.to_owned(),
             bytes: Vec::new(),
         };
-        self.uploads.insert(id.clone(), upload);
+        self.0.insert(id.clone(), upload);
         Ok(json!({"uploadId": id, "partSize": PART_SIZE}))
     }
 
@@ -65,7 +80,7 @@ impl Layers {
         images_of(repository, kernel)?;
         let id = input.required("uploadId")?;
         let upload = self
-            .uploads
+            .0
             .get_mut(id)
             .filter(|upload| upload.repository == repository)
             .ok_or_else(|| no_upload(id, repository, kernel))?;
@@ -93,12 +108,12 @@ impl Layers {
     }
 
     /// Ends an upload, whose bytes must be those of a digest that was given.
-    pub(super) fn complete(&mut self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+    pub(super) fn complete(&mut self, input: Input<'_>, kernel: &mut Kernel) -> Result<Value, ApiError> {
         let repository = input.required("repositoryName")?;
         images_of(repository, kernel)?;
         let id = input.required("uploadId")?;
         let upload = self
-            .uploads
+            .0
             .get(id)
             .filter(|upload| upload.repository == repository)
             .ok_or_else(|| no_upload(id, repository, kernel))?;
@@ -115,8 +130,8 @@ impl Layers {
             );
             return Err(ApiError::client("InvalidLayerException", message));
         }
-        let upload = self.uploads.remove(id);
-        let layers = self.stored.entry(repository.to_owned()).or_default();
+        let upload = self.0.remove(id);
+        let layers = kernel.images.blobs.entry(repository.to_owned()).or_default();
         if layers.contains_key(&digest) {
             let message =
                 format!("Layer with digest '{digest}' already exists in the repository with name '{repository}'");
@@ -129,68 +144,64 @@ impl Layers {
             "registryId": kernel.account(), "repositoryName": repository, "uploadId": id, "layerDigest": digest,
         }))
     }
+}
 
-    pub(super) fn check_availability(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
-        let repository = input.required("repositoryName")?;
-        images_of(repository, kernel)?;
-        let digests = input.list("layerDigests");
-        let refused = |constraint: &str| {
-            invalid(format!(
-                "Invalid parameter at 'layerDigests' failed to satisfy constraint: '{constraint}'"
-            ))
-        };
-        if digests.is_empty() {
-            return Err(refused("Member must have length greater than or equal to 1"));
-        }
-        if digests.len() > DIGESTS_AT_ONCE {
-            return Err(refused(&format!(
-                "Member must have length less than or equal to {DIGESTS_AT_ONCE}"
-            )));
-        }
-        let layers = digests.iter().map(|digest| {
-            let digest = digest.as_str().ok_or_else(|| refused("Member must be a string"))?;
-            Ok::<Value, ApiError>(match self.get(repository, digest) {
-                Some(layer) => {
-                    json!({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.len()})
-                }
-                None => json!({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}),
-            })
-        });
-        Ok(json!({"layers": layers.collect::<Result<Vec<_>, _>>()?, "failures": []}))
+pub(super) fn check_availability(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+    let repository = input.required("repositoryName")?;
+    images_of(repository, kernel)?;
+    let digests = input.list("layerDigests");
+    let refused = |constraint: &str| {
+        invalid(format!(
+            "Invalid parameter at 'layerDigests' failed to satisfy constraint: '{constraint}'"
+        ))
+    };
+    if digests.is_empty() {
+        return Err(refused("Member must have length greater than or equal to 1"));
     }
+    if digests.len() > DIGESTS_AT_ONCE {
+        return Err(refused(&format!(
+            "Member must have length less than or equal to {DIGESTS_AT_ONCE}"
+        )));
+    }
+    let layers = digests.iter().map(|digest| {
+        let digest = digest.as_str().ok_or_else(|| refused("Member must be a string"))?;
+        Ok::<Value, ApiError>(match kernel.images.blob(repository, digest) {
+            Some(layer) => {
+                json!({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.len()})
+            }
+            None => json!({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}),
+        })
+    });
+    Ok(json!({"layers": layers.collect::<Result<Vec<_>, _>>()?, "failures": []}))
+}
 
-    pub(super) fn download_url(&self, input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
-        let (repository, digest) = (input.required("repositoryName")?, input.required("layerDigest")?);
-        images_of(repository, kernel)?;
-        if self.get(repository, digest).is_none() {
-            let message =
-                format!("The layer with digest '{digest}' does not exist in the repository with name '{repository}'");
-            return Err(ApiError::client("LayersNotFoundException", message));
-        }
-        let (account, region) = (kernel.account(), kernel.region());
-        Ok(json!({
-            "layerDigest": digest,
-            "downloadUrl": format!("https://prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com/{account}/{repository}/{digest}"),
-        }))
+pub(super) fn download_url(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
+    let (repository, digest) = (input.required("repositoryName")?, input.required("layerDigest")?);
+    images_of(repository, kernel)?;
+    if kernel.images.blob(repository, digest).is_none() {
+        let message =
+            format!("The layer with digest '{digest}' does not exist in the repository with name '{repository}'");
+        return Err(ApiError::client("LayersNotFoundException", message));
     }
+    Ok(json!({"layerDigest": digest, "downloadUrl": address(repository, digest, kernel)}))
+}
 
-    /// The labels of an image: what the configuration says that its manifest names, or for an index the labels of the first of its images that has some.
-    pub(super) fn labels(&self, repository: &str, manifest: &str, kernel: &Kernel) -> BTreeMap<String, String> {
-        let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
-        let digest = manifest.pointer("/config/digest").and_then(Value::as_str);
-        if let Some(configuration) = digest.and_then(|digest| self.get(repository, digest)) {
-            let configuration: Value = serde_json::from_slice(configuration).unwrap_or_default();
-            let labels = configuration.pointer("/config/Labels").and_then(Value::as_object);
-            let labels = labels.into_iter().flatten();
-            return labels
-                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-                .collect();
-        }
-        let images = Input(&manifest).list("manifests").iter();
-        let images = images.filter_map(|image| kernel.images.by_digest(repository, Input(image).text("digest")?));
-        let labels = images.map(|image| &image.labels).find(|labels| !labels.is_empty());
-        labels.cloned().unwrap_or_default()
+/// The labels of an image: what the configuration says that its manifest names, or for an index the labels of the first of its images that has some.
+pub(super) fn labels(repository: &str, manifest: &str, kernel: &Kernel) -> BTreeMap<String, String> {
+    let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
+    let digest = manifest.pointer("/config/digest").and_then(Value::as_str);
+    if let Some(configuration) = digest.and_then(|digest| kernel.images.blob(repository, digest)) {
+        let configuration: Value = serde_json::from_slice(configuration).unwrap_or_default();
+        let labels = configuration.pointer("/config/Labels").and_then(Value::as_object);
+        let labels = labels.into_iter().flatten();
+        return labels
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
     }
+    let images = Input(&manifest).list("manifests").iter();
+    let images = images.filter_map(|image| kernel.images.by_digest(repository, Input(image).text("digest")?));
+    let labels = images.map(|image| &image.labels).find(|labels| !labels.is_empty());
+    labels.cloned().unwrap_or_default()
 }
 
 fn no_upload(id: &str, repository: &str, kernel: &Kernel) -> ApiError {

@@ -9,6 +9,7 @@ use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
+use esclusa_core::image::said;
 use esclusa_core::pipeline::{
     ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, ResolvedEnvironment, ResolvedStep,
     Verification, parse, resolve,
@@ -31,7 +32,7 @@ use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::databases::DatabaseReader;
-use crate::ecr::{ImageReader, Lookup, Manifest, Repository};
+use crate::ecr::{ConfigurationReader, ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
 use crate::places::Places;
 use crate::scaling::ScalingReader;
@@ -123,6 +124,7 @@ pub struct Planner {
     control: ControlTable,
     ecs: EcsReader,
     images: ImageReader,
+    configurations: ConfigurationReader,
     alarms: AlarmReader,
     scaling: ScalingReader,
     databases: DatabaseReader,
@@ -141,6 +143,7 @@ impl Planner {
             control,
             ecs: EcsReader::new(config),
             images: ImageReader::new(config),
+            configurations: ConfigurationReader::new(config),
             alarms: AlarmReader::new(config),
             scaling: ScalingReader::new(config),
             databases: DatabaseReader::new(config),
@@ -508,19 +511,21 @@ impl Planner {
     }
 
     /// What an image says of itself. Builders annotate an index only when they are told to; its platforms then say the same, and the first one speaks.
-    async fn annotations(
-        &self,
-        repository: &Repository,
-        manifest: &Manifest,
-    ) -> Result<BTreeMap<String, String>, Failure> {
+    async fn said(&self, repository: &Repository, manifest: &Manifest) -> Result<BTreeMap<String, String>, Failure> {
+        let mut configuration = manifest.configuration.clone();
         let mut annotations = BTreeMap::new();
         if let Some(platform) = manifest.platforms.first()
             && let Lookup::Found(first) = self.images.manifest(repository, &platform.digest).await?
         {
             annotations = first.annotations;
+            configuration = first.configuration;
         }
         annotations.extend(manifest.annotations.clone());
-        Ok(annotations)
+        let labels = match configuration {
+            Some(digest) => self.configurations.labels(repository, &digest).await?,
+            None => BTreeMap::new(),
+        };
+        Ok(said(labels, annotations))
     }
 
     async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
@@ -533,10 +538,10 @@ impl Planner {
             manifest_media_type: facts.manifest_media_type,
             artifact_media_type: facts.artifact_media_type,
             platforms: Vec::new(),
-            annotations: BTreeMap::new(),
+            said: BTreeMap::new(),
         };
         if let Lookup::Found(manifest) = self.images.manifest(&repository, digest.as_str()).await? {
-            observed.annotations = self.annotations(&repository, &manifest).await?;
+            observed.said = self.said(&repository, &manifest).await?;
             for platform in manifest.platforms {
                 let digest = Some(read::<Digest>(&platform.digest)?);
                 observed.platforms.push(Platform {

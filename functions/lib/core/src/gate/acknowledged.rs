@@ -23,12 +23,12 @@ pub struct Acknowledged {
 
 /// What an image does not say that it must say: an image never changes, so that nobody need wait for it.
 #[must_use]
-pub fn unsaid(asked: &IndexMap<Key, Acknowledgement>, annotations: &BTreeMap<String, String>) -> Vec<(Key, String)> {
+pub fn unsaid(asked: &IndexMap<Key, Acknowledgement>, image: &BTreeMap<String, String>) -> Vec<(Key, String)> {
     let unsaid = |(name, asked): (&Key, &Acknowledgement)| {
         let Acknowledgement::Image { annotation, is } = asked else {
             return None;
         };
-        let said = annotations.get(annotation);
+        let said = image.get(annotation);
         let message = match said {
             Some(said) if said == is => return None,
             Some(said) => format!("`{name}`: the image says `{annotation}` is `{said}`, and not `{is}`"),

@@ -176,9 +176,9 @@ pub enum UnknownPusher {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Acknowledgement {
-    /// The image says so by an annotation of its manifest, as a job wrote it.
+    /// The image says so by an annotation of its manifest or a label of its configuration, as a job wrote it.
     Image {
-        /// The annotation, such as `com.example.tests`.
+        /// The name of the annotation or label, such as `com.example.tests`.
         annotation: String,
         /// What it must be.
         is: String,

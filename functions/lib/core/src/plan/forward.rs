@@ -28,8 +28,9 @@ use crate::task_definition::{Home, content_sha256, diff, image_reference, patch,
 /// The steps are those whose task definition runs the released image, and the one-off commands whose task definition runs no image of the application at all.
 /// Another image in the same task definition is pinned to the digest in force; where there is none it stays as it is in the base, which a note says.
 pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
-    let annotations = observed.images.get(&input.image).map(|image| &image.annotations);
-    let declared = Declared::read(annotations.unwrap_or(&BTreeMap::new()), &input.tag);
+    let nothing = BTreeMap::new();
+    let said = observed.images.get(&input.image).map_or(&nothing, |image| &image.said);
+    let declared = Declared::read(said, &input.tag);
     let mut planner = Planner {
         input,
         observed,
@@ -40,18 +41,15 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     };
     planner.refusals.extend(declared.err().map(|error| {
         let message = format!(
-            "the annotation `{ANNOTATION_COMPATIBLE_SINCE}` of the image `{}`: {error}",
+            "`{ANNOTATION_COMPATIBLE_SINCE}` of the image `{}`: {error}",
             input.image
         );
         let help = "build the image with the oldest version of the code that works with its migrations";
         Refusal::new(RefusalKind::Declaration, message, help)
     }));
-    let unsaid = unsaid(
-        &input.environment.acknowledgements,
-        annotations.unwrap_or(&BTreeMap::new()),
-    );
+    let unsaid = unsaid(&input.environment.acknowledgements, said);
     planner.refusals.extend(unsaid.into_iter().map(|(_, message)| {
-        let help = "have the job that builds the image say so in its manifest, and push it again";
+        let help = "have the job that builds the image say so by a label or an annotation, and push it again";
         Refusal::new(RefusalKind::Unsaid, message, help)
     }));
     planner.check_coming();
@@ -474,7 +472,7 @@ impl Planner<'_> {
         let container_overrides = compatibility::filled(container_overrides(&down.containers), previous);
         if container_overrides.is_none() {
             self.notes.push(format!(
-                "`{}` cannot be taken back: nobody knows the name of the migration before it, which the annotation `{ANNOTATION_MIGRATION}` of an image tells",
+                "`{}` cannot be taken back: nobody knows the name of the migration before it, which an image tells by the label or annotation `{ANNOTATION_MIGRATION}`",
                 task.name
             ));
         }

@@ -171,8 +171,8 @@ pub struct ObservedImage {
     pub artifact_media_type: Option<String>,
     /// The platforms; empty when they are not known.
     pub platforms: Vec<Platform>,
-    /// The annotations of its manifest.
-    pub annotations: BTreeMap<String, String>,
+    /// What it says of itself: [`crate::image::said`].
+    pub said: BTreeMap<String, String>,
 }
 
 /// A platform of an image.

@@ -145,7 +145,7 @@ fn observed_image() -> ObservedImage {
             architecture: "amd64".to_owned(),
             digest: Some(digest('f')),
         }],
-        annotations: BTreeMap::new(),
+        said: BTreeMap::new(),
     }
 }
 

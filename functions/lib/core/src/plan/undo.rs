@@ -99,7 +99,7 @@ fn of_database(
                     "nobody knows the name of the migration that `{database}` had then, and the down command of `{}` needs it",
                     mover.task
                 ),
-                format!("give images the annotation `{ANNOTATION_MIGRATION}`"),
+                format!("give images the label or annotation `{ANNOTATION_MIGRATION}`"),
             ));
         };
         revisions.push(PlannedRevision {

@@ -19,10 +19,10 @@ fn undoable(accept: bool, automatic: bool) -> ResolvedEnvironment {
     resolve(&parse(&format!("{yaml}{accepted}")).unwrap(), "develop").unwrap()
 }
 
-/// An image that declares these annotations.
-fn annotated(mut world: Observed, annotations: &[(&str, &str)]) -> Observed {
+/// An image that says this of itself.
+fn saying(mut world: Observed, said: &[(&str, &str)]) -> Observed {
     let image = world.images.get_mut(&key("app")).unwrap();
-    image.annotations = annotations
+    image.said = said
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
@@ -61,7 +61,7 @@ fn messages(refusals: &Refusals) -> Vec<&str> {
 
 #[test]
 fn a_migration_that_breaks_what_runs_is_refused_unless_the_breach_is_accepted_and_then_ecs_may_not_go_back() {
-    let since = |version: &'static str| annotated(history(&[3]), &[(ANNOTATION_COMPATIBLE_SINCE, version)]);
+    let since = |version: &'static str| saying(history(&[3]), &[(ANNOTATION_COMPATIBLE_SINCE, version)]);
     assert!(
         planned(false, &since("v1.3.0")).is_ok(),
         "v1.3.0 runs, and that is new enough"
@@ -102,7 +102,7 @@ fn a_migration_that_breaks_what_runs_is_refused_unless_the_breach_is_accepted_an
 
 #[test]
 fn code_of_an_unknown_version_is_refused_where_the_schema_asks_for_one() {
-    let mut world = annotated(history(&[3]), &[(ANNOTATION_COMPATIBLE_SINCE, "v1.0.0")]);
+    let mut world = saying(history(&[3]), &[(ANNOTATION_COMPATIBLE_SINCE, "v1.0.0")]);
     world.services.get_mut("shop").unwrap().verified[0].version = None;
     let refusals = planned(false, &world).unwrap_err();
     assert!(
@@ -120,7 +120,7 @@ fn code_of_an_unknown_version_is_refused_where_the_schema_asks_for_one() {
 fn an_older_release_is_refused_on_a_schema_that_has_dropped_what_it_needs() {
     let mut world = history(&[4]);
     world.schemas = BTreeMap::from([(key("main"), state(Some("v1.3.0"), None, 1))]);
-    let version = |version: &'static str| annotated(world.clone(), &[(ANNOTATION_VERSION, version)]);
+    let version = |version: &'static str| saying(world.clone(), &[(ANNOTATION_VERSION, version)]);
     assert!(planned(false, &version("v1.3.0")).is_ok());
     let refusals = planned(false, &version("1.2.9")).unwrap_err();
     assert_eq!(
@@ -139,7 +139,7 @@ fn an_older_release_is_refused_on_a_schema_that_has_dropped_what_it_needs() {
 fn what_an_image_says_of_its_migrations_must_be_a_version() {
     let refusals = planned(
         false,
-        &annotated(observed(), &[(ANNOTATION_COMPATIBLE_SINCE, "yesterday")]),
+        &saying(observed(), &[(ANNOTATION_COMPATIBLE_SINCE, "yesterday")]),
     )
     .unwrap_err();
     assert_eq!(refusals.0[0].kind, RefusalKind::Declaration);
