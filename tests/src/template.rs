@@ -142,6 +142,11 @@ pub fn statements(document: &Value) -> Vec<Statement> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
+    // `!If` is a list here: what is there only under a condition is a statement as well.
+    let statements = statements.flat_map(|statement| match statement {
+        Value::Array(branches) => branches.iter().filter(|branch| branch.is_object()).collect(),
+        statement => vec![statement],
+    });
     let text = |statement: &Value, field: &str| {
         statement
             .get(field)

@@ -35,6 +35,8 @@ pub struct Function {
     pub tracing: Option<String>,
     /// The log format, levels and group.
     pub logging: Option<Logging>,
+    /// The subnets and security groups of a VPC in which it runs.
+    pub vpc: Option<Vpc>,
     /// What happens to asynchronous invocations.
     pub asynchronous: AsynchronousInvocation,
     /// The ARN of the queue or topic for asynchronous invocations that failed, from `DeadLetterQueue`.
@@ -45,6 +47,15 @@ pub struct Function {
     pub metadata: Value,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// `VpcConfig` of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vpc {
+    /// The ids of the subnets.
+    pub subnets: Vec<String>,
+    /// The ids of the security groups.
+    pub security_groups: Vec<String>,
 }
 
 /// `LoggingConfig` of a function.

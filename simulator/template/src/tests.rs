@@ -277,6 +277,7 @@ fn a_function_is_its_own_properties_over_the_globals() {
         "      Timeout: 10
       Environment: {Variables: {LEVEL: debug, DAYS: 3, QUEUE: !Ref Letters}}
       ReservedConcurrentExecutions: 5
+      VpcConfig: {SubnetIds: [subnet-a, subnet-b], SecurityGroupIds: [sg-a]}
       DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Letters.Arn}
       EventInvokeConfig:
         MaximumRetryAttempts: 1
@@ -309,6 +310,7 @@ fn a_function_is_its_own_properties_over_the_globals() {
     assert_eq!(intake.asynchronous.maximum_retry_attempts, 1);
     assert_eq!(intake.asynchronous.maximum_event_age_seconds, 21_600);
     assert_eq!(intake.asynchronous.on_failure, intake.dead_letter_arn);
+    assert_eq!(intake.vpc.as_ref().unwrap().subnets, ["subnet-a", "subnet-b"]);
     assert_eq!(intake.metadata, json!({"BuildMethod": "rust-cargolambda"}));
 }
 

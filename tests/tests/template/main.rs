@@ -29,7 +29,7 @@ const SECRETS: [(&str, &str, &str); 2] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 46] = [
+const POWERS: [(&str, &[&str]); 53] = [
     (
         "application-autoscaling:DescribeScalableTargets",
         &["Observe", "Update"],
@@ -48,9 +48,15 @@ const POWERS: [(&str, &[&str]); 46] = [
     ("dynamodb:GetItem", &["Console", "Notify"]),
     ("dynamodb:PutItem", &["Console", "Notify"]),
     ("dynamodb:Query", &["Console", "Notify"]),
+    ("ec2:AssignPrivateIpAddresses", &["Observe"]),
+    ("ec2:CreateNetworkInterface", &["Observe"]),
+    ("ec2:DeleteNetworkInterface", &["Observe"]),
+    ("ec2:DescribeNetworkInterfaces", &["Observe"]),
+    ("ec2:DescribeSubnets", &["Observe"]),
+    ("ec2:UnassignPrivateIpAddresses", &["Observe"]),
     ("ecr:BatchGetImage", &["Observe"]),
-    ("ecr:GetDownloadUrlForLayer", &["Observe"]),
     ("ecr:DescribeImages", &["Intake", "Observe"]),
+    ("ecr:GetDownloadUrlForLayer", &["Observe"]),
     ("ecs:DescribeClusters", &["Observe"]),
     ("ecs:DescribeServiceDeployments", &["Observe", "Resume", "Traffic"]),
     ("ecs:DescribeServiceRevisions", &["Observe", "Resume", "Traffic"]),
@@ -91,12 +97,18 @@ const POWERS: [(&str, &[&str]); 46] = [
     ("states:StartExecution", &["Intake"]),
 ];
 
-/// Actions for which IAM knows no resource that could be named.
-const WITHOUT_RESOURCE: [&str; 10] = [
+/// Actions for which IAM knows no resource that could be named; for the network interfaces of a function Lambda asks for all of them.
+const WITHOUT_RESOURCE: [&str; 16] = [
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
     "ecs:ListTasks",
@@ -129,9 +141,9 @@ fn a_role_of_another_account_has_exactly_the_powers_over_it_that_its_function_ha
         let role = format!("{function}Role");
         let is_of_place = |statement: &Value| {
             let actions = one_or_many(statement.get("Action"));
-            !actions
-                .iter()
-                .any(|action| AT_HOME.iter().any(|own| action.starts_with(own)))
+            let is_at_home = |action: &String| AT_HOME.iter().any(|own| action.starts_with(own));
+            // Under a condition is what attaches the function to a network at home.
+            statement.is_object() && !actions.iter().any(is_at_home)
         };
         let of_home: Vec<Value> = written_statements(&home, &role)
             .into_iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Resource, one_of};
 use crate::error::TemplateError;
 use crate::fields::{Fields, Item};
-use crate::model::{AsynchronousInvocation, Function, FunctionUrl, HttpApi, HttpRoute, Logging, StateMachine};
+use crate::model::{AsynchronousInvocation, Function, FunctionUrl, HttpApi, HttpRoute, Logging, StateMachine, Vpc};
 use crate::template::{Template, role_name};
 
 /// The authorizer that asks for the signature of an AWS principal.
@@ -32,6 +32,7 @@ pub(super) fn function(mut resource: Resource<'_>, template: &mut Template) -> R
         reserved_concurrent_executions: fields.optional_number("ReservedConcurrentExecutions")?,
         tracing: one_of(fields, "Tracing", &["Active", "PassThrough"])?,
         logging: fields.optional_fields("LoggingConfig")?.map(logging).transpose()?,
+        vpc: fields.optional_fields("VpcConfig")?.map(vpc).transpose()?,
         asynchronous: asynchronous(fields)?,
         dead_letter_arn: fields
             .optional_fields("DeadLetterQueue")?
@@ -193,6 +194,15 @@ fn logging(mut fields: Fields) -> Result<Logging, TemplateError> {
     };
     fields.finish()?;
     Ok(logging)
+}
+
+fn vpc(mut fields: Fields) -> Result<Vpc, TemplateError> {
+    let vpc = Vpc {
+        subnets: fields.optional_texts("SubnetIds")?.unwrap_or_default(),
+        security_groups: fields.optional_texts("SecurityGroupIds")?.unwrap_or_default(),
+    };
+    fields.finish()?;
+    Ok(vpc)
 }
 
 fn asynchronous(fields: &mut Fields) -> Result<AsynchronousInvocation, TemplateError> {
