@@ -108,7 +108,7 @@ async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut 
             ..Draft::new(RecordKind::PersonDecided, &by, body)
         };
         let commit = Commit::new()
-            .change(Change::put(key, &row, Expected::Revision(stored.revision))?)
+            .change(Change::put(key, &row, Expected::Revision(stored.revision))?.spent_since(session.now()?))
             .record(&Chain::application(&row.application), draft);
         if let Committed::Lost(_) = session.journal.commit(commit).await? {
             return Err(Failure::conflict(format!("`{digest}` changed at this moment: run the command again")).into());

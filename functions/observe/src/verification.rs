@@ -126,7 +126,9 @@ impl Observe {
             let row = AlarmWatchRow {
                 deployment_id: deployment.deployment_id.clone(),
             };
-            changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
+            // Each deployment writes it anew: what is left behind is of environments that are gone.
+            let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
+            changes.push(change.spent_since(self.clock.now()?));
         }
         Ok(changes)
     }

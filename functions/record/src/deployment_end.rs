@@ -417,7 +417,7 @@ impl Record {
                 settled: Some(settled),
                 ..stored.row
             };
-            Change::put(key, &debt, Expected::Revision(stored.revision))
+            Ok(Change::put(key, &debt, Expected::Revision(stored.revision))?.spent_since(now))
         };
         // As many as fit beside what else is written at an end; the others are settled by the next.
         open.into_iter().take(SETTLED_AT_ONCE).map(settle).collect()

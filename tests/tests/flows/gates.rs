@@ -211,7 +211,14 @@ fn a_freeze_keeps_everything_out_but_who_goes_back() {
     assert!(waiting.contains("the sale"), "{waiting}");
     account.esclusa(&["rollback", "nest-demo", "development", "--reason", "errors"]);
     account.assert_acts(&[("UpdateService", 1)]);
+    let [standing] = &account.rows("FREEZES#")[..] else {
+        panic!("one freeze stands")
+    };
+    assert_eq!(standing.get("expires_at"), None, "{standing}");
     account.esclusa(&["unfreeze", "nest-demo", "--reason", "it is over"]);
+    let lifted = account.lab.world().now().as_second();
+    let expires = account.rows("FREEZES#")[0]["expires_at"].as_i64().unwrap();
+    assert!(expires > lifted + 399 * 86_400, "{expires}");
     let nothing = account
         .lab
         .esclusa(&["unfreeze", "nest-demo", "--reason", "it is over"]);

@@ -19,9 +19,6 @@ use crate::control::{Change, ControlTable, Expected, Key, Stored, Write};
 use crate::ledger::LedgerTable;
 use crate::sdk::failure;
 
-/// How long rows are kept that serve a deployment at work: much longer than an execution runs, waits to be redriven, and has its name kept.
-const SPENT_AFTER: SignedDuration = SignedDuration::from_hours(400 * 24);
-
 /// How often a commit is tried again when another writer of the same chain was faster, or when transactions collide.
 const ATTEMPTS: usize = 12;
 
@@ -328,6 +325,10 @@ impl Journal {
     }
 
     fn row(&self, change: &Change, now: Timestamp) -> Result<TransactWriteItem, Failure> {
+        let mut change = change.clone();
+        if change.key.is_spent() {
+            change = change.spent_since(now);
+        }
         let (condition, read) = match change.expected {
             Expected::Absent => ("attribute_not_exists(pk)", None),
             Expected::Revision(read) => {
@@ -343,13 +344,8 @@ impl Journal {
                 ("sk".to_owned(), AttributeValue::S(sk)),
             ])
         };
-        Ok(match &change.write {
+        Ok(match change.write {
             Write::Put(row) => {
-                let mut row = row.clone();
-                if change.key.is_spent() {
-                    let expires_at = now.saturating_add(SPENT_AFTER).unwrap_or(Timestamp::MAX).as_second();
-                    row.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
-                }
                 let put = Put::builder().table_name(table).set_item(Some(row));
                 let put = put
                     .condition_expression(condition)

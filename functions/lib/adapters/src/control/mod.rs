@@ -13,12 +13,16 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use esclusa_core::error::{ErrorKind, Failure};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::sdk::failure;
 
 pub use key::{Key, Repository};
+
+/// How long a row is kept that nobody acts upon any more: much longer than an execution runs, waits to be redriven, and has its name kept.
+const SPENT_AFTER: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// The version of the format of every row that this program writes.
 pub const ROW_VERSION: u32 = 1;
@@ -93,6 +97,16 @@ impl Change {
             expected,
             write: Write::Put(item),
         })
+    }
+
+    /// As it is, and removed by DynamoDB long after `moment`: from then on nobody acts upon the row any more.
+    #[must_use]
+    pub fn spent_since(mut self, moment: Timestamp) -> Self {
+        if let Write::Put(item) = &mut self.write {
+            let expires_at = moment.saturating_add(SPENT_AFTER).unwrap_or(Timestamp::MAX).as_second();
+            item.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
+        }
+        self
     }
 
     /// Removes the row that was read.
@@ -201,6 +215,14 @@ impl ControlTable {
         )))
     }
 
+    /// As [`ControlTable::list`], for partitions that grow for as long as Esclusa is used: however many rows there are.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::get`].
+    pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, Stored<T>)>, Failure> {
+        self.query(pk, "", true, usize::MAX).await
+    }
+
     /// Reads the last `limit` rows of a partition whose sort key begins with `prefix`, in descending order of the sort key.
     ///
     /// # Errors
@@ -285,4 +307,39 @@ fn read<T: DeserializeOwned>(item: Item) -> Result<(String, Stored<T>), Failure>
         )
     })?;
     Ok((sk, Stored { row, revision }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Answer, Recorded};
+
+    #[derive(Debug, Deserialize)]
+    struct Row {}
+
+    /// What DynamoDB answers for so many rows, after which there may be more.
+    fn page(rows: usize, is_last: bool) -> Answer {
+        let key = |number: usize| json!({"pk": {"S": "P"}, "sk": {"S": number.to_string()}});
+        let row = |number: usize| json!({"pk": {"S": "P"}, "sk": {"S": number.to_string()}, "row_version": {"N": "1"}, "revision": {"N": "1"}});
+        let mut answer = json!({"Items": Vec::from_iter((0..rows).map(row))});
+        if !is_last {
+            answer["LastEvaluatedKey"] = key(rows);
+        }
+        Answer::json(200, &answer)
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_acted_upon_has_an_end_and_one_that_grows_for_ever_has_none() {
+        let recorded = Recorded::new([page(LIST_LIMIT, true), page(LIST_LIMIT, false), page(2, true)]);
+        let table = ControlTable::new(&recorded.config(), "control");
+        let refused = table.list::<Row>("P", "").await.unwrap_err();
+        assert!(
+            refused.message.contains("does not act on a part of a list"),
+            "{refused:?}"
+        );
+        assert_eq!(table.all::<Row>("P").await.unwrap().len(), LIST_LIMIT + 2);
+    }
 }

@@ -395,7 +395,10 @@ impl Journal {
         };
         let body =
             json!({"decision": "freeze", "place": place.to_string(), "reason": freeze.reason, "until": freeze.until});
-        let change = Change::put(place.key(orderer.at), &freeze, Expected::Absent)?;
+        let mut change = Change::put(place.key(orderer.at), &freeze, Expected::Absent)?;
+        if let Some(until) = freeze.until {
+            change = change.spent_since(until);
+        }
         let draft = of_place(place.application, place.environment, orderer.by, &body)?;
         let told = json!({"freeze": freeze, "place": place.to_string()});
         let what = "somebody else froze it at this moment";
@@ -437,11 +440,8 @@ impl Journal {
         for (_, stored) in rows.into_iter().filter(|(_, stored)| stored.row.holds(orderer.at)) {
             let lifted = stored.row.lifted(orderer.lifted(reason));
             since.push(lifted.since);
-            changes.push(Change::put(
-                place.key(lifted.since),
-                &lifted,
-                Expected::Revision(stored.revision),
-            )?);
+            let change = Change::put(place.key(lifted.since), &lifted, Expected::Revision(stored.revision))?;
+            changes.push(change.spent_since(orderer.at));
         }
         if changes.is_empty() {
             return Ok(Err(refused(format!("{place} is not frozen"))));
@@ -529,7 +529,8 @@ impl Journal {
             };
             let environment = key.split('#').next().unwrap_or(&key);
             let key = Key::debt(&row.application, environment, release);
-            changes.push(Change::put(key, &debt, Expected::Revision(stored.revision))?);
+            let change = Change::put(key, &debt, Expected::Revision(stored.revision))?;
+            changes.push(change.spent_since(orderer.at));
         }
         if changes.is_empty() {
             return Ok(Err(refused(format!("release `{release}` owes nothing"))));
