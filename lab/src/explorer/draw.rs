@@ -19,7 +19,16 @@ const EVENTS: [(&str, u64); 5] = [
 ];
 
 /// The services that can be away.
-const SERVICES: [&str; 7] = ["dynamodb", "ecr", "ecs", "events", "lambda", "monitoring", "states"];
+const SERVICES: [&str; 8] = [
+    "dynamodb",
+    "ecr",
+    "ecs",
+    "events",
+    "lambda",
+    "monitoring",
+    "states",
+    "sts",
+];
 
 impl Plan {
     /// The plan of a seed. `known` are the calls that can go wrong.

@@ -446,7 +446,7 @@ impl Findings<'_> {
     fn nobody_comes_unasked(&mut self) {
         let account = self.shop.account;
         let is_windowed = |environment: &str| match account {
-            Account::Small => false,
+            Account::Small | Account::Abroad => false,
             Account::Large => environment == Shop::ENVIRONMENT,
             Account::Gated => true,
         };

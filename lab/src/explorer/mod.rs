@@ -30,7 +30,6 @@ use crate::deployer::{DEPLOYER, InstallError};
 use crate::lab::{is_at_work, is_settled};
 use crate::walk::{Line, Tone, Walk};
 use seen::text;
-use shop::task_definition;
 
 /// How long a lost push may take to be found, and what was left behind to be swept.
 const HEALED: SignedDuration = SignedDuration::from_mins(20);
@@ -435,10 +434,12 @@ impl Run {
             }
             What::Shortage { seconds } => {
                 let (from, until) = self.window(*seconds);
-                if let Some((ecs, _)) = self.shop.lab.world_mut().service_mut::<Ecs>() {
-                    let shortage = CapacityShortage::fargate(from, until);
-                    ecs.settings.capacity_shortages.push(shortage);
-                }
+                self.shop.account.at_work(self.shop.lab.world_mut(), |world| {
+                    if let Some((ecs, _)) = world.service_mut::<Ecs>() {
+                        let shortage = CapacityShortage::fargate(from, until);
+                        ecs.settings.capacity_shortages.push(shortage);
+                    }
+                });
             }
             What::Skew { function, seconds } => {
                 let role = Principal::Role(format!("{DEPLOYER}-{function}"));
@@ -519,7 +520,7 @@ impl Run {
                 self.change(service, "DeleteService", input);
             }
             SomebodysAct::RegisterBase { container } => {
-                let definition = task_definition(Shop::NAME, container, "1024");
+                let definition = self.shop.account.task_definition(Shop::NAME, container, "1024");
                 self.ask("ecs", "RegisterTaskDefinition", definition);
             }
             SomebodysAct::DeregisterBase { container } => {

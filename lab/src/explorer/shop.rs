@@ -13,6 +13,7 @@ use simulator_event_bridge::{Disturbance, EventBridge, Fault as DeliveryFault, O
 
 use crate::deployer::{Beside, InstallError, repository};
 use crate::lab::Lab;
+use crate::target;
 
 /// How long the shop is left alone before it is looked at, so that every schedule has come by.
 const WHILE: SignedDuration = SignedDuration::from_mins(2);
@@ -129,6 +130,8 @@ pub enum Account {
     Large,
     /// The shop in two environments that go together, where people are asked before it comes, in Slack.
     Gated,
+    /// The shop in one environment, which is in another account and Region, as the image is that is replicated there.
+    Abroad,
 }
 
 /// An application in an environment.
@@ -171,7 +174,7 @@ impl Account {
             services: &["desk"],
         };
         match self {
-            Self::Small => &[PRODUCTION],
+            Self::Small | Self::Abroad => &[PRODUCTION],
             Self::Large => &[STAGING, PRODUCTION, OTHER],
             Self::Gated => &[MIRROR, PRODUCTION],
         }
@@ -183,7 +186,50 @@ impl Account {
             Self::Small => &["shop.yaml"],
             Self::Large => &["shop-large.yaml", "till.yaml"],
             Self::Gated => &["shop-gated.yaml"],
+            Self::Abroad => &["shop-abroad.yaml"],
         }
+    }
+
+    /// What is beside Esclusa.
+    fn beside(self) -> Beside {
+        match self {
+            Self::Small | Self::Large => Beside::Nobody,
+            Self::Gated => Beside::Slack,
+            Self::Abroad => Beside::Account,
+        }
+    }
+
+    /// Does something where the clusters are.
+    pub(super) fn at_work<T>(self, world: &mut World, work: impl FnOnce(&mut World) -> T) -> T {
+        match self {
+            Self::Abroad => world.at(&target::account(), work),
+            Self::Small | Self::Large | Self::Gated => work(world),
+        }
+    }
+
+    /// A base task definition with this memory.
+    pub(super) fn task_definition(self, application: &str, container: &str, memory: &str) -> Value {
+        let account = match self {
+            Self::Abroad => target::account().account,
+            Self::Small | Self::Large | Self::Gated => Settings::default().account,
+        };
+        json!({
+            "family": format!("{application}-{container}"),
+            "networkMode": "awsvpc",
+            "requiresCompatibilities": ["FARGATE"],
+            "cpu": "256",
+            "memory": memory,
+            "executionRoleArn": format!("arn:aws:iam::{account}:role/ecsTaskExecutionRole"),
+            "containerDefinitions": [{
+                "name": container,
+                "image": "public.ecr.aws/nginx/nginx:1.29",
+                "essential": true,
+                "logConfiguration": {
+                    "logDriver": "awslogs",
+                    "options": {"awslogs-group": "/ecs/shop", "awslogs-region": "us-east-1", "awslogs-stream-prefix": container},
+                },
+            }],
+        })
     }
 }
 
@@ -227,7 +273,7 @@ pub struct Story {
 
 impl Story {
     /// Those that differ.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::of(Account::Small, Image::Good),
         Self::of(Account::Small, Image::BadMigration),
         Self::of(Account::Large, Image::HangingMigration),
@@ -239,6 +285,8 @@ impl Story {
         Self::of(Account::Large, Image::Erring),
         Self::of(Account::Gated, Image::Good),
         Self::of(Account::Gated, Image::CrashingWeb),
+        Self::of(Account::Abroad, Image::Good),
+        Self::of(Account::Abroad, Image::CrashingWeb),
         Self {
             is_followed: true,
             ..Self::of(Account::Small, Image::Good)
@@ -260,7 +308,7 @@ impl Story {
             _ if self.is_followed => 2,
             (Account::Small, Image::Good) => 10,
             (Account::Small, Image::CrashingWeb) => 3,
-            (Account::Gated, Image::Good) => 3,
+            (Account::Gated | Account::Abroad, Image::Good) => 3,
             _ => 1,
         }
     }
@@ -322,15 +370,14 @@ impl Shop {
             seed,
             ..Settings::default()
         };
-        let beside = match account {
-            Account::Small | Account::Large => Beside::Nobody,
-            Account::Gated => Beside::Slack,
-        };
-        let mut lab = Lab::beside(&settings, beside)?;
+        let mut lab = Lab::beside(&settings, account.beside())?;
         if let Some((slack, _)) = lab.world_mut().service_mut::<Slack>() {
             slack.invite(Self::CHANNEL);
         }
         provide(lab.world_mut(), account).map_err(|error| InstallError::Account(error.to_string()))?;
+        if account == Account::Abroad {
+            target::replicate(lab.world_mut(), &target::account())?;
+        }
         for file in account.pipelines() {
             let path = repository().join("lab/src/explorer").join(file);
             let answer = lab.esclusa(&["pipelines", "apply", &path.display().to_string()]);
@@ -416,12 +463,16 @@ impl Shop {
         }
     }
 
-    /// Asks a service as the administrator, at once and past every fault.
+    /// Asks a service as the administrator, at once and past every fault: the registry and the state machines at home, all others where the clusters are.
     ///
     /// # Errors
     /// What the service answers.
     pub fn ask(&mut self, service: &str, operation: &str, input: Value) -> Result<Value, ApiError> {
-        self.lab.world_mut().administer(service, operation, input)
+        let (account, world) = (self.account, self.lab.world_mut());
+        if ["ecr", "states"].contains(&service) {
+            return world.administer(service, operation, input);
+        }
+        account.at_work(world, |world| world.administer(service, operation, input))
     }
 
     /// The version of the code of an image of this shop, and the oldest that its migration leaves a schema for; zero where it does not say.
@@ -451,16 +502,23 @@ impl Shop {
 
 /// What infrastructure code has created: repositories, clusters, a database, task definitions and services that run the image of somebody else.
 fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
-    let mut families = BTreeSet::from([(Shop::NAME, "migrations"), (Shop::NAME, "checks")]);
     for place in account.places() {
         if let Some((ecr, kernel)) = world.service_mut::<Ecr>() {
             ecr.create(place.application, kernel);
         }
+    }
+    account.at_work(world, |world| provide_clusters(world, account))
+}
+
+/// What is where the clusters are.
+fn provide_clusters(world: &mut World, account: Account) -> Result<(), ApiError> {
+    let mut families = BTreeSet::from([(Shop::NAME, "migrations"), (Shop::NAME, "checks")]);
+    for place in account.places() {
         world.administer("ecs", "CreateCluster", json!({"clusterName": place.cluster}))?;
         families.extend(place.services.iter().map(|service| (place.application, *service)));
     }
     for (application, container) in families {
-        let definition = task_definition(application, container, "512");
+        let definition = account.task_definition(application, container, "512");
         world.administer("ecs", "RegisterTaskDefinition", definition)?;
     }
     if let Some((rds, kernel)) = world.service_mut::<Rds>() {
@@ -477,27 +535,6 @@ fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-/// A base task definition with this memory.
-pub(super) fn task_definition(application: &str, container: &str, memory: &str) -> Value {
-    json!({
-        "family": format!("{application}-{container}"),
-        "networkMode": "awsvpc",
-        "requiresCompatibilities": ["FARGATE"],
-        "cpu": "256",
-        "memory": memory,
-        "executionRoleArn": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
-        "containerDefinitions": [{
-            "name": container,
-            "image": "public.ecr.aws/nginx/nginx:1.29",
-            "essential": true,
-            "logConfiguration": {
-                "logDriver": "awslogs",
-                "options": {"awslogs-group": "/ecs/shop", "awslogs-region": "us-east-1", "awslogs-stream-prefix": container},
-            },
-        }],
-    })
 }
 
 fn created(place: &Place, service: &str) -> Value {
