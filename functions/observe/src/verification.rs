@@ -128,7 +128,7 @@ impl Observe {
             };
             // Each deployment writes it anew: what is left behind is of environments that are gone.
             let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
-            changes.push(change.spent_since(self.clock.now()?));
+            changes.push(change.spent_since(self.journal.clock().now()?));
         }
         Ok(changes)
     }

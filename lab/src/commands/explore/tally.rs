@@ -17,6 +17,9 @@ const WANTED: u64 = 50;
 /// In how many runs.
 const IN: u64 = 100_000;
 
+/// How wide the column of a fault is: a little wider than the longest of their names.
+const CELL: usize = 14;
+
 /// The fault of a service that is away.
 const AWAY: &str = "away";
 
@@ -120,7 +123,7 @@ impl Tally {
     /// A row for every Task, a column for every fault, and the cells that are struck too seldom by name.
     fn tell_faults(&self, known: &Known, page: &mut Page) -> io::Result<()> {
         page.heading("Where faults struck, by Task; `-` cannot be")?;
-        let columns = Mishap::ALL.map(|mishap| format!("{:>12}", mishap.as_str())).concat();
+        let columns = Mishap::ALL.map(|mishap| format!("{:>CELL$}", mishap.as_str())).concat();
         page.faint(format_args!("  {:<34}{columns}", ""))?;
         let mut seldom = Vec::new();
         for task in &known.tasks {
@@ -131,11 +134,11 @@ impl Tally {
             let mut cells = String::new();
             for mishap in Mishap::ALL {
                 if !possible.contains(&mishap) {
-                    cells.push_str(&format!("{:>12}", "-"));
+                    cells.push_str(&format!("{:>CELL$}", "-"));
                     continue;
                 }
                 let count = self.count_of(&name, mishap.as_str());
-                cells.push_str(&format!("{count:>12}"));
+                cells.push_str(&format!("{count:>CELL$}"));
                 if count.saturating_mul(IN) < WANTED.saturating_mul(self.explored) {
                     seldom.push(format!("{name}: {} {count}", mishap.as_str()));
                 }
@@ -144,7 +147,7 @@ impl Tally {
         }
         let tasks: BTreeSet<String> = known.tasks.iter().map(ToString::to_string).collect();
         page.heading("Where else faults struck")?;
-        page.faint(format_args!("  {:<34}{columns}{:>12}", "", AWAY))?;
+        page.faint(format_args!("  {:<34}{columns}{:>CELL$}", "", AWAY))?;
         for (name, faults) in &self.landed {
             let of_task = tasks.contains(name);
             if of_task && !faults.contains_key(AWAY) {
@@ -158,7 +161,7 @@ impl Tally {
                 } else {
                     self.count_of(name, mishap)
                 };
-                cells.push_str(&format!("{count:>12}"));
+                cells.push_str(&format!("{count:>CELL$}"));
             }
             page.text(format_args!("  {name:<34}{cells}"))?;
         }
