@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{self, Chain, Draft, Head, Record};
 use esclusa_core::task_definition::Home;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::control::{Change, ControlTable, Expected, Key, Stored, Write};
