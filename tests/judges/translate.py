@@ -25,6 +25,8 @@ PARAMETERS = {
     "ClusterPattern": "clusters-*",
     "FamilyPattern": "families-*",
     "PassableRoleArns": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two",
+    "CheckSubnetIds": "subnet-a,subnet-b",
+    "CheckSecurityGroupIds": "sg-a",
     "SlackBotTokenArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:token-abcdef",
     "SlackSigningSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:signing-abcdef",
     "TargetAccounts": "210987654321,321098765432",
@@ -35,6 +37,8 @@ PARAMETERS = {
     "RegionPattern": "eu-*",
 }
 PSEUDO_PARAMETERS = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": STACK, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
+# What AWS::NoValue refers to: as if it was not written.
+NOTHING = object()
 # By type: the property that holds the physical name, and the ARN, in which {} is that name.
 NAMED = {
     "AWS::CloudWatch::Alarm": ("AlarmName", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{}}"),
@@ -88,7 +92,7 @@ class Stack:
 
     def resolved(self, node):
         if isinstance(node, list):
-            return [self.resolved(item) for item in node]
+            return [item for item in map(self.resolved, node) if item is not NOTHING]
         if not isinstance(node, dict):
             return node
         match list(node.items()):
@@ -107,13 +111,16 @@ class Stack:
                 return separator.join(str(item) for item in self.resolved(items))
             case [(function, _)] if function.startswith("Fn::"):
                 raise ValueError(f"the judge does not know {function}")
-        return {key: self.resolved(value) for key, value in node.items()}
+        values = {key: self.resolved(value) for key, value in node.items()}
+        return {key: value for key, value in values.items() if value is not NOTHING}
 
     def named(self, expression: str):
         logical_id, dot, attribute = expression.partition(".")
         return self.attribute(logical_id, attribute) if dot else self.reference(expression)
 
     def reference(self, name: str):
+        if name == "AWS::NoValue":
+            return NOTHING
         if name in PSEUDO_PARAMETERS:
             return PSEUDO_PARAMETERS[name]
         if name in self.parameters:

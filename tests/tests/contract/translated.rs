@@ -51,6 +51,7 @@ fn understood(template: &Template) -> Said {
                 "architectures": function.architectures, "memory": function.memory_mebibytes, "timeout": function.timeout_seconds,
                 "environment": function.environment, "tracing": function.tracing, "description": function.description,
                 "logging": [logging.format, logging.application_level, logging.system_level, logging.group],
+                "subnets": function.vpc.as_ref().map(|vpc| &vpc.subnets),
                 "asynchronous": [
                     json!(asynchronous.maximum_retry_attempts),
                     json!(asynchronous.maximum_event_age_seconds),
@@ -133,7 +134,7 @@ fn made(resources: &Map<String, Value>) -> Said {
                     "architectures": properties["Architectures"], "memory": properties["MemorySize"],
                     "timeout": properties["Timeout"], "environment": properties["Environment"]["Variables"],
                     "tracing": properties["TracingConfig"]["Mode"], "description": properties["Description"],
-                    "logging": logging,
+                    "logging": logging, "subnets": properties["VpcConfig"]["SubnetIds"],
                     "asynchronous": [
                         // Lambda's own values, where nothing is configured.
                         asynchronous["MaximumRetryAttempts"].as_u64().or(Some(2)),
@@ -285,6 +286,10 @@ fn disagreements(template: &Template, resources: &Map<String, Value>) -> BTreeSe
         let role = resource["Properties"]["RoleName"].as_str().unwrap();
         for statement in statements(resources, id) {
             let is_denial = statement["Effect"] == "Deny";
+            if is_denial && statement.get("Condition").is_some() {
+                // Nothing is said of what does not meet it.
+                continue;
+            }
             for (action, resource) in pairs(&statement) {
                 // One action on one resource of what the patterns cover.
                 let (action, resource) = (action.replace('*', "Any"), resource.replace('*', "any"));
