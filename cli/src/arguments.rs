@@ -1,11 +1,17 @@
 //! The command line. The texts here are the reference of `esclusa --help`.
 
+mod decisions;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+pub(crate) use self::decisions::{
+    Acknowledge, Answer, Approval, Debts, DebtsCommand, Freeze, Hold, Pin, Quarantine, QuarantineCommand, Rejection,
+    ReleaseHold, Stop, Unfreeze, Unlock, Unpin,
+};
 use crate::error::Exit;
 use crate::output::{Format, Output};
 
@@ -420,134 +426,6 @@ pub(crate) struct AuditVerify {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Quarantine {
-    #[command(subcommand)]
-    pub(crate) command: Option<QuarantineCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QuarantineCommand {
-    /// Show the images in quarantine
-    List,
-    /// Let an image out, after somebody saw that it was not the image that failed
-    Release {
-        /// The digest, such as `sha256:0f…`, whole
-        digest: String,
-        /// What was found
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("choice").required(true))]
-pub(crate) struct Answer {
-    /// The release
-    pub(crate) release: String,
-    /// The environment; the one that asks, unless given
-    #[arg(long)]
-    pub(crate) environment: Option<String>,
-    /// The check by its name in the pipeline file
-    #[arg(long, value_name = "NAME")]
-    pub(crate) check: String,
-    /// The release stays, and the check decides nothing any more
-    #[arg(long, group = "choice")]
-    pub(crate) keep: bool,
-    /// The release goes back
-    #[arg(long, group = "choice")]
-    pub(crate) roll_back: bool,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Approval {
-    /// The release; `esclusa approvals` lists those that wait
-    pub(crate) release: String,
-    /// The environment; where it waits, unless given
-    #[arg(long)]
-    pub(crate) environment: Option<String>,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rejection {
-    /// The release; `esclusa approvals` lists those that wait
-    pub(crate) release: String,
-    /// The environment; where it waits, unless given
-    #[arg(long)]
-    pub(crate) environment: Option<String>,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Acknowledge {
-    /// The release; `esclusa approvals` lists those that wait
-    pub(crate) release: String,
-    /// What was seen to, by its name in the pipeline file
-    pub(crate) name: String,
-    /// The environment; where it waits, unless given
-    #[arg(long)]
-    pub(crate) environment: Option<String>,
-    /// What was found
-    #[arg(long)]
-    pub(crate) note: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Freeze {
-    /// The application; all of them unless given
-    pub(crate) application: Option<String>,
-    /// The environment; all of them unless given
-    pub(crate) environment: Option<String>,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
-    /// Stop what is on its way there as well: nothing more of it is begun, and what it has moved goes back
-    #[arg(long)]
-    pub(crate) stop: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Unfreeze {
-    /// The application; without one, what is frozen for all of them
-    pub(crate) application: Option<String>,
-    /// The environment; without one, what is frozen for all of them
-    pub(crate) environment: Option<String>,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Debts {
-    #[command(subcommand)]
-    pub(crate) command: Option<DebtsCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DebtsCommand {
-    /// Show what hotfixes owe
-    List,
-    /// Settle what a hotfix owes, after somebody has made up for it
-    Settle {
-        /// The release
-        release: String,
-        /// What was done
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Why {
     /// The application
     pub(crate) application: String,
@@ -567,78 +445,11 @@ pub(crate) struct When {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Hold {
-    /// The release; `esclusa status` lists those on their way
-    pub(crate) release: String,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReleaseHold {
-    /// The release
-    pub(crate) release: String,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Pin {
-    /// The application
-    pub(crate) application: String,
-    /// The environment
-    pub(crate) environment: String,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Unpin {
-    /// The application
-    pub(crate) application: String,
-    /// The environment
-    pub(crate) environment: String,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Stop {
-    /// The release; `esclusa status` lists those on their way
-    pub(crate) release: String,
-    /// Why
-    #[arg(long)]
-    pub(crate) reason: String,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Recheck {
     /// The application
     pub(crate) application: String,
     /// The environment
     pub(crate) environment: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Unlock {
-    /// The name, such as `environment/shop/production`; `esclusa locks` lists them
-    pub(crate) name: String,
-    /// The deployment to take a held lock from
-    #[arg(long, value_name = "DEPLOYMENT")]
-    pub(crate) from: Option<String>,
-    /// What was found and done
-    #[arg(long)]
-    pub(crate) reason: String,
 }
 
 impl Arguments {
