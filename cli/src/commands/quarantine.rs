@@ -29,7 +29,7 @@ pub(super) async fn execute(command: &Arguments, session: &Session, output: &mut
     }
 }
 
-/// Every quarantine there ever was of the repositories of all pipelines, by the key of its row.
+/// Every quarantine that is known of the repositories of all pipelines, by the key of its row.
 async fn all(session: &Session) -> Result<BTreeMap<Key, Stored<Quarantine>>, CommandError> {
     let control = session.control();
     let home = session.home().await?;
@@ -88,7 +88,7 @@ async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut 
     }
     if found.is_empty() {
         return Err(CommandError::refused(format!(
-            "`{digest}` was never in quarantine: `esclusa quarantine` lists those that are"
+            "`{digest}` is not in quarantine: `esclusa quarantine` lists those that are"
         )));
     }
     let by = session.caller().await?.arn;

@@ -2,7 +2,7 @@
 
 use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentPointerRow, EnvironmentRow, VerifiedRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::deployments::Work;
+use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::{ErrorKind, Failure};
@@ -75,7 +75,9 @@ impl Observe {
         if in_force.is_none_or(|stored| stored.row.deployment_id != deployment_id) {
             return nothing("it is not in force");
         }
-        let plan = self.journal.plan(deployment_id).await?;
+        let Some(Decision::CarryOut(plan)) = self.journal.decision(deployment_id).await? else {
+            return nothing("its plan is not kept any more");
+        };
         let verified: Option<Stored<State>> = self.journal.control().get(&Key::verification(deployment_id)).await?;
         let Some((policy, state)) = plan.verification.as_ref().zip(verified.map(|stored| stored.row)) else {
             return nothing("it was not verified by checks");

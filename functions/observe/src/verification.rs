@@ -126,7 +126,7 @@ impl Observe {
             let row = AlarmWatchRow {
                 deployment_id: deployment.deployment_id.clone(),
             };
-            // Each deployment writes it anew: what is left behind is of environments that are gone.
+            // Each deployment that is verified writes it anew. Its plan, by which an alarm would have it looked at again, is not kept for longer either.
             let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
             changes.push(change.spent_since(self.journal.clock().now()?));
         }

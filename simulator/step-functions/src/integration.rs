@@ -161,7 +161,7 @@ fn with_suffix(code: &str) -> String {
 }
 
 /// The errors of `Invoke` that have a name of their own, and the two that the client raises. All others are `Lambda.AWSLambdaException`.
-const LAMBDA_ERRORS: [&str; 30] = [
+const LAMBDA_ERRORS: [&str; 31] = [
     "ClientExecutionTimeoutException",
     "EC2AccessDeniedException",
     "EC2ThrottledException",
@@ -171,6 +171,7 @@ const LAMBDA_ERRORS: [&str; 30] = [
     "EFSMountFailureException",
     "EFSMountTimeoutException",
     "ENILimitReachedException",
+    "ENINotReadyException",
     "InvalidParameterValueException",
     "InvalidRequestContentException",
     "InvalidRuntimeException",

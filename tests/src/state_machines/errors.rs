@@ -7,11 +7,16 @@ use serde_json::Value;
 
 use super::{Check, Findings, Machine, list, texts};
 
-/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions, and those of a sandbox that
-/// ends in the middle of an invocation: its process dies, its memory or its time is used up.
-pub(super) const TRANSIENT: [&str; 9] = [
+/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions; those of a function in subnets that is
+/// attached to them anew after it was idle for weeks; and those of a sandbox that ends in the middle of an invocation: its process dies, its memory or its time
+/// is used up.
+pub(super) const TRANSIENT: [&str; 13] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENINotReadyException",
+    "Lambda.ResourceNotReadyException",
     "Lambda.SdkClientException",
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",

@@ -373,8 +373,9 @@ fn of_several_criteria_the_one_that_is_crossed_is_named() {
 fn the_error_rate_of_the_first_minutes_takes_back_above_five_percent_of_enough_requests() {
     let rows: [Row; 7] = [
         (Shows::errors(&[(1, 6.0)], 100.0), TAKEN_BACK, &[EARLY, ERRORS]),
+        // The last minute that is whole within them.
         (
-            Shows::errors(&[(3, 5.0), (1, 6.0), (200, 5.0)], 100.0),
+            Shows::errors(&[(4, 5.0), (1, 6.0), (200, 5.0)], 100.0),
             TAKEN_BACK,
             &[EARLY, FEW_ERRORS, ERRORS],
         ),

@@ -313,11 +313,13 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
         account.reasons()
     );
     let mut account = gated(asked, [CALLER, "nobody"]);
-    account.push_labelled("v1.0.1", Kind::Good, &[("com.example.tests", "failed")]);
+    account.push_labelled(Some("v1.0.1"), Kind::Good, &[("com.example.tests", "failed")]);
     account.settle();
     let told = "the image says `com.example.tests` is `failed`, and not `passed`";
     assert!(account.reasons().contains(told), "{}", account.reasons());
-    account.push_labelled("v1.1.0", Kind::Good, &[("com.example.tests", "passed")]);
+    // Of an index the labels of its first platform are read.
+    let platform = account.push_labelled(None, Kind::Good, &[("com.example.tests", "passed")]);
+    account.push_index("v1.1.0", &platform);
     account.pass(SignedDuration::from_secs(30));
     let release = account.releases().pop().unwrap();
     account.run_until_entered(&release, "AwaitGate");

@@ -62,8 +62,11 @@ fn an_image_that_failed_goes_nowhere_until_a_person_lets_it_out() {
     assert!(refused.out.contains(&command), "{}{}", refused.out, refused.err);
     account.assert_acts(&[]);
 
+    let expires = |account: &Account| account.rows("QUARANTINE#")[0].get("expires_at").is_some();
+    assert!(!expires(&account));
     account.esclusa(&["quarantine", "release", &bad, "--reason", "the database was down"]);
     assert!(quarantined(&mut account).is_empty());
+    assert!(expires(&account));
     let again = account
         .lab
         .esclusa(&["quarantine", "release", &bad, "--reason", "again"]);
@@ -73,6 +76,7 @@ fn an_image_that_failed_goes_nowhere_until_a_person_lets_it_out() {
     assert_eq!(tried.code, 1);
     assert!(tried.out.contains("ROLLED_BACK"), "{}{}", tried.out, tried.err);
     assert_eq!(quarantined(&mut account).len(), 1);
+    assert!(!expires(&account));
     account.assert_left("FREE");
 }
 

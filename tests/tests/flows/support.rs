@@ -199,7 +199,7 @@ impl Account {
     }
 
     /// Pushes an image that has these labels, with its configuration, and waits for nothing.
-    pub(crate) fn push_labelled(&mut self, tag: &str, kind: Kind, labels: &[(&str, &str)]) -> String {
+    pub(crate) fn push_labelled(&mut self, tag: Option<&str>, kind: Kind, labels: &[(&str, &str)]) -> String {
         let labels: serde_json::Map<_, _> = labels
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
@@ -207,9 +207,22 @@ impl Account {
         let configuration = json!({"os": "linux", "config": {"Labels": labels}}).to_string();
         let repository = self.repository();
         let digest = self.lab.upload(&repository, configuration.as_bytes()).unwrap();
-        let mut manifest: Value = serde_json::from_str(&kind.manifest(tag, &self.example.commands())).unwrap();
+        let version = tag.unwrap_or("v0.0.0");
+        let mut manifest: Value = serde_json::from_str(&kind.manifest(version, &self.example.commands())).unwrap();
         manifest["config"]["digest"] = json!(digest);
-        self.lab.push(&repository, Some(tag), &manifest.to_string()).unwrap()
+        self.lab.push(&repository, tag, &manifest.to_string()).unwrap()
+    }
+
+    /// Pushes an index whose first platform is the image with that digest, and waits for nothing.
+    pub(crate) fn push_index(&mut self, tag: &str, digest: &str) -> String {
+        let platform = json!({"digest": digest, "platform": {"os": "linux", "architecture": "amd64"}});
+        let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [platform]});
+        let input = json!({
+            "repositoryName": self.repository(), "imageTag": tag, "imageManifest": index.to_string(),
+            "imageManifestMediaType": index["mediaType"],
+        });
+        let answer = self.lab.world_mut().administer("ecr", "PutImage", input).unwrap();
+        answer["image"]["imageId"]["imageDigest"].as_str().unwrap().to_owned()
     }
 
     /// The repository of the application's first image.

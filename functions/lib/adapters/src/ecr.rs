@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
+use aws_sdk_ecr::operation::get_download_url_for_layer::GetDownloadUrlForLayerError;
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
@@ -29,7 +30,10 @@ const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
 /// The most images that one page of a listing has.
 const PAGE: i32 = 1_000;
 
-/// How long the bytes of a configuration may take: it is a few kilobytes.
+/// How many bytes a configuration has at most: it is a few kilobytes, and what is larger is something else.
+const CONFIGURATION_BYTES: u64 = 1 << 20;
+
+/// How long its bytes may take.
 const CONFIGURATION_SECONDS: u32 = 10;
 
 /// A repository of one account, in the Region of the reader.
@@ -89,8 +93,18 @@ pub struct Manifest {
     pub platforms: Vec<PlatformImage>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
-    /// The digest of the configuration; none for an index.
-    pub configuration: Option<String>,
+    /// The configuration; none for an index.
+    pub configuration: Option<Configuration>,
+}
+
+/// Where the configuration of an image lies.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Configuration {
+    /// Its digest.
+    pub digest: String,
+    /// How many bytes it has, as whoever pushed the manifest says.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// One image of an index.
@@ -264,22 +278,31 @@ impl ConfigurationReader {
         }
     }
 
-    /// The labels of the configuration with that digest. None where the repository does not have it, or does not hand it out: then the image cannot be pulled
-    /// either, and whoever asks for it is told that.
+    /// The labels of a configuration. None where the repository does not have it, which ECR lets no manifest name.
     ///
     /// # Errors
-    /// As every call to AWS; `Transient` when its bytes do not come, or are others; `Refused` when they are no configuration of an image.
-    pub async fn labels(&self, repository: &Repository, digest: &str) -> Result<BTreeMap<String, String>, Failure> {
+    /// As every call to AWS; `Transient` when its bytes do not come, or are others; `Refused` when they are no configuration of an image, or too many.
+    pub async fn labels(
+        &self,
+        repository: &Repository,
+        configuration: &Configuration,
+    ) -> Result<BTreeMap<String, String>, Failure> {
         const ACTION: &str = "ecr:GetDownloadUrlForLayer";
+        let Configuration { digest, size } = configuration;
+        if *size > CONFIGURATION_BYTES {
+            return Err(Failure::refused(format!(
+                "`{digest}`, which the image names as its configuration, has {size} bytes, and a configuration has at most {CONFIGURATION_BYTES}"
+            )));
+        }
         let operation = self.client.get_download_url_for_layer();
         let operation = operation.registry_id(&repository.account);
         let operation = operation.repository_name(&repository.name).layer_digest(digest);
         let url = match operation.send().await {
             Ok(answer) => answer.download_url,
             Err(error) => {
-                let is_absent = error.as_service_error().is_some_and(|reason| {
-                    reason.is_layers_not_found_exception() || reason.is_layer_inaccessible_exception()
-                });
+                let is_absent = error
+                    .as_service_error()
+                    .is_some_and(GetDownloadUrlForLayerError::is_layers_not_found_exception);
                 return if is_absent {
                     Ok(BTreeMap::new())
                 } else {
@@ -300,11 +323,15 @@ impl ConfigurationReader {
             headers: Vec::new(),
             timeout_seconds: CONFIGURATION_SECONDS,
         };
-        let refused = |why: String| Failure::transient(format!("the configuration `{digest}` of the image: {why}"));
+        let failed = |why: String| {
+            Failure::transient(format!(
+                "the bucket of the registry does not hand out the configuration `{digest}` of the image: {why}"
+            ))
+        };
         match self.http.send(call).await? {
             Ok(Reply { status: 200, body, .. }) => Ok(body),
-            Ok(Reply { status, .. }) => Err(refused(format!("the answer is {status}"))),
-            Err(why) => Err(refused(why)),
+            Ok(Reply { status, .. }) => Err(failed(format!("it answers with status {status}"))),
+            Err(why) => Err(failed(why)),
         }
     }
 }
@@ -314,12 +341,12 @@ fn read_labels(digest: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, F
     #[derive(Deserialize)]
     struct Document {
         #[serde(default)]
-        config: Option<Configuration>,
+        config: Option<Execution>,
     }
     #[derive(Deserialize)]
-    struct Configuration {
+    struct Execution {
         #[serde(default, rename = "Labels")]
-        labels: Option<BTreeMap<String, String>>,
+        labels: Option<BTreeMap<String, Option<String>>>,
     }
     let came = format!("sha256:{}", sha256_hex(bytes));
     if came != digest {
@@ -329,7 +356,9 @@ fn read_labels(digest: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, F
     }
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|error| Failure::refused(format!("`{digest}` is no configuration of an image: {error}")))?;
-    Ok(document.config.and_then(|config| config.labels).unwrap_or_default())
+    let labels = document.config.and_then(|config| config.labels).unwrap_or_default();
+    let labels = labels.into_iter();
+    Ok(labels.map(|(name, text)| (name, text.unwrap_or_default())).collect())
 }
 
 fn facts(action: &str, detail: ImageDetail) -> Result<Image, Failure> {
@@ -355,11 +384,7 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         manifests: Vec<Entry>,
         #[serde(default)]
         annotations: Option<BTreeMap<String, String>>,
-        config: Option<Descriptor>,
-    }
-    #[derive(Deserialize)]
-    struct Descriptor {
-        digest: String,
+        config: Option<Configuration>,
     }
     #[derive(Deserialize)]
     struct Entry {
@@ -391,7 +416,7 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         media_type,
         platforms: platforms.collect(),
         annotations: document.annotations.unwrap_or_default(),
-        configuration: document.config.map(|config| config.digest),
+        configuration: document.config,
     })
 }
 
@@ -457,7 +482,10 @@ mod tests {
     #[tokio::test]
     async fn labels_are_read_from_the_configuration_that_the_manifest_names_and_from_no_other() {
         let configuration = json!({"os": "linux", "config": {"Labels": {"com.example.tests": "passed"}}}).to_string();
-        let digest = format!("sha256:{}", sha256_hex(&configuration));
+        let named = Configuration {
+            digest: format!("sha256:{}", sha256_hex(&configuration)),
+            size: 90,
+        };
         let address = || {
             Answer::json(
                 200,
@@ -477,32 +505,39 @@ mod tests {
         ]);
         let reader = ConfigurationReader::new(&recorded.config());
         let repository = repository();
-        let labels = reader.labels(&repository, &digest).await.unwrap();
+        let labels = reader.labels(&repository, &named).await.unwrap();
         assert_eq!(labels["com.example.tests"], "passed");
-        assert!(reader.labels(&repository, &digest).await.unwrap().is_empty());
-        assert!(reader.labels(&repository, &digest).await.unwrap().is_empty());
-        for told in ["of the image is `sha256:", "the answer is 403"] {
-            let failure = reader.labels(&repository, &digest).await.unwrap_err();
-            assert!(
-                failure.kind.is_retryable() && failure.message.contains(told),
-                "{failure:?}"
-            );
+        assert!(reader.labels(&repository, &named).await.unwrap().is_empty());
+        for (told, passes) in [
+            ("`LayerInaccessibleException`", false),
+            ("of the image is `sha256:", true),
+            ("it answers with status 403", true),
+        ] {
+            let failure = reader.labels(&repository, &named).await.unwrap_err();
+            assert_eq!(failure.kind.is_retryable(), passes, "{failure:?}");
+            assert!(failure.message.contains(told), "{failure:?}");
             assert!(!failure.message.contains("Signature"), "{failure:?}");
         }
-        let sent = &recorded.requests()[0].body;
-        assert_eq!(sent["layerDigest"], digest.as_str());
+        let sent = recorded.requests();
+        assert_eq!(sent[0].body["layerDigest"], named.digest.as_str());
+        // What is as large as a layer is not asked for.
+        let size = CONFIGURATION_BYTES + 1;
+        let failure = reader.labels(&repository, &Configuration { size, ..named }).await;
+        assert!(failure.unwrap_err().message.contains("bytes"));
+        assert_eq!(recorded.requests().len(), sent.len());
     }
 
     #[test]
     fn a_configuration_need_not_have_labels() {
+        let read = |text: &str| read_labels(&format!("sha256:{}", sha256_hex(text)), text.as_bytes()).unwrap();
         for text in [
             "{}",
             r#"{"config": null}"#,
             r#"{"config": {"Labels": null, "Env": []}}"#,
         ] {
-            let digest = format!("sha256:{}", sha256_hex(text));
-            assert!(read_labels(&digest, text.as_bytes()).unwrap().is_empty(), "{text}");
+            assert!(read(text).is_empty(), "{text}");
         }
+        assert_eq!(read(r#"{"config": {"Labels": {"a": null, "b": "c"}}}"#)["a"], "");
         let digest = format!("sha256:{}", sha256_hex("layer"));
         let failure = read_labels(&digest, b"layer").unwrap_err();
         assert!(!failure.kind.is_retryable(), "{failure:?}");

@@ -54,8 +54,7 @@ impl<'a> From<&'a SmokeStep> for Question<'a> {
     }
 }
 
-/// One request, as it is sent.
-#[derive(Debug)]
+/// One request, as it is sent. Its address may be signed, which is as good as a password.
 pub(crate) struct Call<'a> {
     /// The method.
     pub(crate) method: Method,
@@ -121,7 +120,7 @@ impl Http {
             .operation_timeout(seconds)
             .build();
         let (origin, path) =
-            split(url).ok_or_else(|| Failure::defect(format!("`{url}` is no address of http or https")))?;
+            split(url).ok_or_else(|| Failure::defect("what was to be asked is no address of http or https"))?;
         let mut operation = Operation::builder()
             .service_name("http")
             .operation_name(method.as_str())

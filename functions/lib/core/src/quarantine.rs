@@ -8,7 +8,7 @@ use crate::evidence::Blame;
 use crate::pipeline::{Digest, Key};
 use crate::verdict::{End, Reason};
 
-/// The row of a digest that was put into quarantine at least once. Rows are never deleted.
+/// The row of a digest that is in quarantine, or was released from it not long ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     /// The digest.

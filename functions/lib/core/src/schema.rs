@@ -1,6 +1,6 @@
 //! The schema of a database, as far as releases moved it: which code may run on it, and how a migration is undone.
 //!
-//! An image says by annotations, or labels, what version its code is and what its migrations ask of the code that runs beside them. What was run is
+//! An image says what version its code is and what its migrations ask of the code that runs beside them: [`crate::image::said`]. What was run is
 //! remembered for each database, so that no plan and no way back brings code onto a schema that it does not know.
 
 use std::cmp::Ordering;

@@ -99,7 +99,7 @@ impl Change {
         })
     }
 
-    /// As it is, and removed by DynamoDB long after `moment`: from then on nobody acts upon the row any more.
+    /// As it is, and removed by DynamoDB long after `moment`, when it has served its purpose.
     #[must_use]
     pub fn spent_since(mut self, moment: Timestamp) -> Self {
         if let Write::Put(item) = &mut self.write {

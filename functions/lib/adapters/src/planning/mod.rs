@@ -9,7 +9,7 @@ use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
-use esclusa_core::image::said;
+use esclusa_core::image::{deployable, said};
 use esclusa_core::pipeline::{
     ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, ResolvedEnvironment, ResolvedStep,
     Verification, parse, resolve,
@@ -240,7 +240,9 @@ impl Planner {
         environment: ResolvedEnvironment,
     ) -> Result<Result<Plan, Refusals>, Failure> {
         let digests = self.digests(request, &environment).await?;
-        let mut observed = self.observe(&environment, &digests).await?;
+        // Who goes back brings an image of which is known already what it asks.
+        let released = request.back_to.is_none().then_some(&request.image);
+        let mut observed = self.observe(&environment, &digests, released).await?;
         observed.twin = self.twin(pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;
@@ -301,6 +303,7 @@ impl Planner {
         &self,
         environment: &ResolvedEnvironment,
         digests: &BTreeMap<Name, Digest>,
+        released: Option<&Name>,
     ) -> Result<Observed, Failure> {
         let cluster = &environment.cluster;
         let clusters = self.ecs.describe_clusters(std::slice::from_ref(cluster)).await?;
@@ -357,7 +360,7 @@ impl Planner {
         }
         for (name, digest) in digests {
             if let Some(image) = environment.images.get(name)
-                && let Some(facts) = self.image(image, digest).await?
+                && let Some(facts) = self.image(image, digest, released == Some(name)).await?
             {
                 observed.images.insert(name.clone(), facts);
             }
@@ -528,7 +531,8 @@ impl Planner {
         Ok(said(labels, annotations))
     }
 
-    async fn image(&self, image: &Image, digest: &Digest) -> Result<Option<ObservedImage>, Failure> {
+    /// What is known about an image; what it says of itself where it is the one that is released.
+    async fn image(&self, image: &Image, digest: &Digest, is_released: bool) -> Result<Option<ObservedImage>, Failure> {
         let repository = Repository::of(image, self.home());
         let Lookup::Found(facts) = self.images.by_digest(&repository, digest.as_str()).await? else {
             return Ok(None);
@@ -541,7 +545,16 @@ impl Planner {
             said: BTreeMap::new(),
         };
         if let Lookup::Found(manifest) = self.images.manifest(&repository, digest.as_str()).await? {
-            observed.said = self.said(&repository, &manifest).await?;
+            let artifact = observed.artifact_media_type.as_deref();
+            let is_image = deployable(
+                observed.manifest_media_type.as_deref(),
+                artifact,
+                Some(&observed.status),
+            )
+            .is_ok();
+            if is_released && is_image {
+                observed.said = self.said(&repository, &manifest).await?;
+            }
             for platform in manifest.platforms {
                 let digest = Some(read::<Digest>(&platform.digest)?);
                 observed.platforms.push(Platform {
@@ -605,7 +618,7 @@ pub async fn schemas(
     Ok(schemas)
 }
 
-/// The digests of an image's repository that were put into quarantine at least once.
+/// The digests of an image's repository that are in quarantine, and those that were released from it not long ago.
 ///
 /// # Errors
 /// Those of [`ControlTable::get`].

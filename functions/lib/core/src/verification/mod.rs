@@ -283,10 +283,14 @@ fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let first = after(state.begun_at, pace.initial_delay_seconds);
     let check = state.checks.get(name);
     let last = check.and_then(|check| check.last.as_ref());
-    let next = last.map_or(first, |last| after(last.at, pace.interval_seconds));
-    let is_within = |seconds| next <= after(state.begun_at, seconds);
+    let ends = pace.until_seconds.map(|seconds| after(state.begun_at, seconds));
+    let next = last.map_or(first, |last| {
+        let next = after(last.at, pace.interval_seconds);
+        // However late the looks were: the last one is at the end of the window, so that nothing within it goes unseen.
+        ends.filter(|ends| last.at < *ends).map_or(next, |ends| next.min(ends))
+    });
     let is_wanted = |count| check.map_or(0, |check| check.passes) < count;
-    let goes_on = pace.until_seconds.is_none_or(is_within) && pace.count.is_none_or(is_wanted);
+    let goes_on = ends.is_none_or(|ends| next <= ends) && pace.count.is_none_or(is_wanted);
     (goes_on || !is_healthy(name, state)).then_some(next)
 }
 

@@ -183,10 +183,21 @@ fn a_check_for_the_first_minutes_is_watched_for_as_long_and_not_after_them() {
         until_seconds: Some(300),
         ..Pace::default()
     };
-    let policy = policy(60, pace, Reaction::Rollback);
+    let policy = policy(60, pace.clone(), Reaction::Rollback);
     assert_eq!(passes(&policy, |_| Outcome::Pass), Some(300));
     let failing = |from: i64| move |second: i64| if second >= from { Outcome::Fail } else { Outcome::Pass };
     assert_eq!(fails(&policy, failing(270)).unwrap().0, 270);
+    // Looks that do not meet the end of the window are followed by one that does.
+    let seldom = Pace {
+        interval_seconds: 70,
+        ..pace
+    };
+    assert_eq!(
+        fails(&self::policy(60, seldom, Reaction::Rollback), failing(281))
+            .unwrap()
+            .0,
+        300
+    );
     let longer = Verification {
         soak_seconds: 600,
         ..policy

@@ -145,9 +145,7 @@ fn what_an_image_says_of_its_migrations_must_be_a_version() {
     assert_eq!(refusals.0[0].kind, RefusalKind::Declaration);
     assert_eq!(
         messages(&refusals),
-        [
-            "the annotation `esclusa.compatible-since` of the image `app`: `yesterday` is not a semantic version such as `v1.4.0`"
-        ]
+        ["`esclusa.compatible-since` of the image `app`: `yesterday` is not a semantic version such as `v1.4.0`"]
     );
 }
 
