@@ -1,6 +1,7 @@
 //! The promotion of the platform guide: develop at once, staging after five healthy minutes, production with the approval of a tech lead within its windows; and its
 //! hotfixes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,10 +13,10 @@ use crate::support::Account;
 /// The principal of the command line in these accounts.
 const LEAD: &str = "arn:aws:iam::123456789012:user/*";
 
-/// The pipeline of the guide, over that of its example.
+/// The pipeline of the guide, over that of its example, an hour before the push.
 fn guide() -> Account {
     let start: Timestamp = FRIDAY.parse().unwrap();
-    let mut account = Account::beginning("imagy-catalog", start - SignedDuration::from_mins(15));
+    let mut account = Account::beginning("imagy-catalog", start - SignedDuration::from_hours(1));
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let people = format!(
         "people:\n  lead: {{iam: [\"{LEAD}\"]}}\n\nhotfix: {{tags: {{allow: [\"hotfix-*\"]}}}}\n\nenvironments:\n"
@@ -57,30 +58,47 @@ fn about(at: Timestamp) -> String {
     rounded.strftime("%a %H:%M").to_string()
 }
 
-/// When a release took the lock of production.
-fn began_in_production(account: &Account, release: &str) -> Timestamp {
+/// When a release took the lock of an environment; none where it never did.
+fn began(account: &Account, release: &str, environment: &str) -> Option<Timestamp> {
     let records = account.records("lock_acquired");
-    let is_it = |record: &&Value| record["release_id"] == release && record["environment"] == "production";
-    moment(records.iter().find(is_it).unwrap())
+    let is_it = |record: &&Value| record["release_id"] == release && record["environment"] == environment;
+    records.iter().find(is_it).map(moment)
 }
 
 /// Asserts that a release came into production in the minute in which it could.
 #[track_caller]
 fn assert_began(account: &Account, release: &str, opened: &str) {
-    let late = began_in_production(account, release).duration_since(opened.parse().unwrap());
+    let began = began(account, release, "production").unwrap();
+    let late = began.duration_since(opened.parse().unwrap());
     assert!(
         !late.is_negative() && late < SignedDuration::from_mins(1),
         "{late} after {opened}"
     );
 }
 
-/// When `esclusa when` says that a tag would come into an environment, pushed now.
-fn foretold(account: &mut Account, tag: &str, environment: &str) -> Option<Timestamp> {
+/// When `esclusa when` says that a tag would come into the environments, pushed now: those of which it can be said.
+fn foretold(account: &mut Account, tag: &str) -> BTreeMap<String, Timestamp> {
     let answer = account.esclusa(&["when", "imagy-catalog", tag, "--output", "json"]).out;
     let answer: Value = serde_json::from_str(&answer).unwrap();
-    let stages = answer["environments"].as_array().unwrap();
-    let stage = stages.iter().find(|stage| stage["environment"] == environment).unwrap();
-    stage["opens"].as_str().map(|opens| opens.parse().unwrap())
+    let stages = answer["environments"].as_array().unwrap().iter();
+    let opens = stages.filter_map(|stage| {
+        let opens = stage["opens"].as_str()?.parse().unwrap();
+        Some((stage["environment"].as_str().unwrap().to_owned(), opens))
+    });
+    opens.collect()
+}
+
+/// Asserts that a release began in these environments in the minute that was foretold.
+#[track_caller]
+fn assert_as_foretold(account: &Account, release: &str, environments: &[&str], foretold: &BTreeMap<String, Timestamp>) {
+    for environment in environments {
+        let (began, foretold) = (began(account, release, environment).unwrap(), foretold[*environment]);
+        let off = began.duration_since(foretold).abs();
+        assert!(
+            off < SignedDuration::from_mins(1),
+            "`{environment}` began at {began} instead of {foretold}"
+        );
+    }
 }
 
 /// When the deployments of a release took their locks and ended, and what its gates said, as people are told.
@@ -118,14 +136,33 @@ fn story(account: &Account, release: &str) -> String {
     told
 }
 
-/// A first version everywhere, so that it is known how long deployments take. It came through with a hotfix, and the lead agreed at once.
-fn known(account: &mut Account) {
-    let release = pushed(account, "hotfix-0000000");
-    account.run_until_entered(&release, "AwaitGate");
+/// Every environment on the way.
+const ALL: [&str; 3] = ["develop", "staging", "production"];
+
+/// The pipeline of the guide with a first version everywhere, so that it is known how long deployments take. It came through as a hotfix.
+fn known() -> Account {
+    let mut account = guide();
+    hurried(&mut account, "hotfix-0000000");
+    account
+}
+
+/// Has the lead agree as soon as a release comes to the gates, and through the console, so that nobody waits for a sweep.
+fn agree_at_once(account: &mut Account, release: &str) {
+    account.run_until_entered(release, "AwaitGate");
     account.pass(SignedDuration::from_secs(5));
-    account.esclusa(&["approve", &release]);
+    let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    account.esclusa(&["--console-url", &url, "approve", release]);
+}
+
+/// Brings a hotfix through, with which the lead agrees at once. Its release.
+fn hurried(account: &mut Account, tag: &str) -> String {
+    let release = pushed(account, tag);
+    agree_at_once(account, &release);
     account.settle();
-    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    account.assert_release_ended(&release, "SUCCEEDED", "schema_moved", "proven");
+    release
 }
 
 fn pushed(account: &mut Account, tag: &str) -> String {
@@ -189,19 +226,26 @@ fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
 
 #[test]
 fn a_release_that_fails_in_develop_comes_no_further() {
-    let mut account = guide();
+    let mut account = known();
     until(&mut account, FRIDAY);
+    let foretold = foretold(&mut account, "4f2c1e9");
+    // That it does not work cannot be foretold.
+    assert!(ALL.iter().all(|name| foretold.contains_key(*name)), "{foretold:?}");
     account.push("4f2c1e9", Kind::Unhealthy);
     account.settle();
     account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
-    let release = account.only_release();
+    let release = account.releases().pop().unwrap();
     insta::assert_snapshot!(story(&account, &release));
+    assert_as_foretold(&account, &release, &["develop"], &foretold);
+    let later = ["staging", "production"].map(|name| began(&account, &release, name));
+    assert_eq!(later, [None, None]);
 }
 
 #[test]
 fn a_freeze_over_the_weekend_is_waited_for_besides_the_window() {
-    let mut account = guide();
+    let mut account = known();
     until(&mut account, FRIDAY);
+    let mut foretold_of = foretold(&mut account, "4f2c1e9");
     let release = pushed(&mut account, "4f2c1e9");
     until(&mut account, SATURDAY);
     account.esclusa(&["approve", &release]);
@@ -214,21 +258,32 @@ fn a_freeze_over_the_weekend_is_waited_for_besides_the_window() {
         "--reason",
         "the audit",
     ]);
+    // Where it waits, what is said after the freeze counts.
+    let frozen = foretold(&mut account, "4f2c1e9")["production"];
+    let before = foretold_of.insert("production".to_owned(), frozen);
+    assert_eq!(before, Some(MONDAY.parse().unwrap()));
     account.settle();
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     insta::assert_snapshot!(story(&account, &release));
     assert_began(&account, &release, "2026-11-09T17:30:00Z");
+    assert_as_foretold(&account, &release, &ALL, &foretold_of);
+}
+
+/// A push on Friday, with which the lead agrees, waits on Saturday for the window. Its release.
+fn waiting_on_saturday(account: &mut Account) -> String {
+    until(account, FRIDAY);
+    let release = pushed(account, "4f2c1e9");
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_mins(3));
+    account.esclusa(&["approve", &release]);
+    until(account, SATURDAY);
+    release
 }
 
 #[test]
 fn a_second_push_takes_the_place_of_the_first_that_waits_and_needs_an_approval_of_its_own() {
     let mut account = guide();
-    until(&mut account, FRIDAY);
-    let first = pushed(&mut account, "4f2c1e9");
-    account.run_until_entered(&first, "AwaitGate");
-    account.pass(SignedDuration::from_mins(3));
-    account.esclusa(&["approve", &first]);
-    until(&mut account, SATURDAY);
+    let first = waiting_on_saturday(&mut account);
     let second = pushed(&mut account, "4f2c1ea");
     until(&mut account, MONDAY);
     account.pass(SignedDuration::from_mins(30));
@@ -240,11 +295,36 @@ fn a_second_push_takes_the_place_of_the_first_that_waits_and_needs_an_approval_o
 }
 
 #[test]
+fn what_is_foretold_of_a_second_push_happens_though_the_first_waits() {
+    let mut account = known();
+    let first = waiting_on_saturday(&mut account);
+    let foretold = foretold(&mut account, "4f2c1ea");
+    let second = pushed(&mut account, "4f2c1ea");
+    agree_at_once(&mut account, &second);
+    account.settle();
+    account.assert_release_ended(&first, "SUPERSEDED", "none", "superseded");
+    account.assert_release_ended(&second, "SUCCEEDED", "schema_moved", "proven");
+    assert_as_foretold(&account, &second, &ALL, &foretold);
+    assert_began(&account, &second, MONDAY);
+    assert_eq!(began(&account, &first, "production"), None);
+}
+
+#[test]
+fn a_hotfix_is_foretold_without_soaks_and_windows_and_comes_so() {
+    let mut account = known();
+    let as_any_other = foretold(&mut account, "4f2c1e9");
+    let foretold = foretold(&mut account, "hotfix-4f2c1e9");
+    let release = hurried(&mut account, "hotfix-4f2c1e9");
+    assert_as_foretold(&account, &release, &ALL, &foretold);
+    let earlier = |name: &str| as_any_other[name].duration_since(foretold[name]);
+    assert!(earlier("staging") > SignedDuration::from_mins(4), "{foretold:?}");
+    assert!(earlier("production") > SignedDuration::from_hours(48), "{foretold:?}");
+}
+
+#[test]
 fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
-    let mut account = guide();
-    known(&mut account);
-    let foretold_of =
-        ["develop", "staging", "production"].map(|name| (name, foretold(&mut account, "4f2c1e9", name).unwrap()));
+    let mut account = known();
+    let foretold_of = foretold(&mut account, "4f2c1e9");
     let told = account.esclusa(&["when", "imagy-catalog", "4f2c1e9"]).out;
     assert!(
         told.contains("`production` at 2026-11-09 15:00:00Z, if 1 of `lead` must agree before")
@@ -253,7 +333,7 @@ fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
     );
     // A freeze that nobody has lifted yet.
     account.esclusa(&["freeze", "imagy-catalog", "staging", "--reason", "the audit"]);
-    assert_eq!(foretold(&mut account, "4f2c1e9", "production"), None);
+    assert_eq!(foretold(&mut account, "4f2c1e9").get("production"), None);
     account.esclusa(&["unfreeze", "imagy-catalog", "staging", "--reason", "over"]);
     let refused = account.lab.esclusa(&["when", "imagy-catalog", "latest"]);
     assert!(
@@ -277,16 +357,7 @@ fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
     }
     account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
     account.settle();
-    let records = account.records("lock_acquired");
-    for (environment, foretold) in foretold_of {
-        let is_it = |record: &&Value| record["release_id"] == release.as_str() && record["environment"] == environment;
-        let began = moment(records.iter().find(is_it).unwrap());
-        let off = began.duration_since(foretold).abs();
-        assert!(
-            off < SignedDuration::from_secs(60),
-            "`{environment}` began at {began} instead of {foretold}"
-        );
-    }
+    assert_as_foretold(&account, &release, &ALL, &foretold_of);
     let why = account.esclusa(&["why", "imagy-catalog", "production"]).out;
     for part in [
         "`4f2c1e9` runs in `imagy-catalog/production` since",
