@@ -224,6 +224,69 @@ fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
     assert!(!owed.out.contains("production"), "{}", owed.out);
 }
 
+/// Brings a hotfix through while an older release is on its way, and asserts that it is verified everywhere and owes what it did without. Its release.
+#[track_caller]
+fn hurried_past(account: &mut Account, older: &str) -> String {
+    let hotfix = hurried(account, "hotfix-4f2c1ea");
+    let records = account.records("deployment_ended");
+    let is_proven = |record: &&Value| {
+        let reasons = record["body"]["end"]["reasons"].to_string();
+        record["release_id"] == hotfix.as_str() && reasons.contains("the verification passed")
+    };
+    let proven = records.iter().filter(is_proven);
+    let mut proven: Vec<&str> = proven.map(|record| record["environment"].as_str().unwrap()).collect();
+    proven.sort_unstable();
+    assert_eq!(proven, ["develop", "production", "staging"]);
+    let owed = account.esclusa(&["debts", "--output", "json"]).out;
+    let owed: Value = serde_json::from_str(&owed).unwrap();
+    let owed = owed["debts"].as_array().unwrap().iter();
+    let owed: Vec<String> = owed
+        .map(|debt| {
+            assert_eq!(debt["release_id"], hotfix.as_str());
+            format!("{}: {}", debt["environment"].as_str().unwrap(), debt["owes"])
+        })
+        .collect();
+    assert_eq!(
+        owed,
+        [
+            "develop: [\"the soak of 300 seconds\"]",
+            "production: [\"a window: it began outside of them\"]",
+            "staging: [\"the soak of 300 seconds\"]",
+        ]
+    );
+    let reasons = account.status(older)["end"]["reasons"].to_string();
+    assert!(reasons.contains(&hotfix), "{reasons}");
+    hotfix
+}
+
+#[test]
+fn a_hotfix_takes_the_place_of_a_release_that_waits_at_a_gate_though_it_was_agreed_with() {
+    let mut account = guide();
+    let older = pushed(&mut account, "4f2c1e9");
+    agree_at_once(&mut account, &older);
+    let hotfix = hurried_past(&mut account, &older);
+    account.assert_release_ended(&older, "SUPERSEDED", "none", "superseded");
+    insta::assert_snapshot!(format!("{}\n{}", story(&account, &older), story(&account, &hotfix)));
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_release_that_soaks_gives_way_to_a_hotfix_at_once() {
+    let mut account = guide();
+    let older = pushed(&mut account, "4f2c1e9");
+    account.run_until_entered(&format!("{older}-develop-1"), "LookAtChecks");
+    account.pass(SignedDuration::from_mins(1));
+    let pushed_at = account.lab.world().now();
+    let hotfix = hurried_past(&mut account, &older);
+    account.assert_release_ended(&older, "STOPPED", "schema_moved", "gave_way");
+    let late = began(&account, &hotfix, "develop").unwrap().duration_since(pushed_at);
+    assert!(late < SignedDuration::from_secs(60), "it began after {late}");
+    insta::assert_snapshot!(format!("{}\n{}", story(&account, &older), story(&account, &hotfix)));
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
 #[test]
 fn a_release_that_fails_in_develop_comes_no_further() {
     let mut account = known();
