@@ -12,17 +12,22 @@ use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Patter
 use crate::support::Account;
 
 const CLUSTER: &str = "nest-demo-development";
+const PRODUCTION: &str = "nest-demo-production";
 const SERVICE: &str = "nest-demo";
 
 /// Where the first environment begins to say how it is deployed to.
 const PUSH: &str = "    trigger: push\n";
 
+/// An environment that is pushed to and verified for ten minutes.
+fn verified(interval_seconds: u32, more: &str, lock: &str) -> String {
+    format!(
+        "{PUSH}{lock}    verification:\n      soak_seconds: 600\n      services: {{interval_seconds: 60}}\n      checks:\n        errors:\n          measure: {{alarms: [errors]}}\n          pace: {{interval_seconds: {interval_seconds}}}\n{more}"
+    )
+}
+
 /// An account whose environment is verified for ten minutes by the alarm `errors`, which is looked at that often.
 fn alarmed(interval_seconds: u32, more: &str, lock: &str) -> Account {
-    let verification = format!(
-        "{PUSH}{lock}    verification:\n      soak_seconds: 600\n      services: {{interval_seconds: 60}}\n      checks:\n        errors:\n          measure: {{alarms: [errors]}}\n          pace: {{interval_seconds: {interval_seconds}}}\n{more}"
-    );
-    let mut account = Account::edited("nest-demo", PUSH, &verification);
+    let mut account = Account::edited("nest-demo", PUSH, &verified(interval_seconds, more, lock));
     account.create_alarm("errors");
     account
 }
@@ -264,6 +269,64 @@ fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
     assert!(claimed["body"].to_string().contains(&first), "{claimed:#}");
     rechecks = account.records("rechecked").len();
     assert!(rechecks >= 5, "{rechecks}");
+    account.assert_left("FREE");
+}
+
+/// Pushes a version that is verified in the first environment and waits at the gates of the second. Its release.
+fn before_production(account: &mut Account, tag: &str) -> String {
+    account.push(tag, Kind::Good);
+    account.pass(SignedDuration::from_secs(20));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&release, "AwaitGate");
+    account.pass(SignedDuration::from_mins(10));
+    release
+}
+
+#[test]
+fn what_fails_its_recheck_while_it_waits_for_production_never_comes_there() {
+    let mut account = Account::with("nest-demo");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let people = "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/*\"]}\n\nenvironments:\n";
+    let asked = format!("{PUSH}    approval: {{approvers: [ana], unknown_pusher: is_nobody}}\n");
+    let text = text
+        .replace(PUSH, &verified(60, "", ""))
+        .replace("    trigger: manual\n", &asked)
+        .replacen("environments:\n", people, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.create_alarm("errors");
+    let before = account.definition_of(PRODUCTION, SERVICE);
+    let first = before_production(&mut account, "v1.0.0");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    let fails = account.lab.esclusa(&["recheck", "nest-demo", "development"]);
+    assert_eq!(fails.code, 1, "{}{}", fails.out, fails.err);
+    account.esclusa(&["approve", &first]);
+    account.settle();
+    account.assert_release_ended(&first, "FAILED", "none", "refused");
+    let reasons = account.reasons();
+    for part in [
+        "it ended in `production`",
+        "`v1.0.0` does not work in `development` since ",
+        "check `errors`: in `ALARM`: `errors`",
+        "look once more with `esclusa recheck nest-demo development`",
+    ] {
+        assert!(reasons.contains(part), "{reasons}");
+    }
+    assert_eq!(account.definition_of(PRODUCTION, SERVICE), before);
+    // One that works again in time is none that failed.
+    account.say_alarm("errors", "OK");
+    account.pass(SignedDuration::from_mins(1));
+    let second = before_production(&mut account, "v1.1.0");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    account.say_alarm("errors", "OK");
+    account.pass(SignedDuration::from_mins(1));
+    account.esclusa(&["approve", &second]);
+    account.settle();
+    account.assert_release_ended(&second, "SUCCEEDED", "none", "proven");
+    assert_ne!(account.definition_of(PRODUCTION, SERVICE), before);
+    account.pass(SignedDuration::from_mins(3));
     account.assert_left("FREE");
 }
 
