@@ -168,6 +168,8 @@ impl Observe {
             copies: &copies,
             wave_failed: wave_failed.as_ref(),
             companions: &companions,
+            failed_upstream: said.failed_upstream.as_ref(),
+            quarantine: said.quarantine.as_ref(),
         };
         let (passage, reports) = pass(&gates, &facts, now);
         let row = GatesRow {

@@ -6,7 +6,7 @@ use esclusa_adapters::control::rows::{
 };
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, database_lock, environment_lock};
-use esclusa_adapters::gates::rivals;
+use esclusa_adapters::gates::{failed_upstream, rivals};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::card::Summary;
@@ -16,12 +16,9 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{EnvironmentName, ResolvedEnvironment};
 use esclusa_core::plan::{Plan, PlannedStep, Target};
 use esclusa_core::supersession::superseded_by;
-use esclusa_core::verification::Revoked;
-use esclusa_core::wave::before;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::recheck::HISTORY;
 use crate::{ACTOR, Observe, listed};
 
 /// The longest plan that is kept, in bytes: an item of DynamoDB holds 400 KB.
@@ -151,12 +148,12 @@ impl Observe {
         let decision = match self.superseded_by(release, &deployment.environment).await? {
             Some(to) => Decision::GiveWay { to },
             None => {
-                self.upstream(release, &deployment.environment).await?;
                 // Nothing is called for what is in force already.
                 if !deployment.unchanged {
                     self.still_open(release, deployment_id, &deployment.environment, &deployment.plan_hash)
                         .await?;
                 }
+                self.upstream(release, &deployment.environment).await?;
                 let mut plan = self.planned(release, &deployment.environment).await?;
                 plan.verification = plan.verification.filter(|_| verifies);
                 Decision::CarryOut(Box::new(plan))
@@ -201,24 +198,15 @@ impl Observe {
     /// # Errors
     /// `Refused` when it does not hold any more.
     async fn upstream(&self, release: &ReleaseRow, environment: &str) -> Result<(), Failure> {
-        for upstream in before(&release.environments, &release.waves, environment) {
-            let rows = Key::environment_rows(&release.application, upstream);
-            let history: Vec<(String, Stored<EnvironmentRow>)> = self
-                .journal
-                .control()
-                .latest(&rows, Key::VERIFIED_PREFIX, HISTORY)
-                .await?;
-            let mut history = history.into_iter().map(|(_, stored)| stored.row);
-            // By the digest: where it was in force already it came with an earlier release.
-            let proven = history.find(|row| row.digests.get(&release.image) == Some(&release.digest));
-            if let Some(Revoked { at, why }) = proven.and_then(|row| row.revoked) {
-                return Err(Failure::refused(format!(
-                    "`{}` does not work in `{upstream}` since {at}: {why}; mend it and push again, or look once more with `esclusa recheck {} {upstream}` and deploy it by hand",
-                    release.tag, release.application
-                )));
-            }
-        }
-        Ok(())
+        let Some(failed) = failed_upstream(self.journal.control(), release, environment).await? else {
+            return Ok(());
+        };
+        Err(Failure::refused(format!(
+            "{}; mend it and push again, or look once more with `esclusa recheck {} {}` and deploy it by hand",
+            failed.sentence(&format!("`{}`", release.tag)),
+            release.application,
+            failed.environment
+        )))
     }
 
     async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {

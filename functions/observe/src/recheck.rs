@@ -3,6 +3,7 @@
 use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentPointerRow, EnvironmentRow, VerifiedRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
+use esclusa_adapters::gates::HISTORY;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::{ErrorKind, Failure};
@@ -18,9 +19,6 @@ use crate::{ACTOR, Observe};
 
 /// How far back a re-check looks, unless the soak is shorter: what was long ago says nothing about now.
 const LOOKS_BACK: SignedDuration = SignedDuration::from_mins(5);
-
-/// How many earlier states of an environment are looked back upon.
-pub(crate) const HISTORY: usize = 50;
 
 impl Observe {
     /// An alarm went into another state: whatever was verified with it is checked once more.

@@ -224,6 +224,7 @@ impl Account {
                 "name": container,
                 "image": "public.ecr.aws/nginx/nginx:1.29",
                 "essential": true,
+                "environment": [{"name": "DATABASE_PASSWORD", "value": Shop::SECRET}],
                 "logConfiguration": {
                     "logDriver": "awslogs",
                     "options": {"awslogs-group": "/ecs/shop", "awslogs-region": "us-east-1", "awslogs-stream-prefix": container},
@@ -350,6 +351,8 @@ impl Shop {
     pub const CHANNEL: &str = "C0SHOP";
     /// When the windows of the last environment open, where it has any.
     pub const OPENS_AT: Timestamp = Timestamp::constant(1_793_611_500, 0);
+    /// What is in the environment of every container and nobody may read.
+    pub const SECRET: &str = "a-password-that-nobody-reads";
     /// The family of the migration.
     pub const MIGRATIONS: &str = "shop-migrations";
 

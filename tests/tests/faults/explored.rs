@@ -384,18 +384,23 @@ fn whatever_is_planted_is_found() {
     });
     assert_eq!(lost, BTreeSet::from(["I8"]));
     // A token in a log, a row that stays open, a lock that stays held, an execution that never ends.
+    let tell = |shop: &mut Shop, message: &str| {
+        let group = json!({"logGroupName": "/ecs/shop", "logStreamName": "leak"});
+        let events = json!([{"timestamp": 1_793_620_800_000_i64, "message": message}]);
+        let _exists = shop.ask("logs", "CreateLogStream", group.clone());
+        let mut input = group;
+        input["logEvents"] = events;
+        shop.ask("logs", "PutLogEvents", input).unwrap();
+    };
     let leaked = found(|shop, _| {
         let token = shop.lab.world().calls().iter().find_map(|call| {
             let token = call.input.pointer("/Payload/wait/token")?.as_str()?;
             Some(token.to_owned())
         });
-        let group = json!({"logGroupName": "/ecs/shop", "logStreamName": "leak"});
-        let events = json!([{"timestamp": 1_793_620_800_000_i64, "message": token.unwrap()}]);
-        let _exists = shop.ask("logs", "CreateLogStream", group.clone());
-        let mut input = group;
-        input["logEvents"] = events;
-        shop.ask("logs", "PutLogEvents", input).unwrap();
+        tell(shop, &token.unwrap());
     });
+    assert_eq!(leaked, BTreeSet::from(["I10"]));
+    let leaked = found(|shop, _| tell(shop, &format!("password={}", Shop::SECRET)));
     assert_eq!(leaked, BTreeSet::from(["I10"]));
     let open = found(|shop, _| {
         let item = json!({"pk": {"S": "OPEN#WAIT"}, "sk": {"S": "somebody"}});

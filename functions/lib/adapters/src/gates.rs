@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Acknowledged, Companion, Order, Pin, Stands, Stop, Vote};
+use esclusa_core::gate::{Acknowledged, Companion, FailedUpstream, Order, Pin, Stands, Stop, Vote};
 use esclusa_core::pipeline::Tag;
+use esclusa_core::quarantine::Quarantine;
 use esclusa_core::supersession::{Asked, Rival};
+use esclusa_core::wave::before;
 use serde_json::json;
 
 use crate::control::rows::{
     DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, ReleaseRow, SeenTagRow, TogetherRow,
 };
-use crate::control::{ControlTable, Key, Stored};
+use crate::control::{ControlTable, Key, Repository, Stored};
 
 /// What stands for all applications, and for all environments of one.
 pub const EVERYTHING: &str = "*";
 
-/// Votes and orders, as they stand.
+/// How many of the newest verified states of an environment are looked back upon.
+pub const HISTORY: usize = 50;
+
+/// Votes and orders, and what was found of the version elsewhere, as they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// What was said about the release in the environment, about this plan and others.
@@ -32,6 +37,10 @@ pub struct Said {
     pub pin: Option<Pin>,
     /// That the release stops.
     pub stop: Option<Stop>,
+    /// Where it was found not to work since it came through.
+    pub failed_upstream: Option<FailedUpstream>,
+    /// The quarantine of its image, one that was released as well.
+    pub quarantine: Option<Quarantine>,
 }
 
 impl Said {
@@ -50,6 +59,12 @@ impl Said {
         let acknowledged: Vec<(String, Stored<Acknowledged>)> = control.list(&rows, "").await?;
         let hold: Option<Stored<Order>> = control.get(&Key::hold(release_id)).await?;
         let stop: Option<Stored<Stop>> = control.get(&Key::stop(release_id)).await?;
+        let repository = Repository {
+            account: &release.account,
+            region: &release.region,
+            name: &release.repository,
+        };
+        let quarantine: Option<Stored<Quarantine>> = control.get(&Key::quarantine(repository, &release.digest)).await?;
         Ok(Self {
             votes,
             acknowledged: acknowledged
@@ -60,6 +75,8 @@ impl Said {
             hold: hold.map(|stored| stored.row),
             pin: pin(control, application, environment).await?,
             stop: stop.map(|stored| stored.row),
+            failed_upstream: failed_upstream(control, release, environment).await?,
+            quarantine: quarantine.map(|stored| stored.row),
         })
     }
 
@@ -84,8 +101,34 @@ impl Said {
             "hold": self.hold,
             "pin": self.pin,
             "stop": self.stop,
+            "failedUpstream": self.failed_upstream,
+            "quarantine": self.quarantine,
         }))
     }
+}
+
+/// The first of the environments that a release comes through before this one, in which it was found not to work since it was verified there.
+///
+/// # Errors
+/// Those of [`ControlTable::latest`].
+pub async fn failed_upstream(
+    control: &ControlTable,
+    release: &ReleaseRow,
+    environment: &str,
+) -> Result<Option<FailedUpstream>, Failure> {
+    for upstream in before(&release.environments, &release.waves, environment) {
+        let rows = Key::environment_rows(&release.application, upstream);
+        let history: Vec<(String, Stored<EnvironmentRow>)> =
+            control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
+        let mut history = history.into_iter().map(|(_, stored)| stored.row);
+        // By the digest: where it was in force already it came with an earlier release.
+        let proven = history.find(|row| row.digests.get(&release.image) == Some(&release.digest));
+        if let Some(revoked) = proven.and_then(|row| row.revoked) {
+            let environment = upstream.to_owned();
+            return Ok(Some(FailedUpstream { environment, revoked }));
+        }
+    }
+    Ok(None)
 }
 
 /// The freezes over an environment, those that are over as well.

@@ -10,7 +10,7 @@
 //! | I6 | an older push never takes the place of a newer one |
 //! | I7 | nothing is begun of a release that is stopped, nor where everything is frozen |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
-//! | I10 | no task token is where people read |
+//! | I10 | no task token and no secret is where people read |
 //! | I11 | nothing is left behind, and what was suspended scales again |
 //! | I12 | everything comes to its end, without a person where the end is clean, and what is waited for is noticed in time |
 

@@ -1,36 +1,55 @@
-//! I10 and I11: no token is where people read, and nothing is left behind.
+//! I10 and I11: no token and no secret is where people read, and nothing is left behind.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use simulator::services::Slack;
 use simulator_step_functions::{Status, StepFunctions};
 
 use super::{Findings, LEDGER, is_at};
-use crate::explorer::Place;
 use crate::explorer::seen::{plain, text};
+use crate::explorer::{Place, Shop};
 
 impl Findings<'_> {
     pub(super) fn nothing_leaks(&mut self) {
         let world = self.shop.lab.world();
-        let tokens: BTreeSet<&str> = world
-            .calls()
-            .iter()
+        let calls = world.calls().iter();
+        let tokens = calls
             .filter(|call| call.service == "lambda")
-            .filter_map(|call| call.input.pointer("/Payload/wait/token")?.as_str())
+            .filter_map(|call| call.input.pointer("/Payload/wait/token")?.as_str());
+        let slack = world.service::<Slack>();
+        let of_slack = slack.map(|slack| [slack.token.as_str(), &slack.signing_secret]);
+        let secrets: BTreeSet<&str> = tokens
+            .chain(of_slack.into_iter().flatten())
+            .chain([Shop::SECRET])
             .collect();
-        let leaks = |text: &str| tokens.iter().any(|token| text.contains(token));
-        let mut found = Vec::new();
-        for item in self.shop.items(LEDGER).iter().filter(|item| leaks(&item.to_string())) {
-            found.push(format!("a token is in the ledger: {item}"));
-        }
-        for event in world.events().iter().filter(|event| leaks(&event.to_string())) {
-            found.push(format!("a token is in an event: {event}"));
-        }
-        for (group, streams) in &world.kernel().logs.groups {
-            for line in streams.values().flatten().filter(|line| leaks(&line.message)) {
-                found.push(format!("a token is in log group `{group}`: {}", line.message));
-            }
-        }
+        let mut told: Vec<(&str, String)> = Vec::new();
+        told.extend(
+            self.shop
+                .items(LEDGER)
+                .iter()
+                .map(|item| ("the ledger", item.to_string())),
+        );
+        told.extend(world.events().iter().map(|event| ("an event", event.to_string())));
+        let lines = world
+            .kernel()
+            .logs
+            .groups
+            .values()
+            .flat_map(|streams| streams.values().flatten());
+        told.extend(lines.map(|line| ("a log", line.message.clone())));
+        let messages = slack.map(|slack| slack.messages(Shop::CHANNEL)).into_iter().flatten();
+        told.extend(messages.map(|message| ("Slack", format!("{} {}", message.text, message.blocks))));
+        let private = slack.map(Slack::private).into_iter().flatten();
+        told.extend(private.map(|private| ("Slack", private.text.clone())));
+        let starts = world.calls().iter().filter(|call| call.operation == "StartExecution");
+        told.extend(starts.map(|call| ("the input of an execution", call.input.to_string())));
+        let leaks = told
+            .into_iter()
+            .filter(|(_, text)| secrets.iter().any(|secret| text.contains(secret)));
+        let found: Vec<String> = leaks
+            .map(|(place, text)| format!("a token or a secret is in {place}: {text}"))
+            .collect();
         for what in found {
             self.violated("I10", what);
         }

@@ -25,7 +25,9 @@ pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
+use crate::quarantine::Quarantine;
 use crate::slack::Member;
+use crate::verification::Revoked;
 use crate::wave::WaveFailed;
 
 /// The longest time between two looks at a gate that nothing opens.
@@ -98,6 +100,31 @@ pub struct GateFacts<'a> {
     pub wave_failed: Option<&'a WaveFailed>,
     /// The other images that come together with this one.
     pub companions: &'a [Companion],
+    /// An environment that it came through, in which it was found not to work since.
+    pub failed_upstream: Option<&'a FailedUpstream>,
+    /// The quarantine of its image, one that was released as well.
+    pub quarantine: Option<&'a Quarantine>,
+}
+
+/// That a release was verified in an environment before this one, and was found not to work there since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedUpstream {
+    /// The environment.
+    pub environment: String,
+    /// Since when, and what was found.
+    pub revoked: Revoked,
+}
+
+impl FailedUpstream {
+    /// Says of a version that it does not work there.
+    #[must_use]
+    pub fn sentence(&self, version: &str) -> String {
+        let Self {
+            environment,
+            revoked: Revoked { at, why },
+        } = self;
+        format!("{version} does not work in `{environment}` since {at}: {why}")
+    }
 }
 
 /// Where one gate stands.
@@ -191,6 +218,25 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     reports.extend(frozen(facts.freezes, now));
     reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
     reports.extend(held(facts, now));
+    reports.extend(facts.failed_upstream.map(|failed| {
+        let sentence = failed.sentence("this version");
+        waits(
+            "upstream",
+            format!("{sentence}; look once more with `esclusa recheck`"),
+            None,
+        )
+    }));
+    let quarantine = facts.quarantine.filter(|quarantine| quarantine.is_in_force());
+    reports.extend(quarantine.map(|quarantine| {
+        let Quarantine {
+            environment,
+            since,
+            why,
+            ..
+        } = quarantine;
+        let sentence = format!("its image is in quarantine since {since}: it failed in `{environment}`: {why}");
+        waits("quarantine", sentence, None)
+    }));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
     reports.extend(acknowledged::acknowledged(
         policy.acknowledgements,

@@ -186,6 +186,8 @@ fn facts(since: &str) -> GateFacts<'static> {
         copies: &[],
         wave_failed: None,
         companions: &[],
+        failed_upstream: None,
+        quarantine: None,
     }
 }
 
@@ -450,6 +452,63 @@ fn a_freeze_a_hold_and_a_pin_hold_until_they_are_over_or_lifted_and_keep_nobody_
             assert_eq!(asked_of_nobody(&back).0, Passage::Open, "{gate}");
         }
     }
+}
+
+#[test]
+fn a_version_that_failed_elsewhere_waits_and_is_told_where() {
+    let failed = FailedUpstream {
+        environment: "staging".to_owned(),
+        revoked: Revoked {
+            at: at("2026-11-26T15:00:00Z"),
+            why: "check `errors`".to_owned(),
+        },
+    };
+    let quarantine = Quarantine {
+        digest: "sha256:1b356f5caf2c1b356f5caf2c1b356f5caf2c1b356f5caf2c1b356f5caf2c1b35"
+            .parse()
+            .unwrap(),
+        application: "shop".to_owned(),
+        environment: "europe".to_owned(),
+        release_id: "shop-1".to_owned(),
+        tag: "v2".to_owned(),
+        deployment_id: "shop-1-europe-1".to_owned(),
+        why: "it crashes".to_owned(),
+        since: at("2026-11-26T15:00:00Z"),
+        released: None,
+    };
+    let facts = GateFacts {
+        failed_upstream: Some(&failed),
+        quarantine: Some(&quarantine),
+        ..facts("2026-11-26T15:00:00Z")
+    };
+    let (passage, reports) = asked_of_nobody(&facts);
+    assert_eq!(passage, Passage::Wait { pause: PAUSE_MAX });
+    let told: Vec<(&str, &str)> = reports
+        .iter()
+        .map(|told| (told.gate.as_str(), told.sentence.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "upstream",
+                "this version does not work in `staging` since 2026-11-26T15:00:00Z: check `errors`; look once more with `esclusa recheck`"
+            ),
+            (
+                "quarantine",
+                "its image is in quarantine since 2026-11-26T15:00:00Z: it failed in `europe`: it crashes"
+            ),
+        ]
+    );
+    let released = quarantine
+        .release("ana", "the host was bad", at("2026-11-26T16:00:00Z"))
+        .unwrap();
+    let facts = GateFacts {
+        failed_upstream: None,
+        quarantine: Some(&released),
+        ..facts
+    };
+    assert_eq!(asked_of_nobody(&facts), (Passage::Open, Vec::new()));
 }
 
 #[test]
