@@ -348,7 +348,9 @@ fn no_function_may_rewrite_the_ledger_or_the_deployer() {
         assert!(denied("LedgerTable.Arn").contains(action), "{action}");
     }
     for (resource, action) in [
-        (":function:", "lambda:*"),
+        (":function:", "lambda:Update*"),
+        (":function:", "lambda:Add*"),
+        (":function:", "lambda:Invoke*"),
         (":role/", "iam:*"),
         (":stateMachine:", "states:UpdateStateMachine"),
         (":rule/", "events:DisableRule"),
