@@ -1,15 +1,15 @@
-//! The evidence of a rollout that failed, captured before ECS forgets it: a stopped task is described for an hour.
+//! The evidence of a rollout that failed, or of a release that its checks found not to work, captured before ECS forgets it: a stopped task is described for an hour.
 
 use esclusa_adapters::control::{Change, Expected};
-use esclusa_adapters::deployments::step_key;
+use esclusa_adapters::deployments::{Work, step_key};
 use esclusa_adapters::ecs::TaskFilter;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::logs::LastWords;
 use esclusa_core::error::Failure;
-use esclusa_core::evidence::{Evidence, diagnose, speaker};
+use esclusa_core::evidence::{Diagnosis, Evidence, diagnose, speaker};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{TaskFacts, redact};
-use esclusa_core::plan::PlannedStep;
+use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::verdict::{StepOutcome, StepRecord, StepReference};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,6 +19,9 @@ use crate::{ACTOR, Observe};
 /// How many stopped tasks, and how many messages of the service, are kept.
 const TASKS_KEPT: usize = 5;
 const EVENTS_KEPT: usize = 20;
+
+/// Of how many services something is kept when the release as a whole was found not to work.
+const SERVICES_KEPT: usize = 5;
 
 /// Tasks as ECS shows them, beside what is read from them.
 pub(crate) struct Shown {
@@ -45,38 +48,12 @@ impl Observe {
             return Ok(json!({"captured": row.diagnosis.is_some()}));
         }
         let target = self.journal.target(deployment_id, &planned).await?;
-        let stopped = self
-            .tasks(&planned.cluster, &TaskFilter::Stopped(&planned.service), &target)
+        let (diagnosis, mut facts) = self
+            .gathered(&planned, &target, row.begun_at, &row.record.sentence)
             .await?;
-        let running = self
-            .tasks(&planned.cluster, &TaskFilter::Service(&planned.service), &target)
-            .await?;
-        let events = self.messages(&planned.cluster, &planned.service, row.begun_at).await?;
-        let witness = stopped.facts.first().or_else(|| running.facts.first());
-        let log = match witness.and_then(|task| Some((task, speaker(task)?))) {
-            Some((task, container)) => self.words(&target, container, &task.task_arn).await?,
-            None => LastWords::default(),
-        };
-        let diagnosis = diagnose(&Evidence {
-            rollout: &row.record.sentence,
-            stopped: &stopped.facts,
-            running: &running.facts,
-            events: &events,
-            last_line: log.last_line(),
-        });
-        let facts = json!({
-            "step": step,
-            "name": row.name,
-            "sentence": diagnosis.sentence,
-            "blame": diagnosis.blame,
-            "rollout": row.record.sentence,
-            "tasks": stopped.raw.iter().take(TASKS_KEPT).map(redact).collect::<Vec<Value>>(),
-            "stopped": stopped.facts.len(),
-            "running": running.facts.len(),
-            "messages": events,
-            "log": log.lines,
-            "logUnreadable": log.unreadable,
-        });
+        if let Some(members) = facts.as_object_mut() {
+            members.insert("step".to_owned(), json!(step));
+        }
         let mut diagnosed = row.clone();
         if diagnosis.sentence != row.record.sentence {
             diagnosed.record = StepRecord {
@@ -97,6 +74,71 @@ impl Observe {
             );
         self.journal.commit(commit).await?.or_failure()?;
         Ok(json!({"captured": true}))
+    }
+
+    /// Keeps what the services show of a release that was found not to work.
+    pub(crate) async fn keep_evidence(
+        &self,
+        work: &Work,
+        plan: &Plan,
+        since: Timestamp,
+        why: &str,
+    ) -> Result<(), Failure> {
+        let services = plan.steps.iter().filter_map(|step| match step {
+            PlannedStep::Service(service) => Some(service),
+            PlannedStep::Task(_) => None,
+        });
+        let mut commit = Commit::new();
+        for planned in services.take(SERVICES_KEPT) {
+            let target = self.journal.target(&work.deployment.row.deployment_id, planned).await?;
+            let (_, facts) = self.gathered(planned, &target, since, why).await?;
+            let draft = work.subject.draft(RecordKind::Evidence, ACTOR, &facts)?;
+            commit = commit.record(&work.subject.chain, draft);
+        }
+        self.journal.commit(commit).await?.or_failure()?;
+        Ok(())
+    }
+
+    /// What a service shows of a revision that failed with this sentence, and what caused it.
+    async fn gathered(
+        &self,
+        planned: &PlannedService,
+        target: &str,
+        since: Timestamp,
+        failed: &str,
+    ) -> Result<(Diagnosis, Value), Failure> {
+        let stopped = self
+            .tasks(&planned.cluster, &TaskFilter::Stopped(&planned.service), target)
+            .await?;
+        let running = self
+            .tasks(&planned.cluster, &TaskFilter::Service(&planned.service), target)
+            .await?;
+        let events = self.messages(&planned.cluster, &planned.service, since).await?;
+        let witness = stopped.facts.first().or_else(|| running.facts.first());
+        let log = match witness.and_then(|task| Some((task, speaker(task)?))) {
+            Some((task, container)) => self.words(target, container, &task.task_arn).await?,
+            None => LastWords::default(),
+        };
+        let diagnosis = diagnose(&Evidence {
+            rollout: failed,
+            stopped: &stopped.facts,
+            running: &running.facts,
+            events: &events,
+            last_line: log.last_line(),
+        });
+        let facts = json!({
+            "name": planned.name,
+            "sentence": diagnosis.sentence,
+            "blame": diagnosis.blame,
+            "rollout": failed,
+            "tasks": stopped.raw.iter().take(TASKS_KEPT).map(redact).collect::<Vec<Value>>(),
+            "stopped": stopped.facts.len(),
+            "running": running.facts.len(),
+            "messages": events,
+            "log": log.lines,
+            "logUnreadable": log.unreadable,
+        });
+        Ok((diagnosis, facts))
     }
 
     /// The tasks of a service that run a task definition, the newest first.

@@ -110,6 +110,12 @@ impl Observe {
                 commit = commit.changes(self.watches(&work, policy).await?);
             }
             self.journal.commit(commit).await?.or_failure()?;
+            // The decision stands, whatever can be had of its evidence.
+            if let Some(VerificationEnd::Failed { why, .. }) = &next.end
+                && let Err(failure) = self.keep_evidence(&work, &plan, state.begun_at, why).await
+            {
+                tracing::warn!(kind = %failure.kind, message = %failure.message, "what the services show of a release that does not work cannot be kept");
+            }
         }
         Ok(answer(policy, &decision))
     }

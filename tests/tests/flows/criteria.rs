@@ -402,7 +402,7 @@ fn a_latency_of_three_times_the_baseline_takes_back_unless_it_is_resolved_within
     let rows: [Row; 6] = [
         (Shows::latency(&[(1, 0.601)], 100.0), TAKEN_BACK, &[EARLY, SLOW]),
         (
-            Shows::latency(&[(12, 0.601), (200, 0.2)], 100.0),
+            Shows::latency(&[(13, 0.601), (200, 0.2)], 100.0),
             TAKEN_BACK,
             &[EARLY, SLOW],
         ),
@@ -435,7 +435,7 @@ fn a_dead_letter_takes_back_and_those_that_were_there_before_do_not() {
             &[EARLY, NO_LETTER, LETTER],
         ),
         (
-            Shows::letters(&[(5, 3.0), (1, 4.0), (200, 3.0)]),
+            Shows::letters(&[(5, 3.0), (2, 4.0), (200, 3.0)]),
             TAKEN_BACK,
             &[EARLY, NO_LETTER, LETTER],
         ),

@@ -88,6 +88,16 @@ fn a_crash_loop_that_ecs_does_not_see_is_no_success() {
         reasons.contains("check `services`") && reasons.contains("stopped of themselves"),
         "{reasons}"
     );
+    // What ECS forgets within the hour is kept.
+    let evidence = account.records("evidence");
+    let [of_service] = &evidence[..] else {
+        panic!("there is one service: {evidence:#?}")
+    };
+    let body = &of_service["body"];
+    let sentence = body["sentence"].as_str().unwrap();
+    assert!(sentence.contains("ends with exit code 1"), "{sentence}");
+    assert_eq!((&body["name"], &body["blame"]), (&json!("nestapp"), &json!("release")));
+    assert_ne!((&body["tasks"], &body["messages"]), (&json!([]), &json!([])));
     assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
     assert_left(&mut account);
 }

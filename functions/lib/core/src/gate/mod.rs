@@ -217,26 +217,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let mut reports = Vec::new();
     reports.extend(frozen(facts.freezes, now));
     reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
+    reports.extend(facts.failed_upstream.map(failed_upstream));
+    reports.extend(facts.quarantine.and_then(quarantined));
     reports.extend(held(facts, now));
-    reports.extend(facts.failed_upstream.map(|failed| {
-        let sentence = failed.sentence("this version");
-        waits(
-            "upstream",
-            format!("{sentence}; look once more with `esclusa recheck`"),
-            None,
-        )
-    }));
-    let quarantine = facts.quarantine.filter(|quarantine| quarantine.is_in_force());
-    reports.extend(quarantine.map(|quarantine| {
-        let Quarantine {
-            environment,
-            since,
-            why,
-            ..
-        } = quarantine;
-        let sentence = format!("its image is in quarantine since {since}: it failed in `{environment}`: {why}");
-        waits("quarantine", sentence, None)
-    }));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
     reports.extend(acknowledged::acknowledged(
         policy.acknowledgements,
@@ -313,6 +296,26 @@ pub fn pinned(pin: Option<&Pin>, comes: Option<(&str, &str)>, now: Timestamp) ->
     }
     let sentence = format!("pinned to `{tag}` by `{}`: {}", order.by, order.reason);
     Some(waits("pin", sentence, order.until))
+}
+
+fn failed_upstream(failed: &FailedUpstream) -> GateReport {
+    let sentence = failed.sentence("this version");
+    waits(
+        "upstream",
+        format!("{sentence}; look once more with `esclusa recheck`"),
+        None,
+    )
+}
+
+fn quarantined(quarantine: &Quarantine) -> Option<GateReport> {
+    let Quarantine {
+        environment,
+        since,
+        why,
+        ..
+    } = quarantine;
+    let sentence = format!("its image is in quarantine since {since}: it failed in `{environment}`: {why}");
+    quarantine.is_in_force().then(|| waits("quarantine", sentence, None))
 }
 
 fn held(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
