@@ -283,7 +283,7 @@ fn before_production(account: &mut Account, tag: &str) -> String {
 }
 
 #[test]
-fn what_fails_its_recheck_while_it_waits_for_production_stays_at_its_gate_until_it_works_again() {
+fn what_fails_its_recheck_while_it_waits_for_production_comes_there_only_when_it_works_again() {
     let mut account = Account::with("nest-demo");
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let people = "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/*\"]}\n\nenvironments:\n";
@@ -312,7 +312,7 @@ fn what_fails_its_recheck_while_it_waits_for_production_stays_at_its_gate_until_
         assert!(asked.contains(part), "{asked}");
     }
     account.esclusa(&["approve", &first]);
-    account.pass(SignedDuration::from_hours(3));
+    account.pass(SignedDuration::from_mins(30));
     assert_eq!(account.definition_of(PRODUCTION, SERVICE), before);
     assert_eq!(account.lab.path(&first).last().map(String::as_str), Some("AwaitGate"));
     // What works again goes on.
@@ -320,7 +320,23 @@ fn what_fails_its_recheck_while_it_waits_for_production_stays_at_its_gate_until_
     account.pass(SignedDuration::from_mins(1));
     account.settle();
     account.assert_release_ended(&first, "SUCCEEDED", "none", "proven");
-    assert_ne!(account.definition_of(PRODUCTION, SERVICE), before);
+    let before = account.definition_of(PRODUCTION, SERVICE);
+    // What nobody mends within the hour is refused.
+    let second = before_production(&mut account, "v1.1.0");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(61));
+    account.esclusa(&["approve", &second]);
+    account.settle();
+    account.assert_release_ended(&second, "FAILED", "none", "refused");
+    let reasons = account.reasons();
+    for part in [
+        "it ended in `production`",
+        "`v1.1.0` does not work in `development` since ",
+        "look once more with `esclusa recheck nest-demo development`",
+    ] {
+        assert!(reasons.contains(part), "{reasons}");
+    }
+    assert_eq!(account.definition_of(PRODUCTION, SERVICE), before);
     account.pass(SignedDuration::from_mins(3));
     account.assert_left("FREE");
 }

@@ -36,6 +36,9 @@ const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// The shortest.
 const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long a release is kept that was found not to work elsewhere.
+const MENDED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// What the pipeline says about the gates of an environment.
 #[derive(Debug, Clone, Copy)]
 pub struct GatePolicy<'a> {
@@ -217,8 +220,8 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let mut reports = Vec::new();
     reports.extend(frozen(facts.freezes, now));
     reports.extend(pinned(facts.pin, Some((facts.image, facts.digest)), now));
-    reports.extend(facts.failed_upstream.map(failed_upstream));
-    reports.extend(facts.quarantine.and_then(quarantined));
+    reports.extend(facts.failed_upstream.map(|failed| failed_upstream(failed, now)));
+    reports.extend(facts.quarantine.and_then(|quarantine| quarantined(quarantine, now)));
     reports.extend(held(facts, now));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
     reports.extend(acknowledged::acknowledged(
@@ -298,16 +301,22 @@ pub fn pinned(pin: Option<&Pin>, comes: Option<(&str, &str)>, now: Timestamp) ->
     Some(waits("pin", sentence, order.until))
 }
 
-fn failed_upstream(failed: &FailedUpstream) -> GateReport {
-    let sentence = failed.sentence("this version");
-    waits(
-        "upstream",
-        format!("{sentence}; look once more with `esclusa recheck`"),
-        None,
-    )
+/// A release that failed elsewhere is kept while somebody may mend that; after it, it goes on to where it is refused.
+fn kept(gate: &str, since: Timestamp, failed: &str, mend: &str, now: Timestamp) -> GateReport {
+    let until = since.saturating_add(MENDED_WITHIN).unwrap_or(Timestamp::MAX);
+    if now < until {
+        return waits(gate, format!("{failed}; it waits until {mend}"), Some(until));
+    }
+    open(gate, format!("{failed}; it is refused unless {mend}"))
 }
 
-fn quarantined(quarantine: &Quarantine) -> Option<GateReport> {
+fn failed_upstream(failed: &FailedUpstream, now: Timestamp) -> GateReport {
+    let sentence = failed.sentence("this version");
+    let mend = "`esclusa recheck` finds that it works again";
+    kept("upstream", failed.revoked.at, &sentence, mend, now)
+}
+
+fn quarantined(quarantine: &Quarantine, now: Timestamp) -> Option<GateReport> {
     let Quarantine {
         environment,
         since,
@@ -315,7 +324,10 @@ fn quarantined(quarantine: &Quarantine) -> Option<GateReport> {
         ..
     } = quarantine;
     let sentence = format!("its image is in quarantine since {since}: it failed in `{environment}`: {why}");
-    quarantine.is_in_force().then(|| waits("quarantine", sentence, None))
+    let mend = "`esclusa quarantine release` lets it out";
+    quarantine
+        .is_in_force()
+        .then(|| kept("quarantine", *since, &sentence, mend, now))
 }
 
 fn held(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {

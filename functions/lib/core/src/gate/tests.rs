@@ -455,11 +455,11 @@ fn a_freeze_a_hold_and_a_pin_hold_until_they_are_over_or_lifted_and_keep_nobody_
 }
 
 #[test]
-fn a_version_that_failed_elsewhere_waits_and_is_told_where() {
+fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_where() {
     let failed = FailedUpstream {
         environment: "staging".to_owned(),
         revoked: Revoked {
-            at: at("2026-11-26T15:00:00Z"),
+            at: at("2026-11-26T15:30:00Z"),
             why: "check `errors`".to_owned(),
         },
     };
@@ -473,7 +473,7 @@ fn a_version_that_failed_elsewhere_waits_and_is_told_where() {
         tag: "v2".to_owned(),
         deployment_id: "shop-1-europe-1".to_owned(),
         why: "it crashes".to_owned(),
-        since: at("2026-11-26T15:00:00Z"),
+        since: at("2026-11-26T15:30:00Z"),
         released: None,
     };
     let facts = GateFacts {
@@ -482,7 +482,12 @@ fn a_version_that_failed_elsewhere_waits_and_is_told_where() {
         ..facts("2026-11-26T15:00:00Z")
     };
     let (passage, reports) = asked_of_nobody(&facts);
-    assert_eq!(passage, Passage::Wait { pause: PAUSE_MAX });
+    assert_eq!(
+        passage,
+        Passage::Wait {
+            pause: MENDED_WITHIN / 2
+        }
+    );
     let told: Vec<(&str, &str)> = reports
         .iter()
         .map(|told| (told.gate.as_str(), told.sentence.as_str()))
@@ -492,14 +497,25 @@ fn a_version_that_failed_elsewhere_waits_and_is_told_where() {
         [
             (
                 "upstream",
-                "this version does not work in `staging` since 2026-11-26T15:00:00Z: check `errors`; look once more with `esclusa recheck`"
+                "this version does not work in `staging` since 2026-11-26T15:30:00Z: check `errors`; it waits until `esclusa recheck` finds that it works again"
             ),
             (
                 "quarantine",
-                "its image is in quarantine since 2026-11-26T15:00:00Z: it failed in `europe`: it crashes"
+                "its image is in quarantine since 2026-11-26T15:30:00Z: it failed in `europe`: it crashes; it waits until `esclusa quarantine release` lets it out"
             ),
         ]
     );
+    let late = Quarantine {
+        since: at("2026-11-26T15:00:00Z"),
+        ..quarantine.clone()
+    };
+    let (passage, reports) = asked_of_nobody(&GateFacts {
+        failed_upstream: None,
+        quarantine: Some(&late),
+        ..facts
+    });
+    assert_eq!(passage, Passage::Open);
+    assert!(reports[0].sentence.contains("it is refused unless"), "{reports:?}");
     let released = quarantine
         .release("ana", "the host was bad", at("2026-11-26T16:00:00Z"))
         .unwrap();
