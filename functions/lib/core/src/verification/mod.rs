@@ -286,7 +286,7 @@ fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let ends = pace.until_seconds.map(|seconds| after(state.begun_at, seconds));
     let next = last.map_or(first, |last| {
         let next = after(last.at, pace.interval_seconds);
-        // However late the looks were: the last one is at the end of the window, so that nothing within it goes unseen.
+        // However late the looks were: the last one is at the end of the window, and none of its last minutes is left out.
         ends.filter(|ends| last.at < *ends).map_or(next, |ends| next.min(ends))
     });
     let is_wanted = |count| check.map_or(0, |check| check.passes) < count;
