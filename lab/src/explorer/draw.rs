@@ -40,11 +40,21 @@ impl Plan {
             story: None,
             happenings: Vec::new(),
         };
-        draw.calls(known);
-        let story = draw.story.unwrap_or_else(|| draw.story_of(&Story::ALL));
-        draw.events();
-        draw.circumstances(known);
-        draw.pushes(story);
+        let story = if draw.chance(4) {
+            draw.only_late()
+        } else {
+            draw.calls(known);
+            let story = draw.story.unwrap_or_else(|| draw.story_of(&Story::ALL));
+            let events = match draw.rng.u32(..100) {
+                0..60 => 0,
+                60..85 => 1,
+                _ => draw.rng.u32(2..=5),
+            };
+            draw.events(events);
+            draw.circumstances(known);
+            draw.pushes(story);
+            story
+        };
         let mut happenings = draw.happenings;
         happenings.sort_by_key(|happening| happening.at_seconds);
         Self {
@@ -127,12 +137,35 @@ impl Draw {
         Some(())
     }
 
-    fn events(&mut self) {
-        let count = match self.rng.u32(..100) {
-            0..60 => 0,
-            60..85 => 1,
-            _ => self.rng.u32(2..=5),
+    /// Nothing but pushes whose end is the same however late it comes, and events that do not come as they should.
+    fn only_late(&mut self) -> Story {
+        let stories: Vec<Story> = Story::ALL
+            .into_iter()
+            .filter(|story| story.account != Account::Gated)
+            .collect();
+        let story = self.story_of(&stories);
+        let events = self.rng.u32(1..=5);
+        self.events(events);
+        let pushes = match story.image {
+            Image::Good if story.is_followed => self.rng.u32(2..=3),
+            Image::Good => self.rng.u32(1..=3),
+            _ => 1,
         };
+        let mut at = 1;
+        for number in 1..=pushes {
+            let image = match number {
+                1 => story.image,
+                _ if self.chance(30) => Image::Contracting,
+                _ => Image::Good,
+            };
+            let tag = format!("v{number}");
+            self.add(at, What::Push { tag, image });
+            at += self.rng.u32(1..if story.is_followed { 30 } else { SECONDS / 2 });
+        }
+        story
+    }
+
+    fn events(&mut self, count: u32) {
         for _ in 0..count {
             let (detail_type, most) = self.one(&EVENTS).copied().unwrap_or_default();
             let detail_type = detail_type.to_owned();
@@ -297,21 +330,27 @@ impl Draw {
         if self.chance(15) {
             let tag = format!("v{}", self.rng.u32(1..=pushes));
             let at = self.rng.u32(30..SECONDS);
-            self.add(at, What::Deploy { tag });
+            let hotfix = self.chance(35);
+            self.add(at, What::Deploy { tag, hotfix });
         }
         if self.chance(10) {
             let at = self.rng.u32(300..2 * SECONDS);
             self.add(at, What::Rollback);
         }
         self.orders();
-        if story.account == Account::Gated {
-            self.decisions(pushes);
+        match story.account {
+            Account::Gated => self.decisions(pushes),
+            Account::Large if self.chance(20) => {
+                let at = self.rng.u32(SECONDS / 3..2 * SECONDS);
+                self.add(at, What::Recheck);
+            }
+            Account::Small | Account::Large | Account::Abroad => {}
         }
         if contracted && self.chance(60) {
             // What the schema does not take any more is asked for all the same.
             let at = self.rng.u32(2 * SECONDS..4 * SECONDS);
             let tag = "v1".to_owned();
-            self.add(at, What::Deploy { tag });
+            self.add(at, What::Deploy { tag, hotfix: false });
         }
     }
 }
@@ -323,14 +362,15 @@ impl Draw {
             // Who asks for something answers it too.
             let tag = format!("v{}", self.rng.u32(1..=pushes));
             let at = self.rng.u32(30..SECONDS);
-            self.add(at, What::Deploy { tag });
+            let hotfix = self.chance(20);
+            self.add(at, What::Deploy { tag, hotfix });
             let at = at.saturating_add(self.rng.u32(30..600));
             self.vote(at, Member::Ana, true);
         } else {
-            for _ in 0..self.rng.u32(1..=5) {
+            for _ in 0..self.rng.u32(2..=6) {
                 let member = self.one(&Member::ALL).copied().unwrap_or(Member::Luis);
                 let approves = self.chance(90);
-                let at = self.rng.u32(60..2 * SECONDS);
+                let at = self.rng.u32(60..3 * SECONDS / 2);
                 self.vote(at, member, approves);
             }
         }
@@ -342,6 +382,10 @@ impl Draw {
             let at = at.saturating_add(self.rng.u32(5..300));
             let act = SomebodysAct::RegisterBase { container };
             self.add(at, What::Somebody { act });
+        }
+        if self.chance(75) {
+            let at = self.rng.u32(30..SECONDS);
+            self.add(at, What::Acknowledge);
         }
     }
 
@@ -359,11 +403,20 @@ impl Draw {
             let at = self.rng.u32(2..SECONDS / 2);
             let seconds = self.rng.u32(30..=1_200);
             self.add(at, What::Hold { seconds });
+            if self.chance(40) {
+                let at = at.saturating_add(self.rng.u32(10..600));
+                self.add(at, What::ReleaseHold);
+            }
         }
         if self.chance(6) {
             let at = self.rng.u32(1..SECONDS / 2);
             let seconds = self.rng.u32(30..=1_200);
             self.add(at, What::Freeze { seconds });
+        }
+        if self.chance(5) {
+            let at = self.rng.u32(60..SECONDS);
+            let seconds = self.rng.u32(30..=1_200);
+            self.add(at, What::Pin { seconds });
         }
     }
 }
@@ -424,6 +477,13 @@ mod tests {
             let text = serde_json::to_string(&plan).unwrap();
             assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan, "{text}");
         }
+    }
+
+    #[test]
+    fn some_plans_change_only_the_time() {
+        let plans = (0..400).map(|seed| Plan::draw(seed, &known()));
+        let late = plans.filter(Plan::changes_only_the_time).count();
+        assert!((8..40).contains(&late), "{late}");
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub fn known_calls() -> Result<Known, InstallError> {
         if story.account == Account::Gated {
             // Its cards are shown by then.
             shop.run_for(SignedDuration::from_mins(3));
+            shop.acknowledge();
+            shop.vote(Member::Ana, true);
             shop.vote(Member::Luis, true);
         }
         shop.lab.settle();
@@ -186,6 +188,27 @@ pub fn known_calls() -> Result<Known, InstallError> {
 /// # Errors
 /// When the shop cannot be opened.
 pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
+    let Run {
+        mut shop,
+        truth,
+        transcript,
+        ..
+    } = carry_out(plan, tells)?;
+    let (mut violations, ends) = invariants::check(&mut shop, &truth);
+    if plan.changes_only_the_time() {
+        let mut in_time = carry_out(&plan.in_time(), false)?;
+        violations.extend(invariants::compare(&mut shop, &mut in_time.shop));
+    }
+    Ok(Outcome {
+        violations,
+        ends,
+        landed: landed(shop.lab.world()),
+        transcript,
+    })
+}
+
+/// Brings about what a plan says, and waits until nothing more happens.
+fn carry_out(plan: &Plan, tells: bool) -> Result<Run, InstallError> {
     let mut run = Run {
         shop: Shop::open_in(plan.seed, plan.account)?,
         truth: Truth {
@@ -194,7 +217,7 @@ pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
         },
         walk: None,
         transcript: Vec::new(),
-        lifted_at: None,
+        lifts: BTreeMap::new(),
     };
     if tells {
         run.walk = Some(Walk::new([], run.shop.lab.world_mut()));
@@ -205,19 +228,7 @@ pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
         run.bring_about(&happening.what);
     }
     run.come_to_rest();
-    let Run {
-        mut shop,
-        truth,
-        transcript,
-        ..
-    } = run;
-    let (violations, ends) = invariants::check(&mut shop, &truth);
-    Ok(Outcome {
-        violations,
-        ends,
-        landed: landed(shop.lab.world()),
-        transcript,
-    })
+    Ok(run)
 }
 
 /// The shortest plan that this finds in which the same invariants are violated: one happening after the other is left out.
@@ -249,8 +260,35 @@ struct Run {
     truth: Truth,
     walk: Option<Walk>,
     transcript: Vec<Line>,
-    /// When a person lifts the freeze that stands.
-    lifted_at: Option<Timestamp>,
+    /// When a person lifts what stands.
+    lifts: BTreeMap<Standing, Timestamp>,
+}
+
+/// What a person has ordered until it is lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Nothing comes into the environments.
+    Freeze,
+    /// The last environment keeps its version.
+    Pin,
+}
+
+impl Standing {
+    /// The words that lift it.
+    fn lift(self) -> &'static [&'static str] {
+        match self {
+            Self::Freeze => &["unfreeze", Shop::NAME, "--reason", "it is over"],
+            Self::Pin => &["unpin", Shop::NAME, Shop::ENVIRONMENT, "--reason", "it is over"],
+        }
+    }
+
+    /// The partition of its rows.
+    fn rows(self) -> String {
+        match self {
+            Self::Freeze => Key::freezes_of(Shop::NAME),
+            Self::Pin => Key::pins_of(Shop::NAME),
+        }
+    }
 }
 
 impl Run {
@@ -267,22 +305,35 @@ impl Run {
         }
     }
 
-    /// Runs until then. A freeze is lifted in between.
+    /// Runs until then. What stands is lifted in between.
     fn until(&mut self, end: Timestamp) {
-        while let Some(at) = self.lifted_at.filter(|at| *at <= end) {
+        loop {
+            let next = self.lifts.iter().min_by_key(|(_, at)| **at);
+            let Some((standing, at)) = next.map(|(standing, at)| (*standing, *at)).filter(|(_, at)| *at <= end) else {
+                break;
+            };
             self.look_until(at);
-            self.esclusa(&["unfreeze", Shop::NAME, "--reason", "it is over"]);
-            self.lifted_at = self.is_frozen().then(|| at + AGAIN);
+            self.esclusa(standing.lift());
+            if self.stands(standing) {
+                self.lifts.insert(standing, at + AGAIN);
+            } else {
+                self.lifts.remove(&standing);
+            }
         }
         self.look_until(end);
     }
 
-    fn is_frozen(&self) -> bool {
+    fn stands(&self, standing: Standing) -> bool {
         let control = self.shop.items("esclusa-control");
-        let mut freezes = control
-            .iter()
-            .filter(|item| text(item, "/pk/S") == Key::freezes_of(Shop::NAME));
-        freezes.any(|item| item.get("lifted").is_none())
+        let mut rows = control.iter().filter(|item| text(item, "/pk/S") == standing.rows());
+        rows.any(|item| item.get("lifted").is_none())
+    }
+
+    /// A person orders something that another order lifts after a while.
+    fn order(&mut self, standing: Standing, words: &[&str], seconds: u32) {
+        self.esclusa(words);
+        let lifted_at = self.shop.now() + SignedDuration::from_secs(i64::from(seconds));
+        self.lifts.insert(standing, lifted_at);
     }
 
     /// Runs until then, and looks every second where it is told what happens.
@@ -337,17 +388,6 @@ impl Run {
         machines.map_or(0, |machines| machines.executions().len())
     }
 
-    /// The release of the shop that was begun last and has not ended.
-    fn last_begun(&self) -> Option<String> {
-        let releases = self.shop.items("esclusa-control").into_iter().filter(|item| {
-            text(item, "/sk/S") == "RELEASE"
-                && text(item, "/application/S") == Shop::NAME
-                && text(item, "/progress/S") != "ENDED"
-        });
-        let last = releases.max_by_key(|item| text(item, "/created_at/S").to_owned())?;
-        Some(text(&last, "/release_id/S").to_owned())
-    }
-
     fn bring_about(&mut self, what: &What) {
         match what {
             What::Push { tag, image } => {
@@ -361,8 +401,11 @@ impl Run {
                 let pushed = self.shop.push_other(tag);
                 self.pushed(Shop::OTHER, tag, pushed);
             }
-            What::Deploy { tag } => {
-                let words = ["deploy", Shop::NAME, Shop::ENVIRONMENT, tag, "--no-wait"];
+            What::Deploy { tag, hotfix } => {
+                let mut words = vec!["deploy", Shop::NAME, Shop::ENVIRONMENT, tag, "--no-wait"];
+                if *hotfix {
+                    words.extend(["--hotfix", "--reason", "customers wait"]);
+                }
                 self.esclusa(&words);
             }
             What::Rollback => {
@@ -377,20 +420,37 @@ impl Run {
                 self.esclusa(&words);
             }
             What::Stop => {
-                if let Some(release) = self.last_begun() {
+                if let Some(release) = self.shop.last_begun() {
                     self.esclusa(&["stop", &release, "--reason", "the wrong version"]);
                 }
             }
             What::Hold { seconds } => {
-                if let Some(release) = self.last_begun() {
+                if let Some(release) = self.shop.last_begun() {
                     let until = format!("{seconds}s");
                     self.esclusa(&["hold", &release, "--reason", "wait for us", "--until", &until]);
                 }
             }
-            What::Vote { member, approves } => self.shop.vote(*member, *approves),
+            What::ReleaseHold => {
+                if let Some(release) = self.shop.last_begun() {
+                    self.esclusa(&["release-hold", &release, "--reason", "we are ready"]);
+                }
+            }
             What::Freeze { seconds } => {
-                self.esclusa(&["freeze", Shop::NAME, "--reason", "an outage"]);
-                self.lifted_at = Some(self.shop.now() + SignedDuration::from_secs(i64::from(*seconds)));
+                self.order(
+                    Standing::Freeze,
+                    &["freeze", Shop::NAME, "--reason", "an outage"],
+                    *seconds,
+                );
+            }
+            What::Pin { seconds } => {
+                let words = ["pin", Shop::NAME, Shop::ENVIRONMENT, "--reason", "a sale"];
+                self.order(Standing::Pin, &words, *seconds);
+            }
+            What::Recheck => self.esclusa(&["recheck", Shop::NAME, Shop::FIRST]),
+            What::Vote { member, approves } => self.shop.vote(*member, *approves),
+            What::Acknowledge => {
+                let told = self.shop.acknowledge();
+                self.tell(told);
             }
             What::Call { point, nth, mishap } => {
                 self.shop.fault(selector(point).nth(*nth), fault(*mishap, point));
@@ -598,7 +658,11 @@ fn noticed_within(plan: &Plan) -> SignedDuration {
                 | What::Rollback
                 | What::Stop
                 | What::Hold { .. }
+                | What::ReleaseHold
                 | What::Freeze { .. }
+                | What::Pin { .. }
+                | What::Recheck
+                | What::Acknowledge
                 | What::Vote { .. }
                 | What::Alarm { .. }
                 | What::LateMetrics { .. }

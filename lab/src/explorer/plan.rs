@@ -18,6 +18,37 @@ pub struct Plan {
     pub happenings: Vec<Happening>,
 }
 
+impl Plan {
+    /// Whether nothing goes wrong but that events do not come as they should, and nobody is late for anything by that: then everything comes to what it comes to
+    /// when they do. Of several pushes one may come where another would have failed, so that all of them must be good.
+    #[must_use]
+    pub fn changes_only_the_time(&self) -> bool {
+        let mut images = Vec::new();
+        let mut is_late = false;
+        for happening in &self.happenings {
+            match &happening.what {
+                What::Push { image, .. } => images.push(*image),
+                What::PushOther { .. } => {}
+                What::Event { .. } => is_late = true,
+                _ => return false,
+            }
+        }
+        let are_good = images
+            .iter()
+            .all(|image| matches!(image, Image::Good | Image::Contracting));
+        is_late && self.account != Account::Gated && (are_good || images.len() == 1)
+    }
+
+    /// The same plan with every event as it should come.
+    #[must_use]
+    pub fn in_time(&self) -> Self {
+        let mut plan = self.clone();
+        plan.happenings
+            .retain(|happening| !matches!(happening.what, What::Event { .. }));
+        plan
+    }
+}
+
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {
@@ -48,6 +79,9 @@ pub enum What {
     Deploy {
         /// Its tag.
         tag: String,
+        /// Whether as a hotfix.
+        #[serde(default)]
+        hotfix: bool,
     },
     /// A person wants to go back.
     Rollback,
@@ -58,11 +92,22 @@ pub enum What {
         /// For how long.
         seconds: u32,
     },
+    /// A person lets the release that was begun last go on.
+    ReleaseHold,
     /// A person lets nothing come into the environments, and lifts that after a while, however often that has to be tried.
     Freeze {
         /// For how long.
         seconds: u32,
     },
+    /// A person pins the last environment to what is there, and lifts that after a while, however often that has to be tried.
+    Pin {
+        /// For how long.
+        seconds: u32,
+    },
+    /// A person looks once more whether what is in the first environment works.
+    Recheck,
+    /// A person says of the release that was begun last that what is asked for has been seen to.
+    Acknowledge,
     /// Somebody in Slack says what may come, of everything that is asked about.
     Vote {
         /// Who.
@@ -405,11 +450,16 @@ impl fmt::Display for What {
         match self {
             Self::Push { tag, image } => write!(formatter, "push `{tag}`, {image:?}"),
             Self::PushOther { tag } => write!(formatter, "push `{tag}` of the other application"),
-            Self::Deploy { tag } => write!(formatter, "a person asks for `{tag}`"),
+            Self::Deploy { tag, hotfix: false } => write!(formatter, "a person asks for `{tag}`"),
+            Self::Deploy { tag, hotfix: true } => write!(formatter, "a person asks for `{tag}` as a hotfix"),
             Self::Rollback => formatter.write_str("a person goes back"),
             Self::Stop => formatter.write_str("a person stops the last release"),
             Self::Hold { seconds } => write!(formatter, "a person holds the last release for {seconds} s"),
+            Self::ReleaseHold => formatter.write_str("a person lets the last release go on"),
             Self::Freeze { seconds } => write!(formatter, "a person freezes everything for {seconds} s"),
+            Self::Pin { seconds } => write!(formatter, "a person pins the last environment for {seconds} s"),
+            Self::Recheck => formatter.write_str("a person looks once more at the first environment"),
+            Self::Acknowledge => formatter.write_str("a person acknowledges what the last release asks for"),
             Self::Vote { member, approves } => {
                 let what = if *approves { "approves" } else { "rejects" };
                 write!(formatter, "{member:?} {what} what is asked about")

@@ -58,6 +58,14 @@ pub(super) struct Written {
     pub(super) stops: BTreeMap<String, Timestamp>,
     /// When a freeze began, and when it was lifted.
     pub(super) freezes: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// When each hold of a release began, and when it is over: by its own time, or because it was lifted.
+    pub(super) holds: BTreeMap<(String, String), (Timestamp, Option<Timestamp>)>,
+    /// When each pin of the last environment began, when it was lifted, and to which digests.
+    pub(super) pins: BTreeMap<String, (Timestamp, Option<Timestamp>, String)>,
+    /// When what a release asks for in an environment was acknowledged, as in `RELEASE#ENVIRONMENT`.
+    pub(super) acknowledged: BTreeMap<String, Timestamp>,
+    /// What looking at a verified deployment once more came to: whether it works.
+    pub(super) rechecked: Vec<(Timestamp, String, bool)>,
     /// When each deployment had its locks.
     pub(super) locked: BTreeMap<String, Timestamp>,
     /// What people said about what was to come.
@@ -97,9 +105,29 @@ pub(super) fn written(shop: &Shop) -> Written {
                 written.verified.entry(id()).or_insert(call.at);
             } else if text(item, "/kind/S") == "lock_acquired" {
                 written.locked.entry(id()).or_insert(call.at);
+            } else if text(item, "/kind/S") == "rechecked" {
+                let holds = text(item, "/body/S").contains("\"holds\":true");
+                written.rechecked.push((call.at, id(), holds));
             } else if text(item, "/sk/S") == "STOP" {
                 let release = text(item, "/pk/S").trim_start_matches("ORDERS#");
                 written.stops.entry(release.to_owned()).or_insert(call.at);
+            } else if text(item, "/sk/S") == "HOLD" {
+                let release = text(item, "/pk/S").trim_start_matches("ORDERS#").to_owned();
+                let hold = written.holds.entry((release, text(item, "/since/S").to_owned()));
+                let until = text(item, "/until/S").parse().ok();
+                let hold = hold.or_insert((call.at, until));
+                if item.get("lifted").is_some() {
+                    hold.1 = hold.1.min(Some(call.at)).or(Some(call.at));
+                }
+            } else if text(item, "/pk/S").starts_with("PINS#") {
+                let pin = written.pins.entry(text(item, "/since/S").to_owned());
+                let pin =
+                    pin.or_insert_with(|| (call.at, None, item.pointer("/digests").unwrap_or_default().to_string()));
+                if item.get("lifted").is_some() {
+                    pin.1 = Some(call.at);
+                }
+            } else if let Some(about) = text(item, "/pk/S").strip_prefix("ACKNOWLEDGEMENTS#") {
+                written.acknowledged.entry(about.to_owned()).or_insert(call.at);
             } else if let Some(about) = text(item, "/pk/S").strip_prefix("VOTES#") {
                 written.votes.push(Voted {
                     at: call.at,

@@ -11,6 +11,7 @@ use simulator::services::{DatabaseKind, Ecr, Rds, Slack};
 use simulator::{ApiError, DynamoDb, Fault, FaultKind, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as DeliveryFault, Occurrence, Pattern};
 
+use super::seen::text;
 use crate::deployer::{Beside, InstallError, repository};
 use crate::lab::Lab;
 use crate::target;
@@ -128,7 +129,7 @@ pub enum Account {
     /// The shop in two environments, with a check after the services and a web server whose circuit breaker never trips, so that a rollout that does not work
     /// hangs; and another application that shares nothing with it.
     Large,
-    /// The shop in two environments that go together, where people are asked before it comes, in Slack.
+    /// The shop in two environments that go together, where people are asked before it comes, in Slack; one of them wants two people and an acknowledgement.
     Gated,
     /// The shop in one environment, which is in another account and Region, as the image is that is replicated there.
     Abroad,
@@ -158,12 +159,12 @@ impl Account {
             services: &Shop::SERVICES,
         };
         const STAGING: Place = Place {
-            environment: "staging",
+            environment: Shop::FIRST,
             cluster: "shop-staging",
             ..PRODUCTION
         };
         const MIRROR: Place = Place {
-            environment: "mirror",
+            environment: Shop::MIRROR,
             cluster: "shop-mirror",
             ..PRODUCTION
         };
@@ -242,7 +243,7 @@ pub enum Member {
     Ana,
     /// An approver.
     Luis,
-    /// One of the people of the pipeline who approves nothing.
+    /// An approver of the mirror only.
     Eve,
 }
 
@@ -341,6 +342,12 @@ impl Shop {
     pub const OTHER: &str = "till";
     /// The environment, of a large account the last one.
     pub const ENVIRONMENT: &str = "production";
+    /// The first environment of a large account.
+    pub const FIRST: &str = "staging";
+    /// The environment that goes together with the last one, where people are asked.
+    pub const MIRROR: &str = "mirror";
+    /// What must be seen to before anything comes into the mirror.
+    pub const ACKNOWLEDGED: &str = "flags";
     /// Its cluster.
     pub const CLUSTER: &str = "shop";
     /// The services, in the order in which they are updated.
@@ -350,7 +357,7 @@ impl Shop {
     /// The channel in which people are asked, where they are.
     pub const CHANNEL: &str = "C0SHOP";
     /// When the windows of the last environment open, where it has any.
-    pub const OPENS_AT: Timestamp = Timestamp::constant(1_793_611_500, 0);
+    pub const OPENS_AT: Timestamp = Timestamp::constant(1_793_610_900, 0);
     /// What is in the environment of every container and nobody may read.
     pub const SECRET: &str = "a-password-that-nobody-reads";
     /// The family of the migration.
@@ -437,6 +444,34 @@ impl Shop {
         for button in buttons {
             slack.press(&button, member.id(), kernel);
         }
+    }
+
+    /// The release of the shop that was begun last and has not ended.
+    #[must_use]
+    pub fn last_begun(&self) -> Option<String> {
+        let releases = self.items("esclusa-control").into_iter().filter(|item| {
+            text(item, "/sk/S") == "RELEASE"
+                && text(item, "/application/S") == Self::NAME
+                && text(item, "/progress/S") != "ENDED"
+        });
+        let last = releases.max_by_key(|item| text(item, "/created_at/S").to_owned())?;
+        Some(text(&last, "/release_id/S").to_owned())
+    }
+
+    /// A person says of the release that was begun last that what is asked for has been seen to; what the command line answers.
+    pub fn acknowledge(&mut self) -> String {
+        let Some(release) = self.last_begun() else {
+            return "nothing is on its way that asks for anything".to_owned();
+        };
+        let words = [
+            "acknowledge",
+            &release,
+            Self::ACKNOWLEDGED,
+            "--environment",
+            Self::MIRROR,
+        ];
+        let answer = self.lab.esclusa(&words);
+        format!("esclusa {}: {}{}", words.join(" "), answer.out, answer.err)
     }
 
     /// Lets time pass.

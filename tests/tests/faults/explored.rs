@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
-use lab::explorer::invariants::check;
+use lab::explorer::invariants::{check, compare};
 use lab::explorer::{
     Account, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What,
     known_calls, run,
@@ -272,7 +272,7 @@ fn found_after(order: impl Fn(&str) -> Vec<String>, is_order: fn(&Value) -> bool
 }
 
 #[test]
-fn what_is_begun_in_spite_of_a_stop_or_a_freeze_is_found() {
+fn what_is_begun_in_spite_of_an_order_is_found() {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let stopped = found_after(
         |release| words(&["stop", release, "--reason", "the wrong version"]),
@@ -284,10 +284,33 @@ fn what_is_begun_in_spite_of_a_stop_or_a_freeze_is_found() {
         |item| item["pk"]["S"] == "FREEZES#shop",
     );
     assert_eq!(frozen, BTreeSet::from(["I7"]));
+    let held = found_after(
+        |release| words(&["hold", release, "--reason", "wait for us"]),
+        |item| item["sk"]["S"] == "HOLD",
+    );
+    assert_eq!(held, BTreeSet::from(["I7"]));
+    let pinned = found_after(
+        |_| words(&["pin", Shop::NAME, Shop::ENVIRONMENT, "--reason", "a sale"]),
+        |item| item["pk"]["S"] == "PINS#shop",
+    );
+    assert_eq!(pinned, BTreeSet::from(["I7"]));
+}
+
+/// I9: events that were late have changed what runs.
+#[test]
+fn what_is_different_for_late_events_is_found() {
+    let ((mut late, _), (mut in_time, _)) = (deployed(), deployed());
+    assert_eq!(compare(&mut late, &mut in_time), Vec::new());
+    let input = json!({"cluster": "shop", "service": "web", "taskDefinition": "shop-web:1"});
+    late.ask("ecs", "UpdateService", input).unwrap();
+    late.run_for(SignedDuration::from_mins(10));
+    let found = compare(&mut late, &mut in_time);
+    let found: Vec<&str> = found.iter().map(|violation| violation.invariant).collect();
+    assert_eq!(found, ["I9"]);
 }
 
 /// The invariants that are violated when the shop where people decide has another pipeline than they think.
-fn found_with_gates(from: &str, to: &str, votes: &[(Member, bool)]) -> BTreeSet<&'static str> {
+fn found_with_gates(from: &str, to: &str, votes: &[Member], acknowledges: bool) -> BTreeSet<&'static str> {
     let mut shop = Shop::open_in(1, Account::Gated).unwrap();
     let path = lab::repository().join("lab/src/explorer/shop-gated.yaml");
     let text = std::fs::read_to_string(path).unwrap();
@@ -308,8 +331,11 @@ fn found_with_gates(from: &str, to: &str, votes: &[(Member, bool)]) -> BTreeSet<
         ..Truth::default()
     };
     shop.run_for(SignedDuration::from_mins(3));
-    for (member, approves) in votes {
-        shop.vote(*member, *approves);
+    if acknowledges {
+        shop.acknowledge();
+    }
+    for member in votes {
+        shop.vote(*member, true);
         shop.run_for(SignedDuration::from_secs(20));
     }
     assert!(shop.lab.settle());
@@ -318,21 +344,25 @@ fn found_with_gates(from: &str, to: &str, votes: &[(Member, bool)]) -> BTreeSet<
     violations.iter().map(|violation| violation.invariant).collect()
 }
 
-/// I5: a window that is not asked, and an agreement of nobody who may.
+/// I5: a window that is not asked, an agreement of nobody who may or of too few, and what nobody has seen to.
 #[test]
 fn what_comes_outside_of_a_window_or_unasked_is_found() {
     let approval = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody, expires_open_hours: 1}\n";
     let window =
-        "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:25\", reason: the night}]}\n";
-    let luis = [(Member::Luis, true)];
-    assert_eq!(found_with_gates(approval, approval, &luis), BTreeSet::new());
-    assert_eq!(found_with_gates(window, "", &luis), BTreeSet::from(["I5"]));
-    assert_eq!(found_with_gates(approval, "", &[]), BTreeSet::from(["I5"]));
+        "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:15\", reason: the night}]}\n";
+    let flags = "    acknowledgements:\n      flags: {person: {that: the flags are set}}\n";
+    let both = [Member::Luis, Member::Ana];
+    let unasked = BTreeSet::from(["I5"]);
+    assert_eq!(found_with_gates(approval, approval, &both, true), BTreeSet::new());
+    assert_eq!(found_with_gates(window, "", &both, true), unasked);
+    assert_eq!(found_with_gates(approval, "", &[], true), unasked);
     let by_eve = approval.replace("[ana, luis]", "[eve]");
+    assert_eq!(found_with_gates(approval, &by_eve, &[Member::Eve], true), unasked);
     assert_eq!(
-        found_with_gates(approval, &by_eve, &[(Member::Eve, true)]),
-        BTreeSet::from(["I5"])
+        found_with_gates("quorum: 2", "quorum: 1", &[Member::Luis], true),
+        unasked
     );
+    assert_eq!(found_with_gates(flags, "", &both, false), unasked);
 }
 
 #[test]

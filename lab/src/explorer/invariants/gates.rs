@@ -43,7 +43,7 @@ impl Findings<'_> {
             let Some(first) = mine.map(|act| act.at).min() else {
                 continue;
             };
-            if is_windowed(environment) && first < Shop::OPENS_AT - SKEWED {
+            if is_windowed(environment) && !release.is_hotfix && first < Shop::OPENS_AT - SKEWED {
                 found.push(format!("`{id}` acts at {first}, before its window opens"));
             }
             if account != Account::Gated {
@@ -56,16 +56,29 @@ impl Findings<'_> {
                 let mut theirs = votes.clone();
                 theirs.find(|vote| vote.approves == approves && vote.principal.ends_with(member.id()))
             };
+            let (approvers, quorum) = if environment == Shop::MIRROR {
+                (&Member::ALL[..], 2)
+            } else {
+                (&[Member::Ana, Member::Luis][..], 1)
+            };
             // Whoever uses the command line is Ana.
-            let others = [Member::Ana, Member::Luis].into_iter();
-            let mut others = others.filter(|member| *member != Member::Ana || release.kind == ReleaseKind::Push);
-            if !others.any(|member| said(member, true).is_some_and(|vote| vote.at < first)) {
+            let others = approvers.iter().copied();
+            let others = others.filter(|member| *member != Member::Ana || release.kind == ReleaseKind::Push);
+            let agreed = others.filter(|member| said(*member, true).is_some_and(|vote| vote.at < first));
+            let agreed = agreed.count();
+            if agreed < quorum {
                 found.push(format!(
-                    "`{id}` acts at {first}, and nobody who may has agreed with its plan"
+                    "`{id}` acts at {first}, and of those who may only {agreed} have agreed with its plan, not {quorum}"
+                ));
+            }
+            let acknowledged = self.written.acknowledged.get(&about);
+            if environment == Shop::MIRROR && acknowledged.is_none_or(|at| *at >= first) {
+                found.push(format!(
+                    "`{id}` acts at {first}, and nobody had seen to what is asked for"
                 ));
             }
             let locked = self.written.locked.get(id).copied().unwrap_or(first);
-            for member in [Member::Ana, Member::Luis] {
+            for member in approvers.iter().copied() {
                 if said(member, false).is_some_and(|vote| vote.at < locked) {
                     found.push(format!("`{id}` acts at {first}, and {member:?} had said no"));
                 }
@@ -119,7 +132,8 @@ impl Findings<'_> {
         }
     }
 
-    /// From a stop on nothing more of a release is begun, and whoever takes locks during a freeze begins nothing before it is lifted.
+    /// From a stop on nothing more of a release is begun, and whoever takes locks during a freeze, a hold or a pin to another version begins nothing before that
+    /// is over; nor does a push that was found not to work in the environment before.
     pub(super) fn nobody_comes_who_may_not(&mut self) {
         let mut found = Vec::new();
         // People stop and freeze only what is of the shop.
@@ -131,24 +145,67 @@ impl Findings<'_> {
             };
             let stopped = self.written.stops.get(&deployment.release_id);
             let locked = self.written.locked.get(id);
-            let is_rollback = self
+            let release = self
                 .releases
                 .iter()
-                .any(|release| release.release_id == deployment.release_id && release.kind == ReleaseKind::Rollback);
+                .find(|release| release.release_id == deployment.release_id);
+            let is_rollback = release.is_some_and(|release| release.kind == ReleaseKind::Rollback);
+            // Whether something that began and was over, unless it still stands, stood when the locks were taken and still does.
+            let stands = |from: Timestamp, over: Option<Timestamp>, at: Timestamp| {
+                locked.is_some_and(|locked| from < *locked) && over.is_none_or(|over| at < over)
+            };
+            let digest = release.map_or("", |release| &release.digest);
+            let failed = release.is_some_and(|release| release.kind == ReleaseKind::Push)
+                && deployment.environment != Shop::FIRST
+                && locked.is_some_and(|locked| self.failed_before(&deployment.release_id, *locked));
             for (at, _) in intents.filter(begun) {
                 if stopped.is_some_and(|stopped| stopped < at) {
                     found.push(format!("`{id}` begins something at {at}, and its release is stopped"));
                 }
-                let is_frozen = self.written.freezes.values().any(|(from, lifted)| {
-                    locked.is_some_and(|locked| from < locked) && lifted.is_none_or(|lifted| *at < lifted)
-                });
-                if is_frozen && !is_rollback {
+                if is_rollback {
+                    continue;
+                }
+                let mut freezes = self.written.freezes.values();
+                if freezes.any(|(from, lifted)| stands(*from, *lifted, *at)) {
                     found.push(format!("`{id}` begins something at {at}, and everything is frozen"));
+                }
+                let holds = self.written.holds.iter();
+                let mut holds = holds.filter(|((held, _), _)| *held == deployment.release_id);
+                if holds.any(|(_, (from, over))| stands(*from, over.map(|over| over - SKEWED), *at)) {
+                    found.push(format!("`{id}` begins something at {at}, and its release is held"));
+                }
+                let mut pins = self.written.pins.values();
+                let is_pinned = deployment.environment == Shop::ENVIRONMENT
+                    && pins.any(|(from, lifted, to)| stands(*from, *lifted, *at) && !to.contains(digest));
+                if is_pinned {
+                    found.push(format!(
+                        "`{id}` begins something at {at}, and another version is pinned"
+                    ));
+                }
+                if failed {
+                    found.push(format!(
+                        "`{id}` begins something at {at}, and it does not work in `{}`",
+                        Shop::FIRST
+                    ));
                 }
             }
         }
         for what in found {
             self.violated("I7", what);
         }
+    }
+
+    /// Whether the last look before a moment at what a release had come to in the first environment was that it does not work.
+    fn failed_before(&self, release_id: &str, moment: Timestamp) -> bool {
+        let is_of = |id: &str| {
+            let mut deployments = self.deployments.iter();
+            deployments
+                .any(|row| row.deployment_id == id && row.release_id == release_id && row.environment == Shop::FIRST)
+        };
+        let looks = self.written.rechecked.iter();
+        let last = looks
+            .filter(|(at, id, _)| *at < moment && is_of(id))
+            .max_by_key(|(at, ..)| *at);
+        last.is_some_and(|(_, _, holds)| !holds)
     }
 }

@@ -8,8 +8,9 @@
 //! | I4 | a migration that is not idempotent starts once for a release, and never beside another; no code comes onto a schema that does not take it |
 //! | I5 | nothing comes into an environment whose window is closed, nor without the agreement of somebody else with the very plan where that is asked |
 //! | I6 | an older push never takes the place of a newer one |
-//! | I7 | nothing is begun of a release that is stopped, nor where everything is frozen |
+//! | I7 | nothing is begun of a release that is stopped or held, that does not work where it came through, nor where everything is frozen or another version pinned |
 //! | I8 | no act without its intent, no intent without an end, and the record is whole |
+//! | I9 | where only events are lost, late, out of order or come twice, everything comes to what it comes to when they are not |
 //! | I10 | no task token and no secret is where people read |
 //! | I11 | nothing is left behind, and what was suspended scales again |
 //! | I12 | everything comes to its end, without a person where the end is clean, and what is waited for is noticed in time |
@@ -21,14 +22,14 @@ mod schema;
 mod services;
 mod traces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use esclusa_adapters::control::rows::{DeploymentRow, ReleaseRow};
 use esclusa_core::verdict::End;
 use serde_json::Value;
 
-use super::seen::{Act, Written, acts, rows, written};
+use super::seen::{Act, Written, acts, rows, running, written};
 use super::{Place, Shop, Truth};
 
 /// The tables of the deployer.
@@ -92,6 +93,41 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
         *ends.entry(format!("{what} {end}")).or_default() += 1;
     }
     (violations, ends)
+}
+
+/// I9: what is there after events did not come as they should, compared with what is there when they did.
+#[must_use]
+pub fn compare(late: &mut Shop, in_time: &mut Shop) -> Vec<Violation> {
+    let (late, in_time) = (came_to(late), came_to(in_time));
+    let found = late.iter().filter(|(what, is)| in_time.get(*what) != Some(*is));
+    let violation = |(what, is): (&String, &String)| Violation {
+        invariant: "I9",
+        what: format!(
+            "{what}: {is}, and when every event comes as it should: {}",
+            in_time.get(what).map_or("nothing", String::as_str)
+        ),
+    };
+    found.map(violation).collect()
+}
+
+/// What everything has come to: what every service runs, and where one push of an application was all, its end.
+fn came_to(shop: &mut Shop) -> BTreeMap<String, String> {
+    let releases: Vec<ReleaseRow> = rows(&shop.items(CONTROL), "RELEASE");
+    let mut came_to = BTreeMap::new();
+    for place in shop.account.places() {
+        for service in place.services {
+            let runs: BTreeSet<String> = running(shop, place.cluster, service).into_iter().collect();
+            came_to.insert(format!("`{service}` of `{}` runs", place.cluster), format!("{runs:?}"));
+        }
+        let mut mine = releases
+            .iter()
+            .filter(|release| release.application == place.application);
+        if let (Some(only), None) = (mine.next(), mine.next()) {
+            let end = only.end.as_ref().map_or_else(|| "no end".to_owned(), pair);
+            came_to.insert(format!("the release of `{}` ends as", place.application), end);
+        }
+    }
+    came_to
 }
 
 struct Findings<'a> {
