@@ -343,6 +343,11 @@ impl Draw {
             Account::Large if self.chance(20) => {
                 let at = self.rng.u32(SECONDS / 3..2 * SECONDS);
                 self.add(at, What::Recheck);
+                if self.chance(60) {
+                    // What was verified does not work any more.
+                    self.add(at.saturating_sub(5), What::Alarm { fires: true });
+                    self.add(at.saturating_add(120), What::Alarm { fires: false });
+                }
             }
             Account::Small | Account::Large | Account::Abroad => {}
         }
