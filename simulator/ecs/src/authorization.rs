@@ -7,6 +7,8 @@ use crate::Ecs;
 use crate::input::{list, short_name, text, texts};
 
 const TASKS_PRINCIPAL: &str = "ecs-tasks.amazonaws.com";
+/// Who assumes the roles of lifecycle hooks.
+const HOOKS_PRINCIPAL: &str = "ecs.amazonaws.com";
 
 impl Ecs {
     /// The permissions of one request. Operations on several resources need each of them.
@@ -39,9 +41,16 @@ impl Ecs {
                 let arn = scope.in_cluster_arn("service", scope.member("serviceName"));
                 let mut needed = scope.in_cluster(vec![scope.on(arn.clone())]);
                 needed.extend(scope.tagging(&arn));
+                needed.extend(scope.hook_roles());
                 needed
             }
-            "UpdateService" | "DeleteService" | "ListServiceDeployments" => {
+            "UpdateService" => {
+                let arn = scope.in_cluster_arn("service", scope.member("service"));
+                let mut needed = scope.in_cluster(vec![scope.on(arn)]);
+                needed.extend(scope.hook_roles());
+                needed
+            }
+            "DeleteService" | "ListServiceDeployments" => {
                 let arn = scope.in_cluster_arn("service", scope.member("service"));
                 scope.in_cluster(vec![scope.on(arn)])
             }
@@ -124,9 +133,23 @@ impl Scope<'_> {
             ["taskRoleArn", "executionRoleArn"]
                 .iter()
                 .filter_map(|key| text(input, key))
-                .map(pass_role),
+                .map(|role| pass_role(role, TASKS_PRINCIPAL)),
         );
         needed
+    }
+
+    /// The roles by which ECS is to invoke the lifecycle hooks that the request names.
+    fn hook_roles(&self) -> Vec<Authorization> {
+        let configuration = self
+            .request
+            .input
+            .get("deploymentConfiguration")
+            .unwrap_or(&Value::Null);
+        let hooks = list(configuration, "lifecycleHooks").iter();
+        hooks
+            .filter_map(|hook| text(hook, "roleArn"))
+            .map(|role| pass_role(role, HOOKS_PRINCIPAL))
+            .collect()
     }
 
     /// A bare family is resolved to its latest revision before the permission is checked.
@@ -154,14 +177,14 @@ impl Scope<'_> {
             roles
                 .iter()
                 .filter_map(|key| text(overrides, key).or_else(|| text(content, key)))
-                .map(pass_role),
+                .map(|role| pass_role(role, TASKS_PRINCIPAL)),
         );
         needed
     }
 }
 
-fn pass_role(role: &str) -> Authorization {
-    Authorization::new("iam:PassRole", role).with("iam:PassedToService", TASKS_PRINCIPAL)
+fn pass_role(role: &str, principal: &str) -> Authorization {
+    Authorization::new("iam:PassRole", role).with("iam:PassedToService", principal)
 }
 
 fn with_tags(authorization: Authorization, tags: &[Value]) -> Authorization {

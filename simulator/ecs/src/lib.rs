@@ -14,6 +14,7 @@ mod deployments;
 mod events;
 mod input;
 mod lifecycle;
+mod quota;
 mod rules;
 mod run_task;
 mod scheduler;
@@ -63,6 +64,8 @@ pub struct Ecs {
     services: BTreeMap<ServiceKey, services::Service>,
     throttle: Throttle,
     timers: Timers,
+    /// The CPU units that run on demand and the quota, as they are shown.
+    published: Option<(u32, u32)>,
 }
 
 /// Everything that can be asked of it.
@@ -239,13 +242,22 @@ impl Service for Ecs {
     }
 
     fn call(&mut self, request: &Request, kernel: &mut Kernel) -> Reply {
-        Reply::Now(self.answer(request, kernel))
+        let answer = self.answer(request, kernel);
+        self.publish_usage(kernel);
+        Reply::Now(answer)
     }
 
     fn wake(&mut self, timer: TimerId, kernel: &mut Kernel) {
         let Some(due) = self.timers.pending.remove(&timer) else {
             return;
         };
+        self.fall_due(due, timer, kernel);
+        self.publish_usage(kernel);
+    }
+}
+
+impl Ecs {
+    fn fall_due(&mut self, due: Timer, timer: TimerId, kernel: &mut Kernel) {
         match due {
             Timer::Task(id, step) => self.take_step(&id, step, kernel),
             Timer::Activity(id, moment) => self.act(&id, moment, kernel),

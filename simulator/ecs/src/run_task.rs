@@ -12,6 +12,7 @@ use crate::input::{
     required_text, text,
 };
 use crate::lifecycle::Launch;
+use crate::quota::VCPU_LIMIT;
 use crate::task_definitions::TaskDefinition;
 
 const PARAMETERS: [&str; 15] = [
@@ -84,7 +85,8 @@ impl Ecs {
             .shortage(kernel.now())
             .map(|shortage| shortage.reason.clone());
         for _ in 0..count {
-            match &shortage {
+            let full = (self.room_for(&launch) == 0).then(|| VCPU_LIMIT.to_owned());
+            match shortage.clone().or(full) {
                 Some(reason) => record.failures.push(json!({"reason": reason})),
                 None => record.tasks.extend(self.launch(&launch, kernel)),
             }

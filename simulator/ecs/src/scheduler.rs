@@ -8,6 +8,7 @@ use crate::deployment_records::Rollout;
 use crate::events::ServiceAction;
 use crate::input::{flag, list, text};
 use crate::lifecycle::Launch;
+use crate::quota::VCPU_LIMIT;
 use crate::rules::Rules;
 use crate::services::{Service, ServiceKey, ServiceStatus};
 use crate::targets::LoadBalanced;
@@ -195,6 +196,10 @@ impl Ecs {
     }
 
     fn start_tasks(&mut self, key: &ServiceKey, revision: &str, number: u32, kernel: &mut Kernel) {
+        let Some(launch) = self.launch_of(key, revision) else {
+            return;
+        };
+        let number = number.min(self.room_for(&launch));
         let has_capacity = self.settings.shortage(kernel.now()).is_none();
         let Some(service) = self.services.get_mut(key) else {
             return;
@@ -202,20 +207,18 @@ impl Ecs {
         if let Some(not_before) = service.start_not_before.filter(|at| *at > kernel.now()) {
             return self.schedule_at(key, not_before, kernel);
         }
-        if !has_capacity {
+        if !has_capacity || number == 0 {
             let retry = kernel.now().saturating_add(PLACEMENT_RETRY).unwrap_or(Timestamp::MAX);
             service.start_not_before = Some(retry);
-            service.say(
-                "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in \
-                 a different availability zone.",
-                kernel,
-            );
+            let reason = if has_capacity {
+                VCPU_LIMIT
+            } else {
+                "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+            };
+            service.say(&format!("was unable to place a task. Reason: {reason}."), kernel);
             ServiceAction::TaskPlacementFailure.emit(&service.arn, &service.cluster_arn, kernel);
             return self.schedule_at(key, retry, kernel);
         }
-        let Some(launch) = self.launch_of(key, revision) else {
-            return;
-        };
         let started: Vec<String> = (0..number)
             .filter_map(|_| self.launch(&launch, kernel))
             .map(|id| format!("(task {id})"))

@@ -16,6 +16,8 @@ pub struct Settings {
     pub deregistered_usable_for: SignedDuration,
     /// Windows in which Fargate has no room for new tasks.
     pub capacity_shortages: Vec<CapacityShortage>,
+    /// How many vCPU Fargate may run on demand at once: the quota `Fargate On-Demand vCPU resource count` of an account that has grown.
+    pub fargate_vcpus: u32,
     /// The name of a container that AWS adds to every task, such as `aws-guardduty-agent-nm40lC`.
     pub injected_sidecar: Option<String>,
     /// How long things take.
@@ -30,6 +32,7 @@ impl Default for Settings {
             deployment_visible_after: SignedDuration::from_secs(1),
             deregistered_usable_for: SignedDuration::from_mins(10),
             capacity_shortages: Vec::new(),
+            fargate_vcpus: 4_000,
             injected_sidecar: None,
             durations: Durations::default(),
         }

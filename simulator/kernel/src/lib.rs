@@ -26,7 +26,7 @@ pub use alarms::{AlarmState, Alarms};
 pub use api::{ApiError, Authorization, CallId, INTERNAL, Outgoing, Principal, Reply, Request, RequestId, Service};
 pub use images::{Behaviour, Image, ImageStatus, Images, Outcome, Program, Resolution};
 pub use logs::{LogEvent, Logs};
-pub use metrics::{Metric, Metrics, Sample, Statistic, Window};
+pub use metrics::{Metric, Metrics, Sample, Statistic, Usage, Window};
 use place::Ground;
 pub use place::Place;
 pub use sites::{Server, Site, Sites};

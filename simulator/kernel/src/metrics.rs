@@ -116,11 +116,21 @@ impl Window {
     }
 }
 
+/// What a service of AWS uses of a quota: the metrics of the namespace `AWS/Usage`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// What is used now. What was used before is not kept: every period shows it.
+    pub used: f64,
+    /// The quota.
+    pub quota: f64,
+}
+
 /// The metrics with their samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
     /// In the order of their times.
     samples: BTreeMap<Metric, Vec<Sample>>,
+    usage: BTreeMap<Metric, Usage>,
     /// How much later than they were put `GetMetricData` shows samples: CloudWatch may take minutes.
     pub lag: SignedDuration,
 }
@@ -146,6 +156,17 @@ impl Metrics {
         };
         let position = samples.partition_point(|other| other.at <= sample.at);
         samples.insert(position, sample);
+    }
+
+    /// Shows what is used of a quota from now on. For the service whose quota it is only.
+    pub fn use_of_quota(&mut self, metric: Metric, usage: Usage) {
+        self.usage.insert(metric, usage);
+    }
+
+    /// What is used of a quota, by its metric.
+    #[must_use]
+    pub fn usage(&self, metric: &Metric) -> Option<Usage> {
+        self.usage.get(metric).copied()
     }
 
     /// The metrics that have ever had a sample, by namespace, name and dimensions.

@@ -263,6 +263,25 @@ fn running_a_family_needs_its_latest_revision_and_the_roles_it_passes() {
     );
 }
 
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-permissions.html>
+#[test]
+fn who_names_the_role_of_a_lifecycle_hook_must_be_allowed_to_pass_it() {
+    let world = World::new();
+    let hooks =
+        json!({"lifecycleHooks": [{"targetType": "PAUSE"}, {"roleArn": "arn:aws:iam::123456789012:role/hook"}]});
+    for operation in ["CreateService", "UpdateService"] {
+        let input =
+            json!({"cluster": "prod", "service": "api", "serviceName": "api", "deploymentConfiguration": hooks});
+        let needed = world
+            .ecs
+            .authorizations(&World::request(operation, input), &world.kernel);
+        let passed: Vec<_> = needed.iter().filter(|one| one.action == "iam:PassRole").collect();
+        assert_eq!(passed.len(), 1, "{operation}");
+        assert_eq!(passed[0].resource, "arn:aws:iam::123456789012:role/hook");
+        assert_eq!(passed[0].conditions["iam:PassedToService"], ["ecs.amazonaws.com"]);
+    }
+}
+
 #[test]
 fn each_action_is_checked_on_the_resource_it_knows() {
     let world = World::new();

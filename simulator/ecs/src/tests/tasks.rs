@@ -237,6 +237,40 @@ fn no_capacity_is_a_success_without_tasks() {
     assert_eq!(world.ok("RunTask", run(&definition))["failures"], json!([]));
 }
 
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html>
+#[test]
+fn the_quota_of_vcpus_bounds_what_runs_at_once_and_shows_in_the_usage_metric() {
+    let mut world = World::new();
+    world.push("v1", json!([]));
+    let definition = world.register("v1", false);
+    world.ecs.settings.fargate_vcpus = 1;
+    let dimensions = [
+        ("Service", "Fargate"),
+        ("Type", "Resource"),
+        ("Resource", "vCPU"),
+        ("Class", "Standard/OnDemand"),
+    ];
+    let metric = simulator_kernel::Metric {
+        namespace: "AWS/Usage".to_owned(),
+        name: "ResourceCount".to_owned(),
+        dimensions: dimensions
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let mut input = run(&definition);
+    input["count"] = json!(5);
+    let answer = world.ok("RunTask", input);
+    assert_eq!(
+        answer["tasks"].as_array().unwrap().len(),
+        4,
+        "of a quarter of a vCPU each"
+    );
+    let reason = answer["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("limit on the number of vCPUs"), "{reason}");
+    let usage = world.kernel.metrics.usage(&metric).unwrap();
+    assert!((usage.used, usage.quota) == (1.0, 1.0), "{usage:?}");
+}
+
 #[test]
 fn a_new_task_is_missing_for_a_moment_and_a_stopped_one_after_an_hour() {
     let mut world = World::new();

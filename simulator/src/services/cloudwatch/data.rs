@@ -317,7 +317,17 @@ impl<'q> Asked<'q> {
     }
 
     fn datapoints(&self, metric: &Metric, statistic: Statistic, period: SignedDuration) -> Series {
-        self.kernel.metrics.datapoints(metric, statistic, self.window(period))
+        let window = self.window(period);
+        match self.kernel.metrics.usage(metric) {
+            Some(usage) => self.throughout(window, usage.used),
+            None => self.kernel.metrics.datapoints(metric, statistic, window),
+        }
+    }
+
+    /// One value in every period of a window that has begun.
+    fn throughout(&self, window: Window, value: f64) -> Series {
+        let begun = window.periods().take_while(|at| *at <= self.kernel.now());
+        begun.take(MAXIMUM_DATAPOINTS).map(|at| (at, value)).collect()
     }
 
     /// The one period of all metrics of the request.
@@ -374,6 +384,16 @@ impl Context for Asked<'_> {
             Source::Expression(_) => None,
         });
         metrics.collect()
+    }
+
+    fn quota(&self, id: &str) -> Result<Series, ApiError> {
+        let query = self.queries.iter().find(|query| query.id == id);
+        let query = query.ok_or_else(|| validation(format!("The expression refers to the undefined id {id}.")))?;
+        let Source::Metric { metric, period, .. } = &query.source else {
+            return Err(validation("SERVICE_QUOTA takes a usage metric."));
+        };
+        let usage = self.kernel.metrics.usage(metric);
+        Ok(usage.map_or_else(Series::new, |usage| self.throughout(self.window(*period), usage.quota)))
     }
 
     fn periods(&self) -> Result<Vec<Timestamp>, ApiError> {

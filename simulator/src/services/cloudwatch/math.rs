@@ -1,4 +1,4 @@
-//! Metric math, as far as it is simulated: numbers, ids, `+ - * /`, parentheses, `FILL(id, n)`, `SUM([ids])` and `SUM(METRICS())`.
+//! Metric math, as far as it is simulated: numbers, ids, `+ - * /`, parentheses, `FILL(id, n)`, `SUM([ids])`, `SUM(METRICS())` and `SERVICE_QUOTA(id)`.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html>
 
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub(super) enum Expression {
     Sum(Vec<Expression>),
     /// Of all metrics of the request.
     SumOfMetrics,
+    /// The quota that a usage metric counts against.
+    Quota(String),
 }
 
 /// What an expression can look at.
@@ -41,6 +43,8 @@ pub(super) trait Context {
     fn query(&mut self, id: &str) -> Result<Outcome, ApiError>;
     /// Every metric of the request.
     fn metrics(&self) -> Vec<Series>;
+    /// The quota of the usage metric that another query of the request is, where it is one.
+    fn quota(&self, id: &str) -> Result<Series, ApiError>;
     /// Every period of the request.
     fn periods(&self) -> Result<Vec<Timestamp>, ApiError>;
 }
@@ -88,6 +92,7 @@ impl Expression {
                 Ok(Outcome::Series(total(all)))
             }
             Self::SumOfMetrics => Ok(Outcome::Series(total(context.metrics()))),
+            Self::Quota(id) => Ok(Outcome::Series(context.quota(id)?)),
         }
     }
 }
@@ -247,6 +252,13 @@ impl<'t> Parser<'t> {
                 self.wants(')')?;
                 Ok(sum)
             }
+            "SERVICE_QUOTA" => {
+                self.wants('(')?;
+                self.peek();
+                let id = self.word(is_of_id).to_owned();
+                self.wants(')')?;
+                Ok(Expression::Quota(id))
+            }
             other => Err(ApiError::unsupported(format_args!("`{other}` in metric math"))),
         }
     }
@@ -288,6 +300,14 @@ mod tests {
             vec![[(at(0), 1.0)].into(), [(at(0), 2.0), (at(60), 4.0)].into()]
         }
 
+        fn quota(&self, id: &str) -> Result<Series, ApiError> {
+            Ok(if id == "all" {
+                [(at(0), 9.0)].into()
+            } else {
+                Series::new()
+            })
+        }
+
         fn periods(&self) -> Result<Vec<Timestamp>, ApiError> {
             Ok(vec![at(0), at(60), at(120)])
         }
@@ -311,6 +331,8 @@ mod tests {
         assert_eq!(values("FILL(errors, -1)"), [(0, 1.0), (60, 3.0), (120, -1.0)]);
         assert_eq!(values("SUM([errors, all])"), [(0, 1.0), (60, 9.0), (120, 2.0)]);
         assert_eq!(values("SUM( METRICS() )"), [(0, 3.0), (60, 4.0)]);
+        assert_eq!(values("SERVICE_QUOTA( all ) - 1"), [(0, 8.0)]);
+        assert_eq!(values("SERVICE_QUOTA(errors)"), [], "no usage metric");
     }
 
     #[test]
