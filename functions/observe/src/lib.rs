@@ -151,11 +151,15 @@ impl Function for Observe {
             TargetRoles::read(|name| environment.optional(name)),
         )?;
         let roles = environment.required("ESCLUSA_PASSABLE_ROLE_ARNS")?.split(',');
+        let told = |name| environment.optional(name).map(str::to_owned);
         let powers = Powers {
             clusters: environment.required("ESCLUSA_CLUSTER_PATTERN")?.to_owned(),
             families: environment.required("ESCLUSA_FAMILY_PATTERN")?.to_owned(),
             repositories: environment.required("ESCLUSA_REPOSITORY_PATTERN")?.to_owned(),
             passable_roles: roles.map(|role| role.trim().to_owned()).collect(),
+            log_groups: told("ESCLUSA_TASK_LOG_GROUP_PATTERN"),
+            test_functions: told("ESCLUSA_TEST_FUNCTION_PATTERN"),
+            databases: told("ESCLUSA_DATABASE_PATTERN"),
         };
         let planner = Planner::new(config, journal.control().clone(), places.clone()).with_powers(powers);
         Ok(Self {

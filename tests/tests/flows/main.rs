@@ -25,6 +25,7 @@ mod orders;
 mod path;
 mod places;
 mod planning;
+mod preflight;
 mod products;
 mod pushes;
 mod quarantine;

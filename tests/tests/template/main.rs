@@ -77,7 +77,7 @@ const POWERS: [(&str, &[&str]); 53] = [
     ("ecs:UpdateService", &["Update"]),
     ("elasticloadbalancing:DescribeTargetHealth", &["Observe"]),
     ("events:PutEvents", &["Record"]),
-    ("iam:PassRole", &["Migrate", "Register"]),
+    ("iam:PassRole", &["Migrate", "Register", "Update"]),
     ("lambda:InvokeFunction", &["Console", "Observe"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),

@@ -12,6 +12,7 @@ use esclusa_core::pipeline::{
     DefinitionSource, Hazard, Measure, Pipeline, Reaction, ResolvedEnvironment, ResolvedService, TaskDefinition, parse,
     resolve,
 };
+use esclusa_core::restore_point::restored_databases;
 use esclusa_core::task_definition::{Home, patch};
 use serde_json::Value;
 
@@ -127,6 +128,8 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
         services: BTreeMap::new(),
         families: BTreeMap::new(),
         log_groups: BTreeMap::new(),
+        test_functions: BTreeSet::new(),
+        databases: BTreeSet::new(),
         alarms: BTreeMap::new(),
     };
     if (account, region) != (&home.account, &home.region) {
@@ -162,6 +165,9 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
             Measure::Log(log) => {
                 groups.insert(log.group.clone());
             }
+            Measure::Function(function) => {
+                observed.test_functions.insert(function.name.clone());
+            }
             _ => {}
         }
     }
@@ -169,6 +175,8 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
         let found = log_group(&group, session).await;
         observed.log_groups.insert(group, found);
     }
+    let databases = restored_databases(environment).into_values();
+    observed.databases = databases.map(|database| database.name().to_owned()).collect();
     let states = seen_by(
         "cloudwatch:DescribeAlarms",
         AlarmReader::new(session.config()).states(&alarms).await,

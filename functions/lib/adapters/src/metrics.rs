@@ -9,13 +9,24 @@ use aws_sdk_cloudwatch::types::{
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{Metric, MetricMeasure};
+use esclusa_core::plan::FargateUsage;
 use esclusa_core::verification::{MetricSight, MetricWindow, baseline, is_early};
 use jiff::Timestamp;
 
 use crate::sdk::failure;
 
+const ACTION: &str = "cloudwatch:GetMetricData";
+
 /// The name of the value of an expression. No key of a pipeline has an underscore.
 const VALUE: &str = "the_value";
+
+/// The names of what Fargate runs and of what it may run.
+const USED: &str = "used";
+const QUOTA: &str = "quota";
+
+/// How long a datapoint of a usage metric is, and how far back one is looked for, in seconds: they are published every minute, and late.
+const USAGE_PERIOD_SECONDS: i64 = 60;
+const USAGE_WINDOW_SECONDS: i64 = 1_800;
 
 /// Reads metrics. Changes nothing.
 #[derive(Debug, Clone)]
@@ -71,9 +82,55 @@ impl MetricReader {
         })
     }
 
+    /// How many vCPU Fargate runs on demand in this account and Region, and how many it may run: CloudWatch knows the quota that a usage metric counts against, so
+    /// that nobody needs a permission to read quotas. Nothing where there is no usage to be seen, as where nothing runs.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Quotas-Visualize-Alarms.html>
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn fargate_usage(&self, now: Timestamp) -> Result<Option<FargateUsage>, Failure> {
+        let metric = Metric {
+            namespace: "AWS/Usage".to_owned(),
+            name: "ResourceCount".to_owned(),
+            dimensions: [
+                ("Service", "Fargate"),
+                ("Type", "Resource"),
+                ("Resource", "vCPU"),
+                ("Class", "Standard/OnDemand"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect(),
+            statistic: "Maximum".to_owned(),
+        };
+        let period = u32::try_from(USAGE_PERIOD_SECONDS).unwrap_or(u32::MAX);
+        let used = MetricDataQuery::builder().id(USED).metric_stat(stat(&metric, period));
+        let quota = MetricDataQuery::builder()
+            .id(QUOTA)
+            .expression(format!("SERVICE_QUOTA({USED})"));
+        let to = now.as_second() - now.as_second().rem_euclid(USAGE_PERIOD_SECONDS);
+        let answer = self
+            .client
+            .get_metric_data()
+            .metric_data_queries(used.build())
+            .metric_data_queries(quota.build())
+            .start_time(DateTime::from_secs(to.saturating_sub(USAGE_WINDOW_SECONDS)))
+            .end_time(DateTime::from_secs(to))
+            .scan_by(ScanBy::TimestampDescending)
+            .send()
+            .await
+            .map_err(|error| failure(ACTION, &error))?;
+        let newest = |name| series(&answer, name).first().map(|(_, value)| *value);
+        let seen = newest(USED).zip(newest(QUOTA));
+        Ok(seen.map(|(used_vcpus, quota_vcpus)| FargateUsage {
+            used_vcpus,
+            quota_vcpus,
+        }))
+    }
+
     /// The datapoints of the measure, the newest first.
     async fn data(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<GetMetricDataOutput, Failure> {
-        const ACTION: &str = "cloudwatch:GetMetricData";
         let answer = self
             .client
             .get_metric_data()

@@ -1,11 +1,13 @@
 //! The restore point of a database: that there is a moment to go back to, before a migration moves the schema.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::canonical::canonical_sha256;
-use crate::pipeline::{Database, RestorePoint};
+use crate::pipeline::{Database, Key, ResolvedEnvironment, ResolvedStep, RestorePoint};
 
 /// How many digits of a hash the name of a snapshot has.
 const SNAPSHOT_DIGITS: usize = 24;
@@ -72,6 +74,19 @@ impl DatabaseId {
             ),
         }
     }
+}
+
+/// The databases that tasks of an environment migrate and that must have a restore point, by their keys.
+#[must_use]
+pub fn restored_databases(environment: &ResolvedEnvironment) -> BTreeMap<&Key, DatabaseId> {
+    let migrated = environment.steps.iter().filter_map(|step| match step {
+        ResolvedStep::Task(task) => task.database.as_ref(),
+        ResolvedStep::Service(_) => None,
+    });
+    let declared = |name| environment.databases.get(name)?.restore_point.as_ref();
+    migrated
+        .filter_map(|name| Some((name, DatabaseId::of(declared(name)?)?)))
+        .collect()
 }
 
 /// What RDS says of a database.

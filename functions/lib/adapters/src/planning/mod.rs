@@ -15,11 +15,11 @@ use esclusa_core::pipeline::{
     Verification, parse, resolve,
 };
 use esclusa_core::plan::{
-    Observed, ObservedDefinition, ObservedImage, ObservedService, ObservedTwin, Plan, PlanInput, Platform, Powers,
-    Refusals, RollbackInput, VerifiedRevision, plan, rollback_plan, unreachable,
+    FargateUsage, Observed, ObservedDefinition, ObservedFallback, ObservedImage, ObservedService, ObservedTwin, Plan,
+    PlanInput, Platform, Powers, Refusals, RollbackInput, RunsOn, VerifiedRevision, plan, rollback_plan, unreachable,
 };
 use esclusa_core::quarantine::Quarantine;
-use esclusa_core::restore_point::{DatabaseFacts, DatabaseId};
+use esclusa_core::restore_point::{DatabaseFacts, restored_databases};
 use esclusa_core::scaling::ScalingFacts;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::service_deployment::ServiceFacts;
@@ -34,6 +34,7 @@ use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::databases::DatabaseReader;
 use crate::ecr::{ConfigurationReader, ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
+use crate::metrics::MetricReader;
 use crate::places::Places;
 use crate::scaling::ScalingReader;
 
@@ -126,6 +127,7 @@ pub struct Planner {
     images: ImageReader,
     configurations: ConfigurationReader,
     alarms: AlarmReader,
+    metrics: MetricReader,
     scaling: ScalingReader,
     databases: DatabaseReader,
     clock: Clock,
@@ -145,6 +147,7 @@ impl Planner {
             images: ImageReader::new(config),
             configurations: ConfigurationReader::new(config),
             alarms: AlarmReader::new(config),
+            metrics: MetricReader::new(config),
             scaling: ScalingReader::new(config),
             databases: DatabaseReader::new(config),
             clock: Clock::new(config),
@@ -165,6 +168,7 @@ impl Planner {
         Ok(Cow::Owned(Self {
             ecs: EcsReader::new(config),
             alarms: AlarmReader::new(config),
+            metrics: MetricReader::new(config),
             scaling: ScalingReader::new(config),
             databases: DatabaseReader::new(config),
             place,
@@ -332,7 +336,9 @@ impl Planner {
         }
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
+            self.fallbacks(&mut observed.services).await?;
         }
+        observed.fargate = self.fargate().await?;
         let mut alarms: BTreeSet<String> = environment
             .verification
             .iter()
@@ -408,6 +414,8 @@ impl Planner {
                 ObservedService {
                     facts: ServiceFacts::from_json(&service)?,
                     deployment_configuration: service.get("deploymentConfiguration").cloned().unwrap_or_default(),
+                    runs_on: RunsOn::of(&service),
+                    fallback: ObservedFallback::new(),
                     verified: verified
                         .into_iter()
                         .map(|(_, stored)| stored.row.revision())
@@ -416,6 +424,14 @@ impl Planner {
             );
         }
         Ok(services)
+    }
+
+    /// What Fargate runs, where that can be seen: it is looked at and no more, so that what keeps it from being seen keeps no release.
+    async fn fargate(&self) -> Result<Option<FargateUsage>, Failure> {
+        match self.metrics.fargate_usage(self.clock.now()?).await {
+            Err(failure) if !failure.kind.is_retryable() => Ok(None),
+            seen => seen,
+        }
     }
 
     /// How the services scale that the pipeline says something about.
@@ -432,23 +448,13 @@ impl Planner {
         Ok(facts)
     }
 
-    /// The databases that tasks migrate and that must have a restore point.
+    /// The databases that tasks migrate and that must have a restore point. What the installation may not read is refused by its name.
     async fn databases(&self, environment: &ResolvedEnvironment) -> Result<BTreeMap<Name, DatabaseFacts>, Failure> {
-        let migrated: BTreeSet<&Name> = environment
-            .steps
-            .iter()
-            .filter_map(|step| match step {
-                ResolvedStep::Task(task) => task.database.as_ref(),
-                ResolvedStep::Service(_) => None,
-            })
-            .collect();
+        let powers = self.powers.as_ref();
         let mut facts = BTreeMap::new();
-        for name in migrated {
-            let declared = environment.databases.get(name);
-            let declared = declared.and_then(|database| database.restore_point.as_ref());
-            if let Some(database) = declared.and_then(DatabaseId::of)
-                && let Some(found) = self.databases.facts(&database).await?
-            {
+        for (name, database) in restored_databases(environment) {
+            let may_read = powers.is_none_or(|powers| powers.reads_database(database.name()));
+            if may_read && let Some(found) = self.databases.facts(&database).await? {
                 facts.insert(name.clone(), found);
             }
         }

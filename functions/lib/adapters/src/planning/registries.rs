@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::gate::Copy;
 use esclusa_core::pipeline::{Digest, Image, Key as Name, ResolvedEnvironment, ResolvedStep};
-use esclusa_core::plan::ObservedService;
+use esclusa_core::plan::{EcrImage, FallbackImage, ObservedFallback, ObservedService, Powers, Sight, references};
+use esclusa_core::service_deployment::{DeploymentCounts, RevisionFacts, ServiceFacts};
 use esclusa_core::task_definition::Home;
 
 use super::Planner;
@@ -86,12 +87,7 @@ impl Planner {
             let Some((live, definition)) = services.get(&service.service).zip(containers) else {
                 continue;
             };
-            let primary = live.facts.primary().map(|primary| &primary.task_definition_arn);
-            let in_force = live
-                .verified
-                .iter()
-                .find(|revision| Some(&revision.task_definition_arn) == primary);
-            for (name, pinned) in in_force.into_iter().flat_map(|revision| &revision.digests) {
+            for (name, pinned) in live.in_force().into_iter().flat_map(|revision| &revision.digests) {
                 let image = definition
                     .containers
                     .get(name)
@@ -108,5 +104,77 @@ impl Planner {
             }
         }
         Ok(gone)
+    }
+
+    /// Looks at the images of what the services run that is no revision of ours.
+    pub(super) async fn fallbacks(&self, services: &mut BTreeMap<String, ObservedService>) -> Result<(), Failure> {
+        for live in services.values_mut() {
+            let is_completed = |primary: &&DeploymentCounts| primary.rollout_state.as_deref() == Some("COMPLETED");
+            if live.in_force().is_none()
+                && let Some(primary) = live.facts.primary().filter(is_completed)
+            {
+                live.fallback = self.fallback(&live.facts, &primary.task_definition_arn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fallback(&self, service: &ServiceFacts, task_definition_arn: &str) -> Result<ObservedFallback, Failure> {
+        let mut fallback = ObservedFallback::new();
+        let Some(definition) = self.ecs.describe_task_definition(task_definition_arn).await? else {
+            return Ok(fallback);
+        };
+        // A tag is resolved by the first task of a deployment, and may have moved since: the revision knows the digest that ECS goes back to.
+        let shown = self
+            .ecs
+            .describe_service_revisions(&service.current_service_revisions)
+            .await;
+        let shown = match shown {
+            Ok(shown) => shown.found,
+            Err(failure) if failure.kind == ErrorKind::AccessDenied => Vec::new(),
+            Err(failure) => return Err(failure),
+        };
+        let revisions = shown.iter().map(RevisionFacts::from_json);
+        let revisions = revisions.collect::<Result<Vec<_>, Failure>>()?;
+        let in_force = revisions
+            .iter()
+            .find(|revision| revision.task_definition_arn == task_definition_arn);
+        for (container, reference) in references(&definition.raw) {
+            let digest = in_force.and_then(|revision| revision.digests.get(container));
+            let sight = self.sight(reference, digest.map(String::as_str)).await?;
+            let reference = reference.to_owned();
+            fallback.insert(container.to_owned(), FallbackImage { reference, sight });
+        }
+        Ok(fallback)
+    }
+
+    /// Whether an image that somebody else chose can be pulled, where its registry is one that is read.
+    async fn sight(&self, reference: &str, resolved: Option<&str>) -> Result<Sight, Failure> {
+        let Some(image) = EcrImage::parse(reference) else {
+            return Ok(Sight::NotLookedAt);
+        };
+        let is_home = image.place == *self.home();
+        let may_read = |powers: &Powers| !is_home || powers.reads_repository(&image.repository);
+        if (!is_home && image.place != self.place) || !self.powers.as_ref().is_none_or(may_read) {
+            return Ok(Sight::NotLookedAt);
+        }
+        let there = self.places.config(&image.place).await?;
+        let there = there.as_ref().map(ImageReader::new);
+        let images = there.as_ref().unwrap_or(&self.images);
+        let repository = Repository {
+            account: image.place.account.to_string(),
+            name: image.repository,
+        };
+        let looked = match (resolved.or(image.digest.as_deref()), image.tag) {
+            (Some(digest), _) => images.by_digest(&repository, digest).await,
+            (None, Some(tag)) => images.by_tag(&repository, &tag).await,
+            (None, None) => return Ok(Sight::NotLookedAt),
+        };
+        Ok(match looked {
+            Ok(Lookup::Found(image)) if image.status.as_deref().is_none_or(|status| status == "ACTIVE") => Sight::There,
+            Ok(_) => Sight::Gone,
+            Err(failure) if failure.kind == ErrorKind::AccessDenied => Sight::NotLookedAt,
+            Err(failure) => return Err(failure),
+        })
     }
 }

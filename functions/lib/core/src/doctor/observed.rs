@@ -1,6 +1,6 @@
 //! What was seen of an installation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -63,6 +63,9 @@ impl Observed {
                 .split(',')
                 .map(|role| role.trim().to_owned())
                 .collect(),
+            log_groups: told("ESCLUSA_TASK_LOG_GROUP_PATTERN"),
+            test_functions: told("ESCLUSA_TEST_FUNCTION_PATTERN"),
+            databases: told("ESCLUSA_DATABASE_PATTERN"),
         })
     }
 }
@@ -224,6 +227,10 @@ pub struct ObservedEnvironment {
     pub families: BTreeMap<String, Seen<FamilyFacts>>,
     /// The log groups of its checks and of its containers.
     pub log_groups: BTreeMap<String, Seen<()>>,
+    /// The functions that its checks invoke: whether they are there is for the first release to find out.
+    pub test_functions: BTreeSet<String>,
+    /// The databases of Amazon RDS whose restore points are verified; the same goes for them.
+    pub databases: BTreeSet<String>,
     /// The states of the alarms of its checks.
     pub alarms: BTreeMap<String, Seen<String>>,
 }

@@ -6,7 +6,7 @@ use super::expected::PUSH;
 use super::{
     DEPLOY, FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, ServiceFacts, Status, Verdict,
 };
-use crate::plan::{Refusal, check_name, check_roles};
+use crate::plan::{Refusal, check_hook_roles, check_name, check_roles};
 
 pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
     let application = &pipeline.application;
@@ -76,6 +76,8 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
         services,
         families,
         log_groups,
+        test_functions,
+        databases,
         alarms,
     } = environment;
     if let Some(elsewhere) = elsewhere {
@@ -102,7 +104,13 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
         }
     });
     for (service, seen) in services {
-        group.look(format!("{name}: service {service}"), seen, create, service_verdict);
+        group.look(format!("{name}: service {service}"), seen, create, |facts| {
+            let configuration = facts.described.get("deploymentConfiguration").unwrap_or(&Value::Null);
+            let refused = powers
+                .as_ref()
+                .and_then(|powers| check_hook_roles(service, configuration, powers).into_iter().next());
+            refused.map_or_else(|| service_verdict(facts), refusal)
+        });
     }
     for (family, seen) in families {
         group.look(
@@ -124,8 +132,22 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
     for (log_group, seen) in log_groups {
         let help = format!("`aws logs create-log-group --log-group-name {log_group}`");
         group.look(format!("{name}: log group {log_group}"), seen, help, |()| {
-            Verdict::ok("exists")
+            let refused = powers.as_ref().and_then(|powers| powers.check_log_group(log_group));
+            refused.map_or_else(|| Verdict::ok("exists"), refusal)
         });
+    }
+    // What the person who asks need not be able to see: only whether the installation may.
+    if let Some(powers) = &powers {
+        let functions = test_functions
+            .iter()
+            .map(|function| ("function", function, powers.check_function(function)));
+        let databases = databases
+            .iter()
+            .map(|database| ("database", database, powers.check_database(database)));
+        for (what, named, refused) in functions.chain(databases) {
+            let verdict = refused.map_or_else(|| Verdict::ok("within what the installation may work with"), refusal);
+            group.add(format!("{name}: {what} {named}"), verdict);
+        }
     }
     for (alarm, seen) in alarms {
         let help = "create it, or take it out of the checks of the pipeline file";

@@ -48,6 +48,9 @@ fn sound() -> Observed {
                 ("ESCLUSA_FAMILY_PATTERN", "shop-*"),
                 ("ESCLUSA_REPOSITORY_PATTERN", "shop*"),
                 ("ESCLUSA_PASSABLE_ROLE_ARNS", "arn:aws:iam::123456789012:role/shop-task"),
+                ("ESCLUSA_TASK_LOG_GROUP_PATTERN", "/ecs/*"),
+                ("ESCLUSA_TEST_FUNCTION_PATTERN", "*-smoke-test"),
+                ("ESCLUSA_DATABASE_PATTERN", "shop-*"),
                 ("ESCLUSA_SLACK_BOT_TOKEN_ARN", ""),
                 ("ESCLUSA_TARGET_ACCOUNTS", ""),
             ]),
@@ -107,6 +110,8 @@ fn sound() -> Observed {
             },
         ),
         log_groups: one("/ecs/shop", ()),
+        test_functions: ["shop-smoke-test".to_owned()].into(),
+        databases: ["shop-production".to_owned()].into(),
         alarms: one("shop-errors", "OK".to_owned()),
     };
     let pipeline = ObservedPipeline {
@@ -208,7 +213,7 @@ fn what_the_pipeline_provides_for_keeps_no_release_out() {
 #[test]
 fn each_thing_that_is_broken_is_found_and_nothing_else() {
     type Break = fn(&mut Observed);
-    let table: [(Break, &str); 43] = [
+    let table: [(Break, &str); 47] = [
         (
             |o| service(o)["runningCount"] = json!(0),
             "warning production: service shop-web",
@@ -394,6 +399,33 @@ fn each_thing_that_is_broken_is_found_and_nothing_else() {
         (
             |o| *environment(o).log_groups.get_mut("/ecs/shop").unwrap() = Seen::Absent,
             "problem production: log group /ecs/shop",
+        ),
+        (
+            |o| {
+                environment(o)
+                    .log_groups
+                    .insert("/other/shop".to_owned(), Seen::Found(()));
+            },
+            "problem production: log group /other/shop",
+        ),
+        (
+            |o| {
+                environment(o).test_functions.insert("shop-check".to_owned());
+            },
+            "problem production: function shop-check",
+        ),
+        (
+            |o| {
+                environment(o).databases.insert("Other-Main".to_owned());
+            },
+            "problem production: database Other-Main",
+        ),
+        (
+            |o| {
+                service(o)["deploymentConfiguration"]["lifecycleHooks"] =
+                    json!([{"roleArn": "arn:aws:iam::123456789012:role/hook"}]);
+            },
+            "problem production: service shop-web",
         ),
         (
             |o| *found(&mut environment(o).alarms, "shop-errors") = "ALARM".to_owned(),

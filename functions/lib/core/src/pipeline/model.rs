@@ -232,6 +232,8 @@ pub enum Hazard {
     AlarmFiring,
     /// A database that is migrated cannot be restored to a recent moment.
     NoRestorePoint,
+    /// The quota of Fargate leaves no room for the tasks that come in place of others.
+    NoCapacity,
 }
 
 impl Hazard {
@@ -246,6 +248,7 @@ impl Hazard {
             Self::IncompatibleSchema => "incompatible_schema",
             Self::AlarmFiring => "alarm_firing",
             Self::NoRestorePoint => "no_restore_point",
+            Self::NoCapacity => "no_capacity",
         }
     }
 }

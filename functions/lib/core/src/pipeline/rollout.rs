@@ -33,23 +33,38 @@ impl Percentages {
         maximum: 200,
     };
 
+    /// How many of `desired` tasks must stay healthy.
+    pub fn must_stay(self, desired: u64) -> u64 {
+        tasks(of_desired(desired, self.minimum_healthy).div_ceil(100))
+    }
+
+    /// How many tasks may run where `desired` are wanted.
+    pub fn may_run(self, desired: u64) -> u64 {
+        tasks(of_desired(desired, self.maximum) / 100)
+    }
+
     /// Whether a rolling update of `desired` tasks can begin: an old task may stop, or a new one may start.
     pub fn allow_progress(self, desired: u64) -> Result<(), NoProgress> {
-        // Counts come from outside: the product of one with a percentage may be larger than the type of either.
-        let of_desired = |percent: u32| u128::from(desired) * u128::from(percent);
-        let must_stay = of_desired(self.minimum_healthy).div_ceil(100);
-        let may_run = of_desired(self.maximum) / 100;
-        if must_stay < desired.into() || may_run > desired.into() {
+        let (must_stay, may_run) = (self.must_stay(desired), self.may_run(desired));
+        if must_stay < desired || may_run > desired {
             return Ok(());
         }
-        let tasks = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
         Err(NoProgress {
             percentages: self,
             desired,
-            must_stay: tasks(must_stay),
-            may_run: tasks(may_run),
+            must_stay,
+            may_run,
         })
     }
+}
+
+/// Counts come from outside: the product of one with a percentage may be larger than the type of either.
+fn of_desired(desired: u64, percent: u32) -> u128 {
+    u128::from(desired) * u128::from(percent)
+}
+
+fn tasks(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for NoProgress {

@@ -12,8 +12,8 @@ use super::drift::Twin;
 use super::preflight::Findings;
 use super::refusal::{Refusal, RefusalKind, Refusals};
 use super::{
-    Observed, Plan, PlanInput, PlannedDown, PlannedRevision, PlannedStep, PlannedTask, RevisionAction, compatibility,
-    image, preflight,
+    Observed, Plan, PlanInput, PlannedDown, PlannedRevision, PlannedStep, PlannedTask, RevisionAction, capacity,
+    compatibility, image, powers, preflight,
 };
 use crate::gate::unsaid;
 use crate::hotfix;
@@ -57,7 +57,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     planner.notes.extend(elsewhere(&input.environment, &input.home));
     planner.refusals.extend(check_place(&input.environment, observed));
     if let Some(powers) = &input.powers {
-        planner.refusals.extend(preflight::check_name(
+        planner.refusals.extend(powers::check_name(
             "cluster",
             &input.environment.cluster,
             &powers.clusters,
@@ -66,8 +66,9 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         let image = input.environment.images.get(&input.image);
         planner.refusals.extend(image.and_then(|image| {
             let repository = image.repository.as_str();
-            preflight::check_name("repository", repository, &powers.repositories, "RepositoryPattern")
+            powers::check_name("repository", repository, &powers.repositories, "RepositoryPattern")
         }));
+        planner.refusals.extend(powers.check_environment(&input.environment));
     }
     if let Some(digest) = input.digests.get(&input.image) {
         planner
@@ -111,8 +112,11 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     if !unchanged {
         planner.check_verification();
         let tasks = steps.iter().filter_map(PlannedStep::task);
-        let findings = preflight::check_restore_points(&input.environment, tasks, observed, now);
+        let findings = preflight::check_restore_points(&input.environment, tasks.clone(), observed, now);
         planner.take(findings);
+        for task in tasks {
+            planner.check_room(task, &revisions);
+        }
     }
     if !planner.refusals.is_empty() {
         planner.refusals.dedup();
@@ -279,6 +283,23 @@ impl Planner<'_> {
         self.take(findings);
     }
 
+    /// Whether a one-off task finds room, and whether what it writes can be read when it fails.
+    fn check_room(&mut self, task: &PlannedTask, revisions: &[PlannedRevision]) {
+        let Some(revision) = revisions.iter().find(|revision| revision.key == task.revision) else {
+            return;
+        };
+        let (environment, definition) = (&self.input.environment, &revision.definition);
+        self.take(capacity::check_task(
+            environment,
+            task,
+            definition,
+            self.observed.fargate,
+        ));
+        let powers = self.input.powers.as_ref();
+        self.notes
+            .extend(powers.and_then(|powers| powers.note_of_lines(task, revision)));
+    }
+
     fn check_coming(&mut self) {
         let what = format!("the image `{}`", self.input.image);
         let version = self.declared.version.as_ref();
@@ -378,14 +399,9 @@ impl Planner<'_> {
                 .extend(observed.and_then(|observed| image::check_platform(image, observed, family, &definition)));
         }
         if let Some(powers) = &self.input.powers {
+            self.refusals.extend(powers::check_roles(family, &definition, powers));
             self.refusals
-                .extend(preflight::check_roles(family, &definition, powers));
-            self.refusals.extend(preflight::check_name(
-                "family",
-                family,
-                &powers.families,
-                "FamilyPattern",
-            ));
+                .extend(powers::check_name("family", family, &powers.families, "FamilyPattern"));
         }
         let content_sha256 = content_sha256(&definition);
         let environment = &self.input.environment;

@@ -1,9 +1,12 @@
 //! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose afterwards.
 
+mod capacity;
 mod compatibility;
 mod drift;
+mod fallback;
 mod forward;
 mod image;
+mod powers;
 mod preflight;
 mod refusal;
 mod rollback;
@@ -17,9 +20,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::capacity::{FargateUsage, RunsOn};
+pub use self::fallback::{EcrImage, FallbackImage, ObservedFallback, Sight, references};
 pub use self::forward::{plan, unreachable};
-pub use self::preflight::Powers;
-pub(crate) use self::preflight::{check_name, check_roles};
+pub use self::powers::Powers;
+pub(crate) use self::powers::{check_hook_roles, check_name, check_roles};
 pub use self::refusal::{Refusal, RefusalKind, Refusals};
 pub use self::rollback::{RollbackInput, rollback_plan};
 use crate::canonical::canonical_sha256;
@@ -76,6 +81,8 @@ pub struct Observed {
     pub gone: BTreeSet<Digest>,
     /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not here.
     pub alarms: BTreeMap<String, String>,
+    /// What Fargate runs in the place of the environment, where CloudWatch shows it.
+    pub fargate: Option<FargateUsage>,
     /// How services scale that the pipeline says something about, by their name in ECS.
     pub scaling: BTreeMap<String, ScalingFacts>,
     /// The databases of Amazon RDS that must have a restore point; one that does not exist is not here.
@@ -119,9 +126,21 @@ pub struct ObservedService {
     pub deployment_configuration: Value,
     /// The revisions verified by us, the most recent first.
     pub verified: Vec<VerifiedRevision>,
+    /// What its tasks run on.
+    pub runs_on: RunsOn,
+    /// The images of the deployment in force, where that is none that we verified.
+    pub fallback: ObservedFallback,
 }
 
 impl ObservedService {
+    /// The revision in force, where we verified it.
+    pub fn in_force(&self) -> Option<&VerifiedRevision> {
+        let primary = &self.facts.primary()?.task_definition_arn;
+        self.verified
+            .iter()
+            .find(|revision| revision.task_definition_arn == *primary)
+    }
+
     /// The CloudWatch alarms by which ECS watches its deployments.
     pub fn alarms(&self) -> impl Iterator<Item = &str> {
         let settings = self.deployment_configuration.get("alarms");

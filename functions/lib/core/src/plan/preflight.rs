@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use wildmatch::WildMatch;
 
 use super::refusal::{Refusal, RefusalKind};
 use super::{Observed, ObservedService, PlannedTask};
@@ -14,19 +13,6 @@ use crate::service_deployment::DeploymentCounts;
 
 /// ECS refuses an update of a service that has this many deployments at work ("5 active deployments exist").
 const ACTIVE_DEPLOYMENTS_MAX: usize = 5;
-
-/// What the installation may do, as its parameters say: names with `*` as wildcard, and the roles that may be passed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Powers {
-    /// The clusters whose services it may update.
-    pub clusters: String,
-    /// The families that it may register.
-    pub families: String,
-    /// The repositories that it may read.
-    pub repositories: String,
-    /// The ARNs of the roles that it may pass to tasks.
-    pub passable_roles: Vec<String>,
-}
 
 /// What was found about a service: refusals, or notes where the pipeline accepts them.
 #[derive(Debug, Default)]
@@ -116,11 +102,7 @@ pub(super) fn check(
             "`{name}` never completed a deployment and runs nothing: if this one fails there is nothing to go back to"
         ));
     }
-    let in_force = live
-        .verified
-        .iter()
-        .find(|revision| Some(&revision.task_definition_arn) == primary.map(|primary| &primary.task_definition_arn));
-    for (container, pinned) in in_force.into_iter().flat_map(|revision| &revision.digests) {
+    for (container, pinned) in live.in_force().into_iter().flat_map(|revision| &revision.digests) {
         if observed.gone.contains(&pinned.digest) {
             findings.add(
                 environment,
@@ -210,39 +192,4 @@ pub(super) fn check_restore_points<'a>(
         }
     }
     findings
-}
-
-/// What the installation may not do and the deployment needs. Nothing is said where its powers are not known.
-pub(crate) fn check_name(what: &str, name: &str, allowed: &str, parameter: &str) -> Option<Refusal> {
-    (!WildMatch::new(allowed).matches(name)).then(|| {
-        Refusal::new(
-            RefusalKind::Powers,
-            format!(
-                "this installation may not work with the {what} `{name}`: its parameter `{parameter}` is `{allowed}`"
-            ),
-            format!("change `{parameter}` of the stack with `scripts/deploy --guided`"),
-        )
-    })
-}
-
-/// The roles of a task definition that may not be passed.
-pub(crate) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> Vec<Refusal> {
-    let roles = ["executionRoleArn", "taskRoleArn"]
-        .into_iter()
-        .filter_map(|member| definition.get(member)?.as_str());
-    // A role may be named by its ARN or, in older definitions, by its name.
-    let is_passable = |role: &str| {
-        let mut passable = powers.passable_roles.iter();
-        passable.any(|allowed| WildMatch::new(allowed).matches(role) || allowed.rsplit('/').next() == Some(role))
-    };
-    roles
-        .filter(|role| !is_passable(role))
-        .map(|role| {
-            Refusal::new(
-                RefusalKind::Powers,
-                format!("this installation may not pass the role `{role}` of the family `{family}`"),
-                "add it to the parameter `PassableRoleArns` of the stack with `scripts/deploy --guided`",
-            )
-        })
-        .collect()
 }

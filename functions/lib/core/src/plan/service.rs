@@ -110,14 +110,14 @@ fn configuration(live: &Value, settings: &Deployment) -> Value {
     Value::Object(members)
 }
 
-fn is_rolling(configuration: &Value) -> bool {
+pub(super) fn is_rolling(configuration: &Value) -> bool {
     configuration
         .get("strategy")
         .and_then(Value::as_str)
         .is_none_or(|strategy| strategy == "ROLLING")
 }
 
-fn percentages(configuration: &Value) -> Percentages {
+pub(super) fn percentages(configuration: &Value) -> Percentages {
     let percent = |field: &str| {
         configuration
             .get(field)

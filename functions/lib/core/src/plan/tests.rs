@@ -1,4 +1,6 @@
+mod capacity;
 mod examples;
+mod powers;
 mod schemas;
 
 use insta::assert_snapshot;
@@ -132,6 +134,8 @@ fn observed_service(name: &str, arn: &str, desired: u64) -> ObservedService {
         facts,
         deployment_configuration,
         verified: Vec::new(),
+        runs_on: RunsOn::Fargate,
+        fallback: ObservedFallback::new(),
     }
 }
 
@@ -618,8 +622,11 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
     canary.services.get_mut("shop").unwrap().deployment_configuration = json!({"strategy": "CANARY"});
     let mut firing = observed();
     firing.alarms.insert("a".to_owned(), "ALARM".to_owned());
+    let mut foreign = observed();
+    foreign.services.get_mut("shop").unwrap().fallback = runs("registry/shop:v1", Sight::Gone);
     for (hazard, world) in [
         (Hazard::FallbackGone, gone),
+        (Hazard::FallbackGone, foreign),
         (Hazard::ActiveDeployments, busy),
         (Hazard::NoWayBack, unsteady),
         (Hazard::BreakerOff, canary),
@@ -639,6 +646,27 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
             "{hazard:?}: {notes:?}"
         );
     }
+}
+
+/// What a container runs that we did not bring.
+fn runs(reference: &str, sight: Sight) -> ObservedFallback {
+    let reference = reference.to_owned();
+    ObservedFallback::from([("web".to_owned(), FallbackImage { reference, sight })])
+}
+
+#[test]
+fn what_was_there_before_us_and_cannot_be_looked_at_is_a_note() {
+    let notes = |sight| {
+        let mut world = observed();
+        world.services.get_mut("shop").unwrap().fallback = runs("docker.io/shop:v1", sight);
+        let notes = plan(&input('b'), &world, now()).unwrap().notes;
+        notes
+            .into_iter()
+            .filter(|note| note.contains("docker.io/shop:v1"))
+            .count()
+    };
+    assert_eq!(notes(Sight::There), 0);
+    assert_eq!(notes(Sight::NotLookedAt), 1);
 }
 
 /// The same, where the database that is migrated must have a restore point.
@@ -725,62 +753,4 @@ fn a_service_that_runs_nothing_yet_is_deployed_and_the_plan_says_that_there_is_n
         notes.iter().any(|note| note.contains("nothing to go back to")),
         "{notes:?}"
     );
-}
-
-#[test]
-fn what_the_installation_may_not_do_is_said_before_it_is_denied() {
-    let mut input = input('a');
-    let powers = Powers {
-        clusters: "*".to_owned(),
-        families: "*".to_owned(),
-        repositories: "*".to_owned(),
-        passable_roles: vec!["arn:aws:iam::123456789012:role/*".to_owned()],
-    };
-    let with = |powers: &Powers, observed: &Observed, input: &mut PlanInput| {
-        input.powers = Some(powers.clone());
-        refused(input, observed)
-    };
-    let mut world = observed();
-    let shop = world.families.get_mut("shop").unwrap();
-    shop.definition["taskRoleArn"] = json!("arn:aws:iam::123456789012:role/shop");
-    assert_eq!(with(&powers, &world, &mut input), []);
-    for (narrow, parameter) in [
-        (
-            Powers {
-                clusters: "other-*".to_owned(),
-                ..powers.clone()
-            },
-            "ClusterPattern",
-        ),
-        (
-            Powers {
-                families: "other-*".to_owned(),
-                ..powers.clone()
-            },
-            "FamilyPattern",
-        ),
-        (
-            Powers {
-                repositories: "other-*".to_owned(),
-                ..powers.clone()
-            },
-            "RepositoryPattern",
-        ),
-        (
-            Powers {
-                passable_roles: vec!["arn:aws:iam::123456789012:role/other".to_owned()],
-                ..powers.clone()
-            },
-            "PassableRoleArns",
-        ),
-    ] {
-        let found = with(&narrow, &world, &mut input);
-        assert!(
-            !found.is_empty()
-                && found
-                    .iter()
-                    .all(|(kind, text)| *kind == RefusalKind::Powers && text.contains(parameter)),
-            "{parameter}: {found:?}"
-        );
-    }
 }

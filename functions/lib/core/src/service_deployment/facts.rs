@@ -1,5 +1,7 @@
 //! The facts of a service, its deployments and revisions, from the answers of ECS.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -224,6 +226,8 @@ pub struct RevisionFacts {
     pub arn: String,
     /// The task definition it runs.
     pub task_definition_arn: String,
+    /// The digests of the images that its containers run, where ECS has resolved them.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl RevisionFacts {
@@ -232,7 +236,11 @@ impl RevisionFacts {
     /// # Errors
     /// [`InvalidInput`](crate::error::ErrorKind::InvalidInput) when it has no ARN or no task definition.
     pub fn from_json(revision: &Value) -> Result<Self, Failure> {
+        let images = revision.get("containerImages").and_then(Value::as_array);
+        let digests = images.into_iter().flatten();
+        let digests = digests.filter_map(|image| Some((text(image, "containerName")?, text(image, "imageDigest")?)));
         Ok(Self {
+            digests: digests.collect(),
             arn: required(revision, "a service revision", "serviceRevisionArn")?,
             task_definition_arn: required(revision, "a service revision", "taskDefinition")?,
         })

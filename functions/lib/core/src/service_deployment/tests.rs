@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -58,6 +60,7 @@ fn observed(status: &str, service: &Value, tasks: &[TaskFacts]) -> Observed {
         service: ServiceFacts::from_json(service).unwrap(),
         service_deployment: Some(ServiceDeploymentFacts::from_json(&deployment).unwrap()),
         target_revision: Some(RevisionFacts {
+            digests: BTreeMap::new(),
             arn: "arn:rev/8".into(),
             task_definition_arn: OURS.into(),
         }),

@@ -7,8 +7,8 @@ use crate::pipeline::{Hazard, Key, ResolvedService, Scaling};
 use crate::plan::preflight::Findings;
 use crate::plan::refusal::{Refusal, RefusalKind};
 use crate::plan::{
-    PinnedDigest, PlannedRevision, PlannedService, PlannedStep, RevisionAction, Target, compatibility, preflight,
-    service,
+    PinnedDigest, PlannedRevision, PlannedService, PlannedStep, RevisionAction, Target, capacity, compatibility,
+    fallback, powers, preflight, service,
 };
 use crate::scaling::{PlannedScaling, ScalingFacts, resource_id, undeclared};
 
@@ -27,11 +27,16 @@ impl Planner<'_> {
                 return None;
             }
         };
+        if let Some(powers) = &self.input.powers {
+            let refused = powers::check_hook_roles(&service.service, &deployment_configuration, powers);
+            self.refusals.extend(refused);
+        }
         let floor = self.floor();
         let stays = observed.is_some_and(|live| !compatibility::is_kept(live, floor.as_ref()));
         if let Some(live) = observed {
             let environment = &self.input.environment;
             self.take(preflight::check(environment, service, live, self.observed));
+            self.take(fallback::check(environment, &service.service, &live.fallback));
             self.take(compatibility::check_running(
                 environment,
                 &service.service,
@@ -66,6 +71,9 @@ impl Planner<'_> {
         if let Some(live) = observed
             && !self.runs_already(&planned, revision)
         {
+            let (environment, definition) = (&self.input.environment, &revision.definition);
+            let usage = self.observed.fargate;
+            self.take(capacity::check_service(environment, &planned, live, definition, usage));
             let watch = preflight::watch(&service.service, live, self.observed);
             self.notes.extend(watch.notes);
             if let Some((message, help)) = watch.blind {
