@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use esclusa_adapters::control::rows::{MadeEnvironmentRow, PipelineCurrentRow, PipelineVersionRow};
+use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
 use esclusa_adapters::control::{ControlTable, Key, Stored};
+use esclusa_adapters::planning::environment_names;
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{DefinitionSource, Pipeline, PipelineError, parse};
@@ -215,18 +216,7 @@ pub(crate) async fn environments(
             .into_iter()
             .collect());
     }
-    let mut names: Vec<String> = pipeline
-        .named()
-        .map(|environment| environment.name.to_string())
-        .collect();
-    if pipeline.patterns().next().is_some() {
-        let partition = Key::made_environments_of(pipeline.application.as_str());
-        let rows: Vec<(String, Stored<MadeEnvironmentRow>)> = control.list(&partition, "").await?;
-        // A pattern that is gone from the file makes nothing any more.
-        let made = rows.into_iter().map(|(name, _)| name);
-        names.extend(made.filter(|name| pipeline.environment(name).is_some() && !pipeline.is_named(name)));
-    }
-    Ok(names)
+    environment_names(control, pipeline).await
 }
 
 /// The applications, each with the version of its pipeline file in force.

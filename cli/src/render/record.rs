@@ -33,6 +33,12 @@ impl Facts<'_> {
         match self.record.kind {
             RecordKind::PushReceived => self.push_received(),
             RecordKind::PushIgnored => self.push_ignored(),
+            RecordKind::ImageGone => Some(format!(
+                "{} is gone from `{}`, and {} runs it: no further task of it can be started",
+                self.digest()?,
+                self.text("/repository")?,
+                self.list("/facts/environments")?
+            )),
             RecordKind::ReleaseClaimed => self.release_claimed(),
             RecordKind::ReleaseStarted => Some(format!("at work, for {}", self.list("/environments")?)),
             RecordKind::ReleaseEnded => self.release_ended(),

@@ -1,5 +1,6 @@
 //! The Lambda function `intake`: turns a push, or the wish of a person, into exactly one release, and starts executions by name.
 
+mod gone;
 mod push;
 mod registry;
 mod request;
@@ -104,7 +105,7 @@ impl Function for Intake {
     async fn handle(&self, payload: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event = esclusa_events::parse(payload).map_err(|error| Failure::invalid_input(error.to_string()))?;
         match event {
-            Event::EcrImageAction(envelope) => self.pushed(&envelope).await,
+            Event::EcrImageAction(envelope) => self.heard(&envelope).await,
             Event::Request(request) => match parse_request(request.payload)? {
                 Action::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
                 Action::RequestRelease(request) => self.requested(&request).await,

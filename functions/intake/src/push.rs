@@ -18,7 +18,15 @@ use crate::{ACTOR, Intake};
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 impl Intake {
-    pub(crate) async fn pushed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
+    /// Takes an event of the registry up.
+    pub(crate) async fn heard(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
+        match (&envelope.detail.action_type, &envelope.detail.result) {
+            (EcrAction::Delete | EcrAction::UpdateStorageClass, EcrResult::Success) => self.removed(envelope).await,
+            _ => self.pushed(envelope).await,
+        }
+    }
+
+    async fn pushed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
         let taken = match self.read(envelope)? {
             Ok(push) => self.take(&push, &Origin::Event(envelope)).await?,
             Err(reason) => Taken::Ignored(reason),
@@ -81,6 +89,26 @@ impl Intake {
 
     /// Records once that an event starts nothing, and why.
     async fn ignore(&self, envelope: &Envelope<EcrImageAction>, reason: &str) -> Result<Value, Failure> {
+        let facts = json!({"reason": reason});
+        self.witness(envelope, RecordKind::PushIgnored, &chain(envelope), &facts, reason)
+            .await?;
+        tracing::info!(
+            reason,
+            repository = envelope.detail.repository_name,
+            "a push starts no release"
+        );
+        Ok(json!({"ignored": reason}))
+    }
+
+    /// Records once what an event came to that starts nothing. Whether it is new: the same event may have been recorded before.
+    pub(crate) async fn witness(
+        &self,
+        envelope: &Envelope<EcrImageAction>,
+        kind: RecordKind,
+        chain: &Chain,
+        facts: &Value,
+        reason: &str,
+    ) -> Result<bool, Failure> {
         let now = self.journal.clock().now()?;
         let expires_at = now.saturating_add(REMEMBERED).unwrap_or(Timestamp::MAX).as_second();
         let row = IgnoredEventRow {
@@ -88,28 +116,16 @@ impl Intake {
             expires_at,
         };
         let key = Key::ignored_event(&sha256_hex(envelope.id.as_bytes()));
-        let mut draft = Draft::new(
-            RecordKind::PushIgnored,
-            ACTOR,
-            event_body(envelope, &json!({"reason": reason}))?,
-        );
+        let mut draft = Draft::new(kind, ACTOR, event_body(envelope, facts)?);
         draft.digest.clone_from(&envelope.detail.image_digest);
         let commit = Commit::new()
             .change(Change::put(key, &row, Expected::Absent)?)
-            .record(&chain(envelope), draft);
+            .record(chain, draft);
         match self.journal.commit(commit).await? {
-            // The same event was recorded before.
-            Committed::Lost(_) | Committed::Written(_) => {}
-            fenced @ Committed::FencedOut(_) => {
-                fenced.or_failure()?;
-            }
+            Committed::Written(_) => Ok(true),
+            Committed::Lost(_) => Ok(false),
+            fenced @ Committed::FencedOut(_) => fenced.or_failure().map(|_| true),
         }
-        tracing::info!(
-            reason,
-            repository = envelope.detail.repository_name,
-            "a push starts no release"
-        );
-        Ok(json!({"ignored": reason}))
     }
 }
 

@@ -233,16 +233,11 @@ fn an_event_that_is_no_push_for_us_starts_nothing_and_says_why() {
 #[test]
 fn an_event_that_a_wider_rule_would_let_through_is_ignored_by_the_function_itself() {
     let (mut account, push) = unheard();
-    let table: [(&str, Option<&str>, &str); 5] = [
+    let table: [(&str, Option<&str>, &str); 4] = [
         (
             "/detail/action-type",
-            Some("DELETE"),
-            "`DELETE` with result `SUCCESS` is not a push",
-        ),
-        (
-            "/detail/action-type",
-            Some("UPDATE_STORAGE_CLASS"),
-            "`UPDATE_STORAGE_CLASS` with result `SUCCESS` is not a push",
+            Some("TELEPORT"),
+            "`TELEPORT` with result `SUCCESS` is not a push",
         ),
         (
             "/detail/result",
@@ -514,4 +509,51 @@ fn what_could_not_be_delivered_shows_in_the_status_until_the_queue_is_empty() {
     account.pass(SignedDuration::from_mins(6));
     let silent = account.esclusa(&["status"]).out;
     assert!(!silent.contains("could not be delivered"), "{silent}");
+}
+
+/// What was told about an image that is gone: how often, and the environments that run it.
+fn gone(account: &Account) -> Vec<Value> {
+    let records = account.records("image_gone");
+    records
+        .iter()
+        .map(|record| record["body"]["facts"]["environments"].clone())
+        .collect()
+}
+
+/// F07: an image that is deleted or archived starts nothing, and one that runs is told of, once for each event.
+#[test]
+fn an_image_that_is_deleted_while_it_runs_is_told_of_once_and_others_leave_nothing() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    let running = account.release("v1.1.0", Kind::Good);
+    let id = |digest: &str| json!({"repositoryName": "pm4-ecommerce", "imageIds": [{"imageDigest": digest}]});
+    let unused = account.push("nothing-takes-this", Kind::Good);
+    account.settle();
+    account.administer("ecr", "BatchDeleteImage", id(&unused));
+    account.pass(SignedDuration::from_secs(20));
+    assert_eq!(gone(&account), [] as [Value; 0]);
+    account.disturb_pushes(Occurrence::Every, Fault::Duplicate(SignedDuration::from_secs(5)));
+    account.administer("ecr", "BatchDeleteImage", id(&running));
+    account.pass(SignedDuration::from_mins(1));
+    assert_eq!(gone(&account), [json!(["development"])]);
+    account.assert_left("FREE");
+}
+
+/// F07: of an image with two tags one may go, and what is archived is no image that can be pulled.
+#[test]
+fn a_tag_that_goes_takes_no_image_with_it_and_an_archived_image_is_as_good_as_gone() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    let digest = account.release("v1.1.0", Kind::Good);
+    let repository = "pm4-ecommerce";
+    let images = &mut account.lab.world_mut().kernel_mut().images.repositories;
+    let image = images.get_mut(repository).unwrap().get_mut(&digest).unwrap();
+    image.tags.insert("another".to_owned());
+    let delete = json!({"repositoryName": repository, "imageIds": [{"imageTag": "another"}]});
+    account.administer("ecr", "BatchDeleteImage", delete);
+    account.pass(SignedDuration::from_secs(20));
+    assert_eq!(gone(&account), [] as [Value; 0]);
+    let archive =
+        json!({"repositoryName": repository, "imageId": {"imageDigest": digest}, "targetStorageClass": "ARCHIVE"});
+    account.administer("ecr", "UpdateImageStorageClass", archive);
+    account.pass(SignedDuration::from_secs(20));
+    assert_eq!(gone(&account), [json!(["development"])]);
 }

@@ -152,6 +152,20 @@ fn a_lock_in_quarantine_is_told_until_somebody_has_looked() {
     assert_eq!(firing(&mut account), [""; 0]);
 }
 
+/// F07.
+#[test]
+fn an_image_that_is_deleted_while_it_runs_wakes_a_person() {
+    let mut account = watched(Account::with_logs("nest-demo"));
+    let digest = account.release("v1.0.0", Kind::Good);
+    let delete = json!({"repositoryName": "pm4-ecommerce", "imageIds": [{"imageDigest": digest}]});
+    account.administer("ecr", "BatchDeleteImage", delete);
+    account.pass(SignedDuration::from_mins(7));
+    assert_eq!(measured(&account, Statistic::Sum, "RunningImagesGone", &[]), Some(1.0));
+    assert_eq!(firing(&mut account), ["running-images-gone"]);
+    account.pass(SignedDuration::from_mins(15));
+    assert_eq!(firing(&mut account), [""; 0]);
+}
+
 #[test]
 fn a_defect_wakes_a_person_and_a_round_that_meets_one_is_no_silence() {
     let mut account = watched(Account::with_logs("imagy-catalog"));

@@ -87,6 +87,11 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (RecordKind::PipelineApplied, ana, applied),
         (RecordKind::PushIgnored, "esclusa/intake", ignored),
         (RecordKind::PushReceived, "esclusa/intake", push),
+        (
+            RecordKind::ImageGone,
+            "esclusa/intake",
+            json!({"action": "DELETE", "repository": "shop", "facts": {"environments": ["develop", "production"]}}),
+        ),
         (RecordKind::ReleaseClaimed, "esclusa/intake", claimed),
         (
             RecordKind::ReleaseStarted,

@@ -13,10 +13,11 @@ use serde_json::{Map, Value, json};
 pub(crate) const TARGET: &str = "esclusa_runtime::telemetry";
 
 /// What every metric is called, with its own dimensions.
-pub const METRICS: [(&str, &[&str]); 10] = [
+pub const METRICS: [(&str, &[&str]); 11] = [
     ("DeploymentSeconds", &["verdict", "effect"]),
     ("ReleaseSeconds", &["verdict", "effect"]),
     ("QuarantinedLocks", &[]),
+    ("RunningImagesGone", &[]),
     ("WaitSeconds", &["wait", "woken_by"]),
     ("GateSeconds", &["gate"]),
     ("SweepFinds", &["found"]),
@@ -56,6 +57,11 @@ pub enum Measure<'a> {
     Quarantined {
         /// How many.
         locks: usize,
+    },
+    /// An image that environments run was deleted or archived: `RunningImagesGone`.
+    ImageGone {
+        /// In how many environments it runs.
+        environments: usize,
     },
     /// A state of a state machine was woken: `WaitSeconds`.
     WaitEnded {
@@ -110,6 +116,7 @@ impl Measure<'_> {
             Self::DeploymentEnded { took, .. } => ("DeploymentSeconds", took.as_secs_f64()),
             Self::ReleaseEnded { took, .. } => ("ReleaseSeconds", took.as_secs_f64()),
             Self::Quarantined { locks } => ("QuarantinedLocks", number(locks)),
+            Self::ImageGone { environments } => ("RunningImagesGone", number(environments)),
             Self::WaitEnded { took, .. } => ("WaitSeconds", took.as_secs_f64()),
             Self::GateOpened { took, .. } => ("GateSeconds", took.as_secs_f64()),
             Self::Found { count: 0, .. } => return,
@@ -211,6 +218,7 @@ mod tests {
                 took,
             },
             Measure::Quarantined { locks: 0 },
+            Measure::ImageGone { environments: 2 },
             Measure::WaitEnded {
                 deployment_id: "shop-1-develop-1",
                 wait: "task",

@@ -1,5 +1,6 @@
 //! Everything that a plan is made from, read. The plan itself is made by the core.
 
+mod environments;
 mod registries;
 
 use std::borrow::Cow;
@@ -27,6 +28,7 @@ use esclusa_core::task_definition::Home;
 use esclusa_core::wave::is_last;
 use serde_json::Value;
 
+pub use self::environments::environment_names;
 use crate::alarms::AlarmReader;
 use crate::clock::Clock;
 use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};

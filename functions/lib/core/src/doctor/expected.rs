@@ -55,8 +55,9 @@ const fn always(name: &'static str, function: &'static str) -> Trigger {
 pub(super) const PUSH: &str = "push";
 
 /// The rules of the event bus.
-pub const RULES: [Trigger; 9] = [
+pub const RULES: [Trigger; 10] = [
     always(PUSH, "intake"),
+    always("image-gone", "intake"),
     always("alarm-recheck", "observe"),
     always("execution-died", "record"),
     always("task-state-change", "resume"),
@@ -89,7 +90,7 @@ pub const SCHEDULES: [Trigger; 5] = [
 ];
 
 /// The alarms, each with what must be configured for it to be there.
-pub const ALARMS: [(&str, Option<Only>); 13] = [
+pub const ALARMS: [(&str, Option<Only>); 14] = [
     ("dead-letters", None),
     ("defects", None),
     ("deployment-executions-failed", None),
@@ -99,6 +100,7 @@ pub const ALARMS: [(&str, Option<Only>); 13] = [
     ("release-executions-failed", None),
     ("release-executions-timed-out", None),
     ("restore-scaling-silent", None),
+    ("running-images-gone", None),
     ("settle-silent", None),
     ("sweep-failures", None),
     ("sweep-silent", None),

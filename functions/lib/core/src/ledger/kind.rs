@@ -34,6 +34,8 @@ record_kinds! {
     PushReceived = "push_received",
     /// A push starts no release; the body says why.
     PushIgnored = "push_ignored",
+    /// An image that environments run was deleted from its repository, or archived there: no further task of it can be started.
+    ImageGone = "image_gone",
     /// The row of a release was written with its input.
     ReleaseClaimed = "release_claimed",
     /// The execution of a release was started.
