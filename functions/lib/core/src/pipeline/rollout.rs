@@ -45,15 +45,15 @@ impl Percentages {
 
     /// Whether a rolling update of `desired` tasks can begin: an old task may stop, or a new one may start.
     pub fn allow_progress(self, desired: u64) -> Result<(), NoProgress> {
-        let (must_stay, may_run) = (self.must_stay(desired), self.may_run(desired));
-        if must_stay < desired || may_run > desired {
+        let one_may_start = of_desired(desired, self.maximum) / 100 > u128::from(desired);
+        if self.must_stay(desired) < desired || one_may_start {
             return Ok(());
         }
         Err(NoProgress {
             percentages: self,
             desired,
-            must_stay,
-            may_run,
+            must_stay: self.must_stay(desired),
+            may_run: self.may_run(desired),
         })
     }
 }
