@@ -14,7 +14,7 @@ use crate::support::Account;
 const LEAD: &str = "arn:aws:iam::123456789012:user/*";
 
 /// The pipeline of the guide, over that of its example, an hour before the push.
-fn guide() -> Account {
+pub(crate) fn guide() -> Account {
     let start: Timestamp = FRIDAY.parse().unwrap();
     let mut account = Account::beginning("imagy-catalog", start - SignedDuration::from_hours(1));
     let text = std::fs::read_to_string(&account.example.file).unwrap();
@@ -140,14 +140,14 @@ fn story(account: &Account, release: &str) -> String {
 const ALL: [&str; 3] = ["develop", "staging", "production"];
 
 /// The pipeline of the guide with a first version everywhere, so that it is known how long deployments take. It came through as a hotfix.
-fn known() -> Account {
+pub(crate) fn known() -> Account {
     let mut account = guide();
     hurried(&mut account, "hotfix-0000000");
     account
 }
 
 /// Has the lead agree as soon as a release comes to the gates, and through the console, so that nobody waits for a sweep.
-fn agree_at_once(account: &mut Account, release: &str) {
+pub(crate) fn agree_at_once(account: &mut Account, release: &str) {
     account.run_until_entered(release, "AwaitGate");
     account.pass(SignedDuration::from_secs(5));
     let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
@@ -165,7 +165,7 @@ fn hurried(account: &mut Account, tag: &str) -> String {
     release
 }
 
-fn pushed(account: &mut Account, tag: &str) -> String {
+pub(crate) fn pushed(account: &mut Account, tag: &str) -> String {
     account.push(tag, Kind::Good);
     account.pass(SignedDuration::from_secs(30));
     account.releases().pop().unwrap()

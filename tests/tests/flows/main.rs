@@ -29,6 +29,7 @@ mod preflight;
 mod products;
 mod pushes;
 mod quarantine;
+mod records;
 mod refusals;
 mod restore_points;
 mod rollouts;

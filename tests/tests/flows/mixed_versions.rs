@@ -70,16 +70,28 @@ fn age_rows(account: &mut Account) {
     assert!(aged > 0, "no row has a member that is new");
 }
 
-/// Two releases begun under the earlier definitions, the second of which waits for the lock of the first; then the upgrade.
-fn upgraded_in_flight(kind: Kind) -> Account {
-    let mut account = Account::running("superbowleto", "v1");
-    deploy_definitions(&mut account, "fixtures/earlier");
+/// Two releases on their way, the second of which waits for the lock of the first.
+fn begun(account: &mut Account, kind: Kind) {
     account.push("v2", kind);
     account.pass(SignedDuration::from_secs(5));
     let first = account.releases().pop().unwrap();
     account.run_until_entered(&format!("{first}-stg-1"), "AwaitTask");
     account.push("v3", Kind::Good);
     account.pass(SignedDuration::from_secs(20));
+}
+
+/// They are on their way under the definitions of today.
+pub(crate) fn in_flight(kind: Kind) -> Account {
+    let mut account = Account::running("superbowleto", "v1");
+    begun(&mut account, kind);
+    account
+}
+
+/// They are begun under the earlier definitions; then comes the upgrade.
+fn upgraded_in_flight(kind: Kind) -> Account {
+    let mut account = Account::running("superbowleto", "v1");
+    deploy_definitions(&mut account, "fixtures/earlier");
+    begun(&mut account, kind);
     age_rows(&mut account);
     deploy_definitions(&mut account, "../statemachine");
     account
