@@ -10,6 +10,10 @@ use esclusa_core::pipeline::ResolvedEnvironment;
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::verdict::Reason;
 use esclusa_core::verification::State;
+use jiff::SignedDuration;
+
+/// How long after it came to the gates a release is shown there: a round looks every minute.
+const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is known about a release in an environment.
 #[derive(Debug)]
@@ -117,8 +121,15 @@ impl Known {
                 Some(since) => Standing::Queued { since },
                 None => Standing::UnderWay {
                     since: deployment.started_at,
+                    has_waited: self.has_waited(deployment),
                 },
             },
         })
+    }
+
+    /// Whether it stood at the gates for long enough that people were shown so.
+    fn has_waited(&self, deployment: &DeploymentRow) -> bool {
+        let waited = self.gates.as_ref().zip(deployment.started_at);
+        waited.is_some_and(|(gates, started_at)| started_at.duration_since(gates.since) > SHOWN_WITHIN)
     }
 }

@@ -37,6 +37,8 @@ pub struct Message {
     pub ts: String,
     /// The message under which it stands.
     pub thread_ts: Option<String>,
+    /// Whether it is shown in the channel as well, though it stands in a thread.
+    pub is_broadcast: bool,
     /// Its text.
     pub text: String,
     /// Its blocks.
@@ -310,15 +312,15 @@ impl Slack {
         if let Err(code) = check(body) {
             return refused(code);
         }
-        let thread_ts = text("thread_ts").map(str::to_owned);
-        let has_thread = |ts: &String| messages.iter().any(|message| message.ts == *ts);
-        if thread_ts.as_ref().is_some_and(|ts| !has_thread(ts)) {
-            return refused("thread_not_found");
-        }
+        let (thread_ts, is_broadcast) = match place(body, messages) {
+            Ok(place) => place,
+            Err(code) => return refused(code),
+        };
         let ts = timestamp(kernel);
         messages.push(Message {
             ts: ts.clone(),
             thread_ts,
+            is_broadcast,
             text: text("text").unwrap_or_default().to_owned(),
             blocks: body.get("blocks").cloned().unwrap_or_else(|| json!([])),
             edits: 0,
@@ -395,6 +397,32 @@ fn too_many(seconds: i64) -> Value {
 fn timestamp(kernel: &mut Kernel) -> String {
     let (seconds, id) = (kernel.now().as_second(), kernel.next_id());
     format!("{seconds}.{:06}", id % 1_000_000)
+}
+
+/// The thread in which a message is to stand, and whether the channel is to see it there: <https://docs.slack.dev/messaging/#threading>.
+///
+/// Slack takes a reply to a reply for one to somewhere, and ignores a broadcast without a thread. Neither is ever meant, so that both are refused here.
+fn place(body: &Map<String, Value>, messages: &[Message]) -> Result<(Option<String>, bool), &'static str> {
+    let is_broadcast = match body.get("reply_broadcast") {
+        None => false,
+        Some(flag) => flag.as_bool().ok_or("invalid_arguments")?,
+    };
+    let Some(thread) = body.get("thread_ts") else {
+        return if is_broadcast {
+            Err("invalid_arguments")
+        } else {
+            Ok((None, false))
+        };
+    };
+    let ts = thread.as_str().ok_or("invalid_thread_ts")?;
+    let parent = messages
+        .iter()
+        .find(|message| message.ts == ts)
+        .ok_or("thread_not_found")?;
+    if parent.thread_ts.is_some() {
+        return Err("cannot_reply_to_message");
+    }
+    Ok((Some(ts.to_owned()), is_broadcast))
 }
 
 /// What Slack does not take, by its word for it.

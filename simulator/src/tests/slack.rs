@@ -142,6 +142,38 @@ fn a_message_is_written_anew_in_its_place_and_a_repeat_is_another_one() {
 }
 
 #[test]
+fn a_reply_stands_under_a_message_of_the_channel_and_is_shown_there_where_that_is_asked_for() {
+    let mut simulation = workspace();
+    let token = token(&simulation);
+    let mut post = |more: Value| {
+        let mut body = json!({"channel": CHANNEL, "text": "t"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        call(&mut simulation, "chat.postMessage", &token, &body).2
+    };
+    let parent = post(json!({}))["ts"].clone();
+    let reply = post(json!({"thread_ts": parent}))["ts"].clone();
+    assert_eq!(post(json!({"thread_ts": parent, "reply_broadcast": true}))["ok"], true);
+    for (broken, code) in [
+        (json!({"thread_ts": reply}), "cannot_reply_to_message"),
+        (json!({"thread_ts": 1.2}), "invalid_thread_ts"),
+        (
+            json!({"thread_ts": parent, "reply_broadcast": "true"}),
+            "invalid_arguments",
+        ),
+        (json!({"reply_broadcast": true}), "invalid_arguments"),
+    ] {
+        assert_eq!(post(broken.clone())["error"], code, "{broken}");
+    }
+    let slack = simulation.world().service::<Slack>().unwrap();
+    let shown: Vec<(bool, bool)> = slack
+        .messages(CHANNEL)
+        .iter()
+        .map(|message| (message.thread_ts.is_some(), message.is_broadcast))
+        .collect();
+    assert_eq!(shown, [(false, false), (true, false), (true, true)]);
+}
+
+#[test]
 fn one_message_too_many_is_told_when_the_next_is_taken() {
     let mut simulation = workspace();
     let token = token(&simulation);

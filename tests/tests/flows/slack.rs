@@ -69,9 +69,13 @@ fn cards(account: &Account) -> Vec<SlackMessage> {
 
 /// What people were told in threads.
 fn alerts(account: &Account) -> Vec<String> {
+    replies(account).into_iter().map(|message| message.text).collect()
+}
+
+fn replies(account: &Account) -> Vec<SlackMessage> {
     let messages = slack(account).messages(CHANNEL).iter();
-    let alerts = messages.filter(|message| message.thread_ts.is_some());
-    alerts.map(|message| message.text.clone()).collect()
+    let replies = messages.filter(|message| message.thread_ts.is_some());
+    replies.cloned().collect()
 }
 
 /// The ids of the actions of a message's buttons.
@@ -163,8 +167,54 @@ fn a_push_waits_for_an_approval_that_is_given_with_a_button() {
         buttons(card).is_empty() && shown.contains("Succeeded") && shown.contains("`ana` approved"),
         "{shown}"
     );
-    // What ended well needs nobody.
+    // That it began and ended well is told under the card; only the channel was asked for an approval.
+    let replies = replies(&account);
+    let shown: Vec<(&str, bool)> = replies
+        .iter()
+        .map(|reply| {
+            assert_eq!(reply.thread_ts.as_ref(), Some(&card.ts));
+            (reply.text.as_str(), reply.is_broadcast)
+        })
+        .collect();
+    let [(_, true), (began, false), (ended, false)] = &shown[..] else {
+        panic!("{shown:#?}")
+    };
+    assert_eq!(*began, "nest-demo v1.0.0 in development: it has begun");
+    assert_eq!(*ended, "nest-demo v1.0.0 in development: Succeeded <@U0ANA>");
+}
+
+/// What is true is told once, however often it is looked at, by however many at once.
+#[test]
+fn an_end_is_told_once_and_what_went_back_in_the_channel() {
+    let mut account = gated("");
+    account.release("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(2));
+    // Slack takes nothing of the next one for a while.
+    let until = account.lab.world().now() + SignedDuration::from_mins(45);
+    let (slack, _) = account.lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.limited_until = Some(until);
+    account.push("v1.1.0", Kind::CrashLoop);
+    account.settle();
+    let now = account.lab.world().now();
+    assert!(now < until, "{now}");
     assert_eq!(alerts(&account).len(), 1);
+    account.pass(until.duration_since(now) + SignedDuration::from_secs(1));
+    for _ in 0..6 {
+        let tell = json!({"FunctionName": "esclusa-notify", "InvocationType": "Event", "Payload": {"action": "tell"}});
+        account.administer("lambda", "Invoke", tell);
+    }
+    account.pass(SignedDuration::from_mins(5));
+    let replies = replies(&account);
+    let shown: Vec<(&str, bool)> = replies
+        .iter()
+        .map(|reply| (reply.text.split(':').nth(1).unwrap().trim(), reply.is_broadcast))
+        .collect();
+    let (bad, quarantined) = ("Rolled back", "The image is in quarantine");
+    assert_eq!(
+        shown,
+        [("Succeeded", false), (bad, true), (quarantined, true)],
+        "{replies:#?}"
+    );
 }
 
 /// F67.

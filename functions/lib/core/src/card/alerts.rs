@@ -1,11 +1,14 @@
-//! What people are told of besides the card.
+//! What people are told of besides the card: that it begins after a wait, that somebody is needed, and how it ended.
+
+use std::collections::BTreeSet;
 
 use super::{
-    Alert, Facts, Line, Part, Standing, Tone, is_asked, quarantine_of_image, quarantine_of_locks, question_words,
-    questions, verdict_tone, verdict_words,
+    Alert, Audience, Facts, Line, Part, Standing, Tone, is_asked, quarantine_of_image, quarantine_of_locks,
+    question_words, questions, verdict_tone, verdict_words,
 };
 use crate::gate::person_of;
 use crate::pipeline::{Approval, Key, MemberId};
+use crate::verdict::{End, Verdict};
 
 /// The members of Slack who may still agree.
 fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator<Item = &'a MemberId> {
@@ -24,49 +27,100 @@ fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator
         .flat_map(|person| &person.slack)
 }
 
+/// The members of Slack whose release it is: whoever asked for it, and whoever agreed with this plan.
+fn concerned<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a MemberId> {
+    let agreed = facts
+        .votes
+        .iter()
+        .filter(|vote| vote.approves && facts.plan_hash == Some(vote.plan_hash.as_str()))
+        .map(|vote| vote.principal.as_str());
+    let people = facts.people;
+    let names: BTreeSet<&Key> = agreed
+        .chain(facts.requested_by)
+        .filter_map(|principal| person_of(people, principal))
+        .collect();
+    names
+        .into_iter()
+        .filter_map(|name| people.get(name))
+        .flat_map(|person| &person.slack)
+}
+
+fn named<'a>(mut words: Line, members: impl Iterator<Item = &'a MemberId>) -> Line {
+    for member in members {
+        words.push(Part::text(" "));
+        words.push(Part::Member(member.clone()));
+    }
+    words
+}
+
+/// How it ended. Who follows the card hears of every end; the channel of those after which something is not as somebody wanted it.
+fn ended(facts: &Facts<'_>, end: &End, name: &str) -> Alert {
+    let tone = verdict_tone(end);
+    let mut words = Line::text(format!("{name} in {}: {}", facts.environment, verdict_words(end)));
+    if tone != Tone::Good {
+        let why = end.reasons.first().map_or(end.reason.as_str(), String::as_str);
+        words.push(Part::text(format!(": {why}")));
+    }
+    if end.effect.is_dirty() {
+        words.push(Part::text(". "));
+        words.extend(quarantine_of_locks());
+    }
+    let is_for_everybody = tone == Tone::Bad || end.verdict == Verdict::Expired;
+    Alert {
+        key: format!("end:{}:{}", end.verdict, end.effect),
+        words: named(words, concerned(facts)),
+        audience: if is_for_everybody {
+            Audience::Channel
+        } else {
+            Audience::Thread
+        },
+    }
+}
+
+/// What people are told of besides, in the order in which they are told.
 pub(super) fn alerts(facts: &Facts<'_>) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let name = format!("{} {}", facts.application, facts.tag);
     match facts.standing {
         Standing::Gates { approval, .. } if is_asked(facts) => {
-            let mut words = Line::text(format!("{name} waits for an approval for {}.", facts.environment));
-            for member in approval.into_iter().flat_map(|approval| asked_members(facts, approval)) {
-                words.push(Part::text(" "));
-                words.push(Part::Member(member.clone()));
-            }
-            let key = format!("approval:{}", facts.plan_hash.unwrap_or_default());
-            alerts.push(Alert { key, words });
-        }
-        Standing::Ended {
-            end, asks_again: false, ..
-        } if verdict_tone(end) == Tone::Bad => {
-            let why = end.reasons.first().map_or(end.reason.as_str(), String::as_str);
-            let what = verdict_words(end);
-            let mut words = Line::text(format!("{name} in {}: {what}: {why}", facts.environment));
-            if end.effect.is_dirty() {
-                words.push(Part::text(". "));
-                words.extend(quarantine_of_locks());
-            }
+            let words = Line::text(format!("{name} waits for an approval for {}.", facts.environment));
+            let members = approval.into_iter().flat_map(|approval| asked_members(facts, approval));
             alerts.push(Alert {
-                key: format!("end:{}:{}", end.verdict, end.effect),
-                words,
+                key: format!("approval:{}", facts.plan_hash.unwrap_or_default()),
+                words: named(words, members),
+                audience: Audience::Channel,
             });
         }
+        // The card that shows it at work for the first time tells so itself; one that was there before only changes.
+        Standing::UnderWay { has_waited: true, .. } => alerts.push(Alert {
+            key: format!("start:{}", facts.plan_hash.unwrap_or_default()),
+            words: Line::text(format!("{name} in {}: it has begun", facts.environment)),
+            audience: Audience::Thread,
+        }),
+        Standing::Ended {
+            end, asks_again: false, ..
+        } => alerts.push(ended(facts, end, &name)),
         Standing::Gates { .. } | Standing::Queued { .. } | Standing::UnderWay { .. } | Standing::Ended { .. } => {}
     }
     for (check, state) in questions(facts) {
         if let Some(question) = state.question {
             let mut words = Line::text(format!("{name} in {}: ", facts.environment));
             words.extend(question_words(check, state, question));
-            let key = format!("question:{check}:{}", question.asked_at);
-            alerts.push(Alert { key, words });
+            alerts.push(Alert {
+                key: format!("question:{check}:{}", question.asked_at),
+                words,
+                audience: Audience::Channel,
+            });
         }
     }
     if let Some(why) = facts.quarantined {
         let mut words = Line::text(format!("{name}: "));
         words.extend(quarantine_of_image(why));
-        let key = "quarantine".to_owned();
-        alerts.push(Alert { key, words });
+        alerts.push(Alert {
+            key: "quarantine".to_owned(),
+            words,
+            audience: Audience::Channel,
+        });
     }
     alerts
 }

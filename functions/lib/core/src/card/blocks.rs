@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::markup::{Line, cut_text, length};
-use super::{Alert, Ask, Button, Card, Section, Tone};
+use super::{Alert, Ask, Audience, Button, Card, Section, Tone};
 
 /// The most blocks of a message.
 pub const BLOCKS_MAX: usize = 50;
@@ -50,10 +50,14 @@ pub fn message(card: &Card) -> Value {
     json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks})
 }
 
-/// `text` of a message that tells people, in the thread of the card and in the channel.
+/// `text` of a message that tells people in the thread of the card and, where everybody must hear of it, in the channel.
 #[must_use]
 pub fn alert_message(alert: &Alert) -> Value {
-    json!({"text": alert.words.mrkdwn(ALERT_TEXT_MAX), "reply_broadcast": true})
+    let text = alert.words.mrkdwn(ALERT_TEXT_MAX);
+    match alert.audience {
+        Audience::Thread => json!({"text": text}),
+        Audience::Channel => json!({"text": text, "reply_broadcast": true}),
+    }
 }
 
 impl Card {

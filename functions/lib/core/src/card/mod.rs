@@ -54,6 +54,8 @@ pub enum Standing<'a> {
     UnderWay {
         /// Since when.
         since: Option<Timestamp>,
+        /// Whether people were shown before that it waits.
+        has_waited: bool,
     },
     /// It is over.
     Ended {
@@ -196,12 +198,22 @@ const ANSWER: &[Button] = &[
     },
 ];
 
+/// Who hears of something that is told in the thread of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Whoever is named, and whoever follows the thread.
+    Thread,
+    /// Everybody in the channel as well.
+    Channel,
+}
+
 /// Something that people are told of besides the card, because what is changed in a card tells nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// Names it: what was told once is not told again.
     pub key: String,
     words: Line,
+    audience: Audience,
 }
 
 /// What people are shown about a release in an environment.
@@ -311,7 +323,7 @@ fn status(facts: &Facts<'_>) -> (Tone, Line) {
             let line = Line::from([Part::text("Waits for its turn, since "), Part::Time(since)]);
             (Tone::Waits, line)
         }
-        Standing::UnderWay { since } => {
+        Standing::UnderWay { since, .. } => {
             let is_verified = facts.verification.is_some_and(|state| state.end.is_none());
             let what = if is_verified {
                 "In force, and being verified"

@@ -103,6 +103,11 @@ fn facts<'a>(people: &'a People, standing: Standing<'a>) -> Facts<'a> {
     }
 }
 
+const UNDER_WAY: Standing<'_> = Standing::UnderWay {
+    since: None,
+    has_waited: false,
+};
+
 fn ended(verdict: Verdict, effect: Effect, reason: Reason) -> End {
     End {
         verdict,
@@ -193,6 +198,7 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
         ended(Verdict::Failed, Effect::Partial, Reason::RolloutFailed),
     );
     let changed = ended(Verdict::Failed, Effect::None, Reason::PlanChanged);
+    let stopped = ended(Verdict::Stopped, Effect::None, Reason::Stopped);
     let gates = |reports, closed| Standing::Gates {
         reports,
         since: None,
@@ -207,7 +213,8 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
     for (standing, words, tone, told) in [
         (gates(&open[..], None), "about to be started", Tone::Waits, 0),
         (gates(&missing[..], Some(&closed)), "Superseded by", Tone::Over, 0),
-        (Standing::UnderWay { since: None }, "Being deployed", Tone::Works, 0),
+        (UNDER_WAY, "Being deployed", Tone::Works, 0),
+        (over(&stopped, false), "Stopped", Tone::Over, 1),
         (over(&rolled_back, false), "Rolled back", Tone::Bad, 1),
         (over(&dirty, false), "a person must look", Tone::Bad, 1),
         (over(&changed, true), "asked about again", Tone::Waits, 0),
@@ -221,6 +228,76 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
             "{words}"
         );
     }
+}
+
+#[test]
+fn every_end_is_told_in_the_thread_and_one_that_nobody_wanted_in_the_channel() {
+    let people = people();
+    let votes = [Vote {
+        plan_hash: PLAN.to_owned(),
+        principal: "slack:T0/U0ANA".to_owned(),
+        approves: true,
+        reason: None,
+        at: time("2026-11-02T15:00:00Z"),
+    }];
+    for (verdict, effect, reason, is_for_everybody) in [
+        (Verdict::Succeeded, Effect::None, Reason::Proven, false),
+        (Verdict::Unchanged, Effect::None, Reason::Proven, false),
+        (Verdict::Superseded, Effect::None, Reason::Superseded, false),
+        (Verdict::Rejected, Effect::None, Reason::Rejected, false),
+        (Verdict::Stopped, Effect::Reverted, Reason::Stopped, false),
+        (Verdict::Stopped, Effect::Partial, Reason::Stopped, true),
+        (Verdict::Expired, Effect::None, Reason::Expired, true),
+        (Verdict::Failed, Effect::None, Reason::RolloutFailed, true),
+        (Verdict::RolledBack, Effect::Reverted, Reason::RolloutFailed, true),
+    ] {
+        let end = ended(verdict, effect, reason);
+        let over = Standing::Ended {
+            end: &end,
+            at: None,
+            asks_again: false,
+        };
+        let facts = Facts {
+            requested_by: Some("arn:aws:iam::123456789012:user/luis"),
+            votes: &votes,
+            ..facts(&people, over)
+        };
+        let card = card(&facts);
+        let [alert] = card.alerts() else {
+            panic!("{verdict}: {:?}", card.alerts())
+        };
+        let message = alert_message(alert);
+        assert_eq!(
+            message["reply_broadcast"] == true,
+            is_for_everybody,
+            "{verdict} {effect}"
+        );
+        // Whose release it is hears of it wherever they are.
+        let text = message["text"].as_str().unwrap();
+        assert!(text.ends_with(" <@U0ANA> <@U0LUIS>"), "{verdict}: {text}");
+        let says_why = text.contains("the rollout of `web` failed");
+        assert_eq!(
+            says_why,
+            ![Verdict::Succeeded, Verdict::Unchanged].contains(&verdict),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_begin_is_told_where_people_were_shown_a_wait() {
+    let people = people();
+    let told = |has_waited| {
+        let standing = Standing::UnderWay {
+            since: None,
+            has_waited,
+        };
+        card(&facts(&people, standing)).alerts().to_vec()
+    };
+    assert_eq!(told(false), []);
+    let [alert] = &told(true)[..] else { panic!("one") };
+    assert_eq!(alert.key, format!("start:{PLAN}"));
+    assert_eq!(alert_message(alert).get("reply_broadcast"), None);
 }
 
 #[test]
@@ -249,7 +326,7 @@ fn a_check_that_asks_has_buttons_until_it_is_answered() {
     let shown = |state: &State| {
         let facts = Facts {
             verification: Some(state),
-            ..facts(&people, Standing::UnderWay { since: None })
+            ..facts(&people, UNDER_WAY)
         };
         card(&facts)
     };
@@ -271,7 +348,7 @@ fn foreign_text_is_no_markup() {
     let facts = Facts {
         requested_by: Some("arn:<!channel>"),
         reason: Some("a < b & <https://example.com|click>\nnew line"),
-        ..facts(&people, Standing::UnderWay { since: None })
+        ..facts(&people, UNDER_WAY)
     };
     let message = message(&card(&facts)).to_string();
     assert!(
@@ -375,7 +452,7 @@ proptest! {
             0 => Standing::Gates { reports: &reports, since: Some(Timestamp::MIN), closed: None, approval: Some(&approval) },
             1 => Standing::Gates { reports: &reports, since: None, closed: Some(&closed), approval: None },
             2 => Standing::Queued { since: Timestamp::MAX },
-            3 => Standing::UnderWay { since: None },
+            3 => UNDER_WAY,
             _ => Standing::Ended { end: &end, at: None, asks_again: many % 2 == 0 },
         };
         let card = card(&Facts {
