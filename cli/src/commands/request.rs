@@ -5,6 +5,7 @@ use std::time::Duration;
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Key};
+use esclusa_core::span::span;
 use esclusa_core::version::Version;
 use serde::Deserialize;
 use serde_json::json;
@@ -156,7 +157,7 @@ async fn follow(asked: &Asked, session: &Session, output: &mut Output) -> Result
                 output.moment(format!(
                     "{} since {}",
                     asked.release_id,
-                    words::span(release.created_at, now)
+                    span(now.duration_since(release.created_at))
                 ));
                 shown = lines;
             }

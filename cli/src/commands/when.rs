@@ -9,6 +9,7 @@ use esclusa_adapters::planning::written;
 use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
 use esclusa_core::hotfix::{ease, is_hotfix};
 use esclusa_core::pipeline::{ApplicationName, Key as Name, ResolvedEnvironment, Tag, resolve};
+use esclusa_core::span::span;
 use esclusa_core::tags::environments_for;
 use esclusa_core::wave::{in_waves, is_last, waves_of};
 use jiff::{SignedDuration, Timestamp};
@@ -190,10 +191,6 @@ fn line(stage: &Stage) -> String {
         format!("; it waits for {}", waits.join(", then "))
     };
     let least = if *is_measured { "about" } else { "at least" };
-    let begins = opens.unwrap_or_default();
-    let through = begins
-        .saturating_add(SignedDuration::from_secs(*takes_seconds))
-        .unwrap_or(begins);
-    let takes = words::span(begins, through);
+    let takes = span(SignedDuration::from_secs(*takes_seconds));
     format!("`{environment}` {when}{agreed}, which takes {least} {takes}{waits}")
 }

@@ -1,32 +1,10 @@
-//! Times, spans, digests and lists as people read them.
+//! Times, digests and lists as people read them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// A time to the second, in UTC.
 pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// The span from `since` to `now` in its two largest units, such as `3 d 4 h`.
-pub(crate) fn span(since: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(since).max(SignedDuration::ZERO).as_secs();
-    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let mut left = seconds;
-    let mut parts = Vec::new();
-    for (size, name) in units {
-        let count = left / size;
-        left %= size;
-        if count > 0 || !parts.is_empty() {
-            parts.push((count, name));
-        }
-    }
-    let largest = parts.iter().take(2).filter(|(count, _)| *count > 0);
-    let words: Vec<String> = largest.map(|(count, name)| format!("{count} {name}")).collect();
-    if words.is_empty() {
-        "0 s".to_owned()
-    } else {
-        words.join(" ")
-    }
 }
 
 /// A digest by its first twelve digits, which is enough to tell two apart by eye.
@@ -81,26 +59,6 @@ pub(crate) fn argument(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_span_is_told_in_its_two_largest_units() {
-        let table = [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (130, "2 min 10 s"),
-            (3_600, "1 h"),
-            (3_605, "1 h"),
-            (90_000, "1 d 1 h"),
-            (-5, "0 s"),
-        ];
-        for (seconds, words) in table {
-            assert_eq!(
-                span(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap()),
-                words
-            );
-        }
-    }
 
     #[test]
     fn an_argument_survives_the_shell() {

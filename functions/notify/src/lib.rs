@@ -5,7 +5,6 @@
 //! time; and nothing waits for what it does.
 
 mod candidates;
-mod facts;
 mod tell;
 
 use aws_config::SdkConfig;

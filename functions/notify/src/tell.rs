@@ -3,8 +3,10 @@
 //! What is about to be told is written down first, so that two rounds at once do not tell it twice. Where the answer is lost, nobody knows what became of it:
 //! writing a card anew is safe, and a message that is posted once more is one too many in the channel, which only Slack could tell.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use esclusa_adapters::cards::Known;
 use esclusa_adapters::control::rows::{CardPauseRow, CardRow, DeploymentRow, ReleaseRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
@@ -23,7 +25,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Notify;
-use crate::facts::Known;
 
 /// How long somebody who tells something may still be at it: longer than the function runs.
 const AT_IT: SignedDuration = SignedDuration::from_secs(70);
@@ -120,19 +121,20 @@ impl Notify {
             .as_ref()
             .map(|_| release.ended_at.unwrap_or(release.created_at));
         let key = (release.application.clone(), release.pipeline_version);
-        if !pipelines.contains_key(&key) {
-            match pipeline_version(self.journal.control(), &release.application, release.pipeline_version).await {
-                Ok((_, pipeline)) => {
-                    pipelines.insert(key.clone(), pipeline);
+        let pipeline: &Pipeline = match pipelines.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unread) => {
+                match pipeline_version(self.journal.control(), &release.application, release.pipeline_version).await {
+                    Ok((_, pipeline)) => unread.insert(pipeline),
+                    // Nobody knows where to tell it.
+                    Err(failure) if failure.kind == ErrorKind::Refused => {
+                        tracing::warn!(release_id, message = %failure.message, "nobody is told of a release");
+                        return Ok((Told::True, over));
+                    }
+                    Err(failure) => return Err(failure),
                 }
-                // Nobody knows where to tell it.
-                Err(failure) if failure.kind == ErrorKind::Refused => {
-                    tracing::warn!(release_id, message = %failure.message, "nobody is told of a release");
-                    return Ok((Told::True, over));
-                }
-                Err(failure) => return Err(failure),
             }
-        }
+        };
         let mut told = Told::True;
         for wave in in_waves(&release.environments, &release.waves) {
             let mut is_through = true;
@@ -141,7 +143,7 @@ impl Notify {
                 let deployment: Option<DeploymentRow> = deployment.map(|stored| stored.row);
                 let end = deployment.as_ref().and_then(|deployment| deployment.end.as_ref());
                 is_through &= end.is_some_and(End::is_in_force);
-                let environment = pipelines.get(&key).and_then(|pipeline| resolve(pipeline, name).ok());
+                let environment = resolve(pipeline, name).ok();
                 let slack = environment.as_ref().and_then(|environment| {
                     let notifications = environment.notifications.as_ref()?;
                     notifications.slack.as_ref()
@@ -149,7 +151,7 @@ impl Notify {
                 let (Some(environment), Some(slack)) = (&environment, slack) else {
                     continue;
                 };
-                let known = Known::read(self.journal.control(), &release, name, deployment).await?;
+                let known = Known::read(self.journal.control(), &release, pipeline, name, deployment).await?;
                 let place = Place {
                     release: &release,
                     environment,

@@ -177,6 +177,19 @@ fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monda
     until(&mut account, FRIDAY);
     let release = pushed(&mut account, "4f2c1e9");
     until(&mut account, SATURDAY);
+    // Whoever is asked sees what was measured where it came through, and until when they are asked.
+    let asked = account.esclusa(&["approvals"]).out;
+    for part in [
+        "Seen in staging",
+        "healthy for 5 min",
+        "(5 min are asked)",
+        "✓ `services`: `imagy-catalog` runs 1 (passed 1",
+        "Seen in develop",
+        "In force before: `hotfix-0000000`",
+        &format!("esclusa approve {release} --environment production"),
+    ] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
     account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
     account.settle();
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");

@@ -217,6 +217,62 @@ fn an_end_is_told_once_and_what_went_back_in_the_channel() {
     );
 }
 
+/// Whoever is asked for production sees what was measured before it. That is shown and decides nothing: the plan that is agreed to stays the same.
+#[test]
+fn who_is_asked_sees_what_was_measured_where_the_release_came_through() {
+    let verified = "    trigger: push\n    verification: {soak_seconds: 60, services: {interval_seconds: 30}, checks: {errors: {measure: {alarms: [errors]}}}}\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let told = format!("notifications: {{slack: {{channel: {CHANNEL}}}}}\n{PEOPLE}environments:\n");
+    let text = text
+        .replace(PUSH, verified)
+        .replace("    trigger: manual\n", &format!("{PUSH}{APPROVAL}"))
+        .replacen("environments:\n", &told, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.create_alarm("errors");
+    account.say_alarm("errors", "OK");
+    let release = pushed(&mut account, "v1.0.0");
+    let shown = |account: &Account| cards(account).pop().unwrap();
+    let plan = |account: &mut Account| {
+        let waiting = account.esclusa(&["approvals", "--output", "json"]).out;
+        let waiting: Value = serde_json::from_str(&waiting).unwrap();
+        let [one] = &waiting["waiting"].as_array().unwrap()[..] else {
+            panic!("{waiting:#}")
+        };
+        assert_eq!(one["seen_before"][0]["environment"], "development");
+        one["plan_hash"].clone()
+    };
+    let card = shown(&account);
+    let text = card.blocks.to_string();
+    for part in [
+        "*Seen in development*",
+        "healthy for 1 min",
+        "(1 min are asked)",
+        "✓ `errors`: 1 alarms are `OK` (passed ",
+        "*Way back*",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let before = plan(&mut account);
+    // Nothing of it becomes another one while nothing happens.
+    account.pass(SignedDuration::from_mins(30));
+    assert_eq!(shown(&account), card);
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(5));
+    let failed = shown(&account);
+    let text = failed.blocks.to_string();
+    assert!(text.contains("It does not work there since"), "{text}");
+    assert!(failed.edits > card.edits && failed.ts == card.ts);
+    account.say_alarm("errors", "OK");
+    account.pass(SignedDuration::from_mins(5));
+    assert_eq!(shown(&account).blocks, card.blocks);
+    assert_eq!(plan(&mut account), before);
+    press_shown(&mut account, "approve", "U0ANA");
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
+}
+
 /// F67.
 #[test]
 fn a_button_that_is_pressed_twice_and_two_people_at_once_count_once_each() {

@@ -117,18 +117,28 @@ pub async fn failed_upstream(
     environment: &str,
 ) -> Result<Option<FailedUpstream>, Failure> {
     for upstream in before(&release.environments, &release.waves, environment) {
-        let rows = Key::environment_rows(&release.application, upstream);
-        let history: Vec<(String, Stored<EnvironmentRow>)> =
-            control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
-        let mut history = history.into_iter().map(|(_, stored)| stored.row);
-        // By the digest: where it was in force already it came with an earlier release.
-        let proven = history.find(|row| row.digests.get(&release.image) == Some(&release.digest));
-        if let Some(revoked) = proven.and_then(|row| row.revoked) {
+        let verified = verified_there(control, release, upstream).await?;
+        if let Some(revoked) = verified.and_then(|row| row.revoked) {
             let environment = upstream.to_owned();
             return Ok(Some(FailedUpstream { environment, revoked }));
         }
     }
     Ok(None)
+}
+
+/// The last time that the image of a release was verified in an environment. By the digest: where it was in force already it came with an earlier release.
+///
+/// # Errors
+/// Those of [`ControlTable::latest`].
+pub async fn verified_there(
+    control: &ControlTable,
+    release: &ReleaseRow,
+    environment: &str,
+) -> Result<Option<EnvironmentRow>, Failure> {
+    let rows = Key::environment_rows(&release.application, environment);
+    let history: Vec<(String, Stored<EnvironmentRow>)> = control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
+    let mut history = history.into_iter().map(|(_, stored)| stored.row);
+    Ok(history.find(|row| row.digests.get(&release.image) == Some(&release.digest)))
 }
 
 /// The freezes over an environment, those that are over as well.

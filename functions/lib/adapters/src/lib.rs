@@ -6,7 +6,7 @@
 
 pub mod acts;
 pub mod alarms;
-
+pub mod cards;
 pub mod clock;
 pub mod console;
 pub mod control;

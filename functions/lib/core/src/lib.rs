@@ -25,6 +25,7 @@ pub mod schema;
 pub mod secret;
 pub mod service_deployment;
 pub mod slack;
+pub mod span;
 pub mod supersession;
 pub mod tags;
 pub mod task_definition;

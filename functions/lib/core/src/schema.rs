@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::ReleaseId;
 use crate::pipeline::{Digest, Key};
 use crate::plan::{Plan, PlannedStep, PlannedTask};
+use crate::task_definition::masked_label;
 use crate::verdict::{Mode, StepOutcome, StepRecord};
 
 /// The version of the code, as the [OCI image specification](https://github.com/opencontainers/image-spec/blob/main/annotations.md) names it.
@@ -112,6 +113,38 @@ pub struct Declared {
     /// The commit that it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// What else it says, by name, with what looks like a secret masked; the first of many, each no longer than people read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// How much it says besides.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub labels_left_out: usize,
+}
+
+/// The most labels that are kept.
+const LABELS_MAX: usize = 20;
+
+/// The most characters that are kept of the name, and of the text, of a label.
+const LABEL_CHARACTERS: usize = 200;
+
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What an image says besides what has a meaning here, and how much of it is left out.
+fn labels(said: &BTreeMap<String, String>) -> (BTreeMap<String, String>, usize) {
+    let known = [
+        ANNOTATION_VERSION,
+        ANNOTATION_REVISION,
+        ANNOTATION_COMPATIBLE_SINCE,
+        ANNOTATION_MIGRATION,
+    ];
+    let is_other = |name: &&String| !known.contains(&name.as_str());
+    let short = |text: &str| text.chars().take(LABEL_CHARACTERS).collect::<String>();
+    let all = said.keys().filter(is_other).count();
+    let shown = said.iter().filter(|(name, _)| is_other(name)).take(LABELS_MAX);
+    let shown = shown.map(|(name, text)| (short(name), short(&masked_label(name, text))));
+    (shown.collect(), all.saturating_sub(LABELS_MAX))
 }
 
 impl Declared {
@@ -123,7 +156,10 @@ impl Declared {
     pub fn read(said: &BTreeMap<String, String>, tag: &str) -> Result<Self, NotAVersion> {
         let declared = said.get(ANNOTATION_VERSION).and_then(|version| version.parse().ok());
         let text = |name: &str| said.get(name).filter(|text| !text.is_empty()).cloned();
+        let (labels, labels_left_out) = labels(said);
         Ok(Self {
+            labels,
+            labels_left_out,
             version: declared.or_else(|| tag.parse().ok()),
             compatible_since: said
                 .get(ANNOTATION_COMPATIBLE_SINCE)

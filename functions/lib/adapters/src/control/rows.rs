@@ -248,6 +248,14 @@ pub struct DeploymentRow {
     pub end: Option<End>,
 }
 
+impl DeploymentRow {
+    /// Whether its plan is made and nothing is started: it stands at the gates, or is about to.
+    #[must_use]
+    pub fn stands_at_gates(&self) -> bool {
+        self.progress == Progress::Claimed && self.execution_arn.is_none() && self.end.is_none()
+    }
+}
+
 /// A pointer from the list of those that are at work to a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenDeploymentRow {

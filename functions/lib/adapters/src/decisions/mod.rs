@@ -120,7 +120,7 @@ impl Journal {
             let Some(deployment) = last.map(|stored| stored.row) else {
                 continue;
             };
-            if deployment.progress != Progress::Claimed || deployment.execution_arn.is_some() {
+            if !deployment.stands_at_gates() {
                 continue;
             }
             let key = Key::gates(&deployment.deployment_id);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::asks::{is_asked, question_words, questions};
 use super::{
-    Alert, Audience, Facts, Line, Part, Standing, Tone, is_asked, quarantine_of_image, quarantine_of_locks,
-    question_words, questions, verdict_tone, verdict_words,
+    Alert, Audience, Facts, Line, Part, Standing, Tone, quarantine_of_image, quarantine_of_locks, verdict_tone,
+    verdict_words,
 };
 use crate::gate::person_of;
 use crate::pipeline::{Approval, Key, MemberId};

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::asks::{Ask, Button};
 use super::markup::{Line, cut_text, length};
-use super::{Alert, Ask, Audience, Button, Card, Section, Tone};
+use super::{Alert, Audience, Card, Section, Tone};
 
 /// The most blocks of a message.
 pub const BLOCKS_MAX: usize = 50;
@@ -26,14 +27,14 @@ pub const ALERT_TEXT_MAX: usize = 3_000;
 /// The most characters of one line of a section, so that one long line leaves room for others.
 const LINE_MAX: usize = 700;
 
-/// The room for the note that lines are left out.
-const NOTE_ROOM: usize = 40;
+/// The room for the note that lines are left out, with the command that shows them.
+const NOTE_ROOM: usize = 140;
 
 /// `blocks` and `text` of a message that shows the card. Where Slack shows no blocks, such as in a notification, it shows the text.
 #[must_use]
 pub fn message(card: &Card) -> Value {
     let mut blocks = vec![header(&card.title), section(&status(card))];
-    blocks.extend(card.sections.iter().map(|each| section(&paragraph(each))));
+    blocks.extend(card.sections.iter().map(|each| section(&paragraph(each, &card.rest))));
     for (index, ask) in card.asks.iter().enumerate() {
         blocks.push(section(&ask.words.mrkdwn(SECTION_MAX)));
         // A button must not be pressed whose meaning would be cut.
@@ -76,8 +77,8 @@ impl Card {
         }
         for ask in &self.asks {
             lines.push(format!("  {}", ask.words.plain(usize::MAX)));
-            let buttons: Vec<String> = ask.buttons.iter().map(|button| format!("[{}]", button.label)).collect();
-            lines.push(format!("    {}", buttons.join(" ")));
+            let commands = ask.buttons.iter().map(|button| button.command(&ask.pointer));
+            lines.extend(commands.map(|command| format!("    {command}")));
         }
         lines.push(format!("  {}", self.context.plain(usize::MAX)));
         lines.join("\n")
@@ -113,16 +114,16 @@ fn section(text: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}})
 }
 
-/// A section with as many of its lines as fit, and how many are left out.
-fn paragraph(section: &Section) -> String {
-    let mut text = format!("*{}*", section.title);
+/// A section with as many of its lines as fit, how many are left out, and where they are.
+fn paragraph(section: &Section, rest: &str) -> String {
+    let mut text = format!("*{}*", Line::text(section.title.as_str()).mrkdwn(HEADER_MAX));
     for (index, line) in section.lines.iter().enumerate() {
         let line = format!("\n• {}", line.mrkdwn(LINE_MAX));
         let is_last = index.saturating_add(1) == section.lines.len();
         let room = if is_last { 0 } else { NOTE_ROOM };
         if length(&text).saturating_add(length(&line)).saturating_add(room) > SECTION_MAX {
             let left_out = section.lines.len().saturating_sub(index);
-            text.push_str(&format!("\n… and {left_out} more"));
+            text.push_str(&format!("\n… and {left_out} more: `{rest}` shows all"));
             break;
         }
         text.push_str(&line);

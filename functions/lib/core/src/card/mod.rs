@@ -4,29 +4,32 @@
 //! A card shows moments and never how long something takes from now: it is another one only when something is.
 
 mod alerts;
+mod asks;
 mod blocks;
+mod deadline;
 mod markup;
 mod sections;
 mod summary;
+mod upstream;
 
 use jiff::Timestamp;
 
 use self::alerts::alerts;
+use self::asks::{Ask, asks};
 pub use self::blocks::{
     ACTION_TEXT_MAX, ALERT_TEXT_MAX, BLOCKS_MAX, HEADER_MAX, SECTION_MAX, VALUE_MAX, alert_message, message,
 };
+pub use self::deadline::approval_expires;
 use self::markup::{Line, Part};
-use self::sections::{gates, origin, outcome, summary_sections, verification, votes};
+use self::sections::{gates, origin, outcome, says, summary_sections, verification, votes};
 pub use self::summary::{Migration, Moved, PlannedChange, Summary, Undo};
+pub use self::upstream::Upstream;
+use self::upstream::seen_before;
 use crate::gate::{Closed, GateReport, Vote, person_of};
-use crate::pipeline::{Approval, Choice, People};
-use crate::slack::{Pointer, Press};
+use crate::pipeline::{Approval, People, Windows};
 use crate::verdict::{End, Reason, Verdict};
 use crate::verification::State;
 use crate::wave::WaveFailed;
-
-/// The most questions that a card has buttons for: each takes two blocks of the few that there are.
-const QUESTIONS_MAX: usize = 12;
 
 /// The digits of a digest or a hash that are shown.
 const DIGITS: usize = 12;
@@ -44,6 +47,8 @@ pub enum Standing<'a> {
         closed: Option<&'a Closed>,
         /// Who must agree.
         approval: Option<&'a Approval>,
+        /// When releases may come.
+        windows: Option<&'a Windows>,
     },
     /// It waits for its turn.
     Queued {
@@ -93,6 +98,8 @@ pub struct Facts<'a> {
     pub plan_hash: Option<&'a str>,
     /// What the plan changes.
     pub summary: Option<&'a Summary>,
+    /// What was seen of it in the environments before this one, the nearest first; none where there is no environment before.
+    pub upstream: Option<&'a [Upstream]>,
     /// Where it stands.
     pub standing: Standing<'a>,
     /// What was said about it, about this plan and others.
@@ -121,82 +128,16 @@ pub enum Tone {
 /// A part of a card with a heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Section {
-    title: &'static str,
+    title: String,
     lines: Vec<Line>,
 }
 
-/// What people are asked, with the buttons that answer it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ask {
-    words: Line,
-    pointer: Pointer,
-    buttons: &'static [Button],
+impl Section {
+    fn new(title: &str, lines: Vec<Line>) -> Self {
+        let title = title.to_owned();
+        Self { title, lines }
+    }
 }
-
-/// A button of a card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Button {
-    press: Press,
-    label: &'static str,
-    style: Option<&'static str>,
-    /// What is asked before it counts.
-    confirm: &'static str,
-}
-
-const APPROVE: Button = Button {
-    press: Press::Approve,
-    label: "Approve",
-    style: Some("primary"),
-    confirm: "The release may come, as this card shows it.",
-};
-
-const REJECT: Button = Button {
-    press: Press::Reject,
-    label: "Reject",
-    style: Some("danger"),
-    confirm: "The release ends here, whatever others say.",
-};
-
-const LET_GO: Button = Button {
-    press: Press::ReleaseHold,
-    label: "Let it go on",
-    style: None,
-    confirm: "The release is held no more; its gates are asked again.",
-};
-
-/// The buttons where an approval is missing.
-const DECIDE: &[Button] = &[
-    APPROVE,
-    REJECT,
-    Button {
-        press: Press::Hold,
-        label: "Hold",
-        style: None,
-        confirm: "The release comes no further until somebody lets it go on.",
-    },
-];
-
-/// Where nothing is missing but that it is let go on.
-const HELD: &[Button] = &[LET_GO];
-
-/// The same where the release is held.
-const DECIDE_HELD: &[Button] = &[APPROVE, REJECT, LET_GO];
-
-/// The buttons where a check asks.
-const ANSWER: &[Button] = &[
-    Button {
-        press: Press::RollBack,
-        label: "Roll back",
-        style: Some("danger"),
-        confirm: "The services go back to what they ran before.",
-    },
-    Button {
-        press: Press::Keep,
-        label: "Keep",
-        style: None,
-        confirm: "The release stays, whatever this check shows.",
-    },
-];
 
 /// Who hears of something that is told in the thread of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +166,8 @@ pub struct Card {
     sections: Vec<Section>,
     asks: Vec<Ask>,
     context: Line,
+    /// The command that shows what there was no room for.
+    rest: String,
     alerts: Vec<Alert>,
 }
 
@@ -252,9 +195,12 @@ impl Card {
 #[must_use]
 pub fn card(facts: &Facts<'_>) -> Card {
     let (tone, status) = status(facts);
+    let audit = format!("esclusa audit --release {}", facts.release_id);
     let mut sections = vec![origin(facts)];
+    sections.extend(facts.summary.map(says));
+    sections.extend(seen_before(facts));
     if let Some(summary) = facts.summary {
-        sections.extend(summary_sections(summary));
+        sections.extend(summary_sections(summary, &audit));
     }
     sections.push(gates(facts));
     sections.push(votes(facts));
@@ -270,32 +216,13 @@ pub fn card(facts: &Facts<'_>) -> Card {
         alerts: alerts(facts),
         asks,
         context: context(facts),
+        rest: match facts.standing {
+            Standing::Gates { closed: None, .. } => "esclusa approvals".to_owned(),
+            Standing::Gates { .. } | Standing::Queued { .. } | Standing::UnderWay { .. } | Standing::Ended { .. } => {
+                audit
+            }
+        },
     }
-}
-
-/// Whether an approval is missing that a vote can give.
-fn is_asked(facts: &Facts<'_>) -> bool {
-    let Standing::Gates {
-        reports, closed: None, ..
-    } = facts.standing
-    else {
-        return false;
-    };
-    facts.plan_hash.is_some()
-        && reports
-            .iter()
-            .any(|report| report.gate == "approval" && !report.is_open)
-}
-
-/// Whether the release is held.
-fn is_held(facts: &Facts<'_>) -> bool {
-    let Standing::Gates {
-        reports, closed: None, ..
-    } = facts.standing
-    else {
-        return false;
-    };
-    reports.iter().any(|report| report.gate == "hold" && !report.is_open)
 }
 
 fn status(facts: &Facts<'_>) -> (Tone, Line) {
@@ -428,71 +355,6 @@ fn quarantine_of_image(why: &str) -> Line {
         Part::code("esclusa quarantine"),
         Part::text(")"),
     ])
-}
-
-/// The checks that ask, with the moment at which each did.
-fn questions<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a str, &'a crate::verification::CheckState)> {
-    let is_at_work = matches!(facts.standing, Standing::UnderWay { .. });
-    let state = facts.verification.filter(|state| is_at_work && state.end.is_none());
-    let checks = state.into_iter().flat_map(|state| &state.checks);
-    checks
-        .filter(|(_, check)| check.question.is_some())
-        .map(|(name, check)| (name.as_str(), check))
-}
-
-/// What is asked, with the buttons: the one place where a card gets them.
-fn asks(facts: &Facts<'_>) -> Vec<Ask> {
-    let pointer = |plan: Option<&str>, check: Option<&str>, asked_at: Option<Timestamp>| Pointer {
-        release: facts.release_id.to_owned(),
-        environment: facts.environment.to_owned(),
-        plan: plan.map(str::to_owned),
-        check: check.map(str::to_owned),
-        asked_at,
-    };
-    if is_asked(facts) {
-        return vec![Ask {
-            words: Line::text("May this release come?"),
-            pointer: pointer(facts.plan_hash, None, None),
-            buttons: if is_held(facts) { DECIDE_HELD } else { DECIDE },
-        }];
-    }
-    if is_held(facts) {
-        return vec![Ask {
-            words: Line::text("This release is held. May it go on?"),
-            pointer: pointer(facts.plan_hash, None, None),
-            buttons: HELD,
-        }];
-    }
-    let questions = questions(facts).take(QUESTIONS_MAX);
-    let asks = questions.filter_map(|(name, check)| {
-        let question = check.question?;
-        Some(Ask {
-            words: question_words(name, check, question),
-            pointer: pointer(None, Some(name), Some(question.asked_at)),
-            buttons: ANSWER,
-        })
-    });
-    asks.collect()
-}
-
-fn question_words(
-    name: &str,
-    check: &crate::verification::CheckState,
-    question: crate::verification::Question,
-) -> Line {
-    let unanswered = match question.unanswered {
-        Choice::Keep => "it stays",
-        Choice::Rollback => "it goes back",
-    };
-    let mut line = Line::from([Part::text("Check "), Part::code(name), Part::text(" failed")]);
-    if let Some(last) = &check.last {
-        line.push(Part::text(format!(": {}", last.sentence)));
-    }
-    line.push(Part::text(format!(
-        ". What becomes of the release? Without an answer {unanswered}, "
-    )));
-    line.push(Part::Time(question.until));
-    line
 }
 
 fn context(facts: &Facts<'_>) -> Line {

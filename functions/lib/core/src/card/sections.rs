@@ -1,7 +1,10 @@
 //! The sections of a card: what the release is, what it changes, and what the gates, people and checks say.
 
-use super::{Facts, Line, Part, Section, Standing, Summary, quarantine_of_image, quarantine_of_locks, who};
-use crate::verification::Outcome;
+use super::{
+    Facts, Line, Part, Section, Standing, Summary, approval_expires, quarantine_of_image, quarantine_of_locks, who,
+};
+use crate::span::span;
+use crate::verification::{CheckState, Outcome};
 
 pub(super) fn origin(facts: &Facts<'_>) -> Section {
     let mut lines = Vec::new();
@@ -28,13 +31,28 @@ pub(super) fn origin(facts: &Facts<'_>) -> Section {
     for (label, value) in declared {
         lines.extend(value.map(|value| Line::from([Part::text(label), Part::code(value)])));
     }
-    Section {
-        title: "Release",
-        lines,
-    }
+    Section::new("Release", lines)
 }
 
-pub(super) fn summary_sections(summary: &Summary) -> [Section; 4] {
+/// What else the image says of itself.
+pub(super) fn says(summary: &Summary) -> Section {
+    let declared = &summary.declared;
+    let labels = declared
+        .labels
+        .iter()
+        .map(|(name, text)| Line::from([Part::code(name.as_str()), Part::text(" "), Part::code(text.as_str())]));
+    let left_out = (declared.labels_left_out > 0).then(|| {
+        Line::from([
+            Part::text(format!("and {} more: ", declared.labels_left_out)),
+            Part::code("docker buildx imagetools inspect"),
+            Part::text(" shows all"),
+        ])
+    });
+    Section::new("The image says", labels.chain(left_out).collect())
+}
+
+/// What the plan changes; `audit` is the command that shows all of it.
+pub(super) fn summary_sections(summary: &Summary, audit: &str) -> [Section; 4] {
     let mut changes: Vec<Line> = summary
         .changes
         .iter()
@@ -47,7 +65,11 @@ pub(super) fn summary_sections(summary: &Summary) -> [Section; 4] {
         })
         .collect();
     if summary.changes_left_out > 0 {
-        changes.push(Line::text(format!("and {} more", summary.changes_left_out)));
+        changes.push(Line::from([
+            Part::text(format!("and {} more: ", summary.changes_left_out)),
+            Part::code(audit),
+            Part::text(" shows all"),
+        ]));
     }
     let migrations = summary.migrations.iter().map(|migration| {
         let on = migration.database.as_ref();
@@ -79,22 +101,10 @@ pub(super) fn summary_sections(summary: &Summary) -> [Section; 4] {
         );
     }
     [
-        Section {
-            title: "What changes",
-            lines: changes,
-        },
-        Section {
-            title: "Migrations",
-            lines: migrations.collect(),
-        },
-        Section {
-            title: "Way back",
-            lines: way_back,
-        },
-        Section {
-            title: "To know",
-            lines: summary.notes.iter().map(Line::text).collect(),
-        },
+        Section::new("What changes", changes),
+        Section::new("Migrations", migrations.collect()),
+        Section::new("Way back", way_back),
+        Section::new("To know", summary.notes.iter().map(Line::text).collect()),
     ]
 }
 
@@ -105,14 +115,11 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
         since,
         closed: None,
         approval,
+        windows,
     } = facts.standing
     else {
-        return Section {
-            title,
-            lines: Vec::new(),
-        };
+        return Section::new(title, Vec::new());
     };
-    let has_windows = reports.iter().any(|report| report.gate == "window");
     let lines = reports.iter().map(|report| {
         let mark = if report.is_open { "✓" } else { "✗" };
         let mut line = Line::text(format!("{mark} {}: {}", report.gate, report.sentence));
@@ -124,23 +131,20 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
         if let (Some(hours), Some(since), false) = (hours, since, report.is_open)
             && report.gate == "approval"
         {
-            let limit = jiff::SignedDuration::from_hours(i64::from(hours));
-            match since.saturating_add(limit) {
-                Ok(at) if !has_windows => {
+            let expires = approval.and_then(|approval| approval_expires(reports, since, approval, windows));
+            match expires {
+                Some(at) => {
                     line.push(Part::text("; it expires "));
                     line.push(Part::Time(at));
                 }
-                _ => line.push(Part::text(format!(
+                None => line.push(Part::text(format!(
                     "; it expires after {hours} hours in which the windows are open"
                 ))),
             }
         }
         line
     });
-    Section {
-        title,
-        lines: lines.collect(),
-    }
+    Section::new(title, lines.collect())
 }
 
 pub(super) fn votes(facts: &Facts<'_>) -> Section {
@@ -159,43 +163,65 @@ pub(super) fn votes(facts: &Facts<'_>) -> Section {
         }
         line
     });
-    Section {
-        title: "Votes",
-        lines: lines.collect(),
+    Section::new("Votes", lines.collect())
+}
+
+/// Whether it is told how often a check was measured. While it goes on that is another number with every look, and no card changes for that alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    Shown,
+    Hidden,
+}
+
+/// What a check showed last, with its numbers; none while it was not measured.
+pub(super) fn check(name: &str, state: &CheckState, counts: Counts) -> Option<Line> {
+    let last = state.last.as_ref()?;
+    let mark = match last.outcome {
+        Outcome::Pass => "✓",
+        Outcome::Fail => "✗",
+        Outcome::Inconclusive | Outcome::Error => "?",
+    };
+    let mut line = Line::from([
+        Part::text(format!("{mark} ")),
+        Part::code(name),
+        Part::text(format!(": {}", last.sentence)),
+    ]);
+    if counts == Counts::Shown {
+        let failed = (state.failures > 0).then(|| format!(", failed {}", state.failures));
+        line.push(Part::text(format!(
+            " (passed {}{})",
+            state.passes,
+            failed.unwrap_or_default()
+        )));
     }
+    if let Some(kept) = &state.kept {
+        line.push(Part::text(format!("; kept: {kept}")));
+    }
+    Some(line)
 }
 
 pub(super) fn verification(facts: &Facts<'_>) -> Section {
     let mut lines = Vec::new();
     if let Some(state) = facts.verification {
         if let Some(since) = state.healthy_since {
-            lines.push(Line::from([
-                Part::text("Healthy without a break since "),
-                Part::Time(since),
-            ]));
-        }
-        for (name, check) in &state.checks {
-            let Some(last) = &check.last else { continue };
-            let mark = match last.outcome {
-                Outcome::Pass => "✓",
-                Outcome::Fail => "✗",
-                Outcome::Inconclusive | Outcome::Error => "?",
-            };
-            let mut line = Line::from([
-                Part::text(format!("{mark} ")),
-                Part::code(name.as_str()),
-                Part::text(format!(": {}", last.sentence)),
-            ]);
-            if let Some(kept) = &check.kept {
-                line.push(Part::text(format!("; kept: {kept}")));
+            let mut line = Line::from([Part::text("Healthy without a break since "), Part::Time(since)]);
+            if let Some(asked) = state.soak().asked {
+                line.push(Part::text(format!(", {} are asked", span(asked))));
             }
             lines.push(line);
         }
+        let counts = match state.end {
+            Some(_) => Counts::Shown,
+            None => Counts::Hidden,
+        };
+        lines.extend(
+            state
+                .checks
+                .iter()
+                .filter_map(|(name, state)| check(name, state, counts)),
+        );
     }
-    Section {
-        title: "Verification",
-        lines,
-    }
+    Section::new("Verification", lines)
 }
 
 pub(super) fn outcome(facts: &Facts<'_>) -> Section {
@@ -212,5 +238,5 @@ pub(super) fn outcome(facts: &Facts<'_>) -> Section {
     if let Some(why) = facts.quarantined {
         lines.push(quarantine_of_image(why));
     }
-    Section { title: "End", lines }
+    Section::new("End", lines)
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::markup::length;
 use super::*;
-use crate::pipeline::Person;
+use crate::pipeline::{Choice, Person};
+use crate::slack::Pointer;
 use crate::task_definition::ChangeKind;
 use crate::verdict::Effect;
 use crate::verification::Outcome;
@@ -51,6 +52,8 @@ fn summary() -> Summary {
         declared: crate::schema::Declared {
             version: Some("v1.4.0".parse().unwrap()),
             commit: Some("4f2c1e9".to_owned()),
+            labels: BTreeMap::from([("com.example.tests".to_owned(), "passed".to_owned())]),
+            labels_left_out: 3,
             ..crate::schema::Declared::default()
         },
         changes: vec![PlannedChange {
@@ -71,6 +74,43 @@ fn summary() -> Summary {
         }],
         replaces: Some("v1.3.0".to_owned()),
         notes: vec!["`production` differs from `staging`".to_owned()],
+    }
+}
+
+/// What staging showed: a number, and a look that failed.
+fn upstream() -> Upstream {
+    let measured = |outcome, sentence: &str| {
+        Some(Measurement {
+            at: time("2026-11-02T08:50:00Z"),
+            outcome,
+            sentence: sentence.to_owned(),
+            counted: std::collections::BTreeSet::new(),
+            lines: None,
+        })
+    };
+    let check = |passes, failures, outcome, sentence| CheckState {
+        passes,
+        failures,
+        last: measured(outcome, sentence),
+        ..CheckState::default()
+    };
+    let checks = [
+        ("error-rate", check(11, 1, Outcome::Pass, "0.3, at most 5 is allowed")),
+        ("services", check(12, 0, Outcome::Pass, "`api` runs 2")),
+    ];
+    Upstream {
+        environment: "staging".to_owned(),
+        release_id: "shop-1".to_owned(),
+        since: time("2026-11-02T08:51:00Z"),
+        revoked: None,
+        verification: Some(State {
+            looks: 12,
+            looked_at: Some(time("2026-11-02T08:50:00Z")),
+            healthy_since: Some(time("2026-11-02T08:44:30Z")),
+            soak_seconds: Some(300),
+            checks: checks.map(|(name, state)| (name.to_owned(), state)).into(),
+            ..State::begun(time("2026-11-02T08:38:00Z"))
+        }),
     }
 }
 
@@ -96,6 +136,7 @@ fn facts<'a>(people: &'a People, standing: Standing<'a>) -> Facts<'a> {
         people,
         plan_hash: Some(PLAN),
         summary: None,
+        upstream: None,
         standing,
         votes: &[],
         verification: None,
@@ -141,8 +182,10 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
         reason: None,
         at: time("2026-11-02T15:00:00Z"),
     }];
+    let upstream = [upstream()];
     let facts = Facts {
         summary: Some(&summary),
+        upstream: Some(&upstream),
         votes: &votes,
         ..facts(
             &people,
@@ -151,6 +194,7 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
                 since: Some(time("2026-11-02T09:00:00Z")),
                 closed: None,
                 approval: Some(&approval),
+                windows: None,
             },
         )
     };
@@ -166,6 +210,43 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
 }
 
 #[test]
+fn who_is_asked_sees_that_it_does_not_work_elsewhere_any_more_or_was_never_seen_to() {
+    let people = people();
+    let reports = [report("approval", false, "1 of `ana` must agree")];
+    let standing = Standing::Gates {
+        reports: &reports,
+        since: None,
+        closed: None,
+        approval: None,
+        windows: None,
+    };
+    let shown = |upstream: Option<&[Upstream]>| {
+        let facts = Facts {
+            upstream,
+            ..facts(&people, standing)
+        };
+        card(&facts).to_text()
+    };
+    let revoked = Upstream {
+        revoked: Some(crate::verification::Revoked {
+            at: time("2026-11-02T08:55:00Z"),
+            why: "check `errors`: 12 errors, more than 3".to_owned(),
+        }),
+        ..upstream()
+    };
+    let text = shown(Some(&[revoked]));
+    let words = "✗ It does not work there since 2026-11-02 08:55 UTC: check `errors`: 12 errors, more than 3";
+    assert!(text.contains(words), "{text}");
+    let text = shown(Some(&[]));
+    assert!(
+        text.contains("No environment before this one has verified this image"),
+        "{text}"
+    );
+    let text = shown(None);
+    assert!(!text.contains("Seen"), "{text}");
+}
+
+#[test]
 fn a_button_says_what_it_is_about_and_nothing_else() {
     let people = people();
     let reports = [report("approval", false, "1 of `ana` must agree")];
@@ -174,6 +255,7 @@ fn a_button_says_what_it_is_about_and_nothing_else() {
         since: None,
         closed: None,
         approval: None,
+        windows: None,
     };
     let message = message(&card(&facts(&people, standing)));
     let blocks = message["blocks"].as_array().unwrap();
@@ -204,6 +286,7 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
         since: None,
         closed,
         approval: None,
+        windows: None,
     };
     let over = |end, asks_again| Standing::Ended {
         end,
@@ -432,6 +515,10 @@ proptest! {
             changes: vec![PlannedChange { family: path.clone(), path: path.clone(), kind: ChangeKind::Changed }; many],
             notes: vec![note.clone(); many],
             replaces: Some(tag.clone()),
+            declared: crate::schema::Declared {
+                labels: (0..many.min(20)).map(|index| (format!("{note}{index}"), note.clone())).collect(),
+                ..summary().declared
+            },
             ..summary()
         };
         let votes = vec![Vote {
@@ -445,18 +532,20 @@ proptest! {
             ..CheckState::default()
         })).collect();
         let state = State { checks, ..State::begun(Timestamp::UNIX_EPOCH) };
+        let seen = Upstream { environment: tag.clone(), verification: Some(state.clone()), ..upstream() };
+        let seen = vec![seen; many.min(19)];
         let end = End { reasons: vec![why.clone(); many], ..ended(Verdict::Failed, Effect::Unknown, Reason::Defect) };
         let closed = Closed::Rejected { by: principal.clone() };
         let approval = approval();
         let standing = match stands {
-            0 => Standing::Gates { reports: &reports, since: Some(Timestamp::MIN), closed: None, approval: Some(&approval) },
-            1 => Standing::Gates { reports: &reports, since: None, closed: Some(&closed), approval: None },
+            0 => Standing::Gates { reports: &reports, since: Some(Timestamp::MIN), closed: None, approval: Some(&approval), windows: None },
+            1 => Standing::Gates { reports: &reports, since: None, closed: Some(&closed), approval: None, windows: None },
             2 => Standing::Queued { since: Timestamp::MAX },
             3 => UNDER_WAY,
             _ => Standing::Ended { end: &end, at: None, asks_again: many % 2 == 0 },
         };
         let card = card(&Facts {
-            tag, reason: Some(reason), requested_by: Some(principal), summary: Some(&summary), votes: &votes,
+            tag, reason: Some(reason), requested_by: Some(principal), summary: Some(&summary), upstream: Some(&seen), votes: &votes,
             verification: Some(&state), quarantined: Some(why), ..facts(&people, standing)
         });
         keeps_the_limits(&message(&card))?;

@@ -23,6 +23,26 @@ fn any_version() -> impl Strategy<Value = Option<CodeVersion>> {
 }
 
 #[test]
+fn what_else_an_image_says_is_kept_short_without_secrets_and_counted() {
+    let many: Vec<String> = (0..30).map(|index| format!("com.example.{index:02}")).collect();
+    let mut pairs: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "x")).collect();
+    let long = "a ".repeat(300);
+    pairs.extend([
+        (ANNOTATION_REVISION, "4f2c1e9"),
+        ("a.author", "ana"),
+        ("a.token", "hunter2"),
+        ("a.source", "https://ana:hunter2@example.com/shop"),
+        ("a.text", long.as_str()),
+    ]);
+    let declared = Declared::read(&annotations(&pairs), "v1.0.0").unwrap();
+    assert_eq!((declared.labels.len(), declared.labels_left_out), (20, 14));
+    assert_eq!(declared.labels["a.author"], "ana");
+    assert_eq!(declared.labels["a.text"].len(), 200);
+    let shown = format!("{:?}", declared.labels);
+    assert!(!shown.contains("hunter2") && !shown.contains("4f2c1e9"), "{shown}");
+}
+
+#[test]
 fn the_annotation_tells_the_version_and_the_tag_where_there_is_none() {
     let read = |pairs: &[(&str, &str)], tag: &str| Declared::read(&annotations(pairs), tag).unwrap().version;
     assert_eq!(read(&[(ANNOTATION_VERSION, "1.4.0")], "v9.9.9"), Some(version("1.4.0")));

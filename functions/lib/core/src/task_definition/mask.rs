@@ -77,6 +77,15 @@ pub fn masked_text(text: &str) -> String {
     masked_arguments([text]).concat()
 }
 
+/// What a label of this name says, hidden where the name is that of a secret. Who wrote something is none.
+pub fn masked_label(name: &str, text: &str) -> String {
+    if is_secret_name(&name.to_ascii_lowercase().replace("author", "")) {
+        fingerprint(text)
+    } else {
+        masked_text(text)
+    }
+}
+
 /// A value with every text in it masked, and with what is below the name of a secret replaced by a fingerprint.
 pub(crate) fn masked_value(value: &Value) -> Value {
     match value {

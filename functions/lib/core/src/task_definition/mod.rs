@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use self::diff::{Change, ChangeKind, diff};
 pub(crate) use self::mask::masked_value;
-pub use self::mask::{masked_arguments, masked_text};
+pub use self::mask::{masked_arguments, masked_label, masked_text};
 pub use self::normal::{content_sha256, same_definition};
 pub use self::patch::{PatchError, patch};
 use crate::identity::ReleaseId;

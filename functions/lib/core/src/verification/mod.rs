@@ -164,6 +164,9 @@ pub struct State {
     /// Since when everything is healthy without a break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_since: Option<Timestamp>,
+    /// For how many seconds it must be: less for a hotfix than the pipeline says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soak_seconds: Option<u32>,
     /// Seconds in which nobody looked although it was time: they are not the release's.
     #[serde(default)]
     pub unseen_seconds: i64,
@@ -185,9 +188,35 @@ impl State {
             looks: 0,
             told: 0,
             healthy_since: None,
+            soak_seconds: None,
             unseen_seconds: 0,
             checks: BTreeMap::new(),
             end: None,
+        }
+    }
+}
+
+/// For how long everything was seen healthy without a break, and for how long it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Soak {
+    /// Up to the last look.
+    pub so_far: SignedDuration,
+    /// None where that was not written down.
+    pub asked: Option<SignedDuration>,
+}
+
+impl State {
+    /// How far the soak has come.
+    #[must_use]
+    pub fn soak(&self) -> Soak {
+        let seen = self.healthy_since.zip(self.looked_at);
+        Soak {
+            so_far: seen.map_or(SignedDuration::ZERO, |(since, looked_at)| {
+                looked_at.duration_since(since)
+            }),
+            asked: self
+                .soak_seconds
+                .map(|seconds| SignedDuration::from_secs(i64::from(seconds))),
         }
     }
 }
@@ -343,6 +372,7 @@ pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp)
     }
     let mut state = state.clone();
     state.told = sight.told;
+    state.soak_seconds = Some(policy.soak_seconds);
     let has_looked = !sight.measured.is_empty();
     let unseen = unseen(policy, &state, now);
     for (name, measurement) in sight.measured {

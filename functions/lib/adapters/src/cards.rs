@@ -1,39 +1,43 @@
-//! What is true about a release in an environment, read.
+//! What is true about a release in an environment, read: what a card shows.
 
-use esclusa_adapters::control::rows::{DeploymentRow, GatesRow, Progress, ReleaseKind, ReleaseRow};
-use esclusa_adapters::control::{ControlTable, Key, Repository, Stored};
-use esclusa_adapters::gates::Said;
-use esclusa_core::card::{Card, Facts, Standing, Summary, card};
+use esclusa_core::card::{Card, Facts, Standing, Summary, Upstream, approval_expires, card};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::Vote;
-use esclusa_core::pipeline::ResolvedEnvironment;
+use esclusa_core::pipeline::{Pipeline, ResolvedEnvironment, Windows};
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::verdict::Reason;
 use esclusa_core::verification::State;
-use jiff::SignedDuration;
+use esclusa_core::wave::before;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::control::rows::{DeploymentRow, GatesRow, ReleaseKind, ReleaseRow};
+use crate::control::{ControlTable, Key, Repository, Stored};
+use crate::gates::{Said, verified_there};
 
 /// How long after it came to the gates a release is shown there: a round looks every minute.
 const SHOWN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is known about a release in an environment.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub struct Known {
     deployment: Option<DeploymentRow>,
     gates: Option<GatesRow>,
     summary: Option<Summary>,
+    upstream: Option<Vec<Upstream>>,
     votes: Vec<Vote>,
     verification: Option<State>,
     quarantine: Option<Quarantine>,
 }
 
 impl Known {
-    /// Reads it.
+    /// Reads it. `pipeline` is the one that the release began with, and `deployment` its last attempt there.
     ///
     /// # Errors
-    /// Those of [`ControlTable::get`].
-    pub(crate) async fn read(
+    /// Those of [`ControlTable::list`].
+    pub async fn read(
         control: &ControlTable,
         release: &ReleaseRow,
+        pipeline: &Pipeline,
         environment: &str,
         deployment: Option<DeploymentRow>,
     ) -> Result<Self, Failure> {
@@ -41,6 +45,7 @@ impl Known {
             deployment,
             gates: None,
             summary: None,
+            upstream: None,
             votes: Vec::new(),
             verification: None,
             quarantine: None,
@@ -66,14 +71,36 @@ impl Known {
             known.quarantine = quarantine.filter(|row| row.is_in_force() && row.deployment_id == *id);
         }
         known.gates = gates.map(|stored| stored.row);
+        if known.stands_at_gates() {
+            known.upstream = upstream(control, release, pipeline, environment).await?;
+        }
         known.summary = summary.map(|stored| stored.row);
         known.verification = verification.map(|stored| stored.row);
         Ok(known)
     }
 
+    /// What was seen in the environments before, while it stands at the gates; none where there are none.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&[Upstream]> {
+        self.upstream.as_deref()
+    }
+
+    /// What its plan changes.
+    #[must_use]
+    pub const fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+
+    /// What people said about it.
+    #[must_use]
+    pub fn votes(&self) -> &[Vote] {
+        &self.votes
+    }
+
     /// The card that shows it; none where there is nothing to show.
-    pub(crate) fn card(&self, release: &ReleaseRow, environment: &ResolvedEnvironment) -> Option<Card> {
-        let standing = self.standing(release)?;
+    #[must_use]
+    pub fn card(&self, release: &ReleaseRow, environment: &ResolvedEnvironment) -> Option<Card> {
+        let standing = self.standing(release, environment.windows.as_ref())?;
         Some(card(&Facts {
             application: &release.application,
             environment: environment.name.as_str(),
@@ -86,6 +113,7 @@ impl Known {
             people: &environment.people,
             plan_hash: self.deployment.as_ref().map(|deployment| deployment.plan_hash.as_str()),
             summary: self.summary.as_ref(),
+            upstream: self.upstream.as_deref(),
             standing,
             votes: &self.votes,
             verification: self.verification.as_ref(),
@@ -93,7 +121,12 @@ impl Known {
         }))
     }
 
-    fn standing<'a>(&'a self, release: &'a ReleaseRow) -> Option<Standing<'a>> {
+    /// Whether its plan is made and nothing is started.
+    fn stands_at_gates(&self) -> bool {
+        self.deployment.as_ref().is_some_and(DeploymentRow::stands_at_gates)
+    }
+
+    fn standing<'a>(&'a self, release: &'a ReleaseRow, windows: Option<&'a Windows>) -> Option<Standing<'a>> {
         let Some(deployment) = &self.deployment else {
             // It ended before anything was planned here.
             return release.end.as_ref().map(|end| Standing::Ended {
@@ -102,22 +135,23 @@ impl Known {
                 asks_again: false,
             });
         };
-        Some(match (&deployment.end, deployment.progress) {
-            (Some(end), _) => Standing::Ended {
+        Some(match &deployment.end {
+            Some(end) => Standing::Ended {
                 end,
                 at: deployment.ended_at,
                 asks_again: release.end.is_none() && end.reason == Reason::PlanChanged,
             },
-            (None, Progress::Claimed) if deployment.execution_arn.is_none() => {
+            None if deployment.stands_at_gates() => {
                 let gates = self.gates.as_ref();
                 Standing::Gates {
                     reports: gates.map(|gates| gates.reports.as_slice()).unwrap_or_default(),
                     since: gates.map(|gates| gates.since),
                     closed: gates.and_then(|gates| gates.closed.as_ref()),
                     approval: gates.and_then(|gates| gates.approval.as_ref()),
+                    windows,
                 }
             }
-            (None, _) => match deployment.queued_at.filter(|_| deployment.fences.is_empty()) {
+            None => match deployment.queued_at.filter(|_| deployment.fences.is_empty()) {
                 Some(since) => Standing::Queued { since },
                 None => Standing::UnderWay {
                     since: deployment.started_at,
@@ -132,4 +166,48 @@ impl Known {
         let waited = self.gates.as_ref().zip(deployment.started_at);
         waited.is_some_and(|(gates, started_at)| started_at.duration_since(gates.since) > SHOWN_WITHIN)
     }
+}
+
+/// When a release that stands at these gates ends because nobody agreed, as far as that can be said.
+#[must_use]
+pub fn expires(gates: &GatesRow, environment: Option<&ResolvedEnvironment>) -> Option<Timestamp> {
+    let windows = environment.and_then(|environment| environment.windows.as_ref());
+    approval_expires(&gates.reports, gates.since, gates.approval.as_ref()?, windows)
+}
+
+/// What was seen of the image of a release before it comes into an environment, the nearest first: in the environments on its way, and where there are none in
+/// those that the pipeline names before this one. By the digest, because it may have come there with another release. None where no environment is before this one.
+async fn upstream(
+    control: &ControlTable,
+    release: &ReleaseRow,
+    pipeline: &Pipeline,
+    environment: &str,
+) -> Result<Option<Vec<Upstream>>, Failure> {
+    let mut names = before(&release.environments, &release.waves, environment);
+    if names.is_empty() && pipeline.is_named(environment) {
+        let wave = pipeline.environment(environment).and_then(|here| here.wave.clone());
+        let earlier = pipeline
+            .named()
+            .take_while(|earlier| earlier.name.as_str() != environment);
+        let apart = earlier.filter(|earlier| wave.is_none() || earlier.wave != wave);
+        names = apart.map(|earlier| earlier.name.as_str()).collect();
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let mut seen = Vec::new();
+    for name in names.into_iter().rev() {
+        let Some(there) = verified_there(control, release, name).await? else {
+            continue;
+        };
+        let verification: Option<Stored<State>> = control.get(&Key::verification(&there.deployment_id)).await?;
+        seen.push(Upstream {
+            environment: name.to_owned(),
+            release_id: there.release_id,
+            since: there.since,
+            revoked: there.revoked,
+            verification: verification.map(|stored| stored.row),
+        });
+    }
+    Ok(Some(seen))
 }
