@@ -1,19 +1,26 @@
 //! How far a release has come, and what it waits for: since when, until when. Read from its rows; nothing is asked of AWS.
 
-use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind, ReleaseRow, RestorePointRow, StepRow};
+use esclusa_adapters::cards::expires;
+use esclusa_adapters::control::rows::{
+    DeploymentRow, GatesRow, Progress, ReleaseKind, ReleaseRow, RestorePointRow, StepRow,
+};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::locks::StandingLock;
-use esclusa_core::error::Failure;
-use esclusa_core::pipeline::Choice;
+use esclusa_adapters::planning::pipeline_version;
+use esclusa_core::error::{ErrorKind, Failure};
+use esclusa_core::gate::{Closed, GateReport};
+use esclusa_core::pipeline::{Choice, resolve};
 use esclusa_core::protocol::Attempt;
 use esclusa_core::protocol::lock::{Acquire, Claimant};
 use esclusa_core::protocol::rendezvous::WaitStatus;
+use esclusa_core::span::span;
 use esclusa_core::verdict::{End, Mode, StepKind, StepOutcome};
 use esclusa_core::verification::{self, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::approvals::told;
 use crate::render::words;
 
 /// A release and its deployments.
@@ -58,8 +65,25 @@ pub(crate) struct DeploymentSituation {
     /// The restore points that were secured before its migrations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) restore_points: Vec<RestorePointRow>,
+    /// Where it stands at the gates; none before they were asked and once it is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gates: Option<AtGates>,
     /// What it waits for now; empty while it works or is over.
     pub(crate) waits: Vec<Wait>,
+}
+
+/// A release before an environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct AtGates {
+    pub(crate) since: Timestamp,
+    /// What each gate says.
+    pub(crate) reports: Vec<GateReport>,
+    /// That it does not come any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<Closed>,
+    /// When it ends because nobody agreed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// One attempt at one step.
@@ -102,7 +126,7 @@ pub(crate) async fn release(journal: &Journal, release: &ReleaseRow) -> Result<R
     for environment in &release.environments {
         let row = journal.last_deployment(&release.release_id, environment).await?;
         let deployment = match row {
-            Some(row) => Some(deployment(journal, &row.row).await?),
+            Some(row) => Some(deployment(journal, release, &row.row).await?),
             None => None,
         };
         environments.push(EnvironmentSituation {
@@ -126,7 +150,11 @@ pub(crate) async fn release(journal: &Journal, release: &ReleaseRow) -> Result<R
     })
 }
 
-async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<DeploymentSituation, Failure> {
+async fn deployment(
+    journal: &Journal,
+    release: &ReleaseRow,
+    row: &DeploymentRow,
+) -> Result<DeploymentSituation, Failure> {
     let mut rows: Vec<StepRow> = journal
         .steps(&row.deployment_id)
         .await?
@@ -154,8 +182,33 @@ async fn deployment(journal: &Journal, row: &DeploymentRow) -> Result<Deployment
         steps: rows.into_iter().map(StepSituation::from).collect(),
         verification: verification.map(|stored| stored.row),
         restore_points: restore_points.into_iter().map(|(_, stored)| stored.row).collect(),
+        gates: match row.stands_at_gates() {
+            true => at_gates(journal, release, row).await?,
+            false => None,
+        },
         waits,
     })
+}
+
+/// What the gates say of a release that stands before them.
+async fn at_gates(journal: &Journal, release: &ReleaseRow, row: &DeploymentRow) -> Result<Option<AtGates>, Failure> {
+    let gates: Option<Stored<GatesRow>> = journal.control().get(&Key::gates(&row.deployment_id)).await?;
+    let Some(gates) = gates.map(|stored| stored.row) else {
+        return Ok(None);
+    };
+    let read = pipeline_version(journal.control(), &release.application, release.pipeline_version).await;
+    let environment = match read {
+        Ok((_, pipeline)) => resolve(&pipeline, &row.environment).ok(),
+        // What the gates say is known without it.
+        Err(failure) if failure.kind == ErrorKind::Refused => None,
+        Err(failure) => return Err(failure),
+    };
+    Ok(Some(AtGates {
+        since: gates.since,
+        expires_at: expires(&gates, environment.as_ref()),
+        reports: gates.reports,
+        closed: gates.closed,
+    }))
 }
 
 impl From<StepRow> for StepSituation {
@@ -226,12 +279,24 @@ async fn step_waits(journal: &Journal, deployment_id: &str, rows: &[StepRow]) ->
 }
 
 impl ReleaseSituation {
-    /// What goes on at the moment, as one line for each environment that has something to say.
+    /// What goes on at the moment, as one line for each environment that has something to say: another one only when something has happened.
     pub(crate) fn lines(&self) -> Vec<String> {
+        self.told(Shown::WhatMatters)
+    }
+
+    /// The same, with every check and its numbers as they were measured last.
+    pub(crate) fn measured_lines(&self) -> Vec<String> {
+        self.told(Shown::Numbers)
+    }
+
+    fn told(&self, shown: Shown) -> Vec<String> {
         if self.progress == Progress::Claimed {
             return vec!["claimed, its execution is not at work yet".to_owned()];
         }
-        let reached = self.environments.iter().filter_map(EnvironmentSituation::line);
+        let reached = self
+            .environments
+            .iter()
+            .filter_map(|environment| environment.line(shown));
         let next = self.environments.iter().find(|environment| !environment.is_over());
         let planned = next.filter(|next| next.deployment.is_none() && self.end.is_none());
         reached
@@ -247,15 +312,50 @@ impl EnvironmentSituation {
             .is_some_and(|deployment| deployment.end.is_some())
     }
 
-    fn line(&self) -> Option<String> {
+    fn line(&self, shown: Shown) -> Option<String> {
         let deployment = self.deployment.as_ref()?;
-        Some(format!("{}: {}", self.environment, deployment.sentence()))
+        Some(format!("{}: {}", self.environment, deployment.told(shown)))
+    }
+}
+
+/// How much is told of a verification that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// What is not as it should be.
+    WhatMatters,
+    /// Every check with what it showed last.
+    Numbers,
+}
+
+impl AtGates {
+    fn sentence(&self) -> String {
+        if self.closed.is_some() {
+            return "does not come any more: its end is about to be written down".to_owned();
+        }
+        let closed: Vec<String> = self.reports.iter().filter(|report| !report.is_open).map(told).collect();
+        if closed.is_empty() {
+            return "is let in, and about to be started".to_owned();
+        }
+        format!("{}; {}", self.stands(), closed.join("; "))
+    }
+
+    /// Since when, and until when at most.
+    pub(crate) fn stands(&self) -> String {
+        let since = words::time(self.since);
+        let expires = self
+            .expires_at
+            .map(|at| format!(", and expires {} unless enough agree", words::time(at)));
+        format!("stands at its gates since {since}{}", expires.unwrap_or_default())
     }
 }
 
 impl DeploymentSituation {
     /// What goes on at the moment.
     pub(crate) fn sentence(&self) -> String {
+        self.told(Shown::WhatMatters)
+    }
+
+    fn told(&self, shown: Shown) -> String {
         if let Some(end) = &self.end {
             return format!("{} ({}), effect {}", end.verdict, end.reason, end.effect);
         }
@@ -264,10 +364,13 @@ impl DeploymentSituation {
             return format!("{}waits {}", self.way(), waits.join("; "));
         }
         if let Some(state) = self.verification.as_ref().filter(|_| self.way().is_empty()) {
-            return verified(state);
+            return verified(state, shown);
         }
         match (self.progress, self.steps.last()) {
-            (Progress::Claimed, _) => "planned, takes its locks".to_owned(),
+            (Progress::Claimed, _) => match &self.gates {
+                Some(gates) => gates.sentence(),
+                None => "planned, comes to its gates".to_owned(),
+            },
             (_, None) => "plans again under its locks and registers task definitions".to_owned(),
             (_, Some(step)) if step.outcome == StepOutcome::Begun => {
                 format!("{}works on {}", self.way(), step.subject())
@@ -283,35 +386,53 @@ impl DeploymentSituation {
 }
 
 /// How a verification stands, in words.
-fn verified(state: &verification::State) -> String {
+fn verified(state: &verification::State, shown: Shown) -> String {
     let mut checks = state.checks.iter();
-    if let Some((name, check, question)) = checks.find_map(|(name, check)| Some((name, check, check.question?))) {
-        let seen = check.last.as_ref().map(|last| format!(": {}", last.sentence));
-        let otherwise = match question.unanswered {
-            Choice::Rollback => "goes back",
-            Choice::Keep => "stays",
-        };
-        return format!(
-            "asks about `{name}`{}; `esclusa answer` decides until {}, then it {otherwise}",
-            seen.unwrap_or_default(),
-            words::time(question.until)
-        );
-    }
-    if let Some(since) = state.healthy_since {
-        return format!("is verified: healthy since {}", words::time(since));
-    }
+    let asked = checks.find_map(|(name, check)| Some((name, check, check.question?)));
+    let stands = match (asked, state.healthy_since) {
+        (Some((name, check, question)), _) => {
+            let seen = check.last.as_ref().map(|last| format!(": {}", last.sentence));
+            let otherwise = match question.unanswered {
+                Choice::Rollback => "goes back",
+                Choice::Keep => "stays",
+            };
+            format!(
+                "asks about `{name}`{}; `esclusa answer` decides until {}, then it {otherwise}",
+                seen.unwrap_or_default(),
+                words::time(question.until)
+            )
+        }
+        (None, Some(since)) => {
+            let soak = state.soak();
+            let asked = soak.asked.map(|asked| format!(", {} are asked", span(asked)));
+            format!(
+                "is verified: healthy since {}{}",
+                words::time(since),
+                asked.unwrap_or_default()
+            )
+        }
+        (None, None) => "is verified: not healthy yet".to_owned(),
+    };
     let lasts = state
         .checks
         .iter()
         .filter_map(|(name, check)| Some((name, check.last.as_ref()?)));
-    let unhealthy = lasts.filter(|(_, last)| last.outcome != Outcome::Pass);
-    let shown: Vec<String> = unhealthy
+    let is_told = |outcome| match (shown, asked) {
+        (Shown::Numbers, _) => true,
+        // The question says what it is about.
+        (Shown::WhatMatters, Some(_)) => false,
+        (Shown::WhatMatters, None) => outcome != Outcome::Pass,
+    };
+    let told: Vec<String> = lasts
+        .filter(|(_, last)| is_told(last.outcome))
         .map(|(name, last)| format!("`{name}` {}: {}", last.outcome.as_str(), last.sentence))
         .collect();
-    if shown.is_empty() {
-        return "is verified: not everything was measured yet".to_owned();
+    let is_measured = state.checks.values().any(|check| check.last.is_some());
+    match told.as_slice() {
+        [] if !is_measured => "is verified: nothing was measured yet".to_owned(),
+        [] => stands,
+        told => format!("{stands}; {}", told.join("; ")),
     }
-    format!("is verified: {}", shown.join("; "))
 }
 
 impl StepSituation {
@@ -400,6 +521,7 @@ pub(crate) mod tests {
             steps,
             verification: None,
             restore_points: Vec::new(),
+            gates: None,
             waits,
         }
     }
@@ -470,5 +592,72 @@ pub(crate) mod tests {
             deployment(vec![migrated, back], vec![wait]),
         ];
         insta::assert_snapshot!(sentences.map(|deployment| deployment.sentence()).join("\n"));
+    }
+
+    #[test]
+    fn a_release_at_its_gates_says_which_keeps_it_and_until_when() {
+        let report = |gate: &str, is_open, sentence: &str, until: Option<&str>| GateReport {
+            gate: gate.to_owned(),
+            is_open,
+            sentence: sentence.to_owned(),
+            until: until.map(at),
+        };
+        let standing = |reports| DeploymentSituation {
+            progress: Progress::Claimed,
+            gates: Some(AtGates {
+                since: at("14:05:00"),
+                reports,
+                closed: None,
+                expires_at: Some(at("20:00:00")),
+            }),
+            ..deployment(vec![], vec![])
+        };
+        let waits = standing(vec![
+            report(
+                "window",
+                false,
+                "outside of the windows of the environment",
+                Some("15:00:00"),
+            ),
+            report("together", true, "all are here", None),
+            report("approval", false, "1 of `ana` must agree", None),
+        ]);
+        assert_eq!(
+            waits.sentence(),
+            "stands at its gates since 2026-11-21 14:05:00Z, and expires 2026-11-21 20:00:00Z unless enough agree; \
+             window: outside of the windows of the environment (until 2026-11-21 15:00:00Z); approval: 1 of `ana` must agree"
+        );
+        let let_in = standing(vec![report("approval", true, "`ana` agreed", None)]);
+        assert_eq!(let_in.sentence(), "is let in, and about to be started");
+        let planned = DeploymentSituation { gates: None, ..let_in };
+        assert_eq!(planned.sentence(), "planned, comes to its gates");
+    }
+
+    #[test]
+    fn a_verification_tells_every_check_with_its_numbers_while_it_runs() {
+        let state = |error_rate: &str, question: bool| -> verification::State {
+            let asked = serde_json::json!({"asked_at": "2026-11-21T14:09:00Z", "until": "2026-11-21T14:19:00Z", "unanswered": "rollback"});
+            serde_json::from_value(serde_json::json!({
+                "begun_at": "2026-11-21T14:07:00Z", "looked_at": "2026-11-21T14:09:00Z", "looks": 3, "soak_seconds": 300,
+                "healthy_since": (error_rate == "pass").then_some("2026-11-21T14:07:30Z"),
+                "checks": {
+                    "error-rate": {"last": {"at": "2026-11-21T14:09:00Z", "outcome": error_rate, "sentence": "0.3, at most 5 is allowed"}, "question": question.then_some(asked)},
+                    "services": {"last": {"at": "2026-11-21T14:09:00Z", "outcome": "pass", "sentence": "`api` runs 2"}},
+                },
+            }))
+            .unwrap()
+        };
+        let running = |state| DeploymentSituation {
+            verification: Some(state),
+            ..deployment(vec![], vec![])
+        };
+        let healthy = running(state("pass", false));
+        let failing = running(state("fail", false));
+        let asking = running(state("fail", true));
+        insta::assert_snapshot!(
+            [&healthy, &failing, &asking]
+                .map(|running| format!("{}\n{}", running.sentence(), running.told(Shown::Numbers)))
+                .join("\n")
+        );
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn all(session: &Session) -> Result<Vec<Waiting>, Failure> {
 }
 
 /// What a gate says, in words.
-pub(super) fn told(report: &GateReport) -> String {
+pub(crate) fn told(report: &GateReport) -> String {
     let until = report.until.map(|until| format!(" (until {})", words::time(until)));
     let is_open = if report.is_open { "open, " } else { "" };
     format!(

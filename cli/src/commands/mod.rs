@@ -2,7 +2,7 @@
 
 mod acknowledge;
 mod answer;
-mod approvals;
+pub(crate) mod approvals;
 mod audit;
 mod debts;
 mod deploy;

@@ -21,7 +21,7 @@ use crate::output::{Format, Output};
 use crate::pipelines;
 use crate::render::words;
 use crate::session::Session;
-use crate::situation::{self, ReleaseSituation};
+use crate::situation::{self, AtGates, ReleaseSituation};
 
 /// How many of the newest releases are looked through for a version.
 const LOOKED_THROUGH: usize = 200;
@@ -248,7 +248,13 @@ fn tale(told_of: &Told, environment: &str) -> Vec<String> {
         let Some(deployment) = &there.deployment else {
             continue;
         };
-        lines.push(format!("  {}: {}", there.environment, deployment.sentence()));
+        // What each gate says follows here.
+        let stands = deployment
+            .gates
+            .as_ref()
+            .filter(|gates| gates.closed.is_none() && there.environment == environment);
+        let sentence = stands.map_or_else(|| deployment.sentence(), AtGates::stands);
+        lines.push(format!("  {}: {sentence}", there.environment));
         if there.environment == environment {
             let reasons = deployment.end.iter().flat_map(|end| &end.reasons);
             lines.extend(reasons.map(|reason| format!("    {reason}")));

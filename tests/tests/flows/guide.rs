@@ -190,6 +190,12 @@ fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monda
     ] {
         assert!(asked.contains(part), "{part}: {asked}");
     }
+    let status = account.esclusa(&["status", "imagy-catalog"]).out;
+    let stands = "window: outside of the windows of the environment (until 2026-11-09 15:00:00Z)";
+    assert!(
+        status.contains("production: stands at its gates since") && status.contains(stands),
+        "{status}"
+    );
     account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
     account.settle();
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");

@@ -162,6 +162,27 @@ fn one_push_goes_through_staging_at_home_and_production_in_another_account_and_r
     assert_locks_are_free(&mut account);
     account.esclusa(&["audit", "verify", "--all"]);
     let told = account.esclusa(&["status", "superbowleto", "prd"]).out;
+    let Place {
+        account: number,
+        region,
+    } = target::account();
+    for part in [
+        format!("prd is in account {number}, {region}"),
+        format!("`aws ecs describe-services --region {region} --cluster {CLUSTER} --services {SERVER}"),
+    ] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    // It is no less one of the environments than those at home.
+    let all = account.esclusa(&["status"]).out;
+    assert!(
+        all.contains(&format!("prd is in account {number}, {region}\n")),
+        "{all}"
+    );
+    let row = all
+        .lines()
+        .find(|line| line.trim_start_matches(['│', ' ']).starts_with("prd"))
+        .unwrap();
+    assert!(row.contains("v1.0.0"), "{all}");
     assert!(told.contains("v1.0.0"), "{told}");
 }
 

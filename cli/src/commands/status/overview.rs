@@ -14,7 +14,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate::{frozen, pinned};
 use esclusa_core::hotfix::Debt;
 use esclusa_core::identity::DeploymentId;
-use esclusa_core::pipeline::{Key as Name, Pipeline, resolve};
+use esclusa_core::pipeline::{Key as Name, Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::task_definition::Home;
@@ -58,14 +58,51 @@ struct EnvironmentStatus {
     current: Option<EnvironmentRow>,
     /// What was verified there before, the newest first; only where one environment was asked for.
     earlier: Vec<EnvironmentRow>,
-    /// What ECS says; only where one application was asked for.
+    /// What ECS says; only where one application was asked for, and not of another place.
     services: Option<Services>,
+    /// Where it is, where Esclusa does not run there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elsewhere: Option<Elsewhere>,
     /// What people ordered about it, and what hotfixes owe there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     standing: Vec<String>,
     /// What is known about its schemas, by database; only where one environment was asked for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     schemas: BTreeMap<Name, SchemaState>,
+}
+
+/// The place of an environment that is in another account or Region. The credentials of whoever asks are none for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Elsewhere {
+    account: String,
+    region: String,
+    /// What shows its services to whoever has credentials there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+}
+
+impl Elsewhere {
+    fn new(environment: &ResolvedEnvironment, home: &Home, with_services: bool) -> Option<Self> {
+        let place = environment.place(home);
+        if place == *home {
+            return None;
+        }
+        let names = environment.service_names();
+        let command = (with_services && !names.is_empty()).then(|| {
+            let names: Vec<String> = names.iter().map(|name| words::argument(name)).collect();
+            format!(
+                "aws ecs describe-services --region {} --cluster {} --services {}",
+                words::argument(place.region.as_str()),
+                words::argument(&environment.cluster),
+                names.join(" ")
+            )
+        });
+        Some(Self {
+            account: place.account.to_string(),
+            region: place.region.to_string(),
+            command,
+        })
+    }
 }
 
 pub(super) async fn view(
@@ -140,13 +177,7 @@ async fn status(
     let is_asked = |name: &str| asked.environment.is_none_or(|environment| environment == name);
     let mut environments = Vec::new();
     for environment in pipelines::environments(session.control(), pipeline, asked.environment).await? {
-        // The credentials of whoever asks are none for another account or Region.
-        let is_here = resolve(pipeline, &environment).is_ok_and(|resolved| resolved.place(home) == *home);
-        let asked = Asked {
-            with_services: asked.with_services && is_here,
-            ..*asked
-        };
-        environments.push(environment_status(pipeline, &environment, &asked, session).await?);
+        environments.push(environment_status(pipeline, &environment, asked, home, session).await?);
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);
@@ -170,6 +201,7 @@ async fn environment_status(
     pipeline: &Pipeline,
     environment: &str,
     asked: &Asked<'_>,
+    home: &Home,
     session: &Session,
 ) -> Result<EnvironmentStatus, Failure> {
     let application = pipeline.application.as_str();
@@ -197,7 +229,9 @@ async fn environment_status(
         let rows = schemas(session.control(), &pipeline.application, &environment.name).await?;
         known.extend(rows.into_iter().map(|(database, stored)| (database, stored.row)));
     }
-    let services = if asked.with_services {
+    let resolved = resolve(pipeline, environment).ok();
+    let elsewhere = resolved.and_then(|resolved| Elsewhere::new(&resolved, home, asked.with_services));
+    let services = if asked.with_services && elsewhere.is_none() {
         Some(services::read(&EcsReader::new(session.config()), pipeline, environment).await?)
     } else {
         None
@@ -207,6 +241,7 @@ async fn environment_status(
         current,
         earlier,
         services,
+        elsewhere,
         standing: standing(application, environment, session).await?,
         schemas: known,
     })
@@ -321,7 +356,7 @@ fn write_application(text: &mut String, status: &ApplicationStatus, width: Optio
             palette::heading("on its way"),
             words::time(*created_at)
         )?;
-        for line in release.lines() {
+        for line in release.measured_lines() {
             writeln!(text, "  {line}")?;
         }
     }
@@ -395,6 +430,18 @@ fn since(row: &EnvironmentRow) -> String {
 }
 
 fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u16>) -> std::fmt::Result {
+    if let Some(Elsewhere {
+        account,
+        region,
+        command,
+    }) = &status.elsewhere
+    {
+        let place = format!("{} is in account {account}, {region}", status.environment);
+        let shows = command
+            .as_ref()
+            .map(|command| format!(": with credentials of that account `{command}` shows its services"));
+        writeln!(text, "{}{}", palette::heading(place), shows.unwrap_or_default())?;
+    }
     if let Some(services) = &status.services {
         let place = format!("{} in cluster `{}`", status.environment, services.cluster);
         write!(
@@ -475,6 +522,7 @@ mod tests {
             current,
             earlier,
             services: None,
+            elsewhere: None,
             standing: Vec::new(),
             schemas: BTreeMap::new(),
         }
@@ -525,7 +573,16 @@ mod tests {
             environments: vec![
                 environment("develop", Some(row("0f", "main-3f2a", at("20T09:00:00"), &one)), vec![]),
                 staging,
-                environment("production", None, vec![]),
+                EnvironmentStatus {
+                    elsewhere: Some(Elsewhere {
+                        account: "222222222222".to_owned(),
+                        region: "eu-west-1".to_owned(),
+                        command: Some(
+                            "aws ecs describe-services --region eu-west-1 --cluster shop --services api".to_owned(),
+                        ),
+                    }),
+                    ..environment("production", None, vec![])
+                },
             ],
             in_flight: Vec::new(),
             locks: vec![NamedLock {
