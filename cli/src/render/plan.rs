@@ -318,6 +318,7 @@ mod tests {
             verification: None,
             image: Some("app".parse().unwrap()),
             declared: Declared::default(),
+            pushed_by: None,
             schemas: BTreeMap::new(),
             images: BTreeMap::from([(
                 "app".parse().unwrap(),

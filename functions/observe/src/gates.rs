@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_adapters::control::rows::{GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
+use esclusa_adapters::control::rows::{DeploymentRow, GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::gates::{Said, companions};
 use esclusa_adapters::journal::Commit;
@@ -46,7 +46,7 @@ impl Observe {
         let place = Place {
             release,
             policy: &policy,
-            plan_hash: &deployment.plan_hash,
+            deployment,
             since,
             newer: newer.as_deref(),
         };
@@ -80,16 +80,12 @@ impl Observe {
     ///
     /// # Errors
     /// `PlanChanged` when one is not: the release asks again. `Stopped` when the release is stopped.
-    pub(crate) async fn still_open(
-        &self,
-        release: &ReleaseRow,
-        deployment_id: &str,
-        environment: &str,
-        plan_hash: &str,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn still_open(&self, release: &ReleaseRow, deployment: &DeploymentRow) -> Result<(), Failure> {
         self.journal.unless_stopped(&release.release_id).await?;
-        let stored: Option<Stored<GatesRow>> = self.journal.control().get(&Key::gates(deployment_id)).await?;
+        let key = Key::gates(&deployment.deployment_id);
+        let stored: Option<Stored<GatesRow>> = self.journal.control().get(&key).await?;
         let now = self.journal.clock().now()?;
+        let environment = deployment.environment.as_str();
         let policy = self
             .planner
             .environment(&PlanRequest::of(release, environment)?)
@@ -97,7 +93,7 @@ impl Observe {
         let place = Place {
             release,
             policy: &policy,
-            plan_hash,
+            deployment,
             since: stored.map_or(now, |stored| stored.row.since),
             newer: None,
         };
@@ -153,7 +149,8 @@ impl Observe {
         };
         let facts = GateFacts {
             since: place.since,
-            plan_hash: place.plan_hash,
+            plan_hash: &place.deployment.plan_hash,
+            pushed_by: place.deployment.pushed_by.as_ref(),
             requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
             is_rollback: release.kind == ReleaseKind::Rollback,
             votes: &said.votes,
@@ -200,7 +197,7 @@ fn opened<'a>(before: impl Iterator<Item = &'a GateReport>, now: &[GateReport]) 
 struct Place<'a> {
     release: &'a ReleaseRow,
     policy: &'a ResolvedEnvironment,
-    plan_hash: &'a str,
+    deployment: &'a DeploymentRow,
     since: Timestamp,
     newer: Option<&'a str>,
 }

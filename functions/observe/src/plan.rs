@@ -80,6 +80,7 @@ impl Observe {
             attempt: u32::from(attempt),
             plan_hash: plan.plan_hash.clone(),
             unchanged: plan.unchanged,
+            pushed_by: plan.pushed_by.clone(),
             place: Some(policy.place(self.places.home())).filter(|place| place != self.places.home()),
             locks: self.locks(&plan, &policy),
             fences: std::collections::BTreeMap::new(),
@@ -150,8 +151,7 @@ impl Observe {
             None => {
                 // Nothing is called for what is in force already.
                 if !deployment.unchanged {
-                    self.still_open(release, deployment_id, &deployment.environment, &deployment.plan_hash)
-                        .await?;
+                    self.still_open(release, deployment).await?;
                 }
                 self.upstream(release, &deployment.environment).await?;
                 let mut plan = self.planned(release, &deployment.environment).await?;
@@ -322,7 +322,7 @@ fn outline(plan: &Plan) -> Value {
         .iter()
         .map(|(image, digest)| json!({"image": image, "digest": digest}))
         .collect();
-    json!({
+    let mut outline = json!({
         "planHash": plan.plan_hash,
         "pipelineVersion": plan.pipeline_version,
         "cluster": plan.cluster,
@@ -331,7 +331,11 @@ fn outline(plan: &Plan) -> Value {
         "steps": steps,
         "unchanged": plan.unchanged,
         "notes": plan.notes,
-    })
+    });
+    if let (Some(person), Some(members)) = (&plan.pushed_by, outline.as_object_mut()) {
+        members.insert("pushedBy".to_owned(), json!(person));
+    }
+    outline
 }
 
 fn short(hash: &str) -> String {

@@ -273,6 +273,54 @@ fn who_is_asked_sees_what_was_measured_where_the_release_came_through() {
     account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
 }
 
+/// F92: what the image says of its pusher takes that person out, and what it does not say makes one more agree.
+#[test]
+fn whoever_the_image_names_as_its_pusher_agrees_with_nothing_and_a_stranger_raises_the_quorum() {
+    let pusher = format!("pusher: {{annotation: com.example.author}}\n{PEOPLE}");
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, &pusher, "    approval: {approvers: [ana, luis]}\n");
+    let stands = |account: &mut Account, tag: &str, author: &str| {
+        account.push_labelled(Some(tag), Kind::Good, &[("com.example.author", author)]);
+        account.pass(SignedDuration::from_secs(30));
+        let release = account.releases().pop().unwrap();
+        account.run_until_entered(&release, "AwaitGate");
+        account.pass(SignedDuration::from_mins(2));
+        release
+    };
+    let release = stands(&mut account, "v1.0.0", "ana");
+    let asked = alerts(&account).pop().unwrap();
+    assert!(asked.contains("<@U0LUIS>") && !asked.contains("U0ANA"), "{asked}");
+    let approvals = account.esclusa(&["approvals"]).out;
+    for part in [
+        "1 of `luis` must agree",
+        "`ana` pushed the image, as its `com.example.author` says",
+        "`com.example.author` `ana`",
+    ] {
+        assert!(approvals.contains(part), "{part}: {approvals}");
+    }
+    assert_eq!(account.records("planned")[0]["body"]["pushedBy"], "ana");
+    press_shown(&mut account, "approve", "U0ANA");
+    account.pass(SignedDuration::from_mins(3));
+    let refused = told(&account, "U0ANA");
+    assert!(refused[0].contains("`ana` pushed this image"), "{refused:?}");
+    account.assert_acts(&[]);
+    press_shown(&mut account, "approve", "U0LUIS");
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
+    account.pass(SignedDuration::from_mins(2));
+    // Whose release it is hears of its end.
+    let ended = alerts(&account).pop().unwrap();
+    assert!(ended.contains("Succeeded <@U0ANA> <@U0LUIS>"), "{ended}");
+    stands(&mut account, "v1.1.0", "dependabot");
+    let approvals = account.esclusa(&["approvals"]).out;
+    for part in [
+        "2 of `ana`, `luis` must agree",
+        "`dependabot` pushed it, who is none of the `people`",
+    ] {
+        assert!(approvals.contains(part), "{part}: {approvals}");
+    }
+}
+
 /// F67.
 #[test]
 fn a_button_that_is_pressed_twice_and_two_people_at_once_count_once_each() {

@@ -108,6 +108,10 @@ impl Known {
             tag: &release.tag,
             digest: &release.digest,
             requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
+            pushed_by: self
+                .deployment
+                .as_ref()
+                .and_then(|deployment| deployment.pushed_by.as_ref()),
             reason: release.reason.as_deref(),
             is_rollback: release.kind == ReleaseKind::Rollback,
             people: &environment.people,

@@ -90,6 +90,14 @@ pub enum Refusal {
         /// Who may.
         names: String,
     },
+    /// Whoever pushed the image wants to agree with it.
+    #[error("`{person}` pushed this image, as it says itself: another one of {names} must agree")]
+    OwnPush {
+        /// Who.
+        person: Key,
+        /// Who may.
+        names: String,
+    },
     /// The same was said before.
     #[error("`{person}` said so already; nothing was done")]
     SaidAlready {
@@ -150,7 +158,11 @@ impl Refusal {
     #[must_use]
     pub const fn is_forbidden(&self) -> bool {
         match self {
-            Self::NotApprover { .. } | Self::Removed { .. } | Self::OwnWish { .. } | Self::Stranger { .. } => true,
+            Self::NotApprover { .. }
+            | Self::Removed { .. }
+            | Self::OwnWish { .. }
+            | Self::OwnPush { .. }
+            | Self::Stranger { .. } => true,
             Self::NotWaiting { .. }
             | Self::Several { .. }
             | Self::Order { .. }
@@ -179,13 +191,15 @@ pub struct Ballot<'a> {
     pub people: &'a People,
     /// Who asked for the release.
     pub requested_by: &'a str,
+    /// Who pushed its image, as far as that says so.
+    pub pushed_by: Option<&'a Key>,
     /// Who must agree, as the pipeline says now; nobody where it does not say.
     pub approval_now: Option<&'a Approval>,
     /// The people of the pipeline now.
     pub people_now: &'a People,
 }
 
-/// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever asked for the release.
+/// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever asked for the release or pushed its image.
 ///
 /// # Errors
 /// Why they may not.
@@ -214,6 +228,12 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
     }
     if approves && person_of(ballot.people, ballot.requested_by) == Some(person) {
         return Err(Refusal::OwnWish {
+            person: person.clone(),
+            names,
+        });
+    }
+    if approves && ballot.pushed_by == Some(person) {
+        return Err(Refusal::OwnPush {
             person: person.clone(),
             names,
         });
@@ -295,6 +315,7 @@ mod tests {
             approval: Some(&approvers),
             people: &then,
             requested_by: "event-1",
+            pushed_by: None,
             approval_now: Some(&approvers_now),
             people_now: &now,
         };
@@ -319,6 +340,17 @@ mod tests {
         };
         assert!(matches!(says(&mine, "U0ANA"), Err(Refusal::OwnWish { .. })));
         assert_eq!(may_vote(&mine, "slack:T0/U0ANA", false), Ok("ana".parse().unwrap()));
+        let ana = "ana".parse().unwrap();
+        let pushed = Ballot {
+            pushed_by: Some(&ana),
+            ..ballot
+        };
+        let refused = says(&pushed, "U0ANA").unwrap_err();
+        assert!(
+            matches!(refused, Refusal::OwnPush { .. }) && refused.is_forbidden(),
+            "{refused}"
+        );
+        assert_eq!(may_vote(&pushed, "slack:T0/U0ANA", false), Ok(ana.clone()));
         let free = Ballot {
             approval: None,
             ..ballot

@@ -255,6 +255,7 @@ mod tests {
             image: Some("app".parse().unwrap()),
             images: BTreeMap::new(),
             declared: Declared::default(),
+            pushed_by: None,
             schemas: BTreeMap::new(),
             revisions: Vec::new(),
             steps: Vec::new(),

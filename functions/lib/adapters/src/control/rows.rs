@@ -216,6 +216,9 @@ pub struct DeploymentRow {
     pub plan_hash: String,
     /// Whether that plan had nothing to do.
     pub unchanged: bool,
+    /// The person of the pipeline who pushed the image, where it says so and the pipeline asks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_by: Option<Name>,
     /// The account and Region of the environment, where Esclusa does not run there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Home>,

@@ -187,6 +187,7 @@ impl Journal {
             approval: gates.approval.as_ref(),
             people: &gates.people,
             requested_by: &row.requested_by,
+            pushed_by: deployment.pushed_by.as_ref(),
             approval_now: now.approval.as_ref(),
             people_now: &now.people,
         };

@@ -20,6 +20,7 @@ fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator
         .filter(|vote| facts.plan_hash == Some(vote.plan_hash.as_str()))
         .filter_map(|vote| person(&vote.principal))
         .chain(facts.requested_by.and_then(person))
+        .chain(facts.pushed_by)
         .collect();
     let people = facts.people;
     let names = approval.approvers.iter().filter(move |name| !out.contains(name));
@@ -28,7 +29,7 @@ fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator
         .flat_map(|person| &person.slack)
 }
 
-/// The members of Slack whose release it is: whoever asked for it, and whoever agreed with this plan.
+/// The members of Slack whose release it is: whoever asked for it or pushed it, and whoever agreed with this plan.
 fn concerned<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a MemberId> {
     let agreed = facts
         .votes
@@ -39,6 +40,7 @@ fn concerned<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a MemberId> {
     let names: BTreeSet<&Key> = agreed
         .chain(facts.requested_by)
         .filter_map(|principal| person_of(people, principal))
+        .chain(facts.pushed_by)
         .collect();
     names
         .into_iter()

@@ -26,7 +26,7 @@ pub use self::summary::{Migration, Moved, PlannedChange, Summary, Undo};
 pub use self::upstream::Upstream;
 use self::upstream::seen_before;
 use crate::gate::{Closed, GateReport, Vote, person_of};
-use crate::pipeline::{Approval, People, Windows};
+use crate::pipeline::{Approval, Key, People, Windows};
 use crate::verdict::{End, Reason, Verdict};
 use crate::verification::State;
 use crate::wave::WaveFailed;
@@ -88,6 +88,8 @@ pub struct Facts<'a> {
     pub digest: &'a str,
     /// Who asked for it; none for a push, which does not say who.
     pub requested_by: Option<&'a str>,
+    /// Who pushed the image, as far as that says so.
+    pub pushed_by: Option<&'a Key>,
     /// Why, in the words of who asked.
     pub reason: Option<&'a str>,
     /// Whether it goes back to an earlier release.

@@ -131,6 +131,7 @@ fn facts<'a>(people: &'a People, standing: Standing<'a>) -> Facts<'a> {
         tag: "v1.4.0",
         digest: DIGEST,
         requested_by: None,
+        pushed_by: None,
         reason: None,
         is_rollback: false,
         people,
@@ -340,8 +341,9 @@ fn every_end_is_told_in_the_thread_and_one_that_nobody_wanted_in_the_channel() {
             at: None,
             asks_again: false,
         };
+        let luis = "luis".parse().unwrap();
         let facts = Facts {
-            requested_by: Some("arn:aws:iam::123456789012:user/luis"),
+            pushed_by: Some(&luis),
             votes: &votes,
             ..facts(&people, over)
         };

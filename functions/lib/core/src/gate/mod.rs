@@ -77,6 +77,8 @@ pub struct GateFacts<'a> {
     pub plan_hash: &'a str,
     /// The ARN of the person who asked for it; none for a push, which does not say who.
     pub requested_by: Option<&'a str>,
+    /// The person who pushed the image, as far as it says so.
+    pub pushed_by: Option<&'a Key>,
     /// Whether it goes back to an earlier release.
     pub is_rollback: bool,
     /// What was said about it.
@@ -364,6 +366,7 @@ fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed
             let why = vote.reason.as_ref().map(|reason| format!(": {reason}"));
             rejected = rejected.or_else(|| Some(format!("`{person}`{}", why.unwrap_or_default())));
         } else if requester != Some(person)
+            && facts.pushed_by != Some(person)
             && facts.requested_by != Some(vote.principal.as_str())
             && !agree.contains(&person)
         {
@@ -373,9 +376,10 @@ fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed
     let may: Vec<&Key> = approval
         .approvers
         .iter()
-        .filter(|name| requester != Some(name))
+        .filter(|name| requester != Some(name) && facts.pushed_by != Some(name))
         .collect();
-    let quorum = quorum(approval, facts.requested_by.is_none(), may.len());
+    let is_anybodys = facts.requested_by.is_none() && facts.pushed_by.is_none();
+    let quorum = quorum(approval, is_anybodys, may.len());
     let names = |names: &[&Key]| {
         names
             .iter()

@@ -173,6 +173,7 @@ fn facts(since: &str) -> GateFacts<'static> {
         since: at(since),
         plan_hash: "plan",
         requested_by: None,
+        pushed_by: None,
         is_rollback: false,
         votes: &[],
         acknowledged: &NOBODY,
@@ -259,6 +260,44 @@ fn who_may_agree_agrees_and_nobody_with_a_wish_of_their_own() {
     assert!(
         passes(&raises, Some("eva"), &[vote(ANA, true, "plan")]),
         "it is known who asked"
+    );
+}
+
+/// A claim of the image takes somebody out and lets nobody in.
+#[test]
+fn whoever_the_image_names_as_its_pusher_does_not_agree_and_nobody_else_is_suspected() {
+    let people = people();
+    let (ana, eva) = ("ana".parse().unwrap(), "eva".parse().unwrap());
+    let raises = approval(1, UnknownPusher::RaisesQuorum);
+    let says = |pushed_by: Option<&Key>, votes: &[Vote]| {
+        let policy = GatePolicy {
+            windows: None,
+            approval: Some(&raises),
+            acknowledgements: &NOTHING,
+            people: &people,
+        };
+        let facts = GateFacts {
+            pushed_by,
+            votes,
+            ..facts("2026-11-26T15:00:00Z")
+        };
+        pass(&policy, &facts, at("2026-11-26T16:00:00Z"))
+    };
+    let (hers, his) = ([vote(ANA, true, "plan")], [vote(LUIS, true, "plan")]);
+    let (passage, reports) = says(Some(&ana), &hers);
+    assert!(matches!(passage, Passage::Wait { .. }), "it is her own push");
+    assert!(!reports[0].sentence.contains("`ana`"), "{}", reports[0].sentence);
+    assert_eq!(says(Some(&ana), &his).0, Passage::Open);
+    // Somebody who decides nothing pushed it.
+    assert_eq!(says(Some(&eva), &hers).0, Passage::Open);
+    assert!(
+        matches!(says(None, &hers).0, Passage::Wait { .. }),
+        "it may be her own push"
+    );
+    let no = [vote(ANA, false, "plan")];
+    assert!(
+        matches!(says(Some(&ana), &no).0, Passage::Over(Closed::Rejected { .. })),
+        "she may take it back"
     );
 }
 

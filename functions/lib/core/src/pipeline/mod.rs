@@ -11,6 +11,7 @@ mod parse;
 mod parts;
 mod path;
 mod problem;
+mod pusher;
 mod references;
 mod resolve;
 mod rollout;
@@ -42,6 +43,7 @@ pub use parts::{
     ThresholdKind,
 };
 pub use problem::{PipelineError, PipelineErrors};
+pub use pusher::{Pushed, Pusher};
 pub use resolve::{
     ResolveError, ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask, resolve,
 };

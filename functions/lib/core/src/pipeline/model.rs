@@ -9,6 +9,7 @@ use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
 use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key, Region};
 use super::overlays::{DatabaseOverlay, Replica, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
+use super::pusher::Pusher;
 use super::verification::Verification;
 
 /// The pipeline of one application: what it is made of, and the environments it goes through.
@@ -38,6 +39,9 @@ pub struct Pipeline {
     /// The people who approve, by their names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub people: People,
+    /// How an image says who of them pushed it; nobody knows unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<Pusher>,
     /// Which releases are hotfixes, and what they do without; there are none unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,

@@ -23,6 +23,7 @@ use super::parts::{
 };
 use super::path::Path;
 use super::problem::suggestion;
+use super::pusher::Pusher;
 use super::references::order;
 use super::verification::Verification;
 use crate::hotfix::Skipped;
@@ -62,6 +63,9 @@ pub struct ResolvedEnvironment {
     pub together: Vec<Key>,
     /// The people of the pipeline.
     pub people: People,
+    /// How an image says who of them pushed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<Pusher>,
     /// What a hotfix does without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
@@ -365,6 +369,7 @@ pub(super) fn resolve_environment(
         acknowledgements: environment.acknowledgements.clone(),
         together: environment.together.clone(),
         people: pipeline.people.clone(),
+        pusher: pipeline.pusher.clone(),
         hotfix: pipeline.hotfix.clone(),
         skipped: Vec::new(),
         notifications: environment

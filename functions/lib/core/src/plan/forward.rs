@@ -18,11 +18,16 @@ use super::{
 use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
-    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Reaction, ResolvedEnvironment, ResolvedStep,
+    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Pushed, Reaction, ResolvedEnvironment, ResolvedStep,
     ResolvedTask, TaskDefinition,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
-use crate::task_definition::{Home, content_sha256, diff, image_reference, patch, revision_tags, same_definition};
+use crate::task_definition::{
+    Home, content_sha256, diff, image_reference, masked_text, patch, revision_tags, same_definition,
+};
+
+/// The most characters that are shown of the name of a stranger.
+const CLAIM_CHARACTERS: usize = 100;
 
 /// Plans a release into an environment, or says everything that is in the way.
 ///
@@ -53,6 +58,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         let help = "have the job that builds the image say so by a label or an annotation, and push it again";
         Refusal::new(RefusalKind::Unsaid, message, help)
     }));
+    let pushed_by = planner.pushed_by(said);
     planner.check_coming();
     planner.notes.extend(elsewhere(&input.environment, &input.home));
     planner.refusals.extend(check_place(&input.environment, observed));
@@ -133,6 +139,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         cluster: input.environment.cluster.clone(),
         image: Some(input.image.clone()),
         declared: planner.declared,
+        pushed_by,
         schemas: planner.schemas,
         images: images
             .into_iter()
@@ -298,6 +305,31 @@ impl Planner<'_> {
         let powers = self.input.powers.as_ref();
         self.notes
             .extend(powers.and_then(|powers| powers.note_of_lines(task, revision)));
+    }
+
+    /// Who pushed the image, where it says so. What it says, or that it does not, is a note: the quorum of an approval depends on it.
+    fn pushed_by(&mut self, said: &BTreeMap<String, String>) -> Option<Key> {
+        let environment = &self.input.environment;
+        let pusher = environment.pusher.as_ref()?;
+        let annotation = &pusher.annotation;
+        let (note, person) = match pusher.of(&environment.people, said) {
+            Pushed::By(person) => {
+                let note = format!(
+                    "`{person}` pushed the image, as its `{annotation}` says, and does not count among those who agree"
+                );
+                (note, Some(person.clone()))
+            }
+            Pushed::ByStranger(claim) => {
+                let claim: String = masked_text(claim).chars().take(CLAIM_CHARACTERS).collect();
+                let note = format!(
+                    "the image says in `{annotation}` that `{claim}` pushed it, who is none of the `people`: nobody knows who it was"
+                );
+                (note, None)
+            }
+            Pushed::Unsaid => (format!("the image does not say in `{annotation}` who pushed it"), None),
+        };
+        self.notes.push(note);
+        person
     }
 
     fn check_coming(&mut self) {

@@ -230,6 +230,9 @@ pub struct Plan {
     /// What the released image says of itself.
     #[serde(default)]
     pub declared: Declared,
+    /// Who pushed it, where it says so and the pipeline asks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_by: Option<Key>,
     /// The schemas that migrations of this image moved, as they are before the deployment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schemas: BTreeMap<Key, SchemaState>,

@@ -152,6 +152,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             version: code,
             ..Declared::default()
         },
+        pushed_by: None,
         schemas,
         images,
         revisions,

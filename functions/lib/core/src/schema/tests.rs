@@ -142,8 +142,9 @@ fn plan(before: Option<SchemaState>, steps: Vec<PlannedStep>) -> Plan {
             version: Some(version("v1.5.0")),
             compatible_since: Some(version("v1.3.0")),
             migration: Some("0005".to_owned()),
-            commit: None,
+            ..Declared::default()
         },
+        pushed_by: None,
         schemas: before
             .map(|state| ("main".parse().unwrap(), state))
             .into_iter()

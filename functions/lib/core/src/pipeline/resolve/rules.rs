@@ -140,6 +140,17 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
             problems.push(problem(field, "must say something", None));
         }
     }
+    if environment
+        .pusher
+        .as_ref()
+        .is_some_and(|pusher| pusher.annotation.trim().is_empty())
+    {
+        problems.push(problem(
+            root.key("pusher").key("annotation"),
+            "must say something",
+            None,
+        ));
+    }
     let Some(approval) = &environment.approval else { return };
     let path = root.key("approval");
     check_people(&approval.approvers, environment, &path.key("approvers"), problems);
