@@ -188,12 +188,19 @@ impl Observe {
     async fn measure(&self, look: &Look<'_>, name: &str) -> (String, Measurement) {
         let now = look.now;
         let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
-        let (mut counted, mut lines) = (BTreeSet::new(), None);
+        let (mut counted, mut lines, mut moments, mut judged) = (BTreeSet::new(), None, Vec::new(), None);
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
                 let deployment_began_at = look.work.deployment.row.created_at;
-                let sight = self.metrics.sight(measure, deployment_began_at, look.since, now).await;
-                sight.map(|sight| metric(measure, sight))
+                let before = look.seen(name).and_then(|seen| seen.judged.as_ref());
+                let sight = self
+                    .metrics
+                    .sight(measure, deployment_began_at, look.since, before, now);
+                sight.await.map(|sight| {
+                    let shown = metric(measure, look.since, before, &sight, now);
+                    (moments, judged) = (shown.moments, Some(shown.judged));
+                    (shown.outcome, shown.sentence)
+                })
             }
             Some(Measure::Http(measure)) => self.http.ask(measure).await.map(|sight| http(measure, &sight)),
             Some(Measure::Smoke(measure)) => self.smoke(measure).await,
@@ -234,6 +241,8 @@ impl Observe {
             sentence,
             counted,
             lines,
+            moments,
+            judged,
         };
         (name.to_owned(), measurement)
     }

@@ -90,7 +90,7 @@ const ALL: [Criterion<'_>; 4] = [HEALTH, ERROR_RATE, LATENCY, DEAD_LETTERS];
 
 // What the looks show.
 const EARLY: &str = "inconclusive: there is no datapoint of the release yet";
-const NO_REQUESTS: &str = "inconclusive: 0 samples of `requests`, too few to tell: 20 are needed";
+const NO_REQUESTS: &str = "inconclusive: there is no datapoint of `requests`, which counts the samples";
 const FEW_REQUESTS: &str = "inconclusive: 19 samples of `requests`, too few to tell: 20 are needed";
 const HEALTHY: &str = "pass: status 200, Healthy, `npgsql` Healthy, `rabbitmq` Healthy, `redis` Healthy";
 const ILL: &str = "fail: status 503, Unhealthy, `npgsql` Healthy, `rabbitmq` Unhealthy, `redis` Healthy";
@@ -449,6 +449,41 @@ fn a_dead_letter_takes_back_and_those_that_were_there_before_do_not() {
     assert_rows(&Shows::silent(), DEAD_LETTERS, &rows);
 }
 
+/// The looks are five minutes apart, and the letter lay there for one of them. Nothing that comes before or after it is bad.
+#[test]
+fn a_dead_letter_that_comes_and_goes_between_two_looks_takes_back() {
+    let file = DEAD_LETTERS
+        .file
+        .replace("interval_seconds: 60", "interval_seconds: 300");
+    let mut between = 0;
+    for before in 5..=10 {
+        let mut account = verified(&Shows::default(), &file);
+        let definition = account.definition_of(CLUSTER, SERVICE);
+        push(
+            &mut account,
+            "v1.1.0",
+            &Shows::letters(&[(before, 3.0), (1, 4.0), (200, 3.0)]),
+        );
+        account.settle();
+        let looks = evidence(&account, "dead-letters");
+        let (bad, others) = looks.split_last().unwrap();
+        assert!(bad.starts_with(LETTER), "{before} minutes: {looks:?}");
+        assert!(
+            others.iter().all(|look| [EARLY, NO_LETTER].contains(&look.as_str())),
+            "{looks:?}"
+        );
+        between += usize::from(bad.contains(", in the 60 seconds until 2026-"));
+        assert_end(
+            &mut account,
+            &definition,
+            TAKEN_BACK,
+            "dead-letters",
+            "check `dead-letters`: it failed: ",
+        );
+    }
+    assert_eq!(between, 5, "of 6 that were not the newest of their look");
+}
+
 #[test]
 fn dead_letters_of_which_nothing_or_too_little_is_reported_are_judged_as_the_file_says() {
     let judged = |edits: &[(&str, &str)], row: Row| {
@@ -474,7 +509,7 @@ fn dead_letters_of_which_nothing_or_too_little_is_reported_are_judged_as_the_fil
     let counted =
         "Maximum}, reports: {namespace: Nest, name: Letters, dimensions: {Service: nest-demo}, statistic: SampleCount}";
     let enough = "expression: letters\n              samples: {of: reports, at_least: 2}";
-    const FEW_REPORTS: &str = "inconclusive: 1 samples of `reports`, too few to tell: 2 are needed";
+    const FEW_REPORTS: &str = "inconclusive: 1 sample of `reports`, too few to tell: 2 are needed";
     let too_few = (Shows::letters(&[(1, 4.0)]), NOT_SEEN, &[EARLY, FEW_REPORTS][..]);
     judged(&[("Maximum}", counted), ("no_data: pass", enough)], too_few);
 }

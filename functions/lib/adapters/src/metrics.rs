@@ -1,16 +1,17 @@
 //! Reading the metrics of CloudWatch.
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::operation::get_metric_data::GetMetricDataOutput;
 use aws_sdk_cloudwatch::types::{
-    Dimension, Metric as ShownMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
+    Dimension, MessageData, Metric as ShownMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
 };
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{Metric, MetricMeasure};
 use esclusa_core::plan::FargateUsage;
-use esclusa_core::verification::{MetricSight, MetricWindow, baseline, is_early};
+use esclusa_core::verification::{JudgedPeriods, MetricPeriod, MetricSight, MetricWindow, baseline};
 use jiff::Timestamp;
 
 use crate::sdk::failure;
@@ -43,8 +44,8 @@ impl MetricReader {
         }
     }
 
-    /// What CloudWatch shows of a measure: the newest datapoint since the verification began, the samples in the same period, and what it was before the deployment
-    /// began where the limit asks for it.
+    /// What CloudWatch shows of a measure: the periods since the verification began that were not judged for good `before`, each with its samples, and what it was
+    /// before the deployment began where the limit asks for it.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
@@ -53,33 +54,31 @@ impl MetricReader {
         measure: &MetricMeasure,
         deployment_began_at: Timestamp,
         verification_began_at: Timestamp,
+        before: Option<&JudgedPeriods>,
         now: Timestamp,
     ) -> Result<MetricSight, Failure> {
-        let window = MetricWindow::of_value(measure, verification_began_at, now);
-        let (mut newest, mut samples) = (None, None);
+        let window = MetricWindow::of_values(measure, verification_began_at, before, now);
+        let mut sight = MetricSight::default();
         if window.from < window.to {
-            let answer = self.data(measure, window).await?;
-            newest = series(&answer, value_of(measure)).first().copied();
-            samples = measure.samples.as_ref().and_then(|samples| {
-                let (at, _) = newest?;
-                let counted = series(&answer, samples.of.as_str());
-                counted
-                    .iter()
-                    .find(|(counted, _)| *counted == at)
-                    .map(|(_, count)| *count)
+            let results = self.data(measure, window).await?;
+            let counted = measure.samples.as_ref();
+            let counted = counted.map_or_else(BTreeMap::new, |samples| series(&results, samples.of.as_str()));
+            let values = series(&results, value_of(measure)).into_iter();
+            let periods = values.map(|(began, value)| {
+                let samples = counted.get(&began).copied();
+                (began, MetricPeriod { value, samples })
             });
+            sight.periods = periods.collect();
+            let recent = counted.range(MetricWindow::recent(measure, now)..);
+            sight.samples = recent.last().map(|(_, count)| *count);
         }
-        let before = match MetricWindow::of_baseline(measure, deployment_began_at) {
-            Some(window) => series(&self.data(measure, window).await?, value_of(measure)),
-            None => Vec::new(),
-        };
-        let before: Vec<f64> = before.into_iter().map(|(_, value)| value).collect();
-        Ok(MetricSight {
-            value: newest.map(|(_, value)| value),
-            samples,
-            baseline: baseline(measure, &before),
-            is_early: is_early(measure, verification_began_at, now),
-        })
+        if let Some(window) = MetricWindow::of_baseline(measure, deployment_began_at) {
+            let results = self.data(measure, window).await?;
+            let before = series(&results, value_of(measure));
+            let newest_first: Vec<f64> = before.into_values().rev().collect();
+            sight.baseline = baseline(measure, &newest_first);
+        }
+        Ok(sight)
     }
 
     /// How many vCPU Fargate runs on demand in this account and Region, and how many it may run: CloudWatch knows the quota that a usage metric counts against, so
@@ -121,7 +120,10 @@ impl MetricReader {
             .send()
             .await
             .map_err(|error| failure(ACTION, &error))?;
-        let newest = |name| series(&answer, name).first().map(|(_, value)| *value);
+        let newest = |name| {
+            let values = series(answer.metric_data_results(), name);
+            values.last_key_value().map(|(_, value)| *value)
+        };
         let seen = newest(USED).zip(newest(QUOTA));
         Ok(seen.map(|(used_vcpus, quota_vcpus)| FargateUsage {
             used_vcpus,
@@ -129,36 +131,32 @@ impl MetricReader {
         }))
     }
 
-    /// The datapoints of the measure, the newest first.
-    async fn data(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<GetMetricDataOutput, Failure> {
-        let answer = self
-            .client
-            .get_metric_data()
+    /// The datapoints of the measure, all pages of them.
+    async fn data(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<Vec<MetricDataResult>, Failure> {
+        let request = self.client.get_metric_data();
+        let request = request
             .set_metric_data_queries(Some(queries(measure)))
             .start_time(DateTime::from_secs(window.from))
-            .end_time(DateTime::from_secs(window.to))
-            .scan_by(ScanBy::TimestampDescending)
-            .send()
-            .await;
-        let answer = answer.map_err(|error| failure(ACTION, &error))?;
-        let results = answer.metric_data_results().iter();
-        let told = answer
-            .messages()
+            .end_time(DateTime::from_secs(window.to));
+        let mut pages = request.scan_by(ScanBy::TimestampDescending).into_paginator().send();
+        let (mut results, mut messages) = (Vec::new(), Vec::new());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failure(ACTION, &error))?;
+            results.extend(page.metric_data_results.unwrap_or_default());
+            messages.extend(page.messages.unwrap_or_default());
+        }
+        let told = messages
             .iter()
-            .chain(results.flat_map(MetricDataResult::messages));
-        let told: Vec<&str> = told.filter_map(|message| message.value()).collect();
+            .chain(results.iter().flat_map(MetricDataResult::messages));
+        let told: Vec<&str> = told.filter_map(MessageData::value).collect();
         // It also tells of datapoints that it left out, such as those of a division by zero, beside those that there are.
-        if told.is_empty() || !series(&answer, value_of(measure)).is_empty() {
-            return Ok(answer);
-        }
-        let is_left_out = told
+        let mut unknown = told
             .iter()
-            .all(|message| message.contains("data-points have been dropped"));
-        if is_left_out {
-            Ok(answer)
-        } else {
-            Err(Failure::refused(format!("`{ACTION}` says: {}", told.join("; "))))
+            .filter(|told| !told.contains("data-points have been dropped"));
+        if unknown.next().is_some() && series(&results, value_of(measure)).is_empty() {
+            return Err(Failure::refused(format!("`{ACTION}` says: {}", told.join("; "))));
         }
+        Ok(results)
     }
 }
 
@@ -205,10 +203,9 @@ fn stat(metric: &Metric, period_seconds: u32) -> MetricStat {
         .build()
 }
 
-/// The datapoints of one query, in the order of the answer.
-fn series(answer: &GetMetricDataOutput, name: &str) -> Vec<(i64, f64)> {
-    let results = answer.metric_data_results().iter();
-    let of_name = results.filter(|result| result.id() == Some(name));
+/// The datapoints of one query, by the begin of their periods in seconds since 1970.
+fn series(results: &[MetricDataResult], name: &str) -> BTreeMap<i64, f64> {
+    let of_name = results.iter().filter(|result| result.id() == Some(name));
     of_name
         .flat_map(|result| result.timestamps().iter().zip(result.values()))
         .map(|(at, value)| (at.secs(), *value))

@@ -400,6 +400,8 @@ fn a_check_that_asks_has_buttons_until_it_is_answered() {
             sentence: "12 errors, more than 3".to_owned(),
             counted: std::collections::BTreeSet::new(),
             lines: None,
+            moments: Vec::new(),
+            judged: None,
         }),
         question: Some(question),
         ..CheckState::default()
@@ -530,7 +532,7 @@ proptest! {
         let question = Question { asked_at: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, unanswered: Choice::Keep };
         let checks = (0..many).map(|index| (format!("{check}{index}"), CheckState {
             question: Some(question),
-            last: Some(Measurement { at: Timestamp::UNIX_EPOCH, outcome: Outcome::Fail, sentence: sentence.clone(), counted: std::collections::BTreeSet::new(), lines: None }),
+            last: Some(Measurement { at: Timestamp::UNIX_EPOCH, outcome: Outcome::Fail, sentence: sentence.clone(), counted: std::collections::BTreeSet::new(), lines: None, moments: Vec::new(), judged: None }),
             ..CheckState::default()
         })).collect();
         let state = State { checks, ..State::begun(Timestamp::UNIX_EPOCH) };

@@ -110,20 +110,20 @@ pub struct MetricMeasure {
     /// Metric math of CloudWatch over those names, such as `100 * errors / requests`. It may be left out where there is one metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
-    /// Seconds of one datapoint. The last whole one is judged.
+    /// Seconds of one datapoint. Every whole one since the rollout is judged, once it is there.
     #[serde(default = "default_period_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub period_seconds: u32,
     /// What it must keep to.
     pub limit: Limit,
-    /// How many samples a metric must have in the period; with fewer nothing is clear.
+    /// How many samples a metric must have in the period; with fewer nothing is clear, and without a datapoint of that metric there is no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
     /// Seconds before the deployment in which the baseline is looked for: their mean, or for a level the last datapoint in them.
     #[serde(default = "default_baseline_seconds")]
     #[schemars(range(min = 300, max = 86_400))]
     pub baseline_seconds: u32,
-    /// What it means that there is no datapoint, or none from before the deployment where the limit needs one.
+    /// What it means that there is no datapoint, none of the metric that counts the samples, or none from before the deployment where the limit needs one.
     #[serde(default)]
     pub no_data: NoData,
 }

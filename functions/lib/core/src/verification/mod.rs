@@ -6,6 +6,7 @@
 
 mod address;
 mod measure;
+mod metric;
 mod question;
 mod smoke;
 
@@ -16,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
 pub use self::measure::{
-    CountedLines, HttpSight, LogSight, MetricSight, MetricWindow, ServiceSight, TargetFacts, TargetGroupSight,
-    TargetsSight, alarms, baseline, http, is_early, log, metric, services, targets,
+    CountedLines, HttpSight, LogSight, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms, http, log,
+    services, targets,
 };
+pub use self::metric::{JudgedPeriods, MetricPeriod, MetricShown, MetricSight, MetricWindow, baseline, metric};
 pub use self::question::{Answer, Question};
 pub use self::smoke::{FunctionSight, function, smoke};
 use crate::gate::Stop;
@@ -66,6 +68,15 @@ impl Outcome {
     }
 }
 
+/// What was shown at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The moment.
+    pub at: Timestamp,
+    /// What it showed.
+    pub outcome: Outcome,
+}
+
 /// One measurement of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measurement {
@@ -81,6 +92,12 @@ pub struct Measurement {
     /// The lines of a log that were counted for good, which the next measurement does not read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<CountedLines>,
+    /// What it showed at several moments since the measurement before, one after the other, where it looks back at them. The last of them is its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moments: Vec<Moment>,
+    /// The periods of a metric that were judged, which the next measurement does not judge again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<JudgedPeriods>,
 }
 
 /// What is known about one check.
@@ -101,6 +118,9 @@ pub struct CheckState {
     /// Since when every measurement failed, while that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    /// For how many seconds without a break it has failed at most, as far as the last measurement saw.
+    #[serde(default)]
+    pub failed_for_seconds: i64,
     /// How many in a row showed nothing clear.
     #[serde(default)]
     pub inconclusive: u32,
@@ -442,6 +462,23 @@ fn against(name: &str, state: &State, how: &str) -> VerificationEnd {
 fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
     let failed = measurement.outcome == Outcome::Fail;
     let one_more = |is: bool, count: u32| if is { count.saturating_add(1) } else { 0 };
+    let (mut failing_since, mut failed_for_seconds) = (check.failing_since, 0);
+    let itself = [Moment {
+        at: measurement.at,
+        outcome: measurement.outcome,
+    }];
+    let moments = if measurement.moments.is_empty() {
+        &itself[..]
+    } else {
+        &measurement.moments
+    };
+    for moment in moments {
+        let is_failing = moment.outcome == Outcome::Fail;
+        failing_since = is_failing.then(|| failing_since.unwrap_or(moment.at));
+        // Up to the moment, not up to now: what was seen once has not failed for any time.
+        let failed_for = failing_since.map_or(0, |since| moment.at.duration_since(since).as_secs());
+        failed_for_seconds = failed_for_seconds.max(failed_for);
+    }
     CheckState {
         passes: check
             .passes
@@ -449,7 +486,8 @@ fn seen(check: &CheckState, measurement: Measurement) -> CheckState {
         question: check.question,
         kept: check.kept.clone(),
         failures: check.failures.saturating_add(u32::from(failed)),
-        failing_since: failed.then(|| check.failing_since.unwrap_or(measurement.at)),
+        failing_since,
+        failed_for_seconds,
         inconclusive: one_more(measurement.outcome == Outcome::Inconclusive, check.inconclusive),
         errors: one_more(measurement.outcome == Outcome::Error, check.errors),
         seen: match measurement.outcome {
@@ -470,22 +508,30 @@ fn over_its_limit(name: &str, pace: &Pace, state: &State) -> Option<String> {
     let check = state.checks.get(name)?;
     let last = check.last.as_ref()?;
     let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
-    match (last.outcome, pace.failing_seconds, check.failing_since) {
-        // Up to the measurement, not up to now: what was seen once has not failed for any time.
-        (Outcome::Fail, Some(seconds), Some(since)) if last.at >= after(since, seconds) => {
+    match (last.outcome, pace.failing_seconds) {
+        (Outcome::Fail, Some(seconds)) if check.failed_for_seconds >= i64::from(seconds) => {
             Some(format!("it failed for {seconds} seconds"))
         }
-        (Outcome::Fail, None, _) if check.failures > pace.failure_limit => Some(match check.failures {
-            1 => "it failed".to_owned(),
-            failures => format!("it failed {failures} times"),
-        }),
-        (Outcome::Inconclusive, ..) if is_over(check.inconclusive, pace.inconclusive_limit) => {
-            Some(format!("it showed nothing clear {} times in a row", check.inconclusive))
+        (Outcome::Fail, None) if check.failures > pace.failure_limit => {
+            Some(format!("it failed{}", times(check.failures, "")))
         }
-        (Outcome::Error, ..) if is_over(check.errors, pace.error_limit) => {
-            Some(format!("it could not be measured {} times in a row", check.errors))
+        (Outcome::Inconclusive, _) if is_over(check.inconclusive, pace.inconclusive_limit) => Some(format!(
+            "it showed nothing clear{}",
+            times(check.inconclusive, " in a row")
+        )),
+        (Outcome::Error, _) if is_over(check.errors, pace.error_limit) => {
+            Some(format!("it could not be measured{}", times(check.errors, " in a row")))
         }
         _ => None,
+    }
+}
+
+/// How often, for people; once needs no word.
+fn times(count: u32, how: &str) -> String {
+    if count == 1 {
+        String::new()
+    } else {
+        format!(" {count} times{how}")
     }
 }
 

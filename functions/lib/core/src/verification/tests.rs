@@ -1,6 +1,7 @@
 //! Looks become a decision.
 
 mod measures;
+mod metrics;
 mod questions;
 
 use proptest::prelude::*;
@@ -19,6 +20,8 @@ fn measurement(second: i64, outcome: Outcome, sentence: &str) -> Measurement {
         sentence: sentence.to_owned(),
         counted: BTreeSet::new(),
         lines: None,
+        moments: Vec::new(),
+        judged: None,
     }
 }
 
