@@ -88,6 +88,7 @@ impl Observe {
             work: &work,
             plan: &plan,
             policy,
+            begun_at: state.begun_at,
             since: now.saturating_sub(LOOKS_BACK).unwrap_or(now).max(state.begun_at),
             before: None,
             now,

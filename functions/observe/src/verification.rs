@@ -19,8 +19,8 @@ use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::supersession::{InQueue, soak_gives_way};
 use esclusa_core::verification::{
     Answer, CheckState, CountedLines, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State,
-    TargetGroupSight, TargetsSight, VerificationEnd, alarms, due, function, http, judge, log, metric, services, smoke,
-    targets,
+    TargetGroupSight, TargetsSight, VerificationEnd, alarms, consumers, due, function, http, judge, log, metric,
+    services, smoke, targets,
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ pub(crate) struct Look<'a> {
     pub(crate) work: &'a Work,
     pub(crate) plan: &'a Plan,
     pub(crate) policy: &'a Verification,
+    /// When the verification began.
+    pub(crate) begun_at: Timestamp,
     /// Since when what is counted is counted.
     pub(crate) since: Timestamp,
     /// What was seen before, where it goes on.
@@ -70,6 +72,7 @@ impl Observe {
             work: &work,
             plan: &plan,
             policy,
+            begun_at: state.begun_at,
             since: state.begun_at,
             before: Some(&state.checks),
             now,
@@ -222,6 +225,10 @@ impl Observe {
                     lines = Some(counted);
                     (outcome, sentence)
                 })
+            }
+            Some(Measure::Consumers(measure)) => {
+                let sight = self.metrics.queue(measure, look.begun_at, now).await;
+                sight.map(|sight| consumers(measure, look.begun_at, &sight, now))
             }
             None if name == SERVICES => {
                 let deployment_id = &look.work.deployment.row.deployment_id;

@@ -1,4 +1,4 @@
-//! Checks over the targets of load balancers and over the lines of a log, each crossed and not crossed.
+//! Checks over the targets of load balancers, over the lines of a log and over the consumers of a queue, each crossed and not crossed.
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -171,4 +171,63 @@ fn one_line_too_many_takes_the_release_back_and_is_shown_without_its_secret() {
     assert!(!reasons.contains("hunter2"), "{reasons}");
     assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
     account.assert_left("FREE");
+}
+
+/// An account in which those who consume a queue are looked at.
+fn consuming(idle: &str) -> Account {
+    let check =
+        format!("consumers:\n          measure: {{consumers: {{queue: \"${{application}}-orders\", idle: {idle}}}}}");
+    edited(&[(PUSH, &verified_by(&check))])
+}
+
+/// What a queue shows while an image runs, once a minute: messages that wait and are in flight, and those that are received, asked for in vain and deleted.
+fn queue(shown: [u32; 5]) -> Value {
+    let names = [
+        "ApproximateNumberOfMessagesVisible",
+        "ApproximateNumberOfMessagesNotVisible",
+        "NumberOfMessagesReceived",
+        "NumberOfEmptyReceives",
+        "NumberOfMessagesDeleted",
+    ];
+    let metrics = names.iter().zip(shown).map(|(name, value)| {
+        json!({"container": "nestapp", "namespace": "AWS/SQS", "name": name, "dimensions": {"QueueName": "nest-demo-orders"}, "values": [value]})
+    });
+    json!({"programs": [], "metrics": metrics.collect::<Vec<_>>()})
+}
+
+#[test]
+fn consumers_that_are_done_with_no_message_take_the_release_back() {
+    let mut account = consuming("inconclusive");
+    account.release_that_behaves("v1.0.0", &queue([2, 1, 12, 3, 12]));
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let looks = shown(&account, "consumers");
+    let (outcome, sentence) = looks.last().unwrap();
+    assert!(
+        outcome == "pass" && sentence.starts_with("messages in `nest-demo-orders`: 2 waiting, 1 in flight; in "),
+        "{looks:?}"
+    );
+    let before = account.definition_of(CLUSTER, SERVICE);
+    // They receive messages and crash on them.
+    account.release_that_behaves("v1.1.0", &queue([0, 4, 4, 0, 0]));
+    account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    let reasons = account.reasons();
+    let why = "check `consumers`: it failed: messages in `nest-demo-orders`: 0 waiting, 4 in flight; in 300 seconds: deleted 0, received 20, empty receives 0";
+    assert!(reasons.contains(why), "{reasons}");
+    assert_eq!(account.definition_of(CLUSTER, SERVICE), before);
+    account.assert_left("FREE");
+}
+
+#[test]
+fn a_queue_without_messages_is_good_only_where_that_is_declared_and_somebody_asks_it() {
+    let (asked, left_alone) = ([0, 0, 0, 3, 0], [0; 5]);
+    for (idle, shows, verdict, effect, reason) in [
+        ("pass", asked, "SUCCEEDED", "none", "proven"),
+        ("pass", left_alone, "ROLLED_BACK", "reverted", "not_verified"),
+        ("inconclusive", asked, "ROLLED_BACK", "reverted", "not_verified"),
+    ] {
+        let mut account = consuming(idle);
+        account.release_that_behaves("v1.0.0", &queue(shows));
+        account.assert_ended(verdict, effect, reason);
+        account.assert_left("FREE");
+    }
 }

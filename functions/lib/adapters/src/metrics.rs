@@ -9,9 +9,11 @@ use aws_sdk_cloudwatch::types::{
 };
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{Metric, MetricMeasure};
+use esclusa_core::pipeline::{ConsumersMeasure, Metric, MetricMeasure};
 use esclusa_core::plan::FargateUsage;
-use esclusa_core::verification::{JudgedPeriods, MetricPeriod, MetricSight, MetricWindow, baseline};
+use esclusa_core::verification::{
+    JudgedPeriods, MetricPeriod, MetricSight, MetricWindow, QueueMinute, QueueSight, baseline, queue_window,
+};
 use jiff::Timestamp;
 
 use crate::sdk::failure;
@@ -28,6 +30,22 @@ const QUOTA: &str = "quota";
 /// How long a datapoint of a usage metric is, and how far back one is looked for, in seconds: they are published every minute, and late.
 const USAGE_PERIOD_SECONDS: i64 = 60;
 const USAGE_WINDOW_SECONDS: i64 = 1_800;
+
+/// The name of the first of the metrics of a queue.
+const WAITING: &str = "waiting";
+
+/// What is read of a queue: names, metrics and statistics
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>).
+const QUEUE_METRICS: [(&str, &str, &str); 5] = [
+    (WAITING, "ApproximateNumberOfMessagesVisible", "Maximum"),
+    ("in_flight", "ApproximateNumberOfMessagesNotVisible", "Maximum"),
+    ("received", "NumberOfMessagesReceived", "Sum"),
+    ("empty_receives", "NumberOfEmptyReceives", "Sum"),
+    ("deleted", "NumberOfMessagesDeleted", "Sum"),
+];
+
+/// How often a queue is measured.
+const QUEUE_PERIOD_SECONDS: u32 = 60;
 
 /// Reads metrics. Changes nothing.
 #[derive(Debug, Clone)]
@@ -60,7 +78,7 @@ impl MetricReader {
         let window = MetricWindow::of_values(measure, verification_began_at, before, now);
         let mut sight = MetricSight::default();
         if window.from < window.to {
-            let results = self.data(measure, window).await?;
+            let results = self.data(queries(measure), value_of(measure), window).await?;
             let counted = measure.samples.as_ref();
             let counted = counted.map_or_else(BTreeMap::new, |samples| series(&results, samples.of.as_str()));
             let values = series(&results, value_of(measure)).into_iter();
@@ -73,7 +91,7 @@ impl MetricReader {
             sight.samples = recent.last().map(|(_, count)| *count);
         }
         if let Some(window) = MetricWindow::of_baseline(measure, deployment_began_at) {
-            let results = self.data(measure, window).await?;
+            let results = self.data(queries(measure), value_of(measure), window).await?;
             let before = series(&results, value_of(measure));
             let newest_first: Vec<f64> = before.into_values().rev().collect();
             sight.baseline = baseline(measure, &newest_first);
@@ -109,19 +127,13 @@ impl MetricReader {
             .id(QUOTA)
             .expression(format!("SERVICE_QUOTA({USED})"));
         let to = now.as_second() - now.as_second().rem_euclid(USAGE_PERIOD_SECONDS);
-        let answer = self
-            .client
-            .get_metric_data()
-            .metric_data_queries(used.build())
-            .metric_data_queries(quota.build())
-            .start_time(DateTime::from_secs(to.saturating_sub(USAGE_WINDOW_SECONDS)))
-            .end_time(DateTime::from_secs(to))
-            .scan_by(ScanBy::TimestampDescending)
-            .send()
-            .await
-            .map_err(|error| failure(ACTION, &error))?;
+        let window = MetricWindow {
+            from: to.saturating_sub(USAGE_WINDOW_SECONDS),
+            to,
+        };
+        let results = self.data(vec![used.build(), quota.build()], USED, window).await?;
         let newest = |name| {
-            let values = series(answer.metric_data_results(), name);
+            let values = series(&results, name);
             values.last_key_value().map(|(_, value)| *value)
         };
         let seen = newest(USED).zip(newest(QUOTA));
@@ -131,11 +143,62 @@ impl MetricReader {
         }))
     }
 
-    /// The datapoints of the measure, all pages of them.
-    async fn data(&self, measure: &MetricMeasure, window: MetricWindow) -> Result<Vec<MetricDataResult>, Failure> {
-        let request = self.client.get_metric_data();
+    /// What CloudWatch shows of a queue: the minutes since the verification began of which it shows everything.
+    ///
+    /// # Errors
+    /// As every call to AWS.
+    pub async fn queue(
+        &self,
+        measure: &ConsumersMeasure,
+        verification_began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<QueueSight, Failure> {
+        let window = queue_window(measure, verification_began_at, now);
+        if window.from >= window.to {
+            return Ok(QueueSight::new());
+        }
+        let query = |(name, metric, statistic): &(&str, &str, &str)| {
+            let dimensions = [("QueueName".to_owned(), measure.queue.clone())];
+            let metric = Metric {
+                namespace: "AWS/SQS".to_owned(),
+                name: (*metric).to_owned(),
+                dimensions: dimensions.into_iter().collect(),
+                statistic: (*statistic).to_owned(),
+            };
+            let stat = stat(&metric, QUEUE_PERIOD_SECONDS);
+            MetricDataQuery::builder()
+                .id(*name)
+                .metric_stat(stat)
+                .return_data(true)
+                .build()
+        };
+        let results = self
+            .data(QUEUE_METRICS.iter().map(query).collect(), WAITING, window)
+            .await?;
+        let [waiting, in_flight, received, empty_receives, deleted] =
+            QUEUE_METRICS.map(|(name, ..)| series(&results, name));
+        let minutes = waiting.iter().filter_map(|(began, waiting)| {
+            let minute = QueueMinute {
+                waiting: *waiting,
+                in_flight: *in_flight.get(began)?,
+                received: *received.get(began)?,
+                empty_receives: *empty_receives.get(began)?,
+                deleted: *deleted.get(began)?,
+            };
+            Some((*began, minute))
+        });
+        Ok(minutes.collect())
+    }
+
+    /// The datapoints of these queries, all pages of them; `value` is the name of the one that is judged.
+    async fn data(
+        &self,
+        queries: Vec<MetricDataQuery>,
+        value: &str,
+        window: MetricWindow,
+    ) -> Result<Vec<MetricDataResult>, Failure> {
+        let request = self.client.get_metric_data().set_metric_data_queries(Some(queries));
         let request = request
-            .set_metric_data_queries(Some(queries(measure)))
             .start_time(DateTime::from_secs(window.from))
             .end_time(DateTime::from_secs(window.to));
         let mut pages = request.scan_by(ScanBy::TimestampDescending).into_paginator().send();
@@ -153,7 +216,7 @@ impl MetricReader {
         let mut unknown = told
             .iter()
             .filter(|told| !told.contains("data-points have been dropped"));
-        if unknown.next().is_some() && series(&results, value_of(measure)).is_empty() {
+        if unknown.next().is_some() && series(&results, value).is_empty() {
             return Err(Failure::refused(format!("`{ACTION}` says: {}", told.join("; "))));
         }
         Ok(results)

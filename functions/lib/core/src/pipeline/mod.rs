@@ -50,8 +50,8 @@ pub use resolve::{
 pub use rollout::{NoProgress, Percentages};
 pub use schema::schema;
 pub use verification::{
-    Ask, Check, Choice, FunctionMeasure, HttpMeasure, Limit, LogMeasure, Measure, Method, Metric, MetricMeasure,
-    NoData, Pace, Reaction, Samples, SmokeMeasure, SmokeStep, TargetsMeasure, Verification,
+    Ask, Check, Choice, ConsumersMeasure, FunctionMeasure, HttpMeasure, Idle, Limit, LogMeasure, Measure, Method,
+    Metric, MetricMeasure, NoData, Pace, Reaction, Samples, SmokeMeasure, SmokeStep, TargetsMeasure, Verification,
 };
 
 #[cfg(test)]

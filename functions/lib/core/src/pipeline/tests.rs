@@ -367,6 +367,7 @@ fn a_verification_that_could_never_pass_or_asks_where_nobody_answers_is_refused(
         rate: {measure: {metric: {metrics: {a-b: {namespace: N, name: A, statistic: Sum}, c: {namespace: N, name: C, statistic: Sum}}, period_seconds: 90, limit: {at_most: 5}, samples: {of: d, at_least: 1}}}}
         inside: {measure: {http: {url: \"http://169.254.170.2/v2/credentials\"}}}
         nowhere: {measure: {http: {url: \"ftp://example.com\"}}}
+        queue: {measure: {consumers: {queue: \"https://sqs.us-east-1.amazonaws.com/123456789012/orders\", stalled_seconds: 90}}}
         smoke: {measure: {smoke: {steps: [{name: a, url: \"http://localhost/\", body: {a: [1, null, {b: c}]}}, {name: b, url: \"http://b\", timeout_seconds: 15}, {name: c, url: \"http://c\", timeout_seconds: 15}]}}}
         function: {measure: {function: {name: \"shop:smoke\"}}, ask: {answer_seconds: 60}}";
     assert_snapshot!(errors_after(&[("cluster: ${cluster}", verification)]));
@@ -377,7 +378,7 @@ fn a_verification_that_could_never_pass_or_asks_where_nobody_answers_is_refused(
         errors_after(&[("cluster: ${cluster}", &checks)])
     };
     assert_snapshot!(unknown("{htpp: {url: a}}"), @"34:61: environments[0].verification.checks.a.measure: unknown field `htpp` (did you mean `http`?)");
-    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`, `smoke`, `function`, `targets`, `log`");
+    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`, `smoke`, `function`, `targets`, `log`, `consumers`");
 }
 
 #[test]

@@ -98,6 +98,8 @@ pub enum Measure {
     Targets(TargetsMeasure),
     /// The lines of a log group of CloudWatch Logs that match a pattern.
     Log(LogMeasure),
+    /// Whether the consumers of a queue of Amazon SQS are at work.
+    Consumers(ConsumersMeasure),
 }
 
 /// A number from CloudWatch metrics, against a limit.
@@ -300,6 +302,32 @@ pub struct LogMeasure {
     pub at_most: u32,
 }
 
+/// Whether the consumers of a queue of Amazon SQS are at work: they delete what they are done with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumersMeasure {
+    /// The name of the queue, such as `orders-staging`. Placeholders are allowed.
+    pub queue: String,
+    /// Seconds, whole minutes, in which a message must be deleted while there are some in the queue: longer than the longest of them takes.
+    #[serde(default = "default_stalled_seconds")]
+    #[schemars(range(min = 60, max = 3_600))]
+    pub stalled_seconds: u32,
+    /// What it means that there is no message in the queue.
+    #[serde(default)]
+    pub idle: Idle,
+}
+
+/// What it means that there is no message in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Idle {
+    /// Nothing is clear: nobody has shown that messages are worked on.
+    #[default]
+    Inconclusive,
+    /// All is well as long as somebody asks the queue for messages; otherwise nothing is clear.
+    Pass,
+}
+
 /// When a check is measured, and what it may show before it decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -376,6 +404,10 @@ const fn default_answer_seconds() -> u32 {
 
 const fn default_period_seconds() -> u32 {
     60
+}
+
+const fn default_stalled_seconds() -> u32 {
+    300
 }
 
 const fn default_baseline_seconds() -> u32 {

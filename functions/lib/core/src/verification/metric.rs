@@ -272,7 +272,7 @@ fn number(measure: &MetricMeasure, found: MetricPeriod, baseline: Option<f64>) -
 }
 
 /// A number for people: three places are enough.
-fn shown(number: f64) -> String {
+pub(super) fn shown(number: f64) -> String {
     let text = format!("{number:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -5,6 +5,7 @@
 //! look saw everything healthy.
 
 mod address;
+mod consumers;
 mod measure;
 mod metric;
 mod question;
@@ -16,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{is_forbidden, is_forbidden_host};
+pub use self::consumers::{QueueMinute, QueueSight, consumers, queue_window};
 pub use self::measure::{
     CountedLines, HttpSight, LogSight, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms, http, log,
     services, targets,
@@ -295,7 +297,8 @@ impl Verification {
             | Measure::Smoke(_)
             | Measure::Function(_)
             | Measure::Targets(_)
-            | Measure::Log(_) => &[],
+            | Measure::Log(_)
+            | Measure::Consumers(_) => &[],
         })
     }
 

@@ -1,5 +1,6 @@
 //! Looks become a decision.
 
+mod consumers;
 mod measures;
 mod metrics;
 mod questions;

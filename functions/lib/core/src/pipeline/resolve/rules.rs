@@ -40,6 +40,9 @@ const FUNCTION_CHARACTERS_MAX: usize = 64;
 const LOG_GROUP_CHARACTERS_MAX: usize = 512;
 const LOG_PATTERN_CHARACTERS_MAX: usize = 1_024;
 
+/// The longest name of a queue (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>).
+const QUEUE_CHARACTERS_MAX: usize = 80;
+
 /// The longest identifier of a DB instance or DB cluster (<https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>).
 const IDENTIFIER_CHARACTERS_MAX: usize = 63;
 
@@ -378,6 +381,18 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
                 let message = format!("must have 1 to {LOG_PATTERN_CHARACTERS_MAX} characters");
                 let hint = "a filter pattern of CloudWatch Logs, such as `?ERROR ?FATAL`";
                 problems.push(problem(path.key("pattern"), &message, Some(hint)));
+            }
+        }
+        Measure::Consumers(consumers) => {
+            let path = path.key("consumers");
+            let name = consumers.queue.strip_suffix(".fifo").unwrap_or(&consumers.queue);
+            let is_named = |each: char| each.is_ascii_alphanumeric() || "-_".contains(each);
+            if name.is_empty() || consumers.queue.len() > QUEUE_CHARACTERS_MAX || !name.chars().all(is_named) {
+                let hint = "such as `orders-staging`, and no URL or ARN";
+                problems.push(problem(path.key("queue"), "must be the name of a queue", Some(hint)));
+            }
+            if !consumers.stalled_seconds.is_multiple_of(60) {
+                problems.push(problem(path.key("stalled_seconds"), "must be whole minutes", None));
             }
         }
     }
