@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use esclusa_core::pipeline::{Measure, Pipeline, parse, resolve};
 use esclusa_core::tags::environments_for;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use simulator::World;
 use simulator::kernel::Site;
 use simulator::services::{ApplicationAutoScaling, Ecr};
@@ -51,9 +51,9 @@ struct Base {
     /// The hosts at which services answer.
     #[serde(default)]
     sites: BTreeMap<String, At>,
-    /// What the containers of images emit and answer, by the names of the images' kinds; those without an entry do as a good one.
+    /// What the containers of images emit and answer, by the names of the images' kinds: those that are not good say what they do otherwise than a good one.
     #[serde(default)]
-    activities: BTreeMap<String, Value>,
+    activities: BTreeMap<String, Map<String, Value>>,
 }
 
 /// The container of a service that answers.
@@ -274,12 +274,25 @@ impl Example {
         kind.behaviour(&self.commands(), self.activity(kind))
     }
 
+    /// What the containers of an image of a kind emit and answer: what those of a good one do, but for what is said of the kind.
     fn activity(&self, kind: Kind) -> Value {
-        let activities = &self.base.activities;
-        let activity = activities
-            .get(&kind.name())
-            .or_else(|| activities.get(&Kind::Good.name()));
-        activity.cloned().unwrap_or_else(|| json!({}))
+        let of = |kind: Kind| self.base.activities.get(&kind.name()).cloned().unwrap_or_default();
+        let mut activity = of(Kind::Good);
+        for (member, value) in of(kind) {
+            match (activity.get_mut(&member), value) {
+                (Some(Value::Array(metrics)), Value::Array(others)) if member == "metrics" => {
+                    let is_named = |one: &Value, other: &Value| {
+                        one["namespace"] == other["namespace"] && one["name"] == other["name"]
+                    };
+                    metrics.retain(|metric| !others.iter().any(|other| is_named(metric, other)));
+                    metrics.extend(others);
+                }
+                (_, value) => {
+                    activity.insert(member, value);
+                }
+            }
+        }
+        activity.into()
     }
 
     /// The environments that the file names, and of its patterns those whose names are written out.

@@ -30,6 +30,8 @@ pub enum Kind {
     Slow,
     /// Messages come into the dead-letter queue.
     DeadLetters,
+    /// The servers take no message from their queue.
+    StuckConsumers,
     /// The servers log what nobody wants to see.
     FatalLines,
 }
@@ -61,6 +63,7 @@ impl Kind {
             | Self::FailingRequests
             | Self::Slow
             | Self::DeadLetters
+            | Self::StuckConsumers
             | Self::FatalLines => {
                 json!({"outcome": "exit", "after_seconds": 25, "code": 0, "log": ["applying 20261102_add_rating", "done"]})
             }
@@ -80,6 +83,7 @@ impl Kind {
             | Self::FailingRequests
             | Self::Slow
             | Self::DeadLetters
+            | Self::StuckConsumers
             | Self::FatalLines => {}
         }
         programs

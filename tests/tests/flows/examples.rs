@@ -1,6 +1,6 @@
 //! Each of the examples deploys well into the first environment of its pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -250,15 +250,18 @@ fn orders_come_into_production_when_the_lead_agrees_and_the_window_is_open() {
     account.assert_left("FREE");
 }
 
-/// What an image shows when it is bad in one way is seen by one check, which says so, and goes back in staging.
+/// What an image shows when it is bad in one way is seen by one check, which says so, and goes back in staging: by itself, or when nobody has answered for ten
+/// minutes where the platform guide has people decide.
 #[test]
 fn every_way_in_which_an_image_can_be_bad_is_seen_in_staging_by_the_check_for_it() {
-    for (kind, check, words) in [
-        (Kind::UnhealthyReport, "health", "rabbitmq"),
-        (Kind::FailingRequests, "error-rate", "12"),
-        (Kind::Slow, "latency", "1.4"),
-        (Kind::DeadLetters, "dead-letters", "7"),
-        (Kind::FatalLines, "fatal", "the order queue is not reachable"),
+    const BY_HAND: &str = "and nobody answered in time";
+    for (kind, check, words, is_asked) in [
+        (Kind::UnhealthyReport, "health", "rabbitmq", false),
+        (Kind::FailingRequests, "error-rate", "12", true),
+        (Kind::Slow, "latency", "1.4", true),
+        (Kind::DeadLetters, "dead-letters", "7", true),
+        (Kind::StuckConsumers, "consumers", "40 waiting", false),
+        (Kind::FatalLines, "fatal", "the order queue is not reachable", false),
     ] {
         let mut account = Account::with("imagy-orders");
         account.push("v1.4.0", Kind::Good);
@@ -273,6 +276,20 @@ fn every_way_in_which_an_image_can_be_bad_is_seen_in_staging_by_the_check_for_it
         assert!(
             reasons.contains(&format!("`{check}`")) && reasons.contains(words),
             "{kind:?}: {reasons}"
+        );
+        assert_eq!(reasons.contains(BY_HAND), is_asked, "{kind:?}: {reasons}");
+        let looks = account.records("checks_measured");
+        let questions = looks
+            .iter()
+            .flat_map(|look| look["body"]["questions"].as_array().unwrap());
+        let asked: BTreeSet<&str> = questions.map(|question| question["check"].as_str().unwrap()).collect();
+        assert_eq!(
+            asked,
+            if is_asked {
+                BTreeSet::from([check])
+            } else {
+                BTreeSet::new()
+            }
         );
     }
 }
