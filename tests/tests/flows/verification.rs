@@ -159,3 +159,70 @@ fn a_release_that_cannot_be_seen_to_work_is_taken_back_and_its_image_may_come_ag
     assert!(!quarantined.contains("v1.1.0"), "{quarantined}");
     assert_left(&mut account);
 }
+
+/// The environments of an application whose smoke test is a one-off task with the released image: production follows development.
+fn tested_by_a_task(on_failure: &str) -> Account {
+    let mut account = Account::with("nest-demo");
+    let mut text = std::fs::read_to_string(&account.example.file).unwrap();
+    let network = "network: {subnets: [subnet-0d00000000000001a], security_groups: [sg-0d00000000000001a]}";
+    let task = "tasks:\n  smoke:\n    run: after_services\n    task_definition: nestapp\n    idempotent: true\n    timeout_seconds: 300\n    containers:\n      nestapp: {command: [npm, run, smoke]}\n\nservices:\n  nestapp:\n    service";
+    for (from, to) in [
+        ("services:\n  nestapp:\n    service", task),
+        (
+            "    trigger: push\n",
+            &format!("    trigger: push\n    {network}\n    on_failure: {on_failure}\n"),
+        ),
+        ("    trigger: manual\n", &format!("    trigger: push\n    {network}\n")),
+    ] {
+        assert_eq!(text.matches(from).count(), 1, "`{from}`");
+        text = text.replace(from, to);
+    }
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    push_with_a_smoke_test(&mut account, "v1.0.0", 0);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    account
+}
+
+/// Pushes an image whose smoke test ends with this exit code, and waits for the end.
+fn push_with_a_smoke_test(account: &mut Account, tag: &str, code: u32) {
+    let log = if code == 0 {
+        "3 endpoints answer"
+    } else {
+        "GET /orders: 500"
+    };
+    let program =
+        json!({"command_contains": "smoke", "outcome": "exit", "after_seconds": 20, "code": code, "log": [log]});
+    account.release_that_behaves(tag, &json!({"programs": [program]}));
+}
+
+#[test]
+fn a_smoke_test_that_is_a_task_takes_the_release_back_and_ends_its_promotion() {
+    let mut account = tested_by_a_task("roll_back");
+    let before = account.definition_of(CLUSTER, "nest-demo");
+    let runs = account.ecs_calls("RunTask").len();
+    assert_eq!(runs, 2, "once in each environment, after its service");
+    push_with_a_smoke_test(&mut account, "v1.1.0", 1);
+    account.assert_ended("ROLLED_BACK", "reverted", "task_failed");
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("`smoke`: container `nestapp`") && reasons.contains("exit code 1"),
+        "{reasons}"
+    );
+    assert_eq!(account.definition_of(CLUSTER, "nest-demo"), before);
+    assert_eq!(account.ecs_calls("RunTask").len(), runs + 1, "it comes no further");
+    let quarantined = account.esclusa(&["quarantine"]).out;
+    assert!(quarantined.contains("v1.1.0"), "{quarantined}");
+    assert_left(&mut account);
+}
+
+#[test]
+fn a_smoke_test_that_is_a_task_leaves_everything_as_it_is_where_that_is_declared() {
+    let mut account = tested_by_a_task("stop");
+    let before = account.definition_of(CLUSTER, "nest-demo");
+    push_with_a_smoke_test(&mut account, "v1.1.0", 1);
+    account.assert_ended("FAILED", "partial", "task_failed");
+    assert_ne!(account.definition_of(CLUSTER, "nest-demo"), before);
+    let lock = ("environment/nest-demo/development".to_owned(), "QUARANTINED".to_owned());
+    assert!(account.locks().contains(&lock), "{:?}", account.locks());
+}
