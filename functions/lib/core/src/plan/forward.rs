@@ -18,8 +18,8 @@ use super::{
 use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
-    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Pushed, Reaction, ResolvedEnvironment, ResolvedStep,
-    ResolvedTask, TaskDefinition,
+    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Pushed, Reaction, ResolvedEnvironment,
+    ResolvedStep, ResolvedTask, TaskDefinition,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{
