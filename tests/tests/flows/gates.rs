@@ -10,24 +10,33 @@ use crate::support::Account;
 const PUSH: &str = "    trigger: push\n";
 
 /// The principal of the command line in these accounts.
-const CALLER: &str = "arn:aws:iam::123456789012:user/*";
+pub(crate) const CALLER: &str = "arn:aws:iam::123456789012:user/*";
 
-/// An account whose environment has these gates. `people` are the IAM principals of `ana` and `luis`.
-fn gated(gates: &str, people: [&str; 2]) -> Account {
-    let mut account = Account::with("nest-demo");
+/// The pipeline of an account with these gates of its environment. `people` are the IAM principals of `ana` and `luis`.
+pub(crate) fn with_gates(account: &Account, gates: &str, people: [&str; 2]) -> String {
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let [ana, luis] = people;
     let people = format!("people:\n  ana: {{iam: [\"{ana}\"]}}\n  luis: {{iam: [\"{luis}\"]}}\n\nenvironments:\n");
-    let text = text
-        .replace(PUSH, &format!("{PUSH}{gates}"))
-        .replacen("environments:\n", &people, 1);
-    let file = account.written(&text);
+    text.replace(PUSH, &format!("{PUSH}{gates}"))
+        .replacen("environments:\n", &people, 1)
+}
+
+/// Has an account use a pipeline from now on.
+pub(crate) fn apply(account: &mut Account, text: &str) {
+    let file = account.written(text);
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+}
+
+/// An account whose environment has these gates.
+pub(crate) fn gated(gates: &str, people: [&str; 2]) -> Account {
+    let mut account = Account::with("nest-demo");
+    let text = with_gates(&account, gates, people);
+    apply(&mut account, &text);
     account
 }
 
 /// Pushes a version and waits until it stands at a gate. Its release.
-fn pushed(account: &mut Account, tag: &str) -> String {
+pub(crate) fn pushed(account: &mut Account, tag: &str) -> String {
     account.push(tag, Kind::Good);
     account.pass(SignedDuration::from_secs(30));
     let release = account.releases().pop().unwrap();
@@ -37,19 +46,19 @@ fn pushed(account: &mut Account, tag: &str) -> String {
 }
 
 /// When the deployment of a release began.
-fn began_at(account: &Account, release: &str) -> Timestamp {
+pub(crate) fn began_at(account: &Account, release: &str) -> Timestamp {
     let records = account.records("deployment_started");
     let record = records.iter().find(|record| record["release_id"] == release).unwrap();
     record["at"].as_str().unwrap().parse().unwrap()
 }
 
 /// The last wait at a gate is nobody's any more once a sweep has seen it.
-fn assert_left(account: &mut Account) {
+pub(crate) fn assert_left(account: &mut Account) {
     account.pass(SignedDuration::from_mins(3));
     account.assert_left("FREE");
 }
 
-const APPROVAL: &str = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody}\n";
+pub(crate) const APPROVAL: &str = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody}\n";
 
 #[test]
 fn a_release_waits_until_somebody_who_may_agrees() {
@@ -179,6 +188,39 @@ fn a_window_opens_by_itself_and_what_was_agreed_before_is_remembered() {
         "it began at {began}"
     );
     assert_left(&mut account);
+}
+
+#[test]
+fn a_night_that_is_allowed_once_lets_in_and_an_hour_of_it_that_is_denied_every_week_does_not() {
+    let gates = "    windows:\n      zone: UTC\n      allow:\n        - {days: [thu], from: \"10:00\", to: \"16:00\"}\n        \
+                 - {from: \"2026-11-02T22:00\", to: \"2026-11-03T04:00\", reason: the migration night}\n      deny:\n        \
+                 - {days: [mon], from: \"21:00\", to: \"23:00\", reason: the backup}\n";
+    let mut account = gated(gates, [CALLER, "nobody"]);
+    let told = account.esclusa(&["when", "nest-demo", "v1.0.0"]).out;
+    assert!(told.contains("`development` at 2026-11-02 23:00:00Z"), "{told}");
+    let release = pushed(&mut account, "v1.0.0");
+    let waiting = account.esclusa(&["approvals"]).out;
+    let closed = "window: outside of the windows of the environment (until 2026-11-02 23:00:00Z)";
+    assert!(waiting.contains(closed), "{waiting}");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    let late = began_at(&account, &release).duration_since("2026-11-02T23:00:00Z".parse().unwrap());
+    assert!(!late.is_negative() && late < SignedDuration::from_secs(30), "{late}");
+    let told = account.esclusa(&["audit", "--release", &release]).out;
+    assert!(told.contains("the window is open: the migration night"), "{told}");
+    // After that night it is Thursday.
+    account.esclusa(&["freeze", "--until", "2026-11-03T05:00Z", "--reason", "an outage"]);
+    let told = account.esclusa(&["when", "nest-demo", "v1.1.0"]).out;
+    assert!(told.contains("`development` at 2026-11-05 10:00:00Z"), "{told}");
+    let never = gates.replace("21:00\", to: \"23:00", "21:00\", to: \"05:00");
+    let file = account.written(&with_gates(&account, &never, [CALLER, "nobody"]));
+    let refused = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    let told = ["it never opens", "environments[0].windows.allow[1]"];
+    assert!(
+        refused.code == 2 && told.iter().all(|told| refused.err.contains(told)),
+        "{}",
+        refused.err
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
-pub use self::window::{OpenTimes, Opening, WindowError};
+pub use self::window::{OpenTimes, Opening, WindowError, WindowPlace, check_windows};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
 use crate::quarantine::Quarantine;
 use crate::slack::Member;
@@ -340,7 +340,10 @@ fn held(facts: &GateFacts<'_>, now: Timestamp) -> Option<GateReport> {
 
 fn windowed(times: &OpenTimes, now: Timestamp) -> GateReport {
     match times.at(now) {
-        Opening::Open { .. } => open("window", "the window is open".to_owned()),
+        Opening::Open { once, .. } => {
+            let why = once.map(|why| format!(": {why}")).unwrap_or_default();
+            open("window", format!("the window is open{why}"))
+        }
         Opening::Closed { until, why } => waits("window", why, until),
     }
 }
@@ -444,7 +447,7 @@ fn expiry(approval: &Approval, times: Option<&OpenTimes>, since: Timestamp, now:
     }
     match times.at(now) {
         Opening::Closed { until, .. } => until,
-        Opening::Open { until } => {
+        Opening::Open { until, .. } => {
             let at = now.saturating_add(left).unwrap_or(Timestamp::MAX);
             Some(until.map_or(at, |until| at.min(until)))
         }

@@ -1,132 +1,30 @@
-use jiff::civil::{Date, DateTime};
-use proptest::prelude::*;
-
 mod calendars;
+mod windows;
 
 use super::*;
-use crate::pipeline::{ClosedTime, Day, Person, WeeklyWindow};
+use crate::pipeline::{Day, Person, Window};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+fn weekly(days: &[Day], from: &str, to: &str) -> Window {
+    Window {
+        days: days.to_vec(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+        reason: None,
+    }
 }
 
 /// Monday to Thursday from ten to four, in Lima, which is five hours behind UTC all year.
 fn lima() -> Windows {
     Windows {
         zone: "America/Lima".to_owned(),
-        allow: vec![WeeklyWindow {
-            days: vec![Day::Mon, Day::Tue, Day::Wed, Day::Thu],
-            from: "10:00".to_owned(),
-            to: "16:00".to_owned(),
-        }],
+        allow: vec![weekly(&[Day::Mon, Day::Tue, Day::Wed, Day::Thu], "10:00", "16:00")],
         deny: Vec::new(),
         holidays: Vec::new(),
         holidays_file: None,
-    }
-}
-
-fn opens(windows: &Windows, now: &str) -> Option<String> {
-    match OpenTimes::new(windows).unwrap().at(at(now)) {
-        Opening::Open { .. } => None,
-        Opening::Closed { until, .. } => Some(until.map_or_else(|| "never".to_owned(), |until| until.to_string())),
-    }
-}
-
-#[test]
-fn a_window_is_open_within_its_hours_and_says_when_it_opens() {
-    let lima = lima();
-    // Thursday 2026-11-26.
-    assert_eq!(opens(&lima, "2026-11-26T15:00:00Z"), None);
-    assert_eq!(opens(&lima, "2026-11-26T14:59:59Z").unwrap(), "2026-11-26T15:00:00Z");
-    assert_eq!(opens(&lima, "2026-11-26T20:59:59Z"), None);
-    // Over the weekend, to Monday.
-    assert_eq!(opens(&lima, "2026-11-26T21:00:00Z").unwrap(), "2026-11-30T15:00:00Z");
-    let until = OpenTimes::new(&lima).unwrap().at(at("2026-11-26T16:00:00Z"));
-    assert_eq!(
-        until,
-        Opening::Open {
-            until: Some(at("2026-11-26T21:00:00Z"))
-        }
-    );
-}
-
-#[test]
-fn a_window_keeps_its_hours_when_the_clocks_change_and_one_may_go_over_midnight() {
-    let mut windows = lima();
-    windows.zone = "America/New_York".to_owned();
-    windows.allow[0].days = vec![Day::Sun];
-    // 2026-11-01 is the Sunday on which the clocks go back.
-    assert_eq!(opens(&windows, "2026-10-25T00:00:00Z").unwrap(), "2026-10-25T14:00:00Z");
-    assert_eq!(opens(&windows, "2026-10-26T00:00:00Z").unwrap(), "2026-11-01T15:00:00Z");
-    windows.allow[0].from = "22:00".to_owned();
-    windows.allow[0].to = "02:00".to_owned();
-    assert_eq!(opens(&windows, "2026-11-09T05:00:00Z"), None, "it is Monday, midnight");
-    assert_eq!(opens(&windows, "2026-11-09T07:00:00Z").unwrap(), "2026-11-16T03:00:00Z");
-}
-
-#[test]
-fn a_window_that_the_change_of_clocks_leaves_out_does_not_open() {
-    let mut windows = lima();
-    windows.zone = "Australia/Lord_Howe".to_owned();
-    windows.allow[0].days = vec![Day::Sun];
-    windows.allow[0].from = "02:00".to_owned();
-    windows.allow[0].to = "02:30".to_owned();
-    // On Sunday 2026-10-04 the clocks go from two to half past two.
-    assert_eq!(opens(&windows, "2026-10-01T00:00:00Z").unwrap(), "2026-10-10T15:00:00Z");
-    // Of one of which they leave out the beginning the rest is left.
-    windows.allow[0].from = "02:15".to_owned();
-    windows.allow[0].to = "02:45".to_owned();
-    assert_eq!(opens(&windows, "2026-10-01T00:00:00Z").unwrap(), "2026-10-03T15:30:00Z");
-    assert_eq!(opens(&windows, "2026-10-03T15:45:00Z").unwrap(), "2026-10-10T15:15:00Z");
-}
-
-#[test]
-fn a_holiday_and_a_closed_time_keep_everything_out_and_what_ends_in_a_window_opens_there() {
-    let mut windows = lima();
-    windows.holidays = vec!["2026-11-30".parse::<Date>().unwrap()];
-    windows.deny = vec![ClosedTime {
-        from: "2026-12-01T00:00".parse::<DateTime>().unwrap(),
-        to: "2026-12-01T12:00".parse::<DateTime>().unwrap(),
-        reason: Some("the audit".to_owned()),
-    }];
-    assert_eq!(opens(&windows, "2026-11-26T21:00:00Z").unwrap(), "2026-12-01T17:00:00Z");
-    let times = OpenTimes::new(&windows).unwrap();
-    let Opening::Closed { why, .. } = times.at(at("2026-12-01T16:00:00Z")) else {
-        panic!("it is closed")
-    };
-    assert_eq!(why, "the audit");
-    // Without weekly windows it is open but for those.
-    windows.allow.clear();
-    assert_eq!(opens(&windows, "2026-11-29T12:00:00Z"), None);
-    assert_eq!(opens(&windows, "2026-11-30T12:00:00Z").unwrap(), "2026-12-01T17:00:00Z");
-}
-
-#[test]
-fn open_hours_are_those_in_which_somebody_could_have_come() {
-    let times = OpenTimes::new(&lima()).unwrap();
-    let hours = |from: &str, to: &str| times.open_between(at(from), at(to)).as_hours();
-    assert_eq!(hours("2026-11-26T16:00:00Z", "2026-11-26T19:00:00Z"), 3);
-    assert_eq!(
-        hours("2026-11-26T20:00:00Z", "2026-11-30T16:00:00Z"),
-        2,
-        "a weekend is between"
-    );
-    assert_eq!(hours("2026-11-27T00:00:00Z", "2026-11-29T00:00:00Z"), 0);
-}
-
-#[test]
-fn windows_that_are_none_are_named() {
-    let wrong = |change: &dyn Fn(&mut Windows)| {
-        let mut windows = lima();
-        change(&mut windows);
-        OpenTimes::new(&windows).unwrap_err().to_string()
-    };
-    assert!(wrong(&|windows| windows.zone = "Lima".to_owned()).contains("`Lima` is not an IANA time zone"));
-    for text in ["25:00", "10", "9:00", "10:60"] {
-        assert!(
-            wrong(&|windows| windows.allow[0].from = text.to_owned()).contains("is not a time of day"),
-            "{text}"
-        );
     }
 }
 
@@ -713,55 +611,6 @@ fn what_would_open_when_is_foretold_one_gate_after_another() {
             tag: "v1".to_owned(),
         };
         assert_eq!(told(&[], Some(&pin), "2026-11-26T16:00:00Z"), expected);
-    }
-}
-
-proptest! {
-    /// Whatever the windows are: what is said to open is open then, and not before; what is said to close is closed then.
-    #[test]
-    fn an_opening_is_the_first_and_a_closing_the_end(
-        minute in 0i64..600_000,
-        days in proptest::collection::vec(0usize..7, 1..4),
-        from in 0i8..24, to in 0i8..24,
-        zone in prop_oneof![Just("UTC"), Just("America/New_York"), Just("Asia/Kathmandu"), Just("Australia/Lord_Howe")],
-        holiday in 1i8..28,
-    ) {
-        const DAYS: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
-        let windows = Windows {
-            zone: zone.to_owned(),
-            allow: vec![WeeklyWindow {
-                days: days.into_iter().map(|day| DAYS[day]).collect(),
-                from: format!("{from:02}:00"),
-                to: format!("{to:02}:30"),
-            }],
-            deny: Vec::new(),
-            holidays: vec![Date::new(2026, 10, holiday).unwrap()],
-            holidays_file: None,
-        };
-        let times = OpenTimes::new(&windows).unwrap();
-        let now = at("2026-01-01T00:00:00Z") + SignedDuration::from_mins(minute);
-        let is_open = |moment: Timestamp| matches!(times.at(moment), Opening::Open { .. });
-        let step = SignedDuration::from_mins(97);
-        match times.at(now) {
-            Opening::Closed { until, .. } => {
-                let until = until.unwrap();
-                prop_assert!(until > now && is_open(until));
-                let mut between = now;
-                while between < until {
-                    prop_assert!(!is_open(between), "{between} is before {until}");
-                    between += step;
-                }
-            }
-            Opening::Open { until } => {
-                let until = until.unwrap();
-                prop_assert!(until > now && is_open(until - SignedDuration::from_secs(1)));
-                let mut between = now;
-                while between < until {
-                    prop_assert!(is_open(between));
-                    between += step;
-                }
-            }
-        }
     }
 }
 

@@ -1,13 +1,23 @@
 //! When an environment is open. Everything is computed in the zone of the file, so that a window keeps its hours when the clocks change.
+//!
+//! What is denied wins over everything. A holiday closes what is allowed every week, and not what is allowed once: that was written for its day.
+
+mod check;
+mod stretches;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Span, Timestamp};
 
-use crate::pipeline::{ClosedTime, Day, WeeklyWindow, Windows};
+pub use self::check::{WindowPlace, check_windows};
+use self::stretches::{Stretch, joined, without};
+use crate::pipeline::{Day, Window, Windows};
 
-/// How many days ahead an opening is looked for, first and then further.
+/// How many days ahead an opening or a closing is looked for, first and then further.
 const DAYS_AHEAD: [i32; 3] = [9, 40, 400];
+
+/// The days of a week.
+const DAYS_PER_WEEK: i32 = 7;
 
 /// What is wrong with windows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +29,20 @@ pub enum WindowError {
         zone: String,
     },
     /// A time of day is none.
-    #[error("`{text}` is not a time of day, such as `10:00` or `24:00`")]
+    #[error(
+        "`{text}` is not a time of day, such as `10:00` or `24:00`; what comes once, from one date to another, has no `days`"
+    )]
     TimeOfDay {
         /// The text.
         text: String,
     },
-    /// A closed time ends before it begins.
+    /// A date with its time is none.
+    #[error("`{text}` is not a date and a time, such as `2026-12-20T00:00`; what comes every week names its `days`")]
+    Moment {
+        /// The text.
+        text: String,
+    },
+    /// What comes once ends before it begins.
     #[error("it ends at `{to}`, which is not after `{from}`")]
     Backwards {
         /// Its begin.
@@ -32,15 +50,29 @@ pub enum WindowError {
         /// Its end.
         to: DateTime,
     },
+    /// What is allowed is denied as well, or left out by the clocks.
+    #[error("it never opens: nothing of it is left by `deny` and by the change of clocks")]
+    NeverOpens,
 }
 
 /// Windows that can be asked.
 #[derive(Debug, Clone)]
 pub struct OpenTimes {
     zone: TimeZone,
-    allow: Vec<Weekly>,
-    deny: Vec<Closed>,
+    /// Whether it is open whenever nothing closes it.
+    is_always: bool,
+    allow: Times,
+    deny: Times,
     holidays: Vec<Date>,
+    /// The holidays, joined.
+    holiday_stretches: Vec<Stretch>,
+}
+
+/// What comes every week, and what comes once.
+#[derive(Debug, Clone, Default)]
+struct Times {
+    weekly: Vec<Weekly>,
+    once: Vec<Once>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,10 +81,11 @@ struct Weekly {
     from: Time,
     /// From the beginning of the first day on; more than a day for one that goes over midnight.
     length: Span,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Clone)]
-struct Closed {
+struct Once {
     from: Timestamp,
     to: Timestamp,
     reason: Option<String>,
@@ -65,6 +98,8 @@ pub enum Opening {
     Open {
         /// When it closes.
         until: Option<Timestamp>,
+        /// Why, for people, where it is only because it is allowed once.
+        once: Option<String>,
     },
     /// It is not.
     Closed {
@@ -79,18 +114,24 @@ impl OpenTimes {
     /// The windows of a file.
     ///
     /// # Errors
-    /// [`WindowError`] for a zone, a time of day or a closed time that is none.
+    /// [`WindowError`] for a zone or a time that is none.
     pub fn new(windows: &Windows) -> Result<Self, WindowError> {
-        let unknown = || WindowError::Zone {
-            zone: windows.zone.clone(),
+        let zone = zone_of(windows)?;
+        let times = |windows: &[Window]| {
+            let mut times = Times::default();
+            for window in windows {
+                times.add(window, &zone)?;
+            }
+            Ok(times)
         };
-        let zone = TimeZone::get(&windows.zone).map_err(|_| unknown())?;
-        let allow = windows.allow.iter().map(Weekly::new).collect::<Result<_, _>>()?;
-        let closed = |closed: &ClosedTime| Closed::new(closed, &zone);
-        let deny = windows.deny.iter().map(closed).collect::<Result<_, _>>()?;
+        let (allow, deny) = (times(&windows.allow)?, times(&windows.deny)?);
+        let midnight = |day: Date| instant(&zone, day.to_datetime(Time::midnight()));
+        let day = |day: &Date| Some((midnight(*day)?, midnight(day.tomorrow().ok()?)?));
         Ok(Self {
+            is_always: windows.allow.is_empty(),
             allow,
             deny,
+            holiday_stretches: joined(windows.holidays.iter().filter_map(day).collect()),
             holidays: windows.holidays.clone(),
             zone,
         })
@@ -99,125 +140,127 @@ impl OpenTimes {
     /// Whether it is open at a moment, and until when.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> Opening {
-        let today = self.zone.to_datetime(now).date();
-        if let Some(closed) = self.closed_at(now) {
-            return Opening::Closed {
-                until: self.next_opening(now),
-                why: closed,
-            };
+        let (is_open, until) = self.next_change(now);
+        if is_open {
+            let once = self.opened_once(now);
+            return Opening::Open { until, once };
         }
-        let windows = self.windows(today.yesterday().unwrap_or(today), 2);
-        let within = windows.iter().filter(|(from, to)| *from <= now && now < *to);
-        let ends = within.map(|(_, to)| *to).max();
-        if !self.allow.is_empty() && ends.is_none() {
-            return Opening::Closed {
-                until: self.next_opening(now),
-                why: "outside of the windows of the environment".to_owned(),
-            };
-        }
-        let denied = self
-            .deny
-            .iter()
-            .filter(|closed| closed.from > now)
-            .map(|closed| closed.from);
-        let holidays = self
-            .holidays
-            .iter()
-            .filter_map(|day| self.midnight(*day))
-            .filter(|start| *start > now);
-        let until = denied.chain(holidays).chain(ends).min();
-        Opening::Open { until }
+        let why = self.closed_at(now);
+        Opening::Closed { until, why }
     }
 
-    /// How much of the time between two moments it was open. Looked at in steps of its openings and closings.
+    /// How much of the time between two moments it was open.
     #[must_use]
     pub fn open_between(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
-        let (mut at, mut open) = (from, SignedDuration::ZERO);
-        while at < to {
-            let (is_open, until) = match self.at(at) {
-                Opening::Open { until } => (true, until),
-                Opening::Closed { until, .. } => (false, until),
-            };
-            let until = until.unwrap_or(to).min(to);
-            if is_open {
-                open = open.saturating_add(until.duration_since(at));
-            }
-            // It always moves on: an opening or closing is after the moment it is asked for.
-            if until <= at {
-                break;
-            }
-            at = until;
-        }
-        open
+        let open = self.open(self.day_before(from), days_between(from, to));
+        let within = open.into_iter().map(|(begins, ends)| (begins.max(from), ends.min(to)));
+        within
+            .filter(|(begins, ends)| begins < ends)
+            .map(|(begins, ends)| ends.duration_since(begins))
+            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
     }
 
-    /// Why it is closed whatever is allowed.
-    fn closed_at(&self, now: Timestamp) -> Option<String> {
-        let denied = self.deny.iter().find(|closed| closed.from <= now && now < closed.to);
-        if let Some(denied) = denied {
-            return Some(
-                denied
-                    .reason
-                    .clone()
-                    .unwrap_or_else(|| "a closed time of the environment".to_owned()),
-            );
+    /// Whether it is open at a moment, and when that changes, if it does within a year.
+    fn next_change(&self, now: Timestamp) -> (bool, Option<Timestamp>) {
+        let first = self.day_before(now);
+        let mut is_open = false;
+        // Most changes are within days: a year is looked through only when there is none.
+        for days in DAYS_AHEAD {
+            let open = self.open(first, days);
+            let behind = open.get(open.partition_point(|(_, ends)| *ends <= now)..);
+            let next = behind.and_then(|behind| behind.first());
+            is_open = next.is_some_and(|(begins, _)| *begins <= now);
+            let change = next.map(|(begins, ends)| if is_open { *ends } else { *begins });
+            // Behind the last day that was looked at there may be more.
+            let seen = day_after(first, days).and_then(|seen| self.midnight(seen));
+            if let (Some(change), Some(seen)) = (change, seen)
+                && change < seen
+            {
+                return (is_open, Some(change));
+            }
+        }
+        (is_open, None)
+    }
+
+    /// When it is open, as far as that follows from what begins on so many days from `first` on.
+    fn open(&self, first: Date, days: i32) -> Vec<Stretch> {
+        let regular = if self.is_always {
+            let end = day_after(first, days.saturating_add(1)).and_then(|end| self.midnight(end));
+            self.midnight(first).zip(end).into_iter().collect()
+        } else {
+            self.begin_within(&self.allow.weekly, first, days)
+        };
+        let regular = without(&joined(regular), &self.holiday_stretches);
+        let once = self.allow.once.iter().map(Once::stretch);
+        let allowed = joined(regular.into_iter().chain(once).collect());
+        without(&allowed, &self.denied(first, days))
+    }
+
+    /// What is denied, as far as that follows from what begins on so many days from `first` on.
+    fn denied(&self, first: Date, days: i32) -> Vec<Stretch> {
+        let weekly = self.begin_within(&self.deny.weekly, first, days);
+        let once = self.deny.once.iter().map(Once::stretch);
+        joined(weekly.into_iter().chain(once).collect())
+    }
+
+    /// What comes every week, and begins on so many days from `first` on.
+    fn begin_within(&self, weekly: &[Weekly], first: Date, days: i32) -> Vec<Stretch> {
+        let days = (0..=days).filter_map(|days| day_after(first, days));
+        days.flat_map(|day| weekly.iter().filter_map(move |weekly| self.stretch(weekly, day)))
+            .collect()
+    }
+
+    /// What comes every week, on one day; none where it does not come on it.
+    fn stretch(&self, weekly: &Weekly, day: Date) -> Option<Stretch> {
+        if !weekly.days.contains(&day.weekday()) {
+            return None;
+        }
+        let ends = day.to_datetime(Time::midnight()).checked_add(weekly.length).ok()?;
+        Some((self.instant(day.to_datetime(weekly.from))?, self.instant(ends)?))
+    }
+
+    /// What holds at a moment of what comes every week.
+    fn weekly_at<'a>(&self, weekly: &'a [Weekly], now: Timestamp) -> Option<&'a Weekly> {
+        let today = self.zone.to_datetime(now).date();
+        let days = [Some(today), today.yesterday().ok()];
+        let holds = |weekly: &&Weekly| {
+            let mut stretches = days.iter().flatten().filter_map(|day| self.stretch(weekly, *day));
+            stretches.any(|stretch| is_within(now, stretch))
+        };
+        weekly.iter().find(holds)
+    }
+
+    /// Why it is open, where only what is allowed once opens it.
+    fn opened_once(&self, now: Timestamp) -> Option<String> {
+        let is_holiday = self.holidays.contains(&self.zone.to_datetime(now).date());
+        let is_regular = self.is_always || self.weekly_at(&self.allow.weekly, now).is_some();
+        if is_regular && !is_holiday {
+            return None;
+        }
+        let once = self.allow.once.iter().find(|once| is_within(now, once.stretch()))?;
+        let why = once.reason.clone();
+        Some(why.unwrap_or_else(|| "an extra opening of the environment".to_owned()))
+    }
+
+    /// Why it is closed.
+    fn closed_at(&self, now: Timestamp) -> String {
+        let once = self.deny.once.iter().find(|once| is_within(now, once.stretch()));
+        let weekly = || self.weekly_at(&self.deny.weekly, now).map(|weekly| &weekly.reason);
+        if let Some(reason) = once.map(|once| &once.reason).or_else(weekly) {
+            let reason = reason.clone();
+            return reason.unwrap_or_else(|| "a closed time of the environment".to_owned());
         }
         let today = self.zone.to_datetime(now).date();
-        let is_holiday = self.holidays.contains(&today);
-        is_holiday.then(|| format!("{today} is a holiday"))
-    }
-
-    /// The first moment after `now` at which it is open.
-    fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
-        let is_opening = |at: &Timestamp| *at > now && self.closed_at(*at).is_none();
-        if self.allow.is_empty() {
-            return self.endings().into_iter().filter(is_opening).min();
+        if self.holidays.contains(&today) {
+            return format!("{today} is a holiday");
         }
+        "outside of the windows of the environment".to_owned()
+    }
+
+    /// The day before a moment: what begins before that day is over at that moment.
+    fn day_before(&self, now: Timestamp) -> Date {
         let today = self.zone.to_datetime(now).date();
-        let first = today.yesterday().unwrap_or(today);
-        // Most openings are within days: a year is looked through only when there is none.
-        DAYS_AHEAD.into_iter().find_map(|days| {
-            let windows = self.windows(first, days).into_iter();
-            let openings = windows.flat_map(|(from, to)| self.openings_within(from, to));
-            let opening = openings.filter(is_opening).min()?;
-            let seen = first.checked_add(Span::new().try_days(days).ok()?).ok()?;
-            // Behind the last day that was looked at there may be an earlier one.
-            (opening < self.midnight(seen)?).then_some(opening)
-        })
-    }
-
-    /// The moments at which a window may open: where it begins, and where something that closed it ends.
-    fn openings_within(&self, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
-        let ends = self.endings().into_iter().filter(|end| from < *end && *end < to);
-        std::iter::once(from).chain(ends).collect()
-    }
-
-    /// The ends of closed times and holidays.
-    fn endings(&self) -> Vec<Timestamp> {
-        let denied = self.deny.iter().map(|closed| closed.to);
-        let holidays = self
-            .holidays
-            .iter()
-            .filter_map(|day| self.midnight(day.tomorrow().ok()?));
-        denied.chain(holidays).collect()
-    }
-
-    /// The windows that begin on so many days from `first` on.
-    fn windows(&self, first: Date, days: i32) -> Vec<(Timestamp, Timestamp)> {
-        let days = (0..=days).filter_map(|day| first.checked_add(Span::new().try_days(day).ok()?).ok());
-        let windows = days.flat_map(|day| {
-            let of_day = self
-                .allow
-                .iter()
-                .filter(move |weekly| weekly.days.contains(&day.weekday()));
-            of_day.filter_map(move |weekly| {
-                let from = self.instant(day.to_datetime(weekly.from))?;
-                let ends = day.to_datetime(Time::midnight()).checked_add(weekly.length).ok()?;
-                // One whose hours the change of clocks leaves out does not open.
-                Some((from, self.instant(ends)?)).filter(|(from, to)| from < to)
-            })
-        });
-        windows.collect()
+        today.yesterday().unwrap_or(today)
     }
 
     fn midnight(&self, day: Date) -> Option<Timestamp> {
@@ -227,6 +270,26 @@ impl OpenTimes {
     fn instant(&self, local: DateTime) -> Option<Timestamp> {
         instant(&self.zone, local)
     }
+}
+
+fn is_within(now: Timestamp, (from, to): Stretch) -> bool {
+    from <= now && now < to
+}
+
+fn day_after(first: Date, days: i32) -> Option<Date> {
+    first.checked_add(Span::new().try_days(days).ok()?).ok()
+}
+
+/// More days than there are from the day before a moment to the day of another.
+fn days_between(from: Timestamp, to: Timestamp) -> i32 {
+    let days = to.duration_since(from).as_hours() / 24;
+    i32::try_from(days.saturating_add(4)).unwrap_or(i32::MAX)
+}
+
+fn zone_of(windows: &Windows) -> Result<TimeZone, WindowError> {
+    TimeZone::get(&windows.zone).map_err(|_| WindowError::Zone {
+        zone: windows.zone.clone(),
+    })
 }
 
 /// The instant of a local time: the change of clocks for one that it leaves out, and the first of two where it comes twice.
@@ -241,10 +304,22 @@ fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
     }
 }
 
+impl Times {
+    /// Adds a window of a file.
+    fn add(&mut self, window: &Window, zone: &TimeZone) -> Result<(), WindowError> {
+        if window.days.is_empty() {
+            self.once.push(Once::new(window, zone)?);
+        } else {
+            self.weekly.push(Weekly::new(window)?);
+        }
+        Ok(())
+    }
+}
+
 impl Weekly {
-    fn new(window: &WeeklyWindow) -> Result<Self, WindowError> {
+    fn new(window: &Window) -> Result<Self, WindowError> {
         let from = time_of_day(&window.from)?;
-        let ends = match window.to.as_str() {
+        let length = match window.to.as_str() {
             "24:00" => Span::new().days(1),
             text => {
                 let to = time_of_day(text)?;
@@ -255,28 +330,34 @@ impl Weekly {
         Ok(Self {
             days: window.days.iter().map(|day| weekday(*day)).collect(),
             from,
-            length: ends,
+            length,
+            reason: window.reason.clone(),
         })
     }
 }
 
-impl Closed {
-    fn new(closed: &ClosedTime, zone: &TimeZone) -> Result<Self, WindowError> {
-        let backwards = || WindowError::Backwards {
-            from: closed.from,
-            to: closed.to,
-        };
-        if closed.to <= closed.from {
+impl Once {
+    fn new(window: &Window, zone: &TimeZone) -> Result<Self, WindowError> {
+        let (from, to) = (moment(&window.from)?, moment(&window.to)?);
+        let backwards = || WindowError::Backwards { from, to };
+        if to <= from {
             return Err(backwards());
         }
         let instant = |local: DateTime| instant(zone, local).ok_or_else(backwards);
-        let (from, to) = (instant(closed.from)?, instant(closed.to)?);
         Ok(Self {
-            from,
-            to,
-            reason: closed.reason.clone(),
+            from: instant(from)?,
+            to: instant(to)?,
+            reason: window.reason.clone(),
         })
     }
+
+    fn stretch(&self) -> Stretch {
+        (self.from, self.to)
+    }
+}
+
+fn moment(text: &str) -> Result<DateTime, WindowError> {
+    text.parse().map_err(|_| WindowError::Moment { text: text.to_owned() })
 }
 
 fn time_of_day(text: &str) -> Result<Time, WindowError> {

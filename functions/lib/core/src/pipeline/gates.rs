@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,15 +30,15 @@ pub struct Person {
 pub struct Windows {
     /// The IANA time zone in which everything here is written, such as `America/Lima`.
     pub zone: String,
-    /// Weekly windows; at any time unless given.
+    /// When releases may come, every week or once; at any time unless given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
-    pub allow: Vec<WeeklyWindow>,
-    /// Times in which nothing comes, whatever is allowed.
+    pub allow: Vec<Window>,
+    /// When nothing comes, whatever is allowed, every week or once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
-    pub deny: Vec<ClosedTime>,
-    /// Days on which nothing comes, from midnight to midnight.
+    pub deny: Vec<Window>,
+    /// Days on which nothing comes, from midnight to midnight, but for what is allowed once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     #[schemars(with = "Vec<String>")]
@@ -93,17 +93,21 @@ impl Pipeline {
     }
 }
 
-/// A window that comes every week.
+/// A time that comes every week, on its days, or without them once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WeeklyWindow {
-    /// The days on which it begins.
+pub struct Window {
+    /// The days of the week on which it begins; without them it comes once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 7))]
     pub days: Vec<Day>,
-    /// When it begins, as `10:00`.
+    /// When it begins: a time of day such as `10:00`, or of what comes once a date and a time, such as `2026-12-20T00:00`.
     pub from: String,
-    /// When it ends, as `16:00`; one that is not after `from` is of the next day. `24:00` is midnight.
+    /// When it ends, in the same way. Of what comes every week one that is not after `from` is of the next day, and `24:00` is midnight.
     pub to: String,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A day of the week.
@@ -124,21 +128,6 @@ pub enum Day {
     Sat,
     /// Sunday.
     Sun,
-}
-
-/// A time in which nothing comes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClosedTime {
-    /// When it begins, such as `2026-12-20T00:00`.
-    #[schemars(with = "String")]
-    pub from: DateTime,
-    /// When it ends.
-    #[schemars(with = "String")]
-    pub to: DateTime,
-    /// Why, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
 
 /// Who must agree before a release comes into an environment.

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::pipeline::{ClosedTime, Day, WeeklyWindow};
+use crate::pipeline::{Day, Window};
 
 /// How many minutes of a calendar are judged.
 const MINUTES: i64 = 10 * 24 * 60;
@@ -37,39 +37,50 @@ const BEGINNINGS: [(i32, u32, u32); 9] = [
     (2026, 12, 28),
 ];
 
-/// A window: on which days, from which minute of the day, to which.
-type Window = (Vec<usize>, u32, u32);
+/// What comes every week: on which days, from which minute of the day, to which.
+type Weekly = (Vec<usize>, u32, u32);
+
+/// What comes once: from which minute since the beginning, for how many.
+type Once = (i64, i64);
 
 /// A calendar as numbers: minutes of the day, and minutes since its beginning.
 #[derive(Debug, Clone)]
 struct Calendar {
     zone: &'static str,
     begins: NaiveDate,
-    windows: Vec<Window>,
-    closed: Vec<(i64, i64)>,
+    allowed: Vec<Weekly>,
+    allowed_once: Vec<Once>,
+    denied: Vec<Weekly>,
+    denied_once: Vec<Once>,
     holidays: Vec<u64>,
 }
 
 fn calendars() -> impl Strategy<Value = Calendar> {
     let quarter = || (0u32..96).prop_map(|quarter| quarter * 15);
-    let window = (proptest::collection::vec(0usize..7, 1..5), quarter(), quarter());
+    let weekly = || (proptest::collection::vec(0usize..7, 1..5), quarter(), quarter());
+    let once = || (0i64..MINUTES, 15i64..3_000);
     (
-        0..ZONES.len(),
-        0..BEGINNINGS.len(),
-        proptest::collection::vec(window, 1..4),
-        proptest::collection::vec((0i64..MINUTES, 15i64..3_000), 0..3),
+        (0..ZONES.len(), 0..BEGINNINGS.len()),
+        proptest::collection::vec(weekly(), 0..4),
+        proptest::collection::vec(once(), 0..3),
+        proptest::collection::vec(weekly(), 0..3),
+        proptest::collection::vec(once(), 0..3),
         proptest::collection::vec(0u64..11, 0..3),
     )
-        .prop_map(|(zone, begins, windows, closed, holidays)| {
-            let (year, month, day) = BEGINNINGS[begins];
-            Calendar {
-                zone: ZONES[zone],
-                begins: NaiveDate::from_ymd_opt(year, month, day).unwrap(),
-                windows,
-                closed,
-                holidays,
-            }
-        })
+        .prop_map(
+            |((zone, begins), allowed, allowed_once, denied, denied_once, holidays)| {
+                let (year, month, day) = BEGINNINGS[begins];
+                Calendar {
+                    zone: ZONES[zone],
+                    begins: NaiveDate::from_ymd_opt(year, month, day).unwrap(),
+                    allowed,
+                    allowed_once,
+                    denied,
+                    denied_once,
+                    holidays,
+                }
+            },
+        )
 }
 
 fn time(minute: u32) -> NaiveTime {
@@ -77,15 +88,16 @@ fn time(minute: u32) -> NaiveTime {
 }
 
 impl Calendar {
-    fn closed(&self) -> impl Iterator<Item = (NaiveDateTime, NaiveDateTime)> {
+    fn once<'a>(&self, once: &'a [Once]) -> impl Iterator<Item = (NaiveDateTime, NaiveDateTime)> + use<'a> {
         let begins = self.begins.and_time(NaiveTime::MIN);
-        let closed = self.closed.iter();
-        closed.map(move |(from, length)| {
-            (
-                begins + Duration::minutes(*from),
-                begins + Duration::minutes(from + length),
-            )
-        })
+        let minutes = move |minutes: i64| begins + Duration::minutes(minutes);
+        once.iter()
+            .map(move |(from, length)| (minutes(*from), minutes(from + length)))
+    }
+
+    /// Whether it is open whenever nothing closes it.
+    fn is_always(&self) -> bool {
+        self.allowed.is_empty() && self.allowed_once.is_empty()
     }
 
     fn is_holiday(&self, day: NaiveDate) -> bool {
@@ -95,23 +107,26 @@ impl Calendar {
 
     fn windows(&self) -> Windows {
         let text = |minute: u32| format!("{:02}:{:02}", minute / 60, minute % 60);
-        let civil = |at: NaiveDateTime| at.format("%Y-%m-%dT%H:%M").to_string().parse().unwrap();
+        let civil = |at: NaiveDateTime| at.format("%Y-%m-%dT%H:%M").to_string();
+        let written = |weekly: &[Weekly], once: &[Once]| {
+            let weekly = weekly.iter().map(|(days, from, to)| Window {
+                days: days.iter().map(|day| DAYS[*day]).collect(),
+                from: text(*from),
+                to: text(*to),
+                reason: None,
+            });
+            let once = self.once(once).map(|(from, to)| Window {
+                days: Vec::new(),
+                from: civil(from),
+                to: civil(to),
+                reason: None,
+            });
+            weekly.chain(once).collect()
+        };
         Windows {
             zone: self.zone.to_owned(),
-            allow: (self.windows.iter())
-                .map(|(days, from, to)| WeeklyWindow {
-                    days: days.iter().map(|day| DAYS[*day]).collect(),
-                    from: text(*from),
-                    to: text(*to),
-                })
-                .collect(),
-            deny: (self.closed())
-                .map(|(from, to)| ClosedTime {
-                    from: civil(from),
-                    to: civil(to),
-                    reason: None,
-                })
-                .collect(),
+            allow: written(&self.allowed, &self.allowed_once),
+            deny: written(&self.denied, &self.denied_once),
             holidays_file: None,
             holidays: (self.holidays.iter())
                 .map(|after| (self.begins + chrono::Days::new(*after)).to_string().parse().unwrap())
@@ -120,13 +135,17 @@ impl Calendar {
     }
 }
 
+/// From an instant to before another.
+type Instants = (DateTime<Utc>, DateTime<Utc>);
+
 /// The other implementation.
 struct Judge {
     zone: Tz,
     calendar: Calendar,
-    /// The windows and the closed times as instants.
-    open: Vec<(DateTime<Utc>, DateTime<Utc>)>,
-    closed: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+    /// What is allowed and denied, every week and once, as instants.
+    allowed: Vec<Instants>,
+    allowed_once: Vec<Instants>,
+    denied: Vec<Instants>,
 }
 
 /// The instant of a local time: the first of two, and the change of clocks for one that it leaves out.
@@ -140,32 +159,42 @@ fn instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
 impl Judge {
     fn new(calendar: &Calendar) -> Self {
         let zone: Tz = calendar.zone.parse().unwrap();
-        let mut open = Vec::new();
-        for after in 0..14 {
-            let day = calendar.begins - chrono::Days::new(1) + chrono::Days::new(after);
-            let weekday = day.weekday().num_days_from_monday() as usize;
-            for (_, from, to) in calendar.windows.iter().filter(|(days, _, _)| days.contains(&weekday)) {
-                let ends = if to > from { day } else { day + chrono::Days::new(1) };
-                open.push((
-                    instant(zone, day.and_time(time(*from))),
-                    instant(zone, ends.and_time(time(*to))),
-                ));
+        let weekly = |windows: &[Weekly]| {
+            let mut instants = Vec::new();
+            for after in 0..14 {
+                let day = calendar.begins - chrono::Days::new(1) + chrono::Days::new(after);
+                let weekday = day.weekday().num_days_from_monday() as usize;
+                for (_, from, to) in windows.iter().filter(|(days, _, _)| days.contains(&weekday)) {
+                    let ends = if to > from { day } else { day + chrono::Days::new(1) };
+                    instants.push((
+                        instant(zone, day.and_time(time(*from))),
+                        instant(zone, ends.and_time(time(*to))),
+                    ));
+                }
             }
-        }
+            instants
+        };
+        let once = |windows: &[Once]| -> Vec<Instants> {
+            let once = calendar.once(windows);
+            once.map(|(from, to)| (instant(zone, from), instant(zone, to)))
+                .collect()
+        };
+        let mut denied = weekly(&calendar.denied);
+        denied.extend(once(&calendar.denied_once));
         Self {
             zone,
+            allowed: weekly(&calendar.allowed),
+            allowed_once: once(&calendar.allowed_once),
+            denied,
             calendar: calendar.clone(),
-            open,
-            closed: (calendar.closed())
-                .map(|(from, to)| (instant(zone, from), instant(zone, to)))
-                .collect(),
         }
     }
 
     fn is_open(&self, at: DateTime<Utc>) -> bool {
-        let within = |times: &[(DateTime<Utc>, DateTime<Utc>)]| times.iter().any(|(from, to)| *from <= at && at < *to);
+        let within = |times: &[Instants]| times.iter().any(|(from, to)| *from <= at && at < *to);
         let is_holiday = self.calendar.is_holiday(at.with_timezone(&self.zone).date_naive());
-        within(&self.open) && !within(&self.closed) && !is_holiday
+        let is_regular = (self.calendar.is_always() || within(&self.allowed)) && !is_holiday;
+        (is_regular || within(&self.allowed_once)) && !within(&self.denied)
     }
 
     /// By what the clock on the wall shows, which is the same as long as no clock changes.
@@ -178,13 +207,18 @@ impl Judge {
         let minute = wall.hour() * 60 + wall.minute();
         let today = wall.weekday().num_days_from_monday() as usize;
         let yesterday = (today + 6) % 7;
-        let is_within = self.calendar.windows.iter().any(|(days, from, to)| {
-            let begins_today = days.contains(&today) && minute >= *from && (to <= from || minute < *to);
-            let began_yesterday = to <= from && days.contains(&yesterday) && minute < *to;
-            begins_today || began_yesterday
-        });
-        let is_closed = self.calendar.closed().any(|(from, to)| from <= wall && wall < to);
-        Some(is_within && !is_closed && !self.calendar.is_holiday(wall.date()))
+        let weekly = |windows: &[Weekly]| {
+            windows.iter().any(|(days, from, to)| {
+                let begins_today = days.contains(&today) && minute >= *from && (to <= from || minute < *to);
+                let began_yesterday = to <= from && days.contains(&yesterday) && minute < *to;
+                begins_today || began_yesterday
+            })
+        };
+        let calendar = &self.calendar;
+        let once = |windows: &[Once]| calendar.once(windows).any(|(from, to)| from <= wall && wall < to);
+        let is_regular = (calendar.is_always() || weekly(&calendar.allowed)) && !calendar.is_holiday(wall.date());
+        let is_denied = weekly(&calendar.denied) || once(&calendar.denied_once);
+        Some((is_regular || once(&calendar.allowed_once)) && !is_denied)
     }
 }
 
@@ -203,13 +237,17 @@ proptest! {
         let begins = instant(judge.zone, calendar.begins.and_time(NaiveTime::MIN));
         let begins = Timestamp::from_second(begins.timestamp()).unwrap();
         let (mut at, ends) = (begins, begins + SignedDuration::from_mins(MINUTES));
+        let mut open = SignedDuration::ZERO;
         while at < ends {
             let (is_open, until) = match times.at(at) {
-                Opening::Open { until } => (true, until),
+                Opening::Open { until, .. } => (true, until),
                 Opening::Closed { until, .. } => (false, until),
             };
             let until = until.unwrap_or(ends).min(ends);
             prop_assert!(until > at);
+            if is_open {
+                open += until.duration_since(at);
+            }
             let mut minute = at;
             while minute < until {
                 prop_assert_eq!(judge.is_open(other(minute)), is_open, "{}", minute);
@@ -218,9 +256,10 @@ proptest! {
                 }
                 minute += SignedDuration::from_mins(1);
             }
-            // What is closed opens in the very minute in which it may; a window that another one follows closes at no time.
-            prop_assert!(is_open || until == ends || judge.is_open(other(until)), "{} is too late or too early", until);
+            // What is closed opens in the very minute in which it may, and what is open closes in the very minute in which it must.
+            prop_assert!(until == ends || judge.is_open(other(until)) != is_open, "{} is too late or too early", until);
             at = until;
         }
+        prop_assert_eq!(times.open_between(begins, ends), open);
     }
 }

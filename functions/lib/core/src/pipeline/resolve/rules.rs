@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
-use crate::gate::OpenTimes;
+use crate::gate::{WindowPlace, check_windows};
 use crate::pipeline::gates::Acknowledgement;
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::parts::{Container, DefinitionSource, RestorePoint, TaskDefinition};
@@ -126,8 +126,14 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
 }
 
 fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Vec<ResolveProblem>) {
-    if let Some(Err(error)) = environment.windows.as_ref().map(OpenTimes::new) {
-        problems.push(problem(root.key("windows"), &error.to_string(), None));
+    for (place, error) in environment.windows.iter().flat_map(check_windows) {
+        let path = root.key("windows");
+        let path = match place {
+            WindowPlace::Zone => path.key("zone"),
+            WindowPlace::Allow(index) => path.key("allow").index(index),
+            WindowPlace::Deny(index) => path.key("deny").index(index),
+        };
+        problems.push(problem(path, &error.to_string(), None));
     }
     for (name, acknowledgement) in &environment.acknowledgements {
         let path = root.key("acknowledgements").key(name);
