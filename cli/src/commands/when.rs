@@ -67,7 +67,7 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
             if is_hotfix {
                 ease(&mut environment, is_last(&environments, &waves, name));
             }
-            let stage = stage(&command.application, name, &environment, at, session).await?;
+            let stage = stage((&command.application, name), &environment, (at, is_hotfix), session).await?;
             // What comes after a wave waits for the last of it.
             through = through.zip(stage.through()).map(|(one, other)| one.max(other));
             stages.push(stage);
@@ -83,10 +83,9 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
 }
 
 async fn stage(
-    application: &str,
-    name: &str,
+    (application, name): (&str, &str),
     environment: &ResolvedEnvironment,
-    arrives: Option<Timestamp>,
+    (arrives, is_hotfix): (Option<Timestamp>, bool),
     session: &Session,
 ) -> Result<Stage, CommandError> {
     let soak = environment
@@ -101,12 +100,14 @@ async fn stage(
         approval: environment.approval.as_ref(),
         acknowledgements: &environment.acknowledgements,
         people: &environment.people,
+        now: None,
     };
     let standing = Standing {
         freezes: &freezes,
         pin: pin.as_ref(),
         // Nobody knows the digest of what was not pushed yet.
         comes: None,
+        is_hotfix,
     };
     let mut forecast = arrives.map(|arrives| forecast(&policy, &standing, arrives));
     if let Some(forecast) = forecast.as_mut().filter(|_| !environment.together.is_empty()) {

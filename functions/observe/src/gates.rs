@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use esclusa_adapters::control::rows::{DeploymentRow, GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
-use esclusa_adapters::gates::{Said, companions};
+use esclusa_adapters::gates::{Electorate, Said, companions};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, pass};
+use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, is_let_in_at_expiry, pass};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{Digest, Key as Name, ResolvedEnvironment};
 use esclusa_runtime::Measure;
@@ -49,17 +49,21 @@ impl Observe {
             deployment,
             since,
             newer: newer.as_deref(),
+            let_in: LetIn::At(stored.as_ref().and_then(|stored| stored.row.let_in_at)),
         };
         let asked = self.ask(&place, now).await?;
         // Where there is no gate there is nothing to write down.
         let says_something = stored.is_some() || !asked.row.reports.is_empty() || asked.row.closed.is_some();
         if says_something && stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
-            let facts = json!({
+            let mut facts = json!({
                 "planHash": deployment.plan_hash,
                 "since": since,
                 "gates": asked.row.reports,
                 "closed": asked.row.closed,
             });
+            if let (Some(at), Some(facts)) = (asked.row.let_in_at, facts.as_object_mut()) {
+                facts.insert("letInAt".to_owned(), json!(at));
+            }
             let commit = Commit::new()
                 .change(Change::put(key, &asked.row, Expected::unchanged(stored.as_ref()))?)
                 .record(
@@ -94,8 +98,10 @@ impl Observe {
             release,
             policy: &policy,
             deployment,
-            since: stored.map_or(now, |stored| stored.row.since),
+            since: stored.as_ref().map_or(now, |stored| stored.row.since),
             newer: None,
+            // What is not written down by now lets nobody in.
+            let_in: LetIn::Only(stored.and_then(|stored| stored.row.let_in_at)),
         };
         let asked = self.ask(&place, now).await?;
         if asked.passage == Passage::Open {
@@ -132,7 +138,7 @@ impl Observe {
         let Place { release, policy, .. } = place;
         let environment = policy.name.as_str();
         let control = self.journal.control();
-        let said = Said::read(control, release, environment).await?;
+        let said = Said::read(control, release, environment, policy.approval.as_ref()).await?;
         let copies = if release.kind == ReleaseKind::Rollback {
             Vec::new()
         } else {
@@ -141,18 +147,24 @@ impl Observe {
         let wave_failed = self.journal.wave_failed(release, environment).await?;
         let together = self.together(policy);
         let companions = companions(control, release, environment, &together).await?;
+        let electorate = self
+            .newest_electorate(release, environment, said.pipeline_version)
+            .await?;
         let gates = GatePolicy {
             windows: policy.windows.as_ref(),
             approval: policy.approval.as_ref(),
             acknowledgements: &policy.acknowledgements,
             people: &policy.people,
+            now: electorate.as_ref().map(Electorate::approvers),
         };
-        let facts = GateFacts {
+        let mut facts = GateFacts {
             since: place.since,
             plan_hash: &place.deployment.plan_hash,
             pushed_by: place.deployment.pushed_by.as_ref(),
             requested_by: (release.kind != ReleaseKind::Push).then_some(release.requested_by.as_str()),
             is_rollback: release.kind == ReleaseKind::Rollback,
+            is_hotfix: release.is_hotfix,
+            let_in_at: place.let_in.at(),
             votes: &said.votes,
             acknowledged: &said.acknowledged,
             image: &release.image,
@@ -168,12 +180,34 @@ impl Observe {
             failed_upstream: said.failed_upstream.as_ref(),
             quarantine: said.quarantine.as_ref(),
         };
+        if let LetIn::At(None) = place.let_in
+            && is_let_in_at_expiry(&gates, &facts, now)
+        {
+            facts.let_in_at = Some(now);
+        }
         let (passage, reports) = pass(&gates, &facts, now);
         let row = GatesRow {
             together,
+            let_in_at: facts.let_in_at,
             ..row(place, &said, reports, &passage)
         };
         Ok(Asked { passage, row })
+    }
+
+    /// Who may agree as the newest version of the pipeline says; none where the release began with that one, or nobody is asked.
+    async fn newest_electorate(
+        &self,
+        release: &ReleaseRow,
+        environment: &str,
+        newest: Option<u32>,
+    ) -> Result<Option<Electorate>, Failure> {
+        let Some(newest) = newest.filter(|newest| *newest != release.pipeline_version) else {
+            return Ok(None);
+        };
+        let control = self.journal.control();
+        Electorate::of(control, &release.application, environment, newest)
+            .await
+            .map(Some)
     }
 }
 
@@ -200,6 +234,23 @@ struct Place<'a> {
     deployment: &'a DeploymentRow,
     since: Timestamp,
     newer: Option<&'a str>,
+    let_in: LetIn,
+}
+
+/// Since when the pipeline lets the release in without enough who agree.
+#[derive(Debug, Clone, Copy)]
+enum LetIn {
+    /// Since what is written down, or since now.
+    At(Option<Timestamp>),
+    /// Since what is written down, and not otherwise.
+    Only(Option<Timestamp>),
+}
+
+impl LetIn {
+    fn at(self) -> Option<Timestamp> {
+        let (Self::At(at) | Self::Only(at)) = self;
+        at
+    }
 }
 
 fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passage) -> GatesRow {
@@ -211,6 +262,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
             Passage::Over(closed) => Some(closed.clone()),
             Passage::Open | Passage::Wait { .. } => None,
         },
+        let_in_at: place.let_in.at(),
         newest: place.policy.newest,
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),

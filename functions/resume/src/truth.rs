@@ -105,11 +105,11 @@ impl Resume {
             return Ok(true);
         }
         let release = self.journal.release(&deployment.row.release_id).await?;
-        let said = Said::read(self.control(), &release.row, &deployment.row.environment).await?;
+        let (environment, approval) = (&deployment.row.environment, gates.row.approval.as_ref());
+        let said = Said::read(self.control(), &release.row, environment, approval).await?;
         if gates.row.closed.is_some() || said.fingerprint() != gates.row.seen {
             return Ok(true);
         }
-        let environment = &deployment.row.environment;
         if self.journal.wave_failed(&release.row, environment).await?.is_some() {
             return Ok(true);
         }

@@ -8,6 +8,7 @@
 )]
 
 mod alarms;
+mod approvals;
 mod by_hand;
 mod console;
 mod criteria;

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{Acknowledged, Companion, FailedUpstream, Order, Pin, Stands, Stop, Vote};
-use esclusa_core::pipeline::Tag;
+use esclusa_core::gate::{Acknowledged, Approvers, Companion, FailedUpstream, Order, Pin, Stands, Stop, Vote};
+use esclusa_core::pipeline::{Approval, People, Tag};
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::supersession::{Asked, Rival};
 use esclusa_core::wave::before;
 use serde_json::json;
 
 use crate::control::rows::{
-    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, ReleaseRow, SeenTagRow, TogetherRow,
+    DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow, PipelineCurrentRow, ReleaseRow, SeenTagRow,
+    TogetherRow,
 };
 use crate::control::{ControlTable, Key, Repository, Stored};
+use crate::planning::pipeline_version;
 
 /// What stands for all applications, and for all environments of one.
 pub const EVERYTHING: &str = "*";
@@ -22,7 +24,54 @@ pub const EVERYTHING: &str = "*";
 /// How many of the newest verified states of an environment are looked back upon.
 pub const HISTORY: usize = 50;
 
-/// Votes and orders, and what was found of the version elsewhere, as they stand.
+/// Who may agree as a version of the pipeline says.
+#[derive(Debug, Clone, Default)]
+pub struct Electorate {
+    /// The people of that version.
+    pub people: People,
+    /// Who must agree before something comes into the environment; nobody where it does not say.
+    pub approval: Option<Approval>,
+}
+
+impl Electorate {
+    /// What the version says that is in force now.
+    ///
+    /// # Errors
+    /// `Refused` when this program does not take it any more; otherwise those of [`ControlTable::get`].
+    pub async fn now(control: &ControlTable, application: &str, environment: &str) -> Result<Self, Failure> {
+        let current: Stored<PipelineCurrentRow> = control.require(&Key::pipeline_current(application)).await?;
+        Self::of(control, application, environment, current.row.version).await
+    }
+
+    /// What a version says.
+    ///
+    /// # Errors
+    /// Those of [`Electorate::now`].
+    pub async fn of(
+        control: &ControlTable,
+        application: &str,
+        environment: &str,
+        version: u32,
+    ) -> Result<Self, Failure> {
+        let (_, pipeline) = pipeline_version(control, application, version).await?;
+        let found = pipeline.environment(environment);
+        Ok(Self {
+            approval: found.and_then(|environment| environment.approval.clone()),
+            people: pipeline.people,
+        })
+    }
+
+    /// The same, as it is asked.
+    #[must_use]
+    pub fn approvers(&self) -> Approvers<'_> {
+        Approvers {
+            approval: self.approval.as_ref(),
+            people: &self.people,
+        }
+    }
+}
+
+/// Votes and orders, what was found of the version elsewhere, and who may decide, as they stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     /// What was said about the release in the environment, about this plan and others.
@@ -41,14 +90,21 @@ pub struct Said {
     pub failed_upstream: Option<FailedUpstream>,
     /// The quarantine of its image, one that was released as well.
     pub quarantine: Option<Quarantine>,
+    /// The version of the pipeline that is in force, where people must agree: another one may name others.
+    pub pipeline_version: Option<u32>,
 }
 
 impl Said {
-    /// Reads what was said.
+    /// Reads what was said of a release before an environment in which `approval` says who must agree.
     ///
     /// # Errors
     /// Those of [`ControlTable::list`].
-    pub async fn read(control: &ControlTable, release: &ReleaseRow, environment: &str) -> Result<Self, Failure> {
+    pub async fn read(
+        control: &ControlTable,
+        release: &ReleaseRow,
+        environment: &str,
+        approval: Option<&Approval>,
+    ) -> Result<Self, Failure> {
         let ReleaseRow {
             release_id,
             application,
@@ -65,7 +121,13 @@ impl Said {
             name: &release.repository,
         };
         let quarantine: Option<Stored<Quarantine>> = control.get(&Key::quarantine(repository, &release.digest)).await?;
+        let mut pipeline_version = None;
+        if approval.is_some() {
+            let current: Stored<PipelineCurrentRow> = control.require(&Key::pipeline_current(application)).await?;
+            pipeline_version = Some(current.row.version);
+        }
         Ok(Self {
+            pipeline_version,
             votes,
             acknowledged: acknowledged
                 .into_iter()
@@ -103,6 +165,7 @@ impl Said {
             "stop": self.stop,
             "failedUpstream": self.failed_upstream,
             "quarantine": self.quarantine,
+            "pipelineVersion": self.pipeline_version,
         }))
     }
 }
@@ -264,7 +327,8 @@ async fn stands(
         return Ok(Stands::Ready);
     }
     let release: Stored<ReleaseRow> = control.require(&Key::release(&release_id)).await?;
-    let said = Said::read(control, &release.row, environment).await?;
+    let approval = gates.as_ref().and_then(|gates| gates.approval.as_ref());
+    let said = Said::read(control, &release.row, environment, approval).await?;
     // What was said since its gates were asked last may be against it.
     let asked = gates.filter(|gates| gates.seen == said.fingerprint());
     Ok(Stands::of(asked.as_ref().map(|gates| gates.reports.as_slice())))

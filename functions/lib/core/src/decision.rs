@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::gate::person_of;
+use crate::gate::{Approvers, person_of};
 use crate::pipeline::{Approval, Key, People};
 use crate::slack::Member;
 use crate::verification::Question;
@@ -193,10 +193,8 @@ pub struct Ballot<'a> {
     pub requested_by: &'a str,
     /// Who pushed its image, as far as that says so.
     pub pushed_by: Option<&'a Key>,
-    /// Who must agree, as the pipeline says now; nobody where it does not say.
-    pub approval_now: Option<&'a Approval>,
-    /// The people of the pipeline now.
-    pub people_now: &'a People,
+    /// Who may agree as the pipeline says now.
+    pub now: Approvers<'a>,
 }
 
 /// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever asked for the release or pushed its image.
@@ -216,11 +214,7 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
         place: place(),
         names: names.clone(),
     })?;
-    let is_person_now = person_of(ballot.people_now, principal) == Some(person);
-    let may_now = ballot
-        .approval_now
-        .is_none_or(|approval| approval.approvers.contains(person));
-    if !(is_person_now && may_now) {
+    if !ballot.now.still_know(person, principal) {
         return Err(Refusal::Removed {
             person: person.clone(),
             place: place(),
@@ -270,7 +264,7 @@ pub fn may_answer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{Choice, Person, UnknownPusher};
+    use crate::pipeline::{AtExpiry, Choice, Person, UnknownPusher};
 
     fn people(known: &[(&str, &str)]) -> People {
         let person = |slack: &str| Person {
@@ -288,6 +282,7 @@ mod tests {
             approvers: approvers.iter().map(|name| name.parse().unwrap()).collect(),
             quorum: 1,
             expires_open_hours: None,
+            at_expiry: AtExpiry::End,
             unknown_pusher: UnknownPusher::IsNobody,
         }
     }
@@ -316,8 +311,10 @@ mod tests {
             people: &then,
             requested_by: "event-1",
             pushed_by: None,
-            approval_now: Some(&approvers_now),
-            people_now: &now,
+            now: Approvers {
+                approval: Some(&approvers_now),
+                people: &now,
+            },
         };
         let says = |ballot: &Ballot<'_>, user: &str| may_vote(ballot, &format!("slack:T0/{user}"), true);
         assert_eq!(says(&ballot, "U0ANA"), Ok("ana".parse().unwrap()));

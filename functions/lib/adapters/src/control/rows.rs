@@ -302,6 +302,9 @@ pub struct GatesRow {
     /// Whether one that waits gives way.
     #[serde(default = "default_waiting")]
     pub waiting: Waiting,
+    /// Since when the pipeline lets it in, because nobody said no in time. Once it is here it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in_at: Option<Timestamp>,
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,

@@ -6,17 +6,17 @@ use esclusa_core::decision::{Ballot, Refusal, may_answer, may_vote};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{self, Closed};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
-use esclusa_core::pipeline::{Approval, Choice, Key as Name, People};
+use esclusa_core::pipeline::{Choice, Key as Name};
 use esclusa_core::verification::{self, Question};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::orders::Wish;
-use crate::control::rows::{DeploymentRow, GatesRow, PipelineCurrentRow, Progress, ReleaseRow};
-use crate::control::{Change, ControlTable, Expected, Key, Stored};
+use crate::control::rows::{DeploymentRow, GatesRow, Progress, ReleaseRow};
+use crate::control::{Change, Expected, Key, Stored};
+use crate::gates::Electorate;
 use crate::journal::{Commit, Committed, Journal};
-use crate::planning::pipeline_version;
 
 /// A release before an environment.
 #[derive(Debug, Clone, Serialize)]
@@ -83,25 +83,6 @@ pub struct Answered {
     pub answer: verification::Answer,
     /// The deployment that asked.
     pub deployment: DeploymentRow,
-}
-
-/// The people of an application now, and who of them must agree before something comes into an environment.
-#[derive(Debug, Clone, Default)]
-struct Now {
-    people: People,
-    approval: Option<Approval>,
-}
-
-impl Now {
-    async fn read(control: &ControlTable, application: &str, environment: &str) -> Result<Self, Failure> {
-        let current: Stored<PipelineCurrentRow> = control.require(&Key::pipeline_current(application)).await?;
-        let (_, pipeline) = pipeline_version(control, application, current.row.version).await?;
-        let found = pipeline.environment(environment);
-        Ok(Self {
-            approval: found.and_then(|environment| environment.approval.clone()),
-            people: pipeline.people,
-        })
-    }
 }
 
 impl Journal {
@@ -181,15 +162,14 @@ impl Journal {
             gates,
         } = &waiting;
         let place = format!("{}/{}", row.application, deployment.environment);
-        let now = Now::read(self.control(), &row.application, &deployment.environment).await?;
+        let now = Electorate::now(self.control(), &row.application, &deployment.environment).await?;
         let ballot = Ballot {
             place: &place,
             approval: gates.approval.as_ref(),
             people: &gates.people,
             requested_by: &row.requested_by,
             pushed_by: deployment.pushed_by.as_ref(),
-            approval_now: now.approval.as_ref(),
-            people_now: &now.people,
+            now: now.approvers(),
         };
         let person = match may_vote(&ballot, principal, voice.approves) {
             Ok(person) => person,
@@ -285,7 +265,7 @@ impl Journal {
             let release = release_id.to_owned();
             return Ok(Err(Refusal::NotWaiting { release }));
         };
-        let people = Now::read(self.control(), &application, "").await?.people;
+        let people = Electorate::now(self.control(), &application, "").await?.people;
         Ok(match gate::person_of(&people, principal) {
             Some(_) => Ok(()),
             None => Err(Refusal::Stranger {
@@ -305,7 +285,7 @@ impl Journal {
             Ok(asked) => asked,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let people = Now::read(self.control(), &deployment.application, &deployment.environment)
+        let people = Electorate::now(self.control(), &deployment.application, &deployment.environment)
             .await?
             .people;
         let now = self.clock().now()?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Waiting;
 use crate::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
 use crate::control::{Change, Expected, Key, Stored};
-use crate::gates::EVERYTHING;
+use crate::gates::{EVERYTHING, Electorate};
 use crate::journal::{Commit, Committed, Journal};
 
 /// What somebody wants. Every reason is for people, and never empty.
@@ -497,6 +497,13 @@ impl Journal {
                 names: who,
             }));
         };
+        let now = Electorate::now(self.control(), &row.application, &deployment.environment).await?;
+        if gate::person_of(&now.people, orderer.by) != Some(person) {
+            return Ok(Err(Refusal::Removed {
+                person: person.clone(),
+                place: format!("{}/{}", row.application, deployment.environment),
+            }));
+        }
         let said = Acknowledged {
             principal: orderer.by.to_owned(),
             note: note.map(str::to_owned),

@@ -43,6 +43,7 @@ fn approval() -> Approval {
         approvers: vec!["ana".parse().unwrap(), "luis".parse().unwrap()],
         quorum: 2,
         expires_open_hours: Some(12),
+        at_expiry: crate::pipeline::AtExpiry::End,
         unknown_pusher: crate::pipeline::UnknownPusher::IsNobody,
     }
 }

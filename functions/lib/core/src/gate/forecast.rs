@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{GatePolicy, GateReport, OpenTimes, Order, Pin, frozen, pinned, quorum, windowed};
+use super::approval::{hours_of_silence, quorum};
+use super::{GatePolicy, GateReport, OpenTimes, Order, Pin, frozen, pinned, windowed};
 use crate::pipeline::Acknowledgement;
 
 /// How many times one gate after another is waited for: more than there are freezes, pins and closed times in a row.
@@ -18,6 +19,8 @@ pub struct Standing<'a> {
     pub pin: Option<&'a Pin>,
     /// What would come: an image by its key, and its digest where that is known.
     pub comes: Option<(&'a str, &'a str)>,
+    /// Whether it would come as a hotfix.
+    pub is_hotfix: bool,
 }
 
 /// When a release that comes to the gates at a moment would be let in.
@@ -34,11 +37,17 @@ pub struct Forecast {
 }
 
 /// What people are asked about a push, of which nobody knows who asked for it.
-fn asked_of_people(policy: &GatePolicy<'_>) -> Vec<String> {
+fn asked_of_people(policy: &GatePolicy<'_>, is_hotfix: bool) -> Vec<String> {
     let approval = policy.approval.map(|approval| {
         let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
         let quorum = quorum(approval, true, approval.approvers.len());
-        format!("{quorum} of {} must agree", names.join(", "))
+        let by_default = hours_of_silence(approval).filter(|_| !is_hotfix);
+        let by_default = by_default.map(|hours| format!(", or nobody says no in {hours} open hours"));
+        format!(
+            "{quorum} of {} must agree{}",
+            names.join(", "),
+            by_default.unwrap_or_default()
+        )
     });
     let seen_to = policy.acknowledgements.iter().filter_map(|(name, asked)| match asked {
         Acknowledgement::Person { .. } => Some(format!("somebody must see to `{name}`")),
@@ -53,7 +62,7 @@ pub fn forecast(policy: &GatePolicy<'_>, standing: &Standing<'_>, from: Timestam
     let mut forecast = Forecast {
         opens: None,
         waits: Vec::new(),
-        people: asked_of_people(policy),
+        people: asked_of_people(policy, standing.is_hotfix),
     };
     // Windows that are none were refused when the pipeline was applied.
     let times = policy.windows.and_then(|windows| OpenTimes::new(windows).ok());

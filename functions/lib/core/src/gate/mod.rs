@@ -5,6 +5,7 @@
 //! ends even that.
 
 mod acknowledged;
+mod approval;
 mod forecast;
 mod order;
 mod replication;
@@ -16,17 +17,17 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use wildmatch::WildMatch;
 
 pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
+pub use self::approval::{Approvers, Vote, is_let_in_at_expiry, person_of};
+use self::approval::{agreed, expiry};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError, WindowPlace, check_windows};
-use crate::pipeline::{Acknowledgement, Approval, Key, People, Person, UnknownPusher, Windows};
+use crate::pipeline::{Acknowledgement, Approval, Key, People, Windows};
 use crate::quarantine::Quarantine;
-use crate::slack::Member;
 use crate::verification::Revoked;
 use crate::wave::WaveFailed;
 
@@ -50,22 +51,8 @@ pub struct GatePolicy<'a> {
     pub acknowledgements: &'a IndexMap<Key, Acknowledgement>,
     /// The people of the pipeline.
     pub people: &'a People,
-}
-
-/// What somebody said about a plan, written once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Vote {
-    /// The plan that it is about. A vote about another plan is none.
-    pub plan_hash: String,
-    /// The principal of whoever says so: an ARN, or a member of Slack.
-    pub principal: String,
-    /// Whether the release may come.
-    pub approves: bool,
-    /// Why, in the words of that person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When.
-    pub at: Timestamp,
+    /// Who may agree as the newest version of the pipeline says, where it is another one.
+    pub now: Option<Approvers<'a>>,
 }
 
 /// What is known when a gate is asked.
@@ -81,6 +68,10 @@ pub struct GateFacts<'a> {
     pub pushed_by: Option<&'a Key>,
     /// Whether it goes back to an earlier release.
     pub is_rollback: bool,
+    /// Whether it is a hotfix.
+    pub is_hotfix: bool,
+    /// Since when the pipeline lets it in, because nobody said no in time ([`is_let_in_at_expiry`]).
+    pub let_in_at: Option<Timestamp>,
     /// What was said about it.
     pub votes: &'a [Vote],
     /// What was seen to, by name.
@@ -236,7 +227,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let mut over = facts.copies.iter().find_map(|copy| copy.over(facts.since, now));
     let mut expires = None;
     if let Some(approval) = policy.approval {
-        let agreed = agreed(approval, policy.people, facts);
+        let agreed = agreed(approval, policy, facts);
         expires = agreed
             .is_missing
             .then(|| expiry(approval, times.as_ref(), facts.since, now))
@@ -345,112 +336,6 @@ fn windowed(times: &OpenTimes, now: Timestamp) -> GateReport {
             open("window", format!("the window is open{why}"))
         }
         Opening::Closed { until, why } => waits("window", why, until),
-    }
-}
-
-/// What the votes come to.
-struct Agreed {
-    report: GateReport,
-    rejected: Option<String>,
-    is_missing: bool,
-}
-
-fn agreed(approval: &Approval, people: &People, facts: &GateFacts<'_>) -> Agreed {
-    let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
-    let mut agree: Vec<&Key> = Vec::new();
-    let mut rejected = None;
-    for vote in facts.votes.iter().filter(|vote| vote.plan_hash == facts.plan_hash) {
-        let Some(person) = person_of(people, &vote.principal).filter(|person| approval.approvers.contains(person))
-        else {
-            continue;
-        };
-        // Whoever asked may take it back, and may not agree with it.
-        if !vote.approves {
-            let why = vote.reason.as_ref().map(|reason| format!(": {reason}"));
-            rejected = rejected.or_else(|| Some(format!("`{person}`{}", why.unwrap_or_default())));
-        } else if requester != Some(person)
-            && facts.pushed_by != Some(person)
-            && facts.requested_by != Some(vote.principal.as_str())
-            && !agree.contains(&person)
-        {
-            agree.push(person);
-        }
-    }
-    let may: Vec<&Key> = approval
-        .approvers
-        .iter()
-        .filter(|name| requester != Some(name) && facts.pushed_by != Some(name))
-        .collect();
-    let is_anybodys = facts.requested_by.is_none() && facts.pushed_by.is_none();
-    let quorum = quorum(approval, is_anybodys, may.len());
-    let names = |names: &[&Key]| {
-        names
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let is_missing = agree.len() < quorum;
-    let report = if is_missing {
-        let left: Vec<&Key> = may.into_iter().filter(|name| !agree.contains(name)).collect();
-        let so_far = if agree.is_empty() {
-            String::new()
-        } else {
-            format!("; {} agreed", names(&agree))
-        };
-        let missing = quorum.saturating_sub(agree.len());
-        waits(
-            "approval",
-            format!("{missing} of {} must agree{so_far}", names(&left)),
-            None,
-        )
-    } else {
-        open("approval", format!("{} agreed", names(&agree)))
-    };
-    Agreed {
-        report,
-        rejected,
-        is_missing,
-    }
-}
-
-/// How many must agree: one more where whoever pushed is unknown and may be one of them, as far as there are so many.
-fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) -> usize {
-    let wanted = usize::try_from(approval.quorum).unwrap_or(usize::MAX);
-    let is_unknown = nobody_asked && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
-    let raised = wanted.saturating_add(usize::from(is_unknown));
-    raised.min(approvers.max(wanted))
-}
-
-/// The person that a principal is: an ARN, or a member of Slack as `slack:T0123ABCD/U0123ABCD`.
-#[must_use]
-pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
-    let member = Member::of(principal);
-    let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
-    let is_meant = |person: &Person| match &member {
-        Some(member) => person.slack.iter().any(|known| known.as_str() == member.user),
-        None => person.iam.iter().any(known),
-    };
-    let mut people = people.iter();
-    people.find(|(_, person)| is_meant(person)).map(|(name, _)| name)
-}
-
-/// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.
-fn expiry(approval: &Approval, times: Option<&OpenTimes>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let limit = SignedDuration::from_hours(i64::from(approval.expires_open_hours?));
-    let Some(times) = times else {
-        return Some(since.saturating_add(limit).unwrap_or(Timestamp::MAX));
-    };
-    let left = limit.saturating_sub(times.open_between(since, now));
-    if left <= SignedDuration::ZERO {
-        return Some(now);
-    }
-    match times.at(now) {
-        Opening::Closed { until, .. } => until,
-        Opening::Open { until, .. } => {
-            let at = now.saturating_add(left).unwrap_or(Timestamp::MAX);
-            Some(until.map_or(at, |until| at.min(until)))
-        }
     }
 }
 

@@ -1,8 +1,9 @@
+mod approvals;
 mod calendars;
 mod windows;
 
 use super::*;
-use crate::pipeline::{Day, Person, Window};
+use crate::pipeline::{Approval, AtExpiry, Day, Person, UnknownPusher, Window};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -48,6 +49,7 @@ fn approval(quorum: u32, unknown_pusher: UnknownPusher) -> Approval {
         approvers: vec!["ana".parse().unwrap(), "luis".parse().unwrap()],
         quorum,
         expires_open_hours: Some(4),
+        at_expiry: AtExpiry::End,
         unknown_pusher,
     }
 }
@@ -73,6 +75,8 @@ fn facts(since: &str) -> GateFacts<'static> {
         requested_by: None,
         pushed_by: None,
         is_rollback: false,
+        is_hotfix: false,
+        let_in_at: None,
         votes: &[],
         acknowledged: &NOBODY,
         image: "app",
@@ -106,6 +110,7 @@ fn asked(
         approval: Some(approval),
         acknowledgements: &NOTHING,
         people: &people,
+        now: None,
     };
     let facts = GateFacts {
         requested_by,
@@ -173,6 +178,7 @@ fn whoever_the_image_names_as_its_pusher_does_not_agree_and_nobody_else_is_suspe
             approval: Some(&raises),
             acknowledgements: &NOTHING,
             people: &people,
+            now: None,
         };
         let facts = GateFacts {
             pushed_by,
@@ -222,6 +228,7 @@ fn a_copy_that_has_not_arrived_is_asked_after_every_minute_until_its_time_is_ove
         approval: None,
         acknowledgements: &NOTHING,
         people: &people,
+        now: None,
     };
     let copy = |is_there| Copy {
         image: "app".to_owned(),
@@ -278,6 +285,7 @@ fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered(
         approval: Some(&approval),
         acknowledgements: &NOTHING,
         people: &people,
+        now: None,
     };
     let ask = |votes: &[Vote], now: &str| {
         let facts = GateFacts {
@@ -313,6 +321,7 @@ fn asked_of_nobody(facts: &GateFacts<'_>) -> (Passage, Vec<GateReport>) {
         approval: None,
         acknowledgements: &NOTHING,
         people: &people,
+        now: None,
     };
     pass(&policy, facts, at("2026-11-26T16:00:00Z"))
 }
@@ -513,6 +522,7 @@ fn what_people_see_to_is_asked_of_those_who_may_and_what_an_image_says_of_the_im
         approval: None,
         acknowledgements: &asked,
         people: &people,
+        now: None,
     };
     let ask = |said: &[(&str, &str)]| {
         let acknowledged = said.iter().map(|(name, principal)| {
@@ -569,12 +579,14 @@ fn what_would_open_when_is_foretold_one_gate_after_another() {
         approval: Some(&approval),
         acknowledgements: &NOTHING,
         people: &people,
+        now: None,
     };
     let told = |freezes: &[Order], pin: Option<&Pin>, from: &str| {
         let standing = Standing {
             freezes,
             pin,
             comes: Some(("app", "sha256:new")),
+            is_hotfix: false,
         };
         let forecast = forecast(&policy, &standing, at(from));
         assert_eq!(forecast.people, ["1 of `ana`, `luis` must agree"]);
@@ -638,6 +650,7 @@ fn a_wave_that_has_failed_ends_what_waits_unless_it_goes_back() {
         approval: None,
         acknowledgements: &NOTHING,
         people: &people(),
+        now: None,
     };
     let failed = WaveFailed {
         environment: "us".to_owned(),

@@ -145,9 +145,29 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 720))]
     pub expires_open_hours: Option<u32>,
+    /// What becomes of a release with which not enough have agreed in time.
+    #[serde(default, skip_serializing_if = "AtExpiry::is_end")]
+    pub at_expiry: AtExpiry,
     /// What it means that nobody knows who pushed an image: an event of the registry does not say.
     #[serde(default)]
     pub unknown_pusher: UnknownPusher,
+}
+
+/// What becomes of a release with which not enough have agreed in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AtExpiry {
+    /// It ends.
+    #[default]
+    End,
+    /// It comes, unless somebody has said no: where silence is consent. A hotfix ends all the same.
+    Approve,
+}
+
+impl AtExpiry {
+    fn is_end(&self) -> bool {
+        *self == Self::End
+    }
 }
 
 /// What it means that nobody knows who pushed an image.

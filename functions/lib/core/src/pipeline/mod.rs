@@ -22,7 +22,7 @@ mod validate;
 mod verification;
 
 pub use gates::{
-    Acknowledgement, Approval, Day, Hotfix, People, Person, Skip, UnknownPusher, Window, Windows,
+    Acknowledgement, Approval, AtExpiry, Day, Hotfix, People, Person, Skip, UnknownPusher, Window, Windows,
 };
 pub use model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, SlackNotifications, Soaking,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::{WindowPlace, check_windows};
-use crate::pipeline::gates::Acknowledgement;
+use crate::pipeline::gates::{Acknowledgement, AtExpiry};
 use crate::pipeline::names::{Key, is_ecs_name};
 use crate::pipeline::parts::{Container, DefinitionSource, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
@@ -162,6 +162,10 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     }
     let Some(approval) = &environment.approval else { return };
     let path = root.key("approval");
+    if approval.at_expiry != AtExpiry::End && approval.expires_open_hours.is_none() {
+        let hint = "say in `expires_open_hours` how long people may take";
+        problems.push(problem(path.key("at_expiry"), "nothing expires here", Some(hint)));
+    }
     check_people(&approval.approvers, environment, &path.key("approvers"), problems);
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {

@@ -1,0 +1,243 @@
+//! Who agrees that a release comes, and what becomes of one with which not enough have agreed in time.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use wildmatch::WildMatch;
+
+use super::{GateFacts, GatePolicy, GateReport, OpenTimes, Opening, open, waits};
+use crate::pipeline::{Approval, AtExpiry, Key, People, Person, UnknownPusher};
+use crate::slack::Member;
+
+/// What somebody said about a plan, written once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vote {
+    /// The plan that it is about. A vote about another plan is none.
+    pub plan_hash: String,
+    /// The principal of whoever says so: an ARN, or a member of Slack.
+    pub principal: String,
+    /// Whether the release may come.
+    pub approves: bool,
+    /// Why, in the words of that person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who may agree with what comes into an environment, as a version of the pipeline says.
+#[derive(Debug, Clone, Copy)]
+pub struct Approvers<'a> {
+    /// Who must agree; nobody where it does not say.
+    pub approval: Option<&'a Approval>,
+    /// The people of that version.
+    pub people: &'a People,
+}
+
+impl Approvers<'_> {
+    /// Whether somebody of an earlier version is still the same person, and one of those who may.
+    #[must_use]
+    pub fn still_know(&self, person: &Key, principal: &str) -> bool {
+        person_of(self.people, principal) == Some(person) && self.still_name(person)
+    }
+
+    /// Whether there still is somebody of that name, and one of those who may.
+    fn still_name(&self, person: &Key) -> bool {
+        self.people.contains_key(person) && self.approval.is_none_or(|approval| approval.approvers.contains(person))
+    }
+}
+
+/// The person that a principal is: an ARN, or a member of Slack as `slack:T0123ABCD/U0123ABCD`.
+#[must_use]
+pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
+    let member = Member::of(principal);
+    let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
+    let is_meant = |person: &Person| match &member {
+        Some(member) => person.slack.iter().any(|known| known.as_str() == member.user),
+        None => person.iam.iter().any(known),
+    };
+    let mut people = people.iter();
+    people.find(|(_, person)| is_meant(person)).map(|(name, _)| name)
+}
+
+/// Whether the time to agree is over and the pipeline lets the release in then. Nobody has agreed by that: it is written down as what the pipeline declares, and
+/// whoever says no before the deployment has its locks is still heard.
+#[must_use]
+pub fn is_let_in_at_expiry(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> bool {
+    let Some(approval) = policy
+        .approval
+        .filter(|approval| lets_in(approval, policy, facts).is_some())
+    else {
+        return false;
+    };
+    let Ok(times) = policy.windows.map(OpenTimes::new).transpose() else {
+        return false;
+    };
+    let agreed = agreed(approval, policy, facts);
+    agreed.is_missing
+        && agreed.rejected.is_none()
+        && expiry(approval, times.as_ref(), facts.since, now).is_some_and(|at| at <= now)
+}
+
+/// The open hours after which silence lets a release in; none where it does not.
+pub(super) fn hours_of_silence(approval: &Approval) -> Option<u32> {
+    approval
+        .expires_open_hours
+        .filter(|_| approval.at_expiry == AtExpiry::Approve)
+}
+
+/// The open hours after which silence lets this release in: as the version says that it began with, and only where the newest one says so as well. A hotfix needs
+/// people, because its hours are not those in which somebody looks.
+fn lets_in(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Option<u32> {
+    let is_still_so = policy
+        .now
+        .is_none_or(|now| now.approval.and_then(hours_of_silence).is_some());
+    hours_of_silence(approval).filter(|_| is_still_so && !facts.is_hotfix)
+}
+
+/// What the votes come to.
+pub(super) struct Agreed {
+    pub(super) report: GateReport,
+    pub(super) rejected: Option<String>,
+    pub(super) is_missing: bool,
+}
+
+/// Counts the votes. Whoever agrees must be one of the approvers by the version that the release began with, and by the newest one. A no of somebody who might say
+/// it stands, whatever becomes of that person.
+pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Agreed {
+    let people = policy.people;
+    let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
+    let (mut agree, mut removed): (Vec<&Key>, Vec<&Key>) = (Vec::new(), Vec::new());
+    let mut rejected = None;
+    for vote in facts.votes.iter().filter(|vote| vote.plan_hash == facts.plan_hash) {
+        let Some(person) = person_of(people, &vote.principal).filter(|person| approval.approvers.contains(person))
+        else {
+            continue;
+        };
+        let is_own = requester == Some(person)
+            || facts.requested_by == Some(vote.principal.as_str())
+            || facts.pushed_by == Some(person);
+        let still_may = policy.now.is_none_or(|now| now.still_know(person, &vote.principal));
+        // Whoever asked for it or pushed it may take it back, and may not agree with it.
+        if !vote.approves {
+            let why = vote.reason.as_ref().map(|reason| format!(": {reason}"));
+            rejected = rejected.or_else(|| Some(format!("`{person}`{}", why.unwrap_or_default())));
+        } else if !is_own {
+            let counted = if still_may { &mut agree } else { &mut removed };
+            if !counted.contains(&person) {
+                counted.push(person);
+            }
+        }
+    }
+    removed.retain(|person| !agree.contains(person));
+    let may: Vec<&Key> = approval
+        .approvers
+        .iter()
+        .filter(|name| requester != Some(name) && facts.pushed_by != Some(name))
+        .collect();
+    // Whoever is removed lowers no bar: it is that of the version that the release began with.
+    let is_anybodys = facts.requested_by.is_none() && facts.pushed_by.is_none();
+    let quorum = quorum(approval, is_anybodys, may.len());
+    let silence = lets_in(approval, policy, facts);
+    let let_in = silence.zip(facts.let_in_at);
+    let is_missing = agree.len() < quorum && let_in.is_none();
+    let sentence = if agree.len() >= quorum {
+        format!("{} agreed", names(&agree))
+    } else if let Some((hours, at)) = let_in {
+        format!(
+            "nobody said no in {hours} open hours, so that the pipeline lets it in since {at:.0} (`at_expiry: approve`)"
+        )
+    } else {
+        let still_named = |name: &&Key| policy.now.is_none_or(|now| now.still_name(name));
+        let left: Vec<&Key> = may
+            .into_iter()
+            .filter(|name| still_named(name) && !agree.contains(name) && !removed.contains(name))
+            .collect();
+        let tally = Tally {
+            missing: quorum.saturating_sub(agree.len()),
+            left: &left,
+            agree: &agree,
+            removed: &removed,
+        };
+        let by_default = silence.map(|hours| format!("; it is let in where nobody says no in {hours} open hours"));
+        format!("{tally}{}", by_default.unwrap_or_default())
+    };
+    let report = if is_missing {
+        waits("approval", sentence, None)
+    } else {
+        open("approval", sentence)
+    };
+    Agreed {
+        report,
+        rejected,
+        is_missing,
+    }
+}
+
+/// Who has agreed, and who must.
+struct Tally<'a> {
+    missing: usize,
+    left: &'a [&'a Key],
+    agree: &'a [&'a Key],
+    removed: &'a [&'a Key],
+}
+
+impl std::fmt::Display for Tally<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.left.is_empty() {
+            write!(formatter, "{} more must agree", self.missing)?;
+        } else {
+            write!(formatter, "{} of {} must agree", self.missing, names(self.left))?;
+        }
+        if !self.agree.is_empty() {
+            write!(formatter, "; {} agreed", names(self.agree))?;
+        }
+        if !self.removed.is_empty() {
+            let removed = names(self.removed);
+            write!(
+                formatter,
+                "; {removed} agreed, and is no approver any more as the pipeline says now"
+            )?;
+        }
+        if self.left.len() < self.missing {
+            formatter.write_str("; not enough are left who may: `esclusa stop` ends it")?;
+        }
+        Ok(())
+    }
+}
+
+fn names(names: &[&Key]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// How many must agree: one more where whoever pushed is unknown and may be one of them, as far as there are so many.
+pub(super) fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) -> usize {
+    let wanted = usize::try_from(approval.quorum).unwrap_or(usize::MAX);
+    let is_unknown = nobody_asked && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
+    let raised = wanted.saturating_add(usize::from(is_unknown));
+    raised.min(approvers.max(wanted))
+}
+
+/// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.
+pub(super) fn expiry(
+    approval: &Approval,
+    times: Option<&OpenTimes>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let limit = SignedDuration::from_hours(i64::from(approval.expires_open_hours?));
+    let Some(times) = times else {
+        return Some(since.saturating_add(limit).unwrap_or(Timestamp::MAX));
+    };
+    let left = limit.saturating_sub(times.open_between(since, now));
+    if left <= SignedDuration::ZERO {
+        return Some(now);
+    }
+    match times.at(now) {
+        Opening::Closed { until, .. } => until,
+        Opening::Open { until, .. } => {
+            let at = now.saturating_add(left).unwrap_or(Timestamp::MAX);
+            Some(until.map_or(at, |until| at.min(until)))
+        }
+    }
+}
