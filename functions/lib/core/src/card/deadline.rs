@@ -29,7 +29,7 @@ pub fn approval_expires(
     for _ in 0..STEPS_MAX {
         match times.at(at) {
             Opening::Closed { until, .. } => at = until?,
-            Opening::Open { until } => {
+            Opening::Open { until, .. } => {
                 let ends = at.checked_add(left).ok()?;
                 let Some(until) = until.filter(|until| *until < ends) else {
                     return Some(ends);
@@ -45,7 +45,7 @@ pub fn approval_expires(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{Day, UnknownPusher, WeeklyWindow};
+    use crate::pipeline::{AtExpiry, Day, UnknownPusher, Window};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -67,13 +67,15 @@ mod tests {
             quorum: 1,
             expires_open_hours: hours,
             unknown_pusher: UnknownPusher::IsNobody,
+            at_expiry: AtExpiry::default(),
         };
         let windows = Windows {
             zone: "America/Lima".to_owned(),
-            allow: vec![WeeklyWindow {
+            allow: vec![Window {
                 days: vec![Day::Mon, Day::Tue],
                 from: "10:00".to_owned(),
                 to: "16:00".to_owned(),
+                reason: None,
             }],
             deny: Vec::new(),
             holidays: Vec::new(),

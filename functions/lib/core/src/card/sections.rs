@@ -134,11 +134,11 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
             let expires = approval.and_then(|approval| approval_expires(reports, since, approval, windows));
             match expires {
                 Some(at) => {
-                    line.push(Part::text("; it expires "));
+                    line.push(Part::text("; the time to agree ends "));
                     line.push(Part::Time(at));
                 }
                 None => line.push(Part::text(format!(
-                    "; it expires after {hours} hours in which the windows are open"
+                    "; the time to agree ends after {hours} hours in which the windows are open"
                 ))),
             }
         }
