@@ -101,7 +101,7 @@ mod tests {
         );
         // A hotfix is not asked about the windows.
         assert_eq!(
-            expires(Some(2), &[missing.clone()], Some(&windows)),
+            expires(Some(2), std::slice::from_ref(&missing), Some(&windows)),
             Some(at("2026-11-02T16:00:00Z"))
         );
         for (hours, reports, windows) in [
