@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use simulator::{ApiError, CallOutcome, FaultKind, Selector};
+use simulator::{ApiError, CallOutcome, FaultKind, FunctionError, FunctionFault, Selector};
 use simulator_ecs::{CapacityShortage, Ecs};
 
 use crate::observation::End;
@@ -174,4 +174,53 @@ fn a_token_whose_answer_is_lost_is_not_sent_in_vain() {
         );
         ends_as_undisturbed(&mut shop, &digest);
     }
+}
+
+/// F23: Lambda lets no function of the machines run for ten minutes, beginning in different states.
+#[test]
+fn functions_that_are_throttled_for_minutes_cost_time_only() {
+    for state in ["RegisterRevision", "RunTask", "UpdateService", "JudgeService"] {
+        let mut shop = Shop::open(1);
+        let digest = shop.push(Image::Good);
+        shop.run_until_state(state);
+        let throttled = FunctionError::new("Lambda.TooManyRequestsException", "Rate Exceeded.");
+        for machine in ["release", "deployment"] {
+            let of_machine = Selector {
+                machine: Some(format!("{}-{machine}", lab::DEPLOYER)),
+                ..Selector::default()
+            };
+            let world = shop.lab.world_mut();
+            world.add_function_fault(of_machine, FunctionFault::FailsBefore(throttled.clone()));
+        }
+        let before = shop.lab.world().calls().len();
+        shop.run_for(SignedDuration::from_mins(10));
+        let calls = shop.lab.world().calls().get(before..).unwrap_or_default();
+        assert!(calls.iter().any(|call| call.function_fault.is_some()), "{state}");
+        shop.lab.world_mut().clear_faults();
+        shop.finish();
+        ends_as_undisturbed(&mut shop, &digest);
+    }
+}
+
+/// F44: Step Functions takes no answer for as long as the state waits. The state goes on by itself and finds that the rollout has long won; the answer that comes later
+/// closes its row.
+#[test]
+fn an_answer_that_comes_when_its_state_has_gone_on_changes_nothing() {
+    let mut shop = Shop::open(1);
+    let digest = shop.push(Image::Good);
+    shop.run_until_state("AwaitService");
+    let unavailable = ApiError::server("ServiceUnavailable", "Service Unavailable. Please try again later.");
+    let answers = Selector::operation("states", "SendTaskSuccess");
+    shop.fault(answers, FaultKind::ErrorBefore(unavailable));
+    shop.run_until_state("StopRollout");
+    shop.lab.world_mut().clear_faults();
+    shop.finish();
+    let timed_out = CallOutcome::Error {
+        code: "TaskTimedOut".to_owned(),
+        effect: false,
+    };
+    let calls = shop.lab.world().calls().iter();
+    let answered = calls.filter(|call| call.operation == "SendTaskSuccess" && call.outcome == timed_out);
+    assert!(answered.count() > 0);
+    ends_as_undisturbed(&mut shop, &digest);
 }

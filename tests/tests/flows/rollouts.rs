@@ -283,3 +283,27 @@ fn where_the_pipeline_says_stop_the_services_stay_as_they_are_and_a_person_is_as
     assert_ne!(account.definition_of("superbowleto-stg", "superbowleto-s-stg"), before);
     account.assert_left("QUARANTINED");
 }
+
+/// F95: somebody deletes the service while its rollout is under way. Nothing can be brought back to where it was.
+#[test]
+fn a_service_that_is_deleted_during_its_rollout_ends_the_release_and_a_person_must_look() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_secs(5));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{release}-development-1"), "AwaitService");
+    account.pass(SignedDuration::from_secs(10));
+    account.administer(
+        "ecs",
+        "DeleteService",
+        json!({"cluster": "nest-demo-development", "service": "nest-demo", "force": true}),
+    );
+    account.settle();
+    account.assert_release_ended(&release, "FAILED", "partial", "rollout_failed");
+    assert!(
+        account.reasons().contains("is INACTIVE; create it again, then deploy"),
+        "{}",
+        account.reasons()
+    );
+    account.assert_left("QUARANTINED");
+}
