@@ -108,7 +108,7 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     (
         "iam:PassRole",
         ":role/",
-        "the roles are a parameter, and the lab's value is wider than what the flows deploy",
+        "the roles are a parameter, and the lab's value is wider than what the flows deploy; lifecycle hooks are not simulated",
     ),
 ];
 
