@@ -281,10 +281,8 @@ impl Example {
         for (member, value) in of(kind) {
             match (activity.get_mut(&member), value) {
                 (Some(Value::Array(metrics)), Value::Array(others)) if member == "metrics" => {
-                    let is_named = |one: &Value, other: &Value| {
-                        one["namespace"] == other["namespace"] && one["name"] == other["name"]
-                    };
-                    metrics.retain(|metric| !others.iter().any(|other| is_named(metric, other)));
+                    let name = |metric: &Value| ["namespace", "name"].map(|member| metric.get(member).cloned());
+                    metrics.retain(|metric| !others.iter().any(|other| name(other) == name(metric)));
                     metrics.extend(others);
                 }
                 (_, value) => {
