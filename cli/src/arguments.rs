@@ -167,10 +167,10 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Show the locks of all environments and databases, and who waits for them
     Locks,
-    /// Show the images that failed and go nowhere, or let one out again
+    /// Show the images that go nowhere, put one among them, or let one out again
     ///
-    /// An image whose migration, rollout or verification failed in one environment is refused in every environment. Without a subcommand those are
-    /// listed.
+    /// An image whose migration, rollout or verification failed in one environment, or that somebody has put there, is refused in every environment.
+    /// Without a subcommand those are listed.
     Quarantine(Quarantine),
     /// Show the releases that wait at a gate, and what each gate says
     Approvals,

@@ -12,6 +12,22 @@ pub(crate) struct Quarantine {
 pub(crate) enum QuarantineCommand {
     /// Show the images in quarantine
     List,
+    /// Put an image into quarantine that is known to be bad
+    ///
+    /// Every plan of it is refused from then on, in every environment. A release that waits with it is kept at its gates for an hour, one that is at work goes
+    /// on: `esclusa stop` stops it, and `esclusa rollback` takes back what runs.
+    Add {
+        /// The application
+        application: String,
+        /// The version, as a tag or a digest
+        version: String,
+        /// The image by its name in the pipeline file, where the application has several
+        #[arg(long, value_name = "NAME")]
+        image: Option<String>,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
     /// Let an image out, after somebody saw that it was not the image that failed
     Release {
         /// The digest, such as `sha256:0f…`, whole

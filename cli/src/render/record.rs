@@ -474,7 +474,14 @@ impl Facts<'_> {
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
         Some(match self.text("/decision")? {
-            "release_quarantine" => format!("let `{}` out of quarantine{reason}", words::hash(self.text("/digest")?)),
+            "quarantine" => format!(
+                "puts `{}` into quarantine{reason}",
+                words::digest(self.text("/digest")?)
+            ),
+            "release_quarantine" => format!(
+                "let `{}` out of quarantine{reason}",
+                words::digest(self.text("/digest")?)
+            ),
             "unlock" => format!("freed lock `{}`{reason}", self.text("/lock")?),
             "approve" => format!("approves `{}`{reason}", self.text("/tag")?),
             "reject" => format!("rejects `{}`{reason}", self.text("/tag")?),

@@ -21,7 +21,7 @@ use esclusa_core::pipeline::Key as Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
 use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, LockStatus, quarantine, release};
-use esclusa_core::quarantine::{Quarantine, is_shown_by};
+use esclusa_core::quarantine::{self as image_quarantine, Quarantine, is_shown_by};
 use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::verdict::{
     Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
@@ -373,10 +373,12 @@ impl Record {
                 .parse()
                 .map_err(|error| Failure::defect(format!("{error}")))?,
             application: release.application.clone(),
-            environment: deployment.environment.clone(),
-            release_id: release.release_id.clone(),
             tag: release.tag.clone(),
-            deployment_id: deployment.deployment_id.clone(),
+            cause: image_quarantine::Cause::Failed {
+                environment: deployment.environment.clone(),
+                release_id: release.release_id.clone(),
+                deployment_id: deployment.deployment_id.clone(),
+            },
             why: end.reasons.first().cloned().unwrap_or_default(),
             since: now,
             released: None,

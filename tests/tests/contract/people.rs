@@ -186,6 +186,7 @@ fn whoever_releases_and_operates_may_do_what_that_takes() {
         asked(lab, &with(&["unfreeze", CATALOG, "production"])),
         asked(lab, &with(&["pin", CATALOG, "production"])),
         asked(lab, &with(&["unpin", CATALOG, "production"])),
+        asked(lab, &with(&["quarantine", "add", CATALOG, "4f2c1e9"])),
     ];
     story.push("70571e5", Kind::LostMigration);
     story.settle();

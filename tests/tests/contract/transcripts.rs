@@ -146,6 +146,29 @@ fn a_quarantined_lock_is_given_free_by_a_person_with_a_reason() {
 }
 
 #[test]
+fn an_image_that_is_known_to_be_bad_is_put_into_quarantine_and_let_out_again() {
+    let mut story = Story::of(CATALOG);
+    let digest = story.push("4f2c1e9", Kind::Good);
+    story.settle();
+    story.say("somebody finds out that it sends every mail twice");
+    story.run(&[
+        "quarantine",
+        "add",
+        CATALOG,
+        "4f2c1e9",
+        "--reason",
+        "it sends every mail twice",
+    ]);
+    story.run(&["quarantine"]);
+    story.run(&["deploy", CATALOG, "production", "4f2c1e9"]);
+    story.run(&["quarantine", "add", CATALOG, "4f2c1e9", "--reason", "again"]);
+    story.say("it was the queue");
+    story.run(&["quarantine", "release", &digest, "--reason", "the queue was wrong"]);
+    story.run(&["audit", "--digest", &digest, "--limit", "8"]);
+    insta::assert_snapshot!(story.told());
+}
+
+#[test]
 fn an_installation_that_is_not_there_is_said_to_be_missing_by_what_would_name_it() {
     let mut story = Story::of(CATALOG);
     story.push("4f2c1e9", Kind::Good);

@@ -199,8 +199,13 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
     assert!(stopped.contains("`v1.1.0` stops"), "{stopped}");
     account.settle();
     account.assert_release_ended(&second, "STOPPED", "none", "stopped");
+    let bad = through(
+        &mut account,
+        &[&["quarantine", "add", "nest-demo", "v1.1.0"], &why[..]].concat(),
+    );
+    assert!(bad.contains("it comes into no environment any more"), "{bad}");
     let decided = account.records("person_decided");
-    assert_eq!(decided.len(), 8, "{decided:#?}");
+    assert_eq!(decided.len(), 9, "{decided:#?}");
     assert!(
         decided
             .iter()

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::Value;
 
+use crate::gates::{APPROVAL, CALLER, gated, pushed};
 use crate::support::Account;
 
 /// The version that failed last, as `esclusa quarantine` shows it: its digest and why.
@@ -78,6 +79,101 @@ fn an_image_that_failed_goes_nowhere_until_a_person_lets_it_out() {
     assert_eq!(quarantined(&mut account).len(), 1);
     assert!(!expires(&account));
     account.assert_left("FREE");
+}
+
+/// Somebody knows that a version is bad before it fails: it comes no further, and what is at work with it is named.
+#[test]
+fn an_image_that_a_person_puts_into_quarantine_comes_no_further_until_it_is_let_out() {
+    let mut account = Account::with("imagy-catalog");
+    let bad = account.push("4f2c1e9", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&format!("{release}-develop-1"), "AwaitTask");
+    let add = [
+        "quarantine",
+        "add",
+        "imagy-catalog",
+        "4f2c1e9",
+        "--reason",
+        "it sends every mail twice",
+    ];
+    let told = account.esclusa(&add).out;
+    assert!(told.contains(&format!("`{bad}` is in quarantine")), "{told}");
+    let at_work = format!(
+        "release `{release}` is at work with it in `develop`, and comes no further: `esclusa stop {release}` stops it"
+    );
+    assert!(told.contains(&at_work), "{told}");
+    let again = account.lab.esclusa(&add);
+    assert!(
+        again.code == 1 && again.err.contains("is in quarantine already"),
+        "{}",
+        again.err
+    );
+    // What is at work goes on, and its release comes no further.
+    account.settle();
+    account.assert_ended("FAILED", "none", "refused");
+    let ended = account.records("deployment_ended");
+    assert_eq!(ended.len(), 1, "{ended:#?}");
+    assert_eq!(ended[0]["body"]["end"]["verdict"], "SUCCEEDED");
+    assert_eq!(
+        quarantined(&mut account),
+        [(bad.clone(), "it sends every mail twice".to_owned())]
+    );
+    let decided = account.records("person_decided");
+    assert_eq!(decided[0]["body"]["decision"], "quarantine");
+    assert_eq!(decided[0]["digest"], bad.as_str());
+    let told = account.esclusa(&["quarantine"]).out;
+    assert!(told.contains("it sends every mail twice"), "{told}");
+    account.esclusa(&["quarantine", "release", &bad, "--reason", "the queue was wrong"]);
+    account.esclusa(&["deploy", "imagy-catalog", "staging", "4f2c1e9"]);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    // By its digest, of an image that runs; and of one that is nowhere yet.
+    let told = account
+        .esclusa(&["quarantine", "add", "imagy-catalog", &bad, "--reason", "it does again"])
+        .out;
+    for environment in ["develop", "staging"] {
+        let runs = format!("it runs in `{environment}`: `esclusa rollback imagy-catalog {environment}`");
+        assert!(told.contains(&runs), "{told}");
+    }
+    let other = format!("sha256:{}", "0f".repeat(32));
+    account.esclusa(&["quarantine", "add", "imagy-catalog", &other, "--reason", "a leaked key"]);
+    assert_eq!(quarantined(&mut account).len(), 2);
+    let unknown = account
+        .lab
+        .esclusa(&["quarantine", "add", "imagy-catalog", "v9", "--reason", "bad"]);
+    assert!(
+        unknown.code == 1 && unknown.err.contains("there is no image `v9`"),
+        "{}",
+        unknown.err
+    );
+}
+
+#[test]
+fn a_release_that_waits_is_kept_while_its_image_may_be_let_out_of_quarantine() {
+    let mut account = gated(APPROVAL, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    let add = ["quarantine", "add", "nest-demo", "v1.0.0", "--reason", "a leaked key"];
+    let told = account.esclusa(&add).out;
+    assert!(
+        told.contains(&format!("release `{release}` comes no further with it")),
+        "{told}"
+    );
+    account.esclusa(&["approve", &release]);
+    account.pass(SignedDuration::from_mins(30));
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(
+        waiting.contains("put it there: a leaked key; it waits until"),
+        "{waiting}"
+    );
+    let bad = quarantined(&mut account).pop().unwrap().0;
+    account.esclusa(&["quarantine", "release", &bad, "--reason", "it was another one"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    // Nobody lets this one out in time.
+    let release = pushed(&mut account, "v1.1.0");
+    account.esclusa(&["quarantine", "add", "nest-demo", "v1.1.0", "--reason", "a leaked key"]);
+    account.esclusa(&["approve", &release]);
+    account.settle();
+    account.assert_release_ended(&release, "FAILED", "none", "refused");
 }
 
 #[test]

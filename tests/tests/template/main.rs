@@ -417,6 +417,7 @@ fn who_talks_to_people_writes_no_more_than_that() {
                 "PINS#*",
                 "FREEZES#*",
                 "ACKNOWLEDGEMENTS#*",
+                "QUARANTINE#*",
                 "DEBTS#*",
                 "INTERACTION#*",
                 "CHAIN#*",

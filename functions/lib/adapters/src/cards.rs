@@ -68,7 +68,7 @@ impl Known {
             let quarantine: Option<Stored<Quarantine>> = control.get(&key).await?;
             let quarantine = quarantine.map(|stored| stored.row);
             // What another release brought about is told with that one.
-            known.quarantine = quarantine.filter(|row| row.is_in_force() && row.deployment_id == *id);
+            known.quarantine = quarantine.filter(|row| row.is_in_force() && row.is_of(id));
         }
         known.gates = gates.map(|stored| stored.row);
         if known.stands_at_gates() {

@@ -1,4 +1,4 @@
-//! The quarantine of a digest: what failed in one environment goes into none, until a person says so by name.
+//! The quarantine of a digest: what failed in one environment, and what a person knows to be bad, goes into none, until a person says so by name.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,23 +13,40 @@ use crate::verdict::{End, Reason};
 pub struct Quarantine {
     /// The digest.
     pub digest: Digest,
-    /// The application whose deployment failed.
+    /// The application that it is an image of.
     pub application: String,
-    /// The environment it failed in.
-    pub environment: String,
-    /// The release that brought it there.
-    pub release_id: String,
-    /// The tag of that release: a label only.
+    /// The tag by which people know it: a label only.
     pub tag: String,
-    /// The deployment that failed.
-    pub deployment_id: String,
-    /// Why it failed.
+    /// What brought it here.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// Why it failed, or why somebody put it here.
     pub why: String,
     /// Since when.
     pub since: Timestamp,
     /// Who let it out again; nobody while it is in quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released: Option<Release>,
+}
+
+/// What brings a digest into quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cause {
+    /// A deployment of it failed.
+    Failed {
+        /// The environment it failed in.
+        environment: String,
+        /// The release that brought it there.
+        release_id: String,
+        /// The deployment that failed.
+        deployment_id: String,
+    },
+    /// A person ordered it.
+    Ordered {
+        /// Who.
+        by: String,
+    },
 }
 
 /// The word of a person that lets a digest out.
@@ -53,10 +70,21 @@ impl Quarantine {
     /// Says of the image what keeps it out.
     #[must_use]
     pub fn sentence(&self, image: &Key) -> String {
+        let Self { digest, since, .. } = self;
+        let how = match &self.cause {
+            Cause::Failed { environment, .. } => format!("it failed in `{environment}` of `{}`", self.application),
+            Cause::Ordered { by } => format!("`{by}` put it there"),
+        };
         format!(
-            "the image `{image}`, `{}`, is in quarantine since {}: it failed in `{}` of `{}`: {}",
-            self.digest, self.since, self.environment, self.application, self.why
+            "the image `{image}`, `{digest}`, is in quarantine since {since}: {how}: {}",
+            self.why
         )
+    }
+
+    /// Whether it was brought about by a deployment.
+    #[must_use]
+    pub fn is_of(&self, deployment: &str) -> bool {
+        matches!(&self.cause, Cause::Failed { deployment_id, .. } if deployment_id == deployment)
     }
 
     /// Lets the digest out on the word of a person.
@@ -161,10 +189,12 @@ mod tests {
         let quarantine = Quarantine {
             digest: format!("sha256:{}", "0f".repeat(32)).parse().unwrap(),
             application: "shop".to_owned(),
-            environment: "develop".to_owned(),
-            release_id: "shop-0f".to_owned(),
             tag: "v1.4.0".to_owned(),
-            deployment_id: "shop-0f-develop-1".to_owned(),
+            cause: Cause::Failed {
+                environment: "develop".to_owned(),
+                release_id: "shop-0f".to_owned(),
+                deployment_id: "shop-0f-develop-1".to_owned(),
+            },
             why: "container `api` ends with exit code 1".to_owned(),
             since: at,
             released: None,
@@ -174,5 +204,33 @@ mod tests {
         assert!(quarantine.is_in_force() && !out.is_in_force());
         let again = out.release("ana", "again", at).unwrap_err();
         assert!(again.message.contains("the database was down"), "{again}");
+    }
+
+    #[test]
+    fn a_row_says_what_brought_it_about_and_those_of_before_are_read() {
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let failed = serde_json::json!({
+            "digest": digest, "application": "shop", "environment": "develop", "release_id": "shop-0f", "tag": "v1.4.0",
+            "deployment_id": "shop-0f-develop-1", "why": "it crashes", "since": "1970-01-01T00:00:00Z",
+        });
+        let row: Quarantine = serde_json::from_value(failed.clone()).unwrap();
+        assert!(row.is_of("shop-0f-develop-1") && !row.is_of("shop-0f-develop-2"));
+        assert_eq!(serde_json::to_value(&row).unwrap(), failed);
+        let image: Key = "app".parse().unwrap();
+        let said = format!("the image `app`, `{digest}`, is in quarantine since 1970-01-01T00:00:00Z: ");
+        assert_eq!(
+            row.sentence(&image),
+            format!("{said}it failed in `develop` of `shop`: it crashes")
+        );
+        let ordered = Quarantine {
+            cause: Cause::Ordered { by: "ana".to_owned() },
+            ..row
+        };
+        assert_eq!(
+            ordered.sentence(&image),
+            format!("{said}`ana` put it there: it crashes")
+        );
+        let again: Quarantine = serde_json::from_value(serde_json::to_value(&ordered).unwrap()).unwrap();
+        assert_eq!(again, ordered);
     }
 }

@@ -1,5 +1,8 @@
 //! What a person orders about releases and environments, written once, wherever it comes from: the command line, the API, a button.
 
+mod quarantine;
+mod wish;
+
 use esclusa_core::decision::Refusal;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{self, Acknowledged, Lifted, may_acknowledge};
@@ -7,145 +10,15 @@ use esclusa_core::hotfix::Debt;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{Acknowledgement, ApplicationName, EnvironmentName};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::quarantine::Suspect;
+pub use self::wish::Wish;
 use super::Waiting;
 use crate::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
-use crate::control::{Change, Expected, Key, Stored};
+use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::gates::{EVERYTHING, Electorate};
 use crate::journal::{Commit, Committed, Journal};
-
-/// What somebody wants. Every reason is for people, and never empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Wish {
-    /// A release comes into no further environment for now.
-    Hold {
-        /// The release.
-        release: String,
-        /// Why.
-        reason: String,
-        /// Until when; until it is lifted, unless given.
-        #[serde(default)]
-        until: Option<Timestamp>,
-    },
-    /// A release that is held goes on.
-    ReleaseHold {
-        /// The release.
-        release: String,
-        /// Why.
-        reason: String,
-    },
-    /// Nothing more of a release is begun, and what it has moved goes back.
-    Stop {
-        /// The release.
-        release: String,
-        /// Why.
-        reason: String,
-    },
-    /// An environment keeps the version that it runs.
-    Pin {
-        /// The application.
-        application: ApplicationName,
-        /// The environment.
-        environment: EnvironmentName,
-        /// Why.
-        reason: String,
-        /// Until when; until it is lifted, unless given.
-        #[serde(default)]
-        until: Option<Timestamp>,
-    },
-    /// An environment takes other versions again.
-    Unpin {
-        /// The application.
-        application: ApplicationName,
-        /// The environment.
-        environment: EnvironmentName,
-        /// Why.
-        reason: String,
-    },
-    /// Nothing but what goes back comes into a place.
-    Freeze {
-        /// The application; all of them unless given.
-        #[serde(default)]
-        application: Option<ApplicationName>,
-        /// The environment; all of them unless given.
-        #[serde(default)]
-        environment: Option<EnvironmentName>,
-        /// Why.
-        reason: String,
-        /// Until when; until it is lifted, unless given.
-        #[serde(default)]
-        until: Option<Timestamp>,
-        /// Whether what is on its way there is stopped as well.
-        #[serde(default)]
-        stop: bool,
-    },
-    /// A place is frozen no more.
-    Unfreeze {
-        /// The application, as it was frozen.
-        #[serde(default)]
-        application: Option<ApplicationName>,
-        /// The environment, as it was frozen.
-        #[serde(default)]
-        environment: Option<EnvironmentName>,
-        /// Why.
-        reason: String,
-    },
-    /// Something was seen to, which a release waits for.
-    Acknowledge {
-        /// The release.
-        release: String,
-        /// The environment; where it waits, unless given.
-        #[serde(default)]
-        environment: Option<String>,
-        /// What was seen to, by its name in the pipeline file.
-        name: String,
-        /// What was found.
-        #[serde(default)]
-        note: Option<String>,
-    },
-    /// What a hotfix did without is settled.
-    SettleDebt {
-        /// The release.
-        release: String,
-        /// What was done.
-        reason: String,
-    },
-}
-
-impl Wish {
-    /// The release that it is about, and the environment where that is said.
-    #[must_use]
-    pub fn about(&self) -> Option<(&str, Option<&str>)> {
-        match self {
-            Self::Hold { release, .. }
-            | Self::ReleaseHold { release, .. }
-            | Self::Stop { release, .. }
-            | Self::SettleDebt { release, .. } => Some((release, None)),
-            Self::Acknowledge {
-                release, environment, ..
-            } => Some((release, environment.as_deref())),
-            Self::Pin { .. } | Self::Unpin { .. } | Self::Freeze { .. } | Self::Unfreeze { .. } => None,
-        }
-    }
-
-    /// The reason, where one must be given.
-    fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Hold { reason, .. }
-            | Self::ReleaseHold { reason, .. }
-            | Self::Stop { reason, .. }
-            | Self::Pin { reason, .. }
-            | Self::Unpin { reason, .. }
-            | Self::Freeze { reason, .. }
-            | Self::Unfreeze { reason, .. }
-            | Self::SettleDebt { reason, .. } => Some(reason),
-            Self::Acknowledge { .. } => None,
-        }
-    }
-}
 
 /// What is frozen.
 struct Frozen<'a> {
@@ -251,6 +124,27 @@ impl Journal {
                 let note = note.as_deref();
                 self.acknowledge((release, environment.as_deref()), name, note, &orderer)
                     .await
+            }
+            Wish::Quarantine {
+                account,
+                region,
+                repository,
+                digest,
+                tag,
+                reason,
+            } => {
+                let repository = Repository {
+                    account,
+                    region,
+                    name: repository,
+                };
+                let tag = tag.as_deref();
+                let suspect = Suspect {
+                    repository,
+                    digest,
+                    tag,
+                };
+                self.put_into_quarantine(&suspect, reason, &orderer).await
             }
             Wish::SettleDebt { release, reason } => self.settle_debt(release, reason, &orderer).await,
         }

@@ -27,7 +27,7 @@ pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError, WindowPlace, check_windows};
 use crate::pipeline::{Acknowledgement, Approval, Key, People, Windows};
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Cause, Quarantine};
 use crate::verification::Revoked;
 use crate::wave::WaveFailed;
 
@@ -310,13 +310,12 @@ fn failed_upstream(failed: &FailedUpstream, now: Timestamp) -> GateReport {
 }
 
 fn quarantined(quarantine: &Quarantine, now: Timestamp) -> Option<GateReport> {
-    let Quarantine {
-        environment,
-        since,
-        why,
-        ..
-    } = quarantine;
-    let sentence = format!("its image is in quarantine since {since}: it failed in `{environment}`: {why}");
+    let Quarantine { cause, since, why, .. } = quarantine;
+    let how = match cause {
+        Cause::Failed { environment, .. } => format!("it failed in `{environment}`"),
+        Cause::Ordered { by } => format!("`{by}` put it there"),
+    };
+    let sentence = format!("its image is in quarantine since {since}: {how}: {why}");
     let mend = "`esclusa quarantine release` lets it out";
     quarantine
         .is_in_force()

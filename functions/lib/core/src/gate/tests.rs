@@ -414,10 +414,12 @@ fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_
             .parse()
             .unwrap(),
         application: "shop".to_owned(),
-        environment: "europe".to_owned(),
-        release_id: "shop-1".to_owned(),
         tag: "v2".to_owned(),
-        deployment_id: "shop-1-europe-1".to_owned(),
+        cause: Cause::Failed {
+            environment: "europe".to_owned(),
+            release_id: "shop-1".to_owned(),
+            deployment_id: "shop-1-europe-1".to_owned(),
+        },
         why: "it crashes".to_owned(),
         since: at("2026-11-26T15:30:00Z"),
         released: None,

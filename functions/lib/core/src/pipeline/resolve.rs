@@ -146,20 +146,37 @@ impl ResolvedEnvironment {
     /// # Errors
     /// Which keys there are, for people.
     pub fn image(&self, key: Option<&str>) -> Result<(&Key, &Image), String> {
-        let chosen = match key {
-            Some(key) => self.images.iter().find(|(known, _)| known.as_str() == key),
-            None if self.images.len() == 1 => self.images.first(),
-            None => None,
-        };
-        chosen.ok_or_else(|| {
-            let keys: Vec<String> = self.images.keys().map(|key| format!("`{key}`")).collect();
-            let application = &self.application;
-            format!(
-                "name one of the images of `{application}` with `--image`: {}",
-                keys.join(", ")
-            )
-        })
+        one_of(&self.application, &self.images, key)
     }
+}
+
+impl Pipeline {
+    /// The image that somebody means: by its key, or the only one.
+    ///
+    /// # Errors
+    /// That one must be named, for people.
+    pub fn image(&self, key: Option<&str>) -> Result<(&Key, &Image), String> {
+        one_of(&self.application, &self.images, key)
+    }
+}
+
+fn one_of<'a>(
+    application: &ApplicationName,
+    images: &'a IndexMap<Key, Image>,
+    key: Option<&str>,
+) -> Result<(&'a Key, &'a Image), String> {
+    let chosen = match key {
+        Some(key) => images.iter().find(|(known, _)| known.as_str() == key),
+        None if images.len() == 1 => images.first(),
+        None => None,
+    };
+    chosen.ok_or_else(|| {
+        let keys: Vec<String> = images.keys().map(|key| format!("`{key}`")).collect();
+        format!(
+            "name one of the images of `{application}` with `--image`: {}",
+            keys.join(", ")
+        )
+    })
 }
 
 /// One step of a deployment.

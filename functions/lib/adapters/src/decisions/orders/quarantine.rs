@@ -1,0 +1,137 @@
+//! A person puts an image into quarantine: one that is known to be bad before anything has failed.
+
+use esclusa_core::error::Failure;
+use esclusa_core::ledger::{Body, Draft, RecordKind};
+use esclusa_core::pipeline::Digest;
+use esclusa_core::quarantine::{Cause, Quarantine};
+use serde_json::{Value, json};
+
+use super::{Ordered, Orderer, refused};
+use crate::control::rows::{
+    EnvironmentRow, PipelineCurrentRow, Progress, ReleasePointerRow, ReleaseRow, RepositoryRow,
+};
+use crate::control::{Change, Expected, Key, Repository, Stored};
+use crate::journal::Journal;
+use crate::planning::pipeline_version;
+
+/// An image that shall go nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Suspect<'a> {
+    /// Where it lies.
+    pub(super) repository: Repository<'a>,
+    /// Its digest.
+    pub(super) digest: &'a Digest,
+    /// The tag by which people know it.
+    pub(super) tag: Option<&'a str>,
+}
+
+impl Journal {
+    /// Puts an image into quarantine, and tells which releases are on their way with it and which environments run it: both go on until somebody stops the one
+    /// and takes back the other.
+    pub(super) async fn put_into_quarantine(
+        &self,
+        suspect: &Suspect<'_>,
+        reason: &str,
+        orderer: &Orderer<'_>,
+    ) -> Ordered {
+        let Suspect {
+            repository,
+            digest,
+            tag,
+        } = *suspect;
+        let owner: Option<Stored<RepositoryRow>> = self.control().get(&Key::repository(repository)).await?;
+        let Some(RepositoryRow { application, image }) = owner.map(|stored| stored.row) else {
+            return Ok(Err(refused(format!(
+                "no pipeline has the repository `{repository}`: `esclusa pipelines list` shows the applications"
+            ))));
+        };
+        let key = Key::quarantine(repository, digest.as_str());
+        let stored: Option<Stored<Quarantine>> = self.control().get(&key).await?;
+        if let Some(known) = stored
+            .as_ref()
+            .map(|stored| &stored.row)
+            .filter(|row| row.is_in_force())
+        {
+            return Ok(Err(refused(format!(
+                "`{digest}` is in quarantine already, since {}: {}",
+                known.since, known.why
+            ))));
+        }
+        let row = Quarantine {
+            digest: digest.clone(),
+            application: application.clone(),
+            tag: tag.map_or_else(|| digest.to_string(), str::to_owned),
+            why: reason.trim().to_owned(),
+            since: orderer.at,
+            released: None,
+            cause: Cause::Ordered {
+                by: orderer.by.to_owned(),
+            },
+        };
+        let body = json!({"decision": "quarantine", "digest": digest, "image": image, "tag": tag, "reason": row.why});
+        let draft = Draft {
+            application: Some(application.clone()),
+            digest: Some(digest.to_string()),
+            ..Draft::new(RecordKind::PersonDecided, orderer.by, Body::new(&body)?)
+        };
+        let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
+        let what = "the quarantine of the image changed at this moment";
+        let written = self
+            .written(&application, (vec![change], draft), (json!(row), what), orderer)
+            .await?;
+        let row = match written {
+            Ok(row) => row,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        Ok(Ok(json!({
+            "quarantine": row,
+            "onTheirWay": self.on_their_way(suspect).await?,
+            "runsIn": self.runs_in(&application, &image, digest).await?,
+        })))
+    }
+
+    /// The releases that have not ended with an image, and the environments in which each is at work.
+    async fn on_their_way(&self, suspect: &Suspect<'_>) -> Result<Vec<Value>, Failure> {
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
+        let mut found = Vec::new();
+        for (_, pointer) in open {
+            let release = self.known(&pointer.row.release_id).await?;
+            let Some(release) = release.filter(|release| is_of(release, suspect)) else {
+                continue;
+            };
+            let mut at_work_in = Vec::new();
+            for environment in &release.environments {
+                let last = self.last_deployment(&release.release_id, environment).await?;
+                let is_at_work = last.is_some_and(|last| last.row.progress == Progress::Started);
+                at_work_in.extend(is_at_work.then_some(environment));
+            }
+            found.push(json!({"release": release.release_id, "tag": release.tag, "atWorkIn": at_work_in}));
+        }
+        Ok(found)
+    }
+
+    /// The environments that run an image, of those that have a name in the pipeline.
+    async fn runs_in(&self, application: &str, image: &str, digest: &Digest) -> Result<Vec<String>, Failure> {
+        let current: Stored<PipelineCurrentRow> = self.control().require(&Key::pipeline_current(application)).await?;
+        let (_, pipeline) = pipeline_version(self.control(), application, current.row.version).await?;
+        let mut found = Vec::new();
+        for environment in pipeline.named() {
+            let key = Key::environment(application, environment.name.as_str());
+            let runs: Option<Stored<EnvironmentRow>> = self.control().get(&key).await?;
+            let is_it =
+                runs.is_some_and(|runs| runs.row.digests.get(image).is_some_and(|runs| runs == digest.as_str()));
+            found.extend(is_it.then(|| environment.name.to_string()));
+        }
+        Ok(found)
+    }
+}
+
+fn is_of(release: &ReleaseRow, suspect: &Suspect<'_>) -> bool {
+    let Repository { account, region, name } = suspect.repository;
+    let is_there = (
+        release.account.as_str(),
+        release.region.as_str(),
+        release.repository.as_str(),
+    ) == (account, region, name);
+    is_there && release.digest == suspect.digest.as_str() && release.progress != Progress::Ended
+}
