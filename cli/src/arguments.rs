@@ -442,6 +442,9 @@ pub(crate) struct When {
     pub(crate) application: String,
     /// The tag that would be pushed
     pub(crate) tag: String,
+    /// As a hotfix, without what the pipeline says that one does without, whatever the tag says
+    #[arg(long)]
+    pub(crate) hotfix: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow};
-use esclusa_adapters::control::{Key, Stored};
+use esclusa_adapters::control::{Key, Repository, Stored};
 use esclusa_adapters::gates::{freezes, pin};
 use esclusa_adapters::planning::written;
 use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
@@ -11,6 +11,7 @@ use esclusa_core::hotfix::{ease, is_hotfix};
 use esclusa_core::pipeline::{ApplicationName, Key as Name, ResolvedEnvironment, Tag, resolve};
 use esclusa_core::span::span;
 use esclusa_core::tags::environments_for;
+use esclusa_core::task_definition::Home;
 use esclusa_core::wave::{in_waves, is_last, waves_of};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -38,6 +39,9 @@ struct Stage {
     takes_seconds: i64,
     /// Whether that was measured there; otherwise it is the soak alone.
     is_measured: bool,
+    /// Where its images must have been replicated to before: how long that takes nobody knows, so that it comes at the earliest when the gates open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replicated_to: Vec<String>,
 }
 
 impl Stage {
@@ -54,7 +58,13 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
     let row = pipelines::current(session.control(), &command.application).await?;
     let pipeline = written(&row)?;
     let environments = environments_for(&pipeline, &tag)?.map_err(CommandError::refused)?;
-    let is_hotfix = is_hotfix(&pipeline, &tag)?;
+    if command.hotfix && pipeline.hotfix.is_none() {
+        return Err(CommandError::refused(format!(
+            "the pipeline of `{}` knows no hotfix: declare `hotfix` in it, and apply it with `esclusa pipelines apply`",
+            command.application
+        )));
+    }
+    let is_hotfix = command.hotfix || is_hotfix(&pipeline, &tag)?;
     let now = session.now()?;
     let mut at = Some(now);
     let mut stages = Vec::new();
@@ -116,13 +126,28 @@ async fn stage(
             .people
             .push(format!("all of {names} must have come under the same tag"));
     }
+    let replicated_to = if environment.replicas.is_empty() {
+        Vec::new()
+    } else {
+        replicated_to(environment, &session.home().await?)
+    };
     Ok(Stage {
         environment: name.to_owned(),
         arrives,
         forecast,
         takes_seconds: measured.unwrap_or(0).saturating_add(soak),
         is_measured: measured.is_some(),
+        replicated_to,
     })
+}
+
+/// The repositories that images are replicated to before they can come into an environment.
+fn replicated_to(environment: &ResolvedEnvironment, home: &Home) -> Vec<String> {
+    let pulled = environment
+        .replicas
+        .keys()
+        .filter_map(|key| environment.pulled_from(key, home));
+    pulled.map(|image| Repository::of(&image, home).to_string()).collect()
 }
 
 /// How long the deployment in force took without its soak; none where there is none.
@@ -171,12 +196,18 @@ fn line(stage: &Stage) -> String {
         forecast,
         takes_seconds,
         is_measured,
+        replicated_to,
         ..
     } = stage;
     let Some(Forecast { opens, waits, people }) = forecast else {
         return format!("`{environment}` after that");
     };
     let when = match opens {
+        Some(opens) if !replicated_to.is_empty() => format!(
+            "not before {}, when it has been replicated to {}, which nobody can foretell",
+            words::time(*opens),
+            words::names(replicated_to)
+        ),
         Some(opens) => format!("at {}", words::time(*opens)),
         None => "when somebody lets it".to_owned(),
     };

@@ -396,6 +396,17 @@ fn a_hotfix_is_foretold_without_soaks_and_windows_and_comes_so() {
     let mut account = known();
     let as_any_other = foretold(&mut account, "4f2c1e9");
     let foretold = foretold(&mut account, "hotfix-4f2c1e9");
+    // By its tag, or because somebody asks for one.
+    let [by_tag, asked_for] = [&["hotfix-4f2c1e9"][..], &["4f2c1e9", "--hotfix"]].map(|words| {
+        let words = [&["when", "imagy-catalog", "--output", "json"], words].concat();
+        let told: Value = serde_json::from_str(&account.esclusa(&words).out).unwrap();
+        let stages = told["environments"].as_array().unwrap().iter();
+        let stages: Vec<[Value; 2]> = stages
+            .map(|stage| ["takes_seconds", "waits"].map(|member| stage[member].clone()))
+            .collect();
+        (told["hotfix"].clone(), stages)
+    });
+    assert_eq!(by_tag, asked_for);
     let release = hurried(&mut account, "hotfix-4f2c1e9");
     assert_as_foretold(&account, &release, &ALL, &foretold);
     let earlier = |name: &str| as_any_other[name].duration_since(foretold[name]);

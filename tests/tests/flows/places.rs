@@ -514,6 +514,16 @@ fn replicated(script: impl FnOnce(&mut Ecr)) -> Account {
 #[test]
 fn a_release_waits_until_its_image_has_arrived_there() {
     let mut account = replicated(|ecr| ecr.replication.takes = SignedDuration::from_mins(25));
+    let told = account.esclusa(&["when", "superbowleto", "v1.0.0"]).out;
+    let waits = "when it has been replicated to `210987654321/eu-west-1/superbowleto`, which nobody can foretell";
+    let line = told.lines().find(|line| line.contains("`prd`")).unwrap();
+    assert!(line.contains("not before") && line.contains(waits), "{told}");
+    assert!(
+        !told
+            .lines()
+            .any(|line| line.contains("`stg`") && line.contains("replicated")),
+        "{told}"
+    );
     let digest = account.push("v1.0.0", Kind::Good);
     let release = account.run_until_claimed();
     account.run_until_entered(&release, "AwaitGate");
