@@ -273,6 +273,11 @@ fn a_freeze_keeps_everything_out_but_who_goes_back() {
     // A person went back after it was pushed: that stands above it.
     account.assert_release_ended(&release, "SUPERSEDED", "none", "superseded");
     account.esclusa(&["freeze", "--until", "2h", "--reason", "an outage"]);
+    // One that is over by itself is kept as long after its time as others after they were lifted.
+    let standing = account.rows("FREEZES#*").pop().unwrap();
+    let ends: Timestamp = standing["until"].as_str().unwrap().parse().unwrap();
+    let kept = standing["expires_at"].as_i64().unwrap() - ends.as_second();
+    assert!((399 * 86_400..=400 * 86_400).contains(&kept), "{standing}");
     let release = pushed(&mut account, "v1.3.0");
     let since = account.lab.world().now();
     account.settle();

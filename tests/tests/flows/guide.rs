@@ -241,6 +241,18 @@ fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
     account.esclusa(&["debts", "settle", &release, "--reason", "watched over the weekend"]);
     let owed = account.esclusa(&["debts"]);
     assert!(!owed.out.contains("production"), "{}", owed.out);
+    // What is settled is kept for long, whoever settled it; what is still owed, in staging, for ever.
+    let now = account.lab.world().now().as_second();
+    for debt in account.rows("DEBTS#") {
+        let expires = debt.get("expires_at").and_then(Value::as_i64);
+        let is_settled = debt.get("settled").is_some();
+        assert_eq!(
+            expires.is_some_and(|expires| expires > now + 398 * 86_400),
+            is_settled,
+            "{debt}"
+        );
+        assert_eq!(expires.is_some(), is_settled, "{debt}");
+    }
 }
 
 /// Brings a hotfix through while an older release is on its way, and asserts that it is verified everywhere and owes what it did without. Its release.

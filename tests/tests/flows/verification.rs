@@ -49,6 +49,17 @@ fn a_release_that_works_for_five_minutes_is_good_and_every_look_is_in_the_ledger
         .collect();
     assert_eq!(shown, ["pass"; 6]);
     assert_eq!(looks[5]["body"]["end"]["end"], "passed");
+    // The pointer by which the alarm's events find it is kept as long as its plan, and written anew by each that follows.
+    let expires = |account: &Account| {
+        let watches = account.rows("ALARM#errors");
+        assert_eq!(watches.len(), 1, "{watches:#?}");
+        watches[0]["expires_at"].as_i64().unwrap()
+    };
+    let first = expires(&account);
+    assert!(first > account.lab.world().now().as_second() + 399 * 86_400, "{first}");
+    account.pass(SignedDuration::from_hours(24));
+    account.release("v1.1.0", Kind::Good);
+    assert!(expires(&account) > first + 86_400);
     assert_left(&mut account);
 }
 
