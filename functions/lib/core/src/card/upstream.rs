@@ -45,10 +45,11 @@ fn seen(upstream: &Upstream) -> Section {
         Some((state, soak)) => {
             let asked = soak.asked.map(|asked| format!(" ({} are asked)", span(asked)));
             let (so_far, asked) = (span(soak.so_far), asked.unwrap_or_default());
-            first.push(Part::text(format!(
-                "; healthy for {so_far} on end{asked}, {} looks",
-                state.looks
-            )));
+            let looks = match state.looks {
+                1 => "1 look".to_owned(),
+                looks => format!("{looks} looks"),
+            };
+            first.push(Part::text(format!("; healthy for {so_far} on end{asked}, {looks}")));
         }
     }
     let mut lines = vec![first];
