@@ -167,8 +167,7 @@ impl OpenTimes {
         // Most changes are within days: a year is looked through only when there is none.
         for days in DAYS_AHEAD {
             let open = self.open(first, days);
-            let behind = open.get(open.partition_point(|(_, ends)| *ends <= now)..);
-            let next = behind.and_then(|behind| behind.first());
+            let next = open.get(open.partition_point(|(_, ends)| *ends <= now));
             is_open = next.is_some_and(|(begins, _)| *begins <= now);
             let change = next.map(|(begins, ends)| if is_open { *ends } else { *begins });
             // Behind the last day that was looked at there may be more.

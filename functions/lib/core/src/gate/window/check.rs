@@ -29,13 +29,13 @@ pub fn check_windows(windows: &Windows) -> Vec<(WindowPlace, WindowError)> {
         Err(error) => return vec![(WindowPlace::Zone, error)],
     };
     let mut wrong = Vec::new();
-    let lists: [(_, fn(usize) -> WindowPlace); 2] =
-        [(&windows.allow, WindowPlace::Allow), (&windows.deny, WindowPlace::Deny)];
-    for (list, place) in lists {
-        for (index, window) in list.iter().enumerate() {
-            if let Err(error) = Times::default().add(window, &zone) {
-                wrong.push((place(index), error));
-            }
+    let allow = windows.allow.iter().enumerate();
+    let allow = allow.map(|(index, window)| (WindowPlace::Allow(index), window));
+    let deny = windows.deny.iter().enumerate();
+    let deny = deny.map(|(index, window)| (WindowPlace::Deny(index), window));
+    for (place, window) in allow.chain(deny) {
+        if let Err(error) = Times::default().add(window, &zone) {
+            wrong.push((place, error));
         }
     }
     if wrong.is_empty()
