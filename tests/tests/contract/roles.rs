@@ -108,9 +108,12 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     (
         "iam:PassRole",
         ":role/",
-        "the roles are a parameter, and the lab's value is wider than what the flows deploy; lifecycle hooks are not simulated",
+        "the roles are a parameter, and the lab's value is wider than what the flows deploy",
     ),
 ];
+
+/// What a role has for what the simulated account does not take: services with Lambda lifecycle hooks, whose roles an update passes.
+const NOT_SIMULATED: (&str, &str) = ("update", "iam:PassRole");
 
 const TWO_TYPES: &str = "IAM knows two types of resources for this action, and does not say which one it asks for";
 
@@ -161,6 +164,9 @@ fn an_action_that_is_taken_from_a_role_is_named_and_so_is_one_that_nobody_uses()
     let mut checked = 0;
     for (role, before, block, after) in role_blocks(&real) {
         for action in actions(block) {
+            if (role, action) == NOT_SIMULATED {
+                continue;
+            }
             let planted = block.replace(action, &format!("{action}Never"));
             let mutant = template(&format!("{before}{planted}{after}"));
             let name = format!("esclusa-{role}");
