@@ -87,6 +87,8 @@ fn upstream() -> Upstream {
             sentence: sentence.to_owned(),
             counted: std::collections::BTreeSet::new(),
             lines: None,
+            moments: Vec::new(),
+            judged: None,
         })
     };
     let check = |passes, failures, outcome, sentence| CheckState {
