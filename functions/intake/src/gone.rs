@@ -37,21 +37,19 @@ impl Intake {
         let chain = Chain::application(&owner.row.application);
         let facts = json!({"environments": environments, "image": owner.row.image});
         let reason = "an image that runs is gone from its repository";
-        let is_new = self
-            .witness(envelope, RecordKind::ImageGone, &chain, &facts, reason)
-            .await?;
-        if is_new {
-            Measure::ImageGone {
-                environments: environments.len(),
-            }
-            .emit();
-            tracing::warn!(
-                application = owner.row.application,
-                environments = environments.join(", "),
-                digest,
-                "an image that runs is gone from its repository"
-            );
+        // Before it is written down, because nobody says it again then: an event that comes twice wakes the same person twice.
+        Measure::ImageGone {
+            environments: environments.len(),
         }
+        .emit();
+        tracing::warn!(
+            application = owner.row.application,
+            environments = environments.join(", "),
+            digest,
+            "an image that runs is gone from its repository"
+        );
+        self.witness(envelope, RecordKind::ImageGone, &chain, &facts, reason)
+            .await?;
         Ok(json!({"gone": digest, "environments": environments}))
     }
 

@@ -66,11 +66,11 @@ fn a_tag_that_has_moved_since_hides_no_image_that_is_gone() {
 }
 
 #[test]
-fn a_quota_of_fargate_that_leaves_no_room_is_refused_and_one_that_leaves_some_is_told() {
+fn a_quota_of_fargate_that_cannot_hold_a_rollout_is_refused_and_one_that_can_is_told() {
     let mut account = Account::with("nest-demo");
     let count =
         |desired: u32| json!({"cluster": "nest-demo-production", "service": "nest-demo", "desiredCount": desired});
-    account.administer("ecs", "UpdateService", count(3));
+    account.administer("ecs", "UpdateService", count(4));
     account.pass(SignedDuration::from_mins(5));
     let (ecs, _) = account.lab.world_mut().service_mut::<Ecs>().unwrap();
     ecs.settings.fargate_vcpus = 1;
@@ -79,7 +79,8 @@ fn a_quota_of_fargate_that_leaves_no_room_is_refused_and_one_that_leaves_some_is
         &mut account,
         "v1.0.0",
         &[
-            "Fargate may run 1 vCPU on demand at once and runs 1 vCPU, and each task of `nest-demo` takes 0.25 vCPU: not one task finds room",
+            "Fargate may run 1 vCPU on demand at once",
+            "each task of `nest-demo` takes 0.25 vCPU: 5 tasks must run at once, and the quota holds 4",
             "`accept: [no_capacity]`",
             "aws service-quotas request-service-quota-increase",
         ],

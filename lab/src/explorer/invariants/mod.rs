@@ -99,13 +99,14 @@ pub fn check(shop: &mut Shop, truth: &Truth) -> (Vec<Violation>, BTreeMap<String
 #[must_use]
 pub fn compare(late: &mut Shop, in_time: &mut Shop) -> Vec<Violation> {
     let (late, in_time) = (came_to(late), came_to(in_time));
-    let found = late.iter().filter(|(what, is)| in_time.get(*what) != Some(*is));
-    let violation = |(what, is): (&String, &String)| Violation {
-        invariant: "I9",
-        what: format!(
-            "{what}: {is}, and when every event comes as it should: {}",
-            in_time.get(what).map_or("nothing", String::as_str)
-        ),
+    let all: BTreeSet<&String> = late.keys().chain(in_time.keys()).collect();
+    let found = all.into_iter().filter(|what| late.get(*what) != in_time.get(*what));
+    let violation = |what: &String| {
+        let [late, in_time] = [&late, &in_time].map(|came_to| came_to.get(what).map_or("nothing", String::as_str));
+        Violation {
+            invariant: "I9",
+            what: format!("{what}: {late}, and when every event comes as it should: {in_time}"),
+        }
     };
     found.map(violation).collect()
 }

@@ -338,9 +338,12 @@ impl Planner {
         }
         if observed.cluster_status.is_some() {
             observed.services = self.services(environment).await?;
-            self.fallbacks(&mut observed.services).await?;
         }
-        observed.fargate = self.fargate().await?;
+        // Who goes back asks neither what ECS would go back to nor for room.
+        if released.is_some() {
+            self.fallbacks(environment, &mut observed.services).await?;
+            observed.fargate = self.fargate().await?;
+        }
         let mut alarms: BTreeSet<String> = environment
             .verification
             .iter()
@@ -430,10 +433,11 @@ impl Planner {
 
     /// What Fargate runs, where that can be seen: it is looked at and no more, so that what keeps it from being seen keeps no release.
     async fn fargate(&self) -> Result<Option<FargateUsage>, Failure> {
-        match self.metrics.fargate_usage(self.clock.now()?).await {
-            Err(failure) if !failure.kind.is_retryable() => Ok(None),
-            seen => seen,
-        }
+        let seen = self.metrics.fargate_usage(self.clock.now()?).await;
+        Ok(seen.unwrap_or_else(|failure| {
+            tracing::warn!(message = %failure.message, "what Fargate runs could not be seen, and is not looked at");
+            None
+        }))
     }
 
     /// How the services scale that the pipeline says something about.

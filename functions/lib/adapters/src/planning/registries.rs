@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::gate::Copy;
-use esclusa_core::pipeline::{Digest, Image, Key as Name, ResolvedEnvironment, ResolvedStep};
+use esclusa_core::pipeline::{Digest, Image, Key as Name, RepositoryName, ResolvedEnvironment, ResolvedStep};
 use esclusa_core::plan::{EcrImage, FallbackImage, ObservedFallback, ObservedService, Powers, Sight, references};
 use esclusa_core::service_deployment::{DeploymentCounts, RevisionFacts, ServiceFacts};
 use esclusa_core::task_definition::Home;
@@ -107,19 +107,37 @@ impl Planner {
     }
 
     /// Looks at the images of what the services run that is no revision of ours.
-    pub(super) async fn fallbacks(&self, services: &mut BTreeMap<String, ObservedService>) -> Result<(), Failure> {
+    pub(super) async fn fallbacks(
+        &self,
+        environment: &ResolvedEnvironment,
+        services: &mut BTreeMap<String, ObservedService>,
+    ) -> Result<(), Failure> {
+        let pulled = environment
+            .images
+            .keys()
+            .filter_map(|key| environment.pulled_from(key, self.home()));
+        let own = environment.images.values().map(|image| image.repository.clone());
+        let ours: BTreeSet<RepositoryName> = pulled.map(|image| image.repository).chain(own).collect();
         for live in services.values_mut() {
             let is_completed = |primary: &&DeploymentCounts| primary.rollout_state.as_deref() == Some("COMPLETED");
-            if live.in_force().is_none()
+            // Where nothing runs nobody knows whether its image was ever there.
+            let is_at_work = live.facts.desired > 0 || live.facts.running > 0;
+            if is_at_work
+                && live.in_force().is_none()
                 && let Some(primary) = live.facts.primary().filter(is_completed)
             {
-                live.fallback = self.fallback(&live.facts, &primary.task_definition_arn).await?;
+                live.fallback = self.fallback(&live.facts, &primary.task_definition_arn, &ours).await?;
             }
         }
         Ok(())
     }
 
-    async fn fallback(&self, service: &ServiceFacts, task_definition_arn: &str) -> Result<ObservedFallback, Failure> {
+    async fn fallback(
+        &self,
+        service: &ServiceFacts,
+        task_definition_arn: &str,
+        ours: &BTreeSet<RepositoryName>,
+    ) -> Result<ObservedFallback, Failure> {
         let mut fallback = ObservedFallback::new();
         let Some(definition) = self.ecs.describe_task_definition(task_definition_arn).await? else {
             return Ok(fallback);
@@ -141,15 +159,21 @@ impl Planner {
             .find(|revision| revision.task_definition_arn == task_definition_arn);
         for (container, reference) in references(&definition.raw) {
             let digest = in_force.and_then(|revision| revision.digests.get(container));
-            let sight = self.sight(reference, digest.map(String::as_str)).await?;
+            let sight = self.sight(reference, digest.map(String::as_str), ours).await?;
             let reference = reference.to_owned();
             fallback.insert(container.to_owned(), FallbackImage { reference, sight });
         }
         Ok(fallback)
     }
 
-    /// Whether an image that somebody else chose can be pulled, where its registry is one that is read.
-    async fn sight(&self, reference: &str, resolved: Option<&str>) -> Result<Sight, Failure> {
+    /// Whether an image that somebody else chose can be pulled, where its registry is one that is read. What a repository does not have that is none of the pipeline's
+    /// may come back by itself, as through a pull-through cache.
+    async fn sight(
+        &self,
+        reference: &str,
+        resolved: Option<&str>,
+        ours: &BTreeSet<RepositoryName>,
+    ) -> Result<Sight, Failure> {
         let Some(image) = EcrImage::parse(reference) else {
             return Ok(Sight::NotLookedAt);
         };
@@ -161,6 +185,7 @@ impl Planner {
         let there = self.places.config(&image.place).await?;
         let there = there.as_ref().map(ImageReader::new);
         let images = there.as_ref().unwrap_or(&self.images);
+        let is_ours = ours.iter().any(|ours| ours.as_str() == image.repository);
         let repository = Repository {
             account: image.place.account.to_string(),
             name: image.repository,
@@ -172,7 +197,8 @@ impl Planner {
         };
         Ok(match looked {
             Ok(Lookup::Found(image)) if image.status.as_deref().is_none_or(|status| status == "ACTIVE") => Sight::There,
-            Ok(_) => Sight::Gone,
+            Ok(_) if is_ours => Sight::Gone,
+            Ok(_) => Sight::NotLookedAt,
             Err(failure) if failure.kind == ErrorKind::AccessDenied => Sight::NotLookedAt,
             Err(failure) => return Err(failure),
         })

@@ -60,22 +60,26 @@ pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
 }
 
 /// Whether the time to agree is over and the pipeline lets the release in then. Nobody has agreed by that: it is written down as what the pipeline declares, and
-/// whoever says no before the deployment has its locks is still heard.
+/// whoever says no before the deployment is started is still heard. Nobody is silent who has held the release, nor where everything is frozen.
 #[must_use]
 pub fn is_let_in_at_expiry(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> bool {
-    let Some(approval) = policy
+    let silence = policy
         .approval
-        .filter(|approval| lets_in(approval, policy, facts).is_some())
-    else {
+        .and_then(|approval| Some((approval, lets_in(approval, policy, facts)?)));
+    let Some((approval, hours)) = silence else {
         return false;
     };
+    let mut orders = facts.freezes.iter().chain(facts.hold);
+    if orders.any(|order| order.holds(now)) {
+        return false;
+    }
     let Ok(times) = policy.windows.map(OpenTimes::new).transpose() else {
         return false;
     };
     let agreed = agreed(approval, policy, facts);
     agreed.is_missing
         && agreed.rejected.is_none()
-        && expiry(approval, times.as_ref(), facts.since, now).is_some_and(|at| at <= now)
+        && expiry(hours, times.as_ref(), facts.since, now).is_some_and(|at| at <= now)
 }
 
 /// The open hours after which silence lets a release in; none where it does not.
@@ -85,13 +89,14 @@ pub(super) fn hours_of_silence(approval: &Approval) -> Option<u32> {
         .filter(|_| approval.at_expiry == AtExpiry::Approve)
 }
 
-/// The open hours after which silence lets this release in: as the version says that it began with, and only where the newest one says so as well. A hotfix needs
-/// people, because its hours are not those in which somebody looks.
-fn lets_in(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Option<u32> {
-    let is_still_so = policy
-        .now
-        .is_none_or(|now| now.approval.and_then(hours_of_silence).is_some());
-    hours_of_silence(approval).filter(|_| is_still_so && !facts.is_hotfix)
+/// The open hours after which silence lets this release in: the longer of what the version says that it began with and of what the newest one says, and only where
+/// both do. A hotfix needs people, because its hours are not those in which somebody looks.
+pub(super) fn lets_in(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Option<u32> {
+    let hours = hours_of_silence(approval).filter(|_| !facts.is_hotfix)?;
+    match policy.now {
+        None => Some(hours),
+        Some(now) => now.approval.and_then(hours_of_silence).map(|newest| newest.max(hours)),
+    }
 }
 
 /// What the votes come to.
@@ -220,12 +225,12 @@ pub(super) fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) 
 
 /// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.
 pub(super) fn expiry(
-    approval: &Approval,
+    open_hours: u32,
     times: Option<&OpenTimes>,
     since: Timestamp,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let limit = SignedDuration::from_hours(i64::from(approval.expires_open_hours?));
+    let limit = SignedDuration::from_hours(i64::from(open_hours));
     let Some(times) = times else {
         return Some(since.saturating_add(limit).unwrap_or(Timestamp::MAX));
     };

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
 pub use self::approval::{Approvers, Vote, is_let_in_at_expiry, person_of};
-use self::approval::{agreed, expiry};
+use self::approval::{agreed, expiry, lets_in};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::replication::Copy;
@@ -228,12 +228,12 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let mut expires = None;
     if let Some(approval) = policy.approval {
         let agreed = agreed(approval, policy, facts);
-        expires = agreed
-            .is_missing
-            .then(|| expiry(approval, times.as_ref(), facts.since, now))
-            .flatten();
+        let silence = lets_in(approval, policy, facts);
+        let hours = silence.or(approval.expires_open_hours).filter(|_| agreed.is_missing);
+        expires = hours.and_then(|hours| expiry(hours, times.as_ref(), facts.since, now));
         over = agreed.rejected.map(|by| Closed::Rejected { by }).or(over);
-        if over.is_none() && expires.is_some_and(|at| at <= now) {
+        // Where silence lets in, the end of the time is no end: at most a hold or a freeze is over before it does.
+        if over.is_none() && silence.is_none() && expires.is_some_and(|at| at <= now) {
             over = Some(Closed::Expired);
         }
         reports.push(agreed.report);

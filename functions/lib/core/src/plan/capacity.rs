@@ -56,8 +56,8 @@ impl RunsOn {
     }
 }
 
-/// Whether the tasks find room that ECS starts when a service is updated. Where not one does and none of the old ones may stop before, nothing would move until the
-/// deadline; where only some do, the rollout goes in smaller steps.
+/// Whether the tasks find room that ECS starts when a service is updated. Where the quota cannot hold them beside those that must stay, whatever else runs, nothing
+/// would move until the deadline. What others use is another number when the rollout begins: where that leaves too little it is told, and the rollout waits.
 pub(super) fn check_service(
     environment: &ResolvedEnvironment,
     planned: &PlannedService,
@@ -84,37 +84,33 @@ pub(super) fn check_service(
     let percentages = super::service::percentages(configuration);
     let is_rolling = super::service::is_rolling(configuration);
     let running = live.facts.running;
-    let (more, stops_first) = if is_rolling {
+    // How many may come beside those that run, and how many there are at least while the first of them comes.
+    let (more, at_once) = if is_rolling {
         let may_run = percentages.may_run(desired).max(desired);
-        (
-            may_run.saturating_sub(running),
-            percentages.must_stay(desired) < running,
-        )
+        let stay = percentages.must_stay(desired).min(running);
+        let more = may_run.saturating_sub(running);
+        (more, stay.saturating_add(more.min(1)))
     } else {
         // The new revision stands in full beside the old one.
-        (desired, false)
+        (desired, running.saturating_add(desired))
     };
-    let fits = whole(usage.free_vcpus() / vcpus);
+    let (fits, holds) = (whole(usage.free_vcpus() / vcpus), whole(usage.quota_vcpus / vcpus));
     if more <= fits {
         return findings;
     }
     let room = format!("{} and each task of `{name}` takes {}", said(usage), vcpus_text(vcpus));
-    if (fits > 0 && is_rolling) || stops_first {
-        findings.notes.push(format!(
-            "{room}: {fits} of the {more} tasks that may come beside those that run find room at once, and the rollout goes in smaller steps"
-        ));
-    } else {
-        let message = if is_rolling {
-            format!("{room}: not one task finds room, and none that runs may stop before")
-        } else {
-            format!("{room}: {fits} of the {more} tasks find room that must run beside the old ones")
-        };
+    if at_once > holds {
+        let message = format!("{room}: {at_once} tasks must run at once, and the quota holds {holds}");
         findings.add(environment, Hazard::NoCapacity, message, HELP);
+    } else {
+        findings.notes.push(format!(
+            "{room}: {fits} of the {more} tasks that may come beside those that run find room now, and the rollout goes in smaller steps or waits"
+        ));
     }
     findings
 }
 
-/// Whether a one-off task finds room. A migration that does not is tried again, and fails the release in the end.
+/// Whether a one-off task finds room. One that finds none at its moment is tried again, and fails the release in the end.
 pub(super) fn check_task(
     environment: &ResolvedEnvironment,
     task: &PlannedTask,
@@ -126,13 +122,15 @@ pub(super) fn check_task(
     if let Some((usage, vcpus)) = on_fargate.zip(vcpus_of(definition))
         && vcpus > usage.free_vcpus()
     {
-        let message = format!(
-            "{} and the task `{}` takes {}",
-            said(usage),
-            task.name,
-            vcpus_text(vcpus)
-        );
-        findings.add(environment, Hazard::NoCapacity, message, HELP);
+        let (said, takes) = (said(usage), vcpus_text(vcpus));
+        let room = format!("{said} and the task `{}` takes {takes}", task.name);
+        if vcpus > usage.quota_vcpus {
+            findings.add(environment, Hazard::NoCapacity, room, HELP);
+        } else {
+            findings
+                .notes
+                .push(format!("{room}: it finds no room now, and is tried again"));
+        }
     }
     findings
 }

@@ -31,11 +31,12 @@ fn what_else_an_image_says_is_kept_short_without_secrets_and_counted() {
         (ANNOTATION_REVISION, "4f2c1e9"),
         ("a.author", "ana"),
         ("a.token", "hunter2"),
+        ("a.authorization", "hunter2"),
         ("a.source", "https://ana:hunter2@example.com/shop"),
         ("a.text", long.as_str()),
     ]);
     let declared = Declared::read(&annotations(&pairs), "v1.0.0").unwrap();
-    assert_eq!((declared.labels.len(), declared.labels_left_out), (20, 14));
+    assert_eq!((declared.labels.len(), declared.labels_left_out), (20, 15));
     assert_eq!(declared.labels["a.author"], "ana");
     assert_eq!(declared.labels["a.text"].len(), 200);
     let shown = format!("{:?}", declared.labels);

@@ -79,7 +79,12 @@ pub fn masked_text(text: &str) -> String {
 
 /// What a label of this name says, hidden where the name is that of a secret. Who wrote something is none.
 pub fn masked_label(name: &str, text: &str) -> String {
-    if is_secret_name(&name.to_ascii_lowercase().replace("author", "")) {
+    let name = name.to_ascii_lowercase();
+    let words = name.split(|character: char| !character.is_alphanumeric());
+    let words: Vec<&str> = words
+        .filter(|word| !["author", "authors", "authored"].contains(word))
+        .collect();
+    if is_secret_name(&words.join(".")) {
         fingerprint(text)
     } else {
         masked_text(text)

@@ -191,16 +191,26 @@ pub fn metric(
     let worst = [Outcome::Fail, Outcome::Inconclusive].into_iter();
     let mut worst = worst.filter_map(|worst| shown().filter(|(moment, _)| moment.outcome == worst).last());
     let (deciding, sentence) = worst.next().unwrap_or(&itself);
+    // Those in between that were judged before are shown again: one that is well ends what began before it.
+    let moments = match earlier.first() {
+        None => Vec::new(),
+        Some((first, _)) => {
+            let itself_at = newest.map(|(began, _)| ended(measure, *began));
+            let since = outcomes.range(first.at..).filter(|(at, _)| Some(**at) != itself_at);
+            let since = since.map(|(at, outcome)| Moment {
+                at: *at,
+                outcome: *outcome,
+            });
+            since.chain([itself.0]).collect()
+        }
+    };
     let late = whole(measure, now.saturating_sub(DATAPOINTS_LATE).unwrap_or(Timestamp::MIN));
     let until = Timestamp::from_second(late.max(unjudged)).unwrap_or(Timestamp::MAX);
     outcomes.retain(|at, _| *at > until);
     MetricShown {
         outcome: deciding.outcome,
         sentence: sentence.clone(),
-        moments: match earlier.is_empty() {
-            true => Vec::new(),
-            false => shown().map(|(moment, _)| *moment).collect(),
-        },
+        moments,
         judged: JudgedPeriods { until, outcomes },
     }
 }

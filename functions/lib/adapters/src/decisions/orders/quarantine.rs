@@ -76,6 +76,9 @@ impl Journal {
         };
         let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
         let what = "the quarantine of the image changed at this moment";
+        // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is told that it is there already.
+        let on_their_way = self.on_their_way(suspect).await?;
+        let runs_in = self.runs_in(&application, &image, digest).await?;
         let written = self
             .written(&application, (vec![change], draft), (json!(row), what), orderer)
             .await?;
@@ -85,8 +88,8 @@ impl Journal {
         };
         Ok(Ok(json!({
             "quarantine": row,
-            "onTheirWay": self.on_their_way(suspect).await?,
-            "runsIn": self.runs_in(&application, &image, digest).await?,
+            "onTheirWay": on_their_way,
+            "runsIn": runs_in,
         })))
     }
 

@@ -102,6 +102,7 @@ struct Silence {
     is_hotfix: bool,
     votes: Vec<Vote>,
     let_in_at: Option<Timestamp>,
+    hold: Option<Order>,
 }
 
 impl Silence {
@@ -116,6 +117,7 @@ impl Silence {
             is_hotfix: false,
             votes: Vec::new(),
             let_in_at: None,
+            hold: None,
         }
     }
 
@@ -136,6 +138,7 @@ impl Silence {
             votes: &self.votes,
             is_hotfix: self.is_hotfix,
             let_in_at: self.let_in_at,
+            hold: self.hold.as_ref(),
             ..facts("2026-11-26T15:00:00Z")
         };
         answer(&policy, &facts)
@@ -190,6 +193,24 @@ fn silence_lets_in_only_where_both_versions_say_so_and_no_hotfix() {
         ..approves()
     };
     assert!(!enough.lets_in(after), "people let it in");
+}
+
+/// Whoever holds a release is not silent: it waits however long that stands, and does not end by it.
+#[test]
+fn silence_lets_in_nothing_that_is_held() {
+    let held = Silence {
+        hold: Some(Order {
+            by: ANA.to_owned(),
+            reason: "wait for us".to_owned(),
+            since: at("2026-11-26T15:30:00Z"),
+            until: Some(at("2026-11-26T21:00:00Z")),
+            lifted: None,
+        }),
+        ..Silence::that(AtExpiry::Approve)
+    };
+    assert!(!held.lets_in("2026-11-26T20:00:00Z"));
+    assert!(matches!(held.pass("2026-11-26T20:00:00Z").0, Passage::Wait { .. }));
+    assert!(held.lets_in("2026-11-26T21:00:00Z"));
 }
 
 #[test]

@@ -37,14 +37,15 @@ fn outcome(input: &PlanInput, world: &Observed) -> (bool, bool) {
 }
 
 #[test]
-fn a_rollout_that_finds_no_room_for_one_task_is_refused_and_one_that_finds_some_is_told() {
-    // The migration takes a quarter of a vCPU too, and is over when the service begins.
+fn a_rollout_that_the_quota_cannot_hold_is_refused_and_one_that_finds_little_room_now_is_told() {
+    // Twenty-four of the tasks fill the quota. What others use of it may be free again when the rollout begins.
     for (left, desired, expected) in [
         (6.0, 3, (false, false)),
         (0.75, 3, (false, false)),
         (0.5, 3, (false, true)),
-        (0.25, 3, (false, true)),
-        (0.0, 3, (true, false)),
+        (0.0, 3, (false, true)),
+        (0.0, 23, (false, true)),
+        (0.0, 24, (true, false)),
     ] {
         assert_eq!(
             outcome(&input('b'), &with_left(left, desired)),
@@ -54,6 +55,14 @@ fn a_rollout_that_finds_no_room_for_one_task_is_refused_and_one_that_finds_some_
     }
 }
 
+/// What is started in place of tasks that crash fills the quota, and none of them is running.
+#[test]
+fn a_release_that_mends_a_crash_loop_is_not_kept_out_by_it() {
+    let mut world = with_left(0.0, 3);
+    world.services.get_mut("shop").unwrap().facts.running = 0;
+    assert_eq!(outcome(&input('b'), &world), (false, true));
+}
+
 #[test]
 fn tasks_that_may_stop_first_make_room_themselves() {
     let mut input = input('b');
@@ -61,7 +70,7 @@ fn tasks_that_may_stop_first_make_room_themselves() {
         .environment
         .steps
         .retain(|step| matches!(step, crate::pipeline::ResolvedStep::Service(_)));
-    let mut world = with_left(0.0, 4);
+    let mut world = with_left(0.0, 24);
     assert_eq!(outcome(&input, &world), (true, false));
     percentages(&mut world, 50, 200);
     assert_eq!(outcome(&input, &world), (false, true));
@@ -74,9 +83,12 @@ fn tasks_that_may_stop_first_make_room_themselves() {
 }
 
 #[test]
-fn a_one_off_task_needs_room_of_its_own() {
-    let mut world = with_left(0.0, 4);
-    percentages(&mut world, 0, 100);
+fn a_one_off_task_that_the_quota_cannot_hold_is_refused() {
+    let mut world = with_left(6.0, 0);
+    world.fargate = Some(FargateUsage {
+        used_vcpus: 0.0,
+        quota_vcpus: 0.125,
+    });
     let Err(Refusals(refusals)) = plan(&input('b'), &world, now()) else {
         panic!("nothing has room")
     };
@@ -93,12 +105,16 @@ fn a_one_off_task_needs_room_of_its_own() {
 fn the_whole_of_a_new_revision_stands_beside_the_old_one_where_traffic_is_shifted() {
     let mut input = input('b');
     input.environment.accept.push(Hazard::BreakerOff);
-    let mut world = with_left(0.5, 3);
-    let shop = world.services.get_mut("shop").unwrap();
-    shop.deployment_configuration = json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5});
-    assert_eq!(outcome(&input, &world), (true, false));
+    let shifted = |desired| {
+        let mut world = with_left(0.5, desired);
+        let shop = world.services.get_mut("shop").unwrap();
+        shop.deployment_configuration = json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 5});
+        world
+    };
+    assert_eq!(outcome(&input, &shifted(12)), (false, true));
+    assert_eq!(outcome(&input, &shifted(13)), (true, false));
     input.environment.accept.push(Hazard::NoCapacity);
-    assert_eq!(outcome(&input, &world), (false, true), "accepted by name");
+    assert_eq!(outcome(&input, &shifted(13)), (false, true), "accepted by name");
 }
 
 #[test]

@@ -306,6 +306,19 @@ fn a_late_look_shows_what_every_period_since_the_look_before_showed() {
     assert_eq!((again.outcome, again.moments), (Outcome::Inconclusive, Vec::new()));
 }
 
+/// What turns bad late began before a period that was seen to be well: it lasts no longer than until then.
+#[test]
+fn a_period_that_was_well_ends_what_turned_bad_before_it() {
+    let letters = measure(Limit::AtMost(1.0), NoData::Inconclusive);
+    let shown = looks(&letters, &[120, 180, 240], |began, now| {
+        Some(if began == 180 || (began == 60 && now == 240) { 4.0 } else { 0.0 })
+    });
+    let last = shown.last().unwrap();
+    let said: Vec<(Timestamp, Outcome)> = last.moments.iter().map(|moment| (moment.at, moment.outcome)).collect();
+    let bad = |second: i64| (at(second), Outcome::Fail);
+    assert_eq!(said, [bad(120), (at(180), Outcome::Pass), bad(240)]);
+}
+
 /// Nobody is to have looked earlier than at the first look, and what was before the newest period then is not to count.
 #[test]
 fn a_first_look_judges_the_newest_period_only() {
