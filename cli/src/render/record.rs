@@ -34,7 +34,7 @@ impl Facts<'_> {
             RecordKind::PushReceived => self.push_received(),
             RecordKind::PushIgnored => self.push_ignored(),
             RecordKind::ImageGone => Some(format!(
-                "{} is gone from `{}`, and {} runs it: no further task of it can be started",
+                "{} is gone from `{}` and in force in {}: no further task of it can be started",
                 self.digest()?,
                 self.text("/repository")?,
                 self.list("/facts/environments")?
