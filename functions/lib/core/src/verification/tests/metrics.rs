@@ -311,7 +311,11 @@ fn a_late_look_shows_what_every_period_since_the_look_before_showed() {
 fn a_period_that_was_well_ends_what_turned_bad_before_it() {
     let letters = measure(Limit::AtMost(1.0), NoData::Inconclusive);
     let shown = looks(&letters, &[120, 180, 240], |began, now| {
-        Some(if began == 180 || (began == 60 && now == 240) { 4.0 } else { 0.0 })
+        Some(if began == 180 || (began == 60 && now == 240) {
+            4.0
+        } else {
+            0.0
+        })
     });
     let last = shown.last().unwrap();
     let said: Vec<(Timestamp, Outcome)> = last.moments.iter().map(|moment| (moment.at, moment.outcome)).collect();
