@@ -189,7 +189,7 @@ pub fn metric(
     let itself = (Moment { at: now, outcome }, said);
     let shown = || earlier.iter().chain([&itself]);
     let worst = [Outcome::Fail, Outcome::Inconclusive].into_iter();
-    let mut worst = worst.filter_map(|worst| shown().filter(|(moment, _)| moment.outcome == worst).last());
+    let mut worst = worst.filter_map(|worst| shown().rfind(|(moment, _)| moment.outcome == worst));
     let (deciding, sentence) = worst.next().unwrap_or(&itself);
     // Those in between that were judged before are shown again: one that is well ends what began before it.
     let moments = match earlier.first() {
