@@ -2,7 +2,8 @@
 //!
 //! A [`Plan`] is drawn from a seed: pushes, wishes of people, calls that fail, events that do not come, services that are away, clocks that are off, others
 //! who act. [`run`] carries it out in a simulated account, waits until nothing more happens, and holds the invariants of [`invariants`] against what is there.
-//! The same seed gives the same run, so that a violation can be looked at, cut shorter with [`shrink`] and kept as a test.
+//! The same seed gives the same run, so that a violation can be looked at, cut shorter with [`shrink`] and kept as a test. One thing is not the world's: the quota
+//! of repeats of the SDK is one for each service and Region of a process, so that a run in which much fails may repeat a call more or less often beside others.
 
 pub mod coverage;
 mod draw;

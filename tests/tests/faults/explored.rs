@@ -40,9 +40,11 @@ fn every_task_of_the_state_machines_is_disturbed() {
     }
 }
 
+/// Of a plan without errors that the SDK repeats: how often it does depends on a quota that all clients of a process share, and the other tests use it up.
 #[test]
 fn a_seed_has_one_run() {
-    let plan = Plan::draw(4, known());
+    let mut plans = (0..).map(|seed| Plan::draw(seed, known()));
+    let plan = plans.find(Plan::changes_only_the_time).unwrap();
     let (once, again) = (run(&plan, true).unwrap(), run(&plan, true).unwrap());
     assert!(!once.transcript.is_empty());
     assert_eq!(once.transcript, again.transcript);
