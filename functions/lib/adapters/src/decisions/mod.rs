@@ -89,7 +89,7 @@ impl Journal {
     /// Where a release waits at a gate: in one environment, or in several of a wave.
     ///
     /// # Errors
-    /// Those of [`ControlTable::get`].
+    /// Those of [`crate::control::ControlTable::get`].
     pub async fn waiting(&self, release_id: &str) -> Result<Vec<Waiting>, Failure> {
         let release: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(release_id)).await?;
         let Some(release) = release.map(|stored| stored.row) else {
