@@ -185,7 +185,7 @@ fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monda
         "(5 min are asked)",
         "✓ `services`: `imagy-catalog` runs 1 (passed 1",
         "Seen in develop",
-        "In force before: `hotfix-0000000`",
+        "`imagy-catalog` goes back to `imagy-catalog-production:1`",
         &format!("esclusa approve {release} --environment production"),
     ] {
         assert!(asked.contains(part), "{part}: {asked}");
@@ -214,7 +214,7 @@ fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
     account.pass(SignedDuration::from_secs(5));
     let waiting = account.esclusa(&["approvals"]).out;
     assert!(
-        waiting.contains("imagy-catalog/production") && !waiting.contains("window"),
+        waiting.contains("imagy-catalog/production") && !waiting.contains("window:"),
         "{waiting}"
     );
     until(&mut account, "2026-11-06T21:30:00Z");
