@@ -68,9 +68,9 @@ fn a_tag_that_has_moved_since_hides_no_image_that_is_gone() {
 #[test]
 fn a_quota_of_fargate_that_cannot_hold_a_rollout_is_refused_and_one_that_can_is_told() {
     let mut account = Account::with("nest-demo");
-    let count =
-        |desired: u32| json!({"cluster": "nest-demo-production", "service": "nest-demo", "desiredCount": desired});
-    account.administer("ecs", "UpdateService", count(4));
+    let count = |place: &str, desired: u32| json!({"cluster": format!("nest-demo-{place}"), "service": "nest-demo", "desiredCount": desired});
+    account.administer("ecs", "UpdateService", count("production", 1));
+    account.administer("ecs", "UpdateService", count("development", 4));
     account.pass(SignedDuration::from_mins(5));
     let (ecs, _) = account.lab.world_mut().service_mut::<Ecs>().unwrap();
     ecs.settings.fargate_vcpus = 1;
@@ -85,7 +85,7 @@ fn a_quota_of_fargate_that_cannot_hold_a_rollout_is_refused_and_one_that_can_is_
             "aws service-quotas request-service-quota-increase",
         ],
     );
-    account.administer("ecs", "UpdateService", count(2));
+    account.administer("ecs", "UpdateService", count("development", 2));
     account.pass(SignedDuration::from_mins(5));
     account.release("v1.1.0", Kind::Good);
     let last = account.releases().pop().unwrap();
