@@ -249,7 +249,7 @@ fn who_is_asked_sees_what_was_measured_where_the_release_came_through() {
         "*Seen in development*",
         "healthy for 1 min",
         "(1 min are asked)",
-        "✓ `errors`: 1 alarms are `OK` (passed ",
+        "✓ `errors`: alarms that are `OK`: 1 (passed ",
         "*Way back*",
     ] {
         assert!(text.contains(part), "{part}: {text}");
