@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
+use esclusa_adapters::client;
 use esclusa_adapters::sdk::failure;
 use esclusa_core::error::{ErrorKind, Failure};
 use serde::Deserialize;
@@ -29,7 +30,7 @@ impl Caller {
 /// Asks STS who calls.
 pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     const ACTION: &str = "sts:GetCallerIdentity";
-    let answer = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+    let answer = client!(aws_sdk_sts, config).get_caller_identity().send().await;
     let answer = answer.map_err(|error| failure(ACTION, &error))?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Caller { account, arn }),
@@ -48,7 +49,7 @@ pub(crate) async fn invoke(
     option: &str,
     payload: &Value,
 ) -> Result<Value, Failure> {
-    let client = aws_sdk_lambda::Client::new(config);
+    let client = client!(aws_sdk_lambda, config);
     let request = client
         .invoke()
         .function_name(function)

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region};
-use aws_sdk_ecr::Client;
 use aws_sdk_ecr::config::Credentials;
 use aws_sdk_ecr::error::DisplayErrorContext;
 use clap::Args;
+use esclusa_adapters::client;
 use lab::example::{Example, NAMES};
 use lab::images::{Image, Kind};
 use lab::registry;
@@ -66,7 +66,7 @@ async fn put(push: &Push, repository: &str, image: &Image) -> Result<String, Com
         .credentials_provider(Credentials::new(key, SECRET_ACCESS_KEY, None, None, "lab"))
         .load()
         .await;
-    let answer = Client::new(&config).get_authorization_token().send().await;
+    let answer = client!(aws_sdk_ecr, &config).get_authorization_token().send().await;
     let answer = answer.map_err(|error| {
         CommandError::Refused(format!("the image cannot be pushed: {}", DisplayErrorContext(error)))
     })?;

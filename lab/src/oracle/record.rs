@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_sfn::types::ExecutionStatus;
+use esclusa_adapters::client;
 use esclusa_adapters::control::rows::ReleasePointerRow;
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
@@ -139,7 +140,7 @@ async fn ended(config: &SdkConfig, release_id: &str, records: &[Record]) -> Resu
     if verdict != "SUCCEEDED" {
         return Err(format!("release `{release_id}` ended {verdict}, effect {effect}"));
     }
-    let describing = aws_sdk_sfn::Client::new(config)
+    let describing = client!(aws_sdk_sfn, config)
         .describe_execution()
         .execution_arn(text("/execution"));
     let execution = asked("states:DescribeExecution", describing.send().await)?;

@@ -6,6 +6,7 @@ use aws_sdk_ecs::types::{
     DeploymentRolloutState, DesiredStatus, Service, ServiceDeploymentBrief, ServiceDeploymentStatus, Task,
     TaskDefinition,
 };
+use esclusa_adapters::client;
 
 use super::{Arrival, Opinion, Question, asked, name, short};
 
@@ -16,7 +17,7 @@ const SERVICES_AT_ONCE: usize = 10;
 pub async fn image_runs(config: &SdkConfig, question: &Question) -> Opinion {
     let mut opinion = Opinion::default();
     let look = Look {
-        client: Client::new(config),
+        client: client!(aws_sdk_ecs, config),
         question,
     };
     if let Err(finding) = look.at_cluster(&mut opinion).await {

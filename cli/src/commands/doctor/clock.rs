@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
+use esclusa_adapters::client;
 use esclusa_core::doctor::Seen;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +18,7 @@ use crate::session::Session;
 /// By how much the clock of this machine is ahead.
 pub(super) async fn ahead(session: &Session) -> Seen<SignedDuration> {
     let date = DateHeader::default();
-    let asked = aws_sdk_sts::Client::new(session.config())
+    let asked = client!(aws_sdk_sts, session.config())
         .get_caller_identity()
         .customize()
         .interceptor(date.clone())

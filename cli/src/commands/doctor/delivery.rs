@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use esclusa_adapters::client;
 use esclusa_adapters::queues::QueueReader;
 use esclusa_core::doctor::{ALARMS, AlarmFacts, AppFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::session::Session;
 const PENDING: &str = "PendingConfirmation";
 
 pub(super) async fn dead_letters(stack: &str, session: &Session) -> Seen<u64> {
-    let client = aws_sdk_sqs::Client::new(session.config());
+    let client = client!(aws_sdk_sqs, session.config());
     let request = client.get_queue_url().queue_name(format!("{stack}-dead-letters"));
     match seen("sqs:GetQueueUrl", request.send().await) {
         Seen::Found(answer) => {
@@ -28,7 +29,7 @@ pub(super) async fn dead_letters(stack: &str, session: &Session) -> Seen<u64> {
 
 /// The alarms of the stack.
 pub(super) async fn alarms(stack: &str, session: &Session) -> Seen<BTreeMap<String, AlarmFacts>> {
-    let client = aws_sdk_cloudwatch::Client::new(session.config());
+    let client = client!(aws_sdk_cloudwatch, session.config());
     let names = ALARMS.map(|(name, _)| format!("{stack}-{name}"));
     let request = client.describe_alarms().set_alarm_names(Some(names.to_vec()));
     seen("cloudwatch:DescribeAlarms", request.send().await).map(|answer| {
@@ -50,7 +51,7 @@ pub(super) async fn topics(
     alarms: &Seen<BTreeMap<String, AlarmFacts>>,
     session: &Session,
 ) -> BTreeMap<String, Seen<Subscriptions>> {
-    let client = aws_sdk_sns::Client::new(session.config());
+    let client = client!(aws_sdk_sns, session.config());
     let actions = alarms.found().into_iter().flat_map(BTreeMap::values);
     let topics: BTreeSet<&String> = actions
         .flat_map(|alarm| &alarm.actions)
@@ -89,7 +90,7 @@ pub(super) async fn slack(
     functions: &BTreeMap<String, Seen<FunctionFacts>>,
     session: &Session,
 ) -> SlackFacts {
-    let client = aws_sdk_secretsmanager::Client::new(session.config());
+    let client = client!(aws_sdk_secretsmanager, session.config());
     let told = |function: &str, variable: &str| {
         let facts = functions.get(function)?.found()?;
         facts.variables.get(variable).filter(|arn| !arn.is_empty())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::alarms::AlarmReader;
+use esclusa_adapters::client;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::doctor::{
     FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, ServiceFacts, sample_push,
@@ -90,7 +91,7 @@ async fn read(application: &str, session: &Session) -> Result<(Pipeline, Vec<Res
 }
 
 async fn look_at_repository(name: &str, session: &Session) -> Seen<RepositoryFacts> {
-    let client = aws_sdk_ecr::Client::new(session.config());
+    let client = client!(aws_sdk_ecr, session.config());
     let answer = client.describe_repositories().repository_names(name).send().await;
     let found = seen("ecr:DescribeRepositories", answer).map(|answer| answer.repositories?.into_iter().next());
     or_absent(found).map(|repository| RepositoryFacts {
@@ -109,7 +110,7 @@ async fn matches(pattern: &Seen<String>, event: &Value, session: &Session) -> Se
         Seen::Found(pattern) => pattern,
         other => return other.clone().map(|_| false),
     };
-    let client = aws_sdk_eventbridge::Client::new(session.config());
+    let client = client!(aws_sdk_eventbridge, session.config());
     let request = client
         .test_event_pattern()
         .event_pattern(pattern)
@@ -237,7 +238,7 @@ fn log_groups(definition: &Value) -> Vec<String> {
 }
 
 async fn log_group(name: &str, session: &Session) -> Seen<()> {
-    let client = aws_sdk_cloudwatchlogs::Client::new(session.config());
+    let client = client!(aws_sdk_cloudwatchlogs, session.config());
     let answer = client.describe_log_groups().log_group_name_prefix(name).send().await;
     let found = seen("logs:DescribeLogGroups", answer).map(|answer| {
         let groups = answer.log_groups.unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{PointInTimeRecoveryDescription, PointInTimeRecoveryStatus, TimeToLiveStatus};
+use esclusa_adapters::client;
 use esclusa_core::doctor::{
     FUNCTIONS, FunctionFacts, MACHINES, MachineFacts, RULES, Recovery, RuleFacts, SCHEDULES, ScheduleFacts, Seen,
     TABLES, TableFacts,
@@ -24,7 +25,7 @@ const DEFINITIONS: [&str; 2] = [
 type Pieces<T> = BTreeMap<String, Seen<T>>;
 
 pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts> {
-    let client = aws_sdk_dynamodb::Client::new(session.config());
+    let client = client!(aws_sdk_dynamodb, session.config());
     let mut tables = Pieces::new();
     for (name, _) in TABLES {
         let table = format!("{stack}-{name}");
@@ -76,7 +77,7 @@ async fn expires_by(client: &aws_sdk_dynamodb::Client, table: &str) -> Seen<Opti
 }
 
 pub(super) async fn functions(stack: &str, session: &Session) -> Pieces<FunctionFacts> {
-    let client = aws_sdk_lambda::Client::new(session.config());
+    let client = client!(aws_sdk_lambda, session.config());
     let mut functions = Pieces::new();
     for name in FUNCTIONS {
         let request = client
@@ -105,7 +106,7 @@ pub(super) async fn machines(
     functions: &Pieces<FunctionFacts>,
     session: &Session,
 ) -> Pieces<MachineFacts> {
-    let client = aws_sdk_sfn::Client::new(session.config());
+    let client = client!(aws_sdk_sfn, session.config());
     let mut machines = Pieces::new();
     for (name, definition) in MACHINES.into_iter().zip(DEFINITIONS) {
         let arn = format!(
@@ -143,7 +144,7 @@ fn filled(definition: &str, functions: &Pieces<FunctionFacts>) -> Option<Value> 
 
 /// The rules, and the pattern of that of pushes.
 pub(super) async fn rules(stack: &str, session: &Session) -> (Pieces<RuleFacts>, Seen<String>) {
-    let client = aws_sdk_eventbridge::Client::new(session.config());
+    let client = client!(aws_sdk_eventbridge, session.config());
     let (mut rules, mut push) = (Pieces::new(), Seen::Absent);
     for rule in RULES {
         let name = format!("{stack}-{}", rule.name);
@@ -170,7 +171,7 @@ pub(super) async fn rules(stack: &str, session: &Session) -> (Pieces<RuleFacts>,
 }
 
 pub(super) async fn schedules(stack: &str, session: &Session) -> Pieces<ScheduleFacts> {
-    let client = aws_sdk_scheduler::Client::new(session.config());
+    let client = client!(aws_sdk_scheduler, session.config());
     let mut schedules = Pieces::new();
     for schedule in SCHEDULES {
         let request = client.get_schedule().name(format!("{stack}-{}", schedule.name));

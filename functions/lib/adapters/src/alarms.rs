@@ -7,6 +7,7 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::AlarmType;
 use esclusa_core::error::Failure;
 
+use crate::client;
 use crate::sdk::failure;
 
 /// The most alarms that one call describes.
@@ -26,7 +27,7 @@ impl AlarmReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_cloudwatch, config),
         }
     }
 

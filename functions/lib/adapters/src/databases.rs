@@ -16,6 +16,7 @@ use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
 use esclusa_core::restore_point::{DatabaseFacts, DatabaseId, SnapshotState};
 
+use crate::client;
 use crate::sdk::{failure, timestamp};
 
 /// Reads databases. Changes nothing.
@@ -29,7 +30,7 @@ impl DatabaseReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_rds, config),
         }
     }
 
@@ -80,7 +81,7 @@ impl SnapshotTaker {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_rds, config),
         }
     }
 

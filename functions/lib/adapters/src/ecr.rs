@@ -16,6 +16,7 @@ use esclusa_core::version::Version;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::client;
 use crate::http::{Call, Http, Reply};
 use crate::sdk::{failure, timestamp};
 
@@ -129,7 +130,7 @@ impl ImageReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_ecr, config),
         }
     }
 
@@ -273,7 +274,7 @@ impl ConfigurationReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_ecr, config),
             http: Http::new(config),
         }
     }

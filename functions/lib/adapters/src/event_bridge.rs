@@ -6,6 +6,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use esclusa_core::error::{ErrorKind, Failure};
 use serde_json::Value;
 
+use crate::client;
 use crate::sdk::{classify, failure};
 
 /// The `source` of our events.
@@ -37,7 +38,7 @@ impl EventPublisher {
     #[must_use]
     pub fn new(config: &SdkConfig, bus: impl Into<String>) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_eventbridge, config),
             bus: bus.into(),
         }
     }

@@ -13,6 +13,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::verification::FunctionSight;
 use serde_json::Value;
 
+use crate::client;
 use crate::sdk::failure;
 
 /// How long a function may take: it is waited for within one look.
@@ -29,7 +30,7 @@ impl FunctionTester {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_lambda, config),
         }
     }
 

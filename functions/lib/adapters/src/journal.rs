@@ -14,6 +14,7 @@ use esclusa_core::ledger::{self, Chain, Draft, Head, Record};
 use esclusa_core::task_definition::Home;
 use jiff::Timestamp;
 
+use crate::client;
 use crate::clock::Clock;
 use crate::control::{Change, ControlTable, Expected, Key, Stored, Write};
 use crate::ledger::LedgerTable;
@@ -164,7 +165,7 @@ impl Journal {
     #[must_use]
     pub fn new(config: &SdkConfig, control: &str, ledger: &str) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_dynamodb, config),
             control: ControlTable::new(config, control),
             ledger: LedgerTable::new(config, ledger),
             clock: Clock::new(config),

@@ -9,6 +9,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Record};
 use jiff::Timestamp;
 
+use crate::client;
 use crate::control::Item;
 use crate::sdk::failure;
 
@@ -61,7 +62,7 @@ impl LedgerTable {
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_dynamodb, config),
             table: table.to_owned(),
         }
     }

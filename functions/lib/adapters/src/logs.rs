@@ -14,6 +14,7 @@ use esclusa_core::verification::{CountedLines, LogSight};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::client;
 use crate::clock::Clock;
 use crate::sdk::failure;
 
@@ -94,7 +95,7 @@ impl LogReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_cloudwatchlogs, config),
             clock: Clock::new(config),
         }
     }

@@ -16,6 +16,7 @@ use esclusa_core::verification::{
 };
 use jiff::Timestamp;
 
+use crate::client;
 use crate::sdk::failure;
 
 const ACTION: &str = "cloudwatch:GetMetricData";
@@ -58,7 +59,7 @@ impl MetricReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_cloudwatch, config),
         }
     }
 

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_sts::Client;
 use aws_sdk_sts::types::Credentials as Temporary;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::place::{check_event, of_arn, role_arn};
 use esclusa_core::task_definition::Home;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::client;
 use crate::clock::Clock;
 use crate::control::Key;
 use crate::control::rows::DeploymentRow;
@@ -234,7 +234,7 @@ impl Places {
 
     async fn assume(&self, place: &Home, roles: &TargetRoles) -> Result<Session, Failure> {
         let role = role_arn(place, &format!("{}-{}", roles.prefix, self.function));
-        let call = Client::new(&self.config)
+        let call = client!(aws_sdk_sts, &self.config)
             .assume_role()
             .role_arn(&role)
             .role_session_name(format!("esclusa-{}", self.function))

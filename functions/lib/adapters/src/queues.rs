@@ -5,6 +5,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use esclusa_core::error::Failure;
 
+use crate::client;
 use crate::sdk::failure;
 
 /// Reads one queue. Changes nothing.
@@ -19,7 +20,7 @@ impl QueueReader {
     #[must_use]
     pub fn new(config: &SdkConfig, url: impl Into<String>) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_sqs, config),
             url: url.into(),
         }
     }

@@ -9,6 +9,7 @@ use aws_sdk_applicationautoscaling::types::{
 use esclusa_core::error::Failure;
 use esclusa_core::scaling::{Bounds, Policy, PolicyFacts, ScalingFacts, Suspended, resource_id};
 
+use crate::client;
 use crate::sdk::failure;
 
 /// Reads what is registered. Changes nothing.
@@ -22,7 +23,7 @@ impl ScalingReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_applicationautoscaling, config),
         }
     }
 
@@ -82,7 +83,7 @@ impl ScalingRegistrar {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_applicationautoscaling, config),
         }
     }
 

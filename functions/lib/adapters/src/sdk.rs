@@ -1,8 +1,9 @@
-//! From SDK errors to failures named by the reaction they need.
+//! How clients of the SDKs are made, and from their errors to failures named by the reaction they need.
 
 use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
@@ -10,6 +11,25 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use esclusa_core::error::{ErrorKind, Failure};
 use jiff::Timestamp;
+
+/// The client of an SDK with this configuration.
+///
+/// Its quota of retries, <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>, is its own. By default all clients of a service and
+/// Region share one in the whole process, so that an account that throttles would use up the retries of all others, and what one simulated world goes
+/// through would change how another one ends.
+#[macro_export]
+macro_rules! client {
+    ($sdk:ident, $config:expr) => {{
+        let config = $sdk::config::Builder::from($config).retry_partition($crate::sdk::own_quota());
+        $sdk::Client::from_conf(config.build())
+    }};
+}
+
+/// A quota of retries that nobody else draws on.
+#[must_use]
+pub fn own_quota() -> RetryPartition {
+    RetryPartition::custom("client").build()
+}
 
 /// How ECS begins to say that two revisions of a family are registered at the same time, with a code, `ClientException`, that is final otherwise:
 /// <https://github.com/hashicorp/terraform-provider-aws/issues/9777>.

@@ -8,6 +8,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::client;
 use crate::clock::Clock;
 use crate::sdk::failure;
 
@@ -28,7 +29,7 @@ impl SecretReader {
     #[must_use]
     pub fn new(config: &SdkConfig, arn: &str) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_secretsmanager, config),
             clock: Clock::new(config),
             arn: arn.to_owned(),
             last: Mutex::new(None),

@@ -8,6 +8,7 @@ use esclusa_events::ExecutionStatus;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::client;
 use crate::sdk::{failure, timestamp};
 use crate::task_token::TaskToken;
 
@@ -37,7 +38,7 @@ impl StateMachineStarter {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_sfn, config),
         }
     }
 
@@ -111,7 +112,7 @@ impl ExecutionReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_sfn, config),
         }
     }
 
@@ -171,7 +172,7 @@ impl TokenCompleter {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_sfn, config),
         }
     }
 

@@ -8,6 +8,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use serde_json::json;
 
+use crate::client;
 use crate::functions::once_within;
 use crate::sdk::failure;
 
@@ -26,7 +27,7 @@ impl SweepStarter {
     #[must_use]
     pub fn new(config: &SdkConfig, function: &str) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_lambda, config),
             function: function.to_owned(),
         }
     }

@@ -5,6 +5,7 @@ use aws_sdk_elasticloadbalancingv2::Client;
 use esclusa_core::error::Failure;
 use esclusa_core::verification::TargetFacts;
 
+use crate::client;
 use crate::sdk::failure;
 
 /// Reads target groups. Changes nothing.
@@ -18,7 +19,7 @@ impl TargetReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_elasticloadbalancingv2, config),
         }
     }
 

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::client;
 use crate::sdk::failure;
 
 pub use key::{Key, Repository};
@@ -161,7 +162,7 @@ impl ControlTable {
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_dynamodb, config),
             table: table.to_owned(),
         }
     }

@@ -234,7 +234,7 @@ impl Journal {
         let how = match (&deployment.end, gates.and_then(|stored| stored.row.closed)) {
             (Some(end), _) => format!("it ended {}", end.verdict),
             (None, Some(Closed::Rejected { by })) => format!("it was rejected by {by}"),
-            (None, Some(Closed::Expired)) => "nobody agreed in time".to_owned(),
+            (None, Some(Closed::Expired)) => "nobody answered in time".to_owned(),
             (None, Some(Closed::NotReplicated { image, repository })) => {
                 format!("the image `{image}` did not arrive in `{repository}` in time")
             }

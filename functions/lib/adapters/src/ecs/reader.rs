@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::described::{Described, Missing, TaskDefinition};
 use super::{Tag, read, take, take_list};
+use crate::client;
 use crate::raw::ResponseBody;
 use crate::sdk::failure;
 
@@ -48,7 +49,7 @@ impl EcsReader {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_ecs, config),
         }
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::tag_list;
+use crate::client;
 use crate::raw::{RequestBody, ResponseBody};
 use crate::sdk::failure;
 
@@ -74,7 +75,7 @@ impl TaskRunner {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_ecs, config),
         }
     }
 

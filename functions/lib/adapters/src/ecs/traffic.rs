@@ -5,6 +5,7 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::StopServiceDeploymentStopType;
 use esclusa_core::error::Failure;
 
+use crate::client;
 use crate::sdk::failure;
 
 /// What became of a request to roll a service deployment back.
@@ -29,7 +30,7 @@ impl TrafficController {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            client: client!(aws_sdk_ecs, config),
         }
     }
 
