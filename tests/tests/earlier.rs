@@ -22,9 +22,10 @@ use esclusa_core::quarantine::Quarantine;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::verification::{Answer, State};
 use esclusa_resume::{OpenWaitRow, WaitRow};
+use esclusa_tests::items::plain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Reads a row and writes it again.
 type Again = fn(Value) -> Result<Value, serde_json::Error>;
@@ -104,23 +105,6 @@ fn sets(name: &str) -> Vec<(PathBuf, Vec<Value>)> {
         (file, serde_json::from_str(&text).unwrap())
     };
     files.map(read).collect()
-}
-
-fn attribute(value: &Value) -> Value {
-    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    match kind.as_str() {
-        "N" => serde_json::from_str(value.as_str().unwrap()).unwrap(),
-        "NULL" => Value::Null,
-        "L" => value.as_array().unwrap().iter().map(attribute).collect(),
-        "M" => plain(value),
-        _ => value.clone(),
-    }
-}
-
-fn plain(item: &Value) -> Value {
-    let members = item.as_object().unwrap().iter();
-    let members = members.map(|(name, value)| (name.clone(), attribute(value)));
-    Value::Object(members.collect::<Map<_, _>>())
 }
 
 /// What of a row is not in what was read of it: a member that this version does not know any more.

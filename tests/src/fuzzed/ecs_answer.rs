@@ -54,6 +54,7 @@ fn task(task: &Value) {
             let policy = Policy {
                 idempotent,
                 start_attempts: 3,
+                is_for_a_check: false,
             };
             let judgement = classify(&facts, name, policy, attempt);
             let exit_code = facts.container(name).and_then(|container| container.exit_code);
@@ -279,5 +280,6 @@ fn rollout(service: &Value, deployment: &Value, revision: &Value, task: &Value) 
         }
         Judgement::StillRolling { missing, .. } => assert!(!missing.is_empty(), "it rolls, and nothing is missing"),
         Judgement::ForeignChange { by } => assert!(!by.is_empty()),
+        Judgement::Deleted { status } => assert_eq!(status, service.status),
     }
 }

@@ -9,34 +9,17 @@ use crate::support::Account;
 
 const PUSH: &str = "  - name: development\n    trigger: push\n";
 
-/// Pushes, and asserts that the plan is refused with these words before anything is called.
-#[track_caller]
-fn assert_refused(account: &mut Account, tag: &str, words: &[&str]) {
-    account.release(tag, Kind::Good);
-    account.assert_ended("FAILED", "none", "refused");
-    account.assert_acts(&[]);
-    let reasons = account.reasons();
-    for words in words {
-        assert!(reasons.contains(words), "{reasons}");
-    }
-    account.assert_left("FREE");
-}
-
 /// What a pipeline brought before this one is what the circuit breaker would go back to.
 #[test]
 fn an_image_of_before_us_that_is_gone_is_refused_until_the_pipeline_accepts_that() {
     let mut account = Account::with("nest-demo");
     let repository = &mut account.lab.world_mut().kernel_mut().images.repositories;
     repository.get_mut("pm4-ecommerce").unwrap().clear();
-    assert_refused(
-        &mut account,
-        "v1.0.0",
-        &[
-            "the image that `nestapp` of `nest-demo` runs now",
-            "pm4-ecommerce:latest`, of a deployment that was not ours, cannot be pulled any more",
-            "`accept: [fallback_gone]`",
-        ],
-    );
+    account.assert_refuses(&[
+        "the image that `nestapp` of `nest-demo` runs now",
+        "pm4-ecommerce:latest`, of a deployment that was not ours, cannot be pulled any more",
+        "`accept: [fallback_gone]`",
+    ]);
     let text = std::fs::read_to_string(&account.example.file).unwrap();
     let file = account.written(&text.replace(PUSH, &format!("{PUSH}    accept: [fallback_gone]\n")));
     account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
@@ -58,11 +41,7 @@ fn a_tag_that_has_moved_since_hides_no_image_that_is_gone() {
         ..running
     };
     images.insert(digest, moved);
-    assert_refused(
-        &mut account,
-        "v1.0.0",
-        &["cannot be pulled any more", "`accept: [fallback_gone]`"],
-    );
+    account.assert_refuses(&["cannot be pulled any more", "`accept: [fallback_gone]`"]);
 }
 
 #[test]
@@ -75,16 +54,12 @@ fn a_quota_of_fargate_that_cannot_hold_a_rollout_is_refused_and_one_that_can_is_
     let (ecs, _) = account.lab.world_mut().service_mut::<Ecs>().unwrap();
     ecs.settings.fargate_vcpus = 1;
     account.forget_calls();
-    assert_refused(
-        &mut account,
-        "v1.0.0",
-        &[
-            "Fargate may run 1 vCPU on demand at once",
-            "each task of `nest-demo` takes 0.25 vCPU: 5 tasks must run at once, and the quota holds 4",
-            "`accept: [no_capacity]`",
-            "aws service-quotas request-service-quota-increase",
-        ],
-    );
+    account.assert_refuses(&[
+        "Fargate may run 1 vCPU on demand at once",
+        "each task of `nest-demo` takes 0.25 vCPU: 5 tasks must run at once, and the quota holds 4",
+        "`accept: [no_capacity]`",
+        "aws service-quotas request-service-quota-increase",
+    ]);
     account.administer("ecs", "UpdateService", count("development", 2));
     account.pass(SignedDuration::from_mins(5));
     account.release("v1.1.0", Kind::Good);
@@ -93,30 +68,23 @@ fn a_quota_of_fargate_that_cannot_hold_a_rollout_is_refused_and_one_that_can_is_
 }
 
 #[test]
-fn a_log_group_that_the_installation_may_not_read_is_refused_and_not_denied_in_the_middle() {
-    let check = "      checks:\n        errors: {measure: {log: {group: /elsewhere/shop, pattern: ERROR}}}\n";
-    let verification = format!("{PUSH}    verification:\n      soak_seconds: 300\n{check}");
-    let mut account = Account::edited("nest-demo", PUSH, &verification);
-    account.forget_calls();
-    assert_refused(
-        &mut account,
-        "v1.0.0",
-        &[
-            "this installation may not work with the log group `/elsewhere/shop`: its parameter `TaskLogGroupPattern` is `/ecs/*`",
-            "scripts/deploy --guided",
-        ],
-    );
-}
-
-#[test]
-fn a_function_that_the_installation_may_not_invoke_is_refused_and_not_denied_in_the_middle() {
-    let check = "      checks:\n        works: {measure: {function: {name: shop-check}}}\n";
-    let verification = format!("{PUSH}    verification:\n      soak_seconds: 300\n{check}");
-    let mut account = Account::edited("nest-demo", PUSH, &verification);
-    account.forget_calls();
-    assert_refused(
-        &mut account,
-        "v1.0.0",
-        &["the function `shop-check`", "`TestFunctionPattern` is `*-smoke-test`"],
-    );
+fn a_check_of_what_the_installation_may_not_use_is_refused_and_not_denied_in_the_middle() {
+    let log_group = "this installation may not work with the log group `/elsewhere/shop`: its parameter `TaskLogGroupPattern` is `/ecs/*`";
+    let cases: [(&str, &[&str]); 2] = [
+        (
+            "log: {group: /elsewhere/shop, pattern: ERROR}",
+            &[log_group, "scripts/deploy --guided"],
+        ),
+        (
+            "function: {name: shop-check}",
+            &["the function `shop-check`", "`TestFunctionPattern` is `*-smoke-test`"],
+        ),
+    ];
+    for (measure, words) in cases {
+        let check = format!("      checks:\n        looks: {{measure: {{{measure}}}}}\n");
+        let verification = format!("{PUSH}    verification:\n      soak_seconds: 300\n{check}");
+        let mut account = Account::edited("nest-demo", PUSH, &verification);
+        account.forget_calls();
+        account.assert_refuses(words);
+    }
 }

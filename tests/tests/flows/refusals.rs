@@ -6,20 +6,6 @@ use serde_json::json;
 use crate::path::REFUSED;
 use crate::support::Account;
 
-/// Pushes, and asserts that the plan is refused with these words.
-#[track_caller]
-fn assert_refused(mut account: Account, words: &[&str]) {
-    account.release("v1.0.0", Kind::Good);
-    account.assert_path(&account.only_release(), &[REFUSED]);
-    account.assert_ended("FAILED", "none", "refused");
-    account.assert_acts(&[]);
-    let reasons = account.reasons();
-    for words in words {
-        assert!(reasons.contains(words), "{reasons}");
-    }
-    account.assert_left("FREE");
-}
-
 #[test]
 fn a_family_without_an_active_revision_is_refused() {
     let mut account = Account::with("superbowleto");
@@ -28,57 +14,45 @@ fn a_family_without_an_active_revision_is_refused() {
         "DeregisterTaskDefinition",
         json!({"taskDefinition": "superbowleto-s-stg:1"}),
     );
-    assert_refused(
-        account,
-        &[
-            "the family `superbowleto-s-stg` has no ACTIVE revision",
-            "register one with your infrastructure code",
-        ],
-    );
+    account.assert_refuses(&[
+        "the family `superbowleto-s-stg` has no ACTIVE revision",
+        "register one with your infrastructure code",
+    ]);
 }
 
 #[test]
 fn a_family_that_nobody_registered_is_refused() {
-    let account = Account::edited(
+    let mut account = Account::edited(
         "superbowleto",
         "family: superbowleto-s-${environment}",
         "family: superbowleto-nobody-${environment}",
     );
-    assert_refused(
-        account,
-        &[
-            "the family `superbowleto-nobody-stg` has no ACTIVE revision",
-            "task_definitions.server",
-        ],
-    );
+    account.assert_refuses(&[
+        "the family `superbowleto-nobody-stg` has no ACTIVE revision",
+        "task_definitions.server",
+    ]);
 }
 
 #[test]
 fn a_cluster_that_is_not_there_is_refused() {
-    let account = Account::edited(
+    let mut account = Account::edited(
         "nest-demo",
         "  - name: development\n    trigger: push\n    tags: {allow: [latest, \"semver:>=0.1.0\"]}\n    cluster: nest-demo-${environment}",
         "  - name: development\n    trigger: push\n    cluster: nowhere",
     );
-    assert_refused(
-        account,
-        &[
-            "there is no cluster `nowhere`",
-            "set `cluster` of the environment `development`",
-        ],
-    );
+    account.assert_refuses(&[
+        "there is no cluster `nowhere`",
+        "set `cluster` of the environment `development`",
+    ]);
 }
 
 #[test]
 fn a_service_that_is_not_there_is_refused() {
-    let account = Account::edited("nest-demo", "    service: nest-demo\n", "    service: nest-nobody\n");
-    assert_refused(
-        account,
-        &[
-            "the cluster `nest-demo-development` has no service `nest-nobody`",
-            "set `service` of `services.nestapp`",
-        ],
-    );
+    let mut account = Account::edited("nest-demo", "    service: nest-demo\n", "    service: nest-nobody\n");
+    account.assert_refuses(&[
+        "the cluster `nest-demo-development` has no service `nest-nobody`",
+        "set `service` of `services.nestapp`",
+    ]);
 }
 
 #[test]
@@ -90,13 +64,10 @@ fn a_service_that_was_deleted_is_refused() {
         json!({"cluster": "nest-demo-development", "service": "nest-demo", "force": true}),
     );
     account.pass(jiff::SignedDuration::from_mins(5));
-    assert_refused(
-        account,
-        &[
-            "the service `nest-demo` is INACTIVE",
-            "aws ecs describe-services --cluster nest-demo-development --services nest-demo",
-        ],
-    );
+    account.assert_refuses(&[
+        "the service `nest-demo` is INACTIVE",
+        "aws ecs describe-services --cluster nest-demo-development --services nest-demo",
+    ]);
 }
 
 #[test]

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use esclusa_tests::items::plain;
 use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
 use lab::{Answer, Beside, Lab, target};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use simulator::kernel::{Behaviour, Image, ImageStatus, Place, Service};
 use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
 use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
 use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 use simulator_step_functions::StepFunctions;
+
+use crate::path::REFUSED;
 
 /// An account with the deployer and one application, whose services have come to rest.
 pub(crate) struct Account {
@@ -620,6 +623,20 @@ impl Account {
             .collect()
     }
 
+    /// Pushes the first image, and asserts that its plan is refused with these words before anything is called.
+    #[track_caller]
+    pub(crate) fn assert_refuses(&mut self, words: &[&str]) {
+        self.release("v1.0.0", Kind::Good);
+        self.assert_path(&self.only_release(), &[REFUSED]);
+        self.assert_ended("FAILED", "none", "refused");
+        self.assert_acts(&[]);
+        let reasons = self.reasons();
+        for words in words {
+            assert!(reasons.contains(words), "{reasons}");
+        }
+        self.assert_left("FREE");
+    }
+
     /// Asserts what holds after every flow whose executions are over: the records are whole, nobody waits, no act is without its outcome, no lock is
     /// held, and the locks are as told.
     #[track_caller]
@@ -663,25 +680,4 @@ fn logged() -> Settings {
 /// What stands after the last slash.
 pub(crate) fn last_part(arn: &str) -> String {
     arn.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// An item of DynamoDB as plain JSON.
-fn plain(item: &Value) -> Value {
-    let members = item
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name.clone(), attribute(value)));
-    Value::Object(members.collect::<Map<String, Value>>())
-}
-
-fn attribute(value: &Value) -> Value {
-    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    match kind.as_str() {
-        "N" => serde_json::from_str(value.as_str().unwrap()).unwrap(),
-        "NULL" => Value::Null,
-        "L" => value.as_array().unwrap().iter().map(attribute).collect(),
-        "M" => plain(value),
-        _ => value.clone(),
-    }
 }
