@@ -145,6 +145,7 @@ fn task_sentence(task: &PlannedTask) -> String {
     });
     let restore_point = restore_point.unwrap_or_default();
     let again = if task.idempotent { ", may be run again" } else { "" };
+    let judged = if task.is_for_a_check { ", judged by a check" } else { "" };
     let down = match &task.down {
         None => "",
         Some(down) if down.automatic => ", taken back if a later step fails",
@@ -156,7 +157,7 @@ fn task_sentence(task: &PlannedTask) -> String {
         phase
     };
     format!(
-        "run task `{name}` on `{revision}` {phase}{database}{restore_point}{again}{down} (at most {timeout_seconds} s)"
+        "run task `{name}` on `{revision}` {phase}{database}{restore_point}{again}{judged}{down} (at most {timeout_seconds} s)"
     )
 }
 
@@ -284,6 +285,7 @@ mod tests {
             idempotent: true,
             timeout_seconds: 600,
             start_attempts: 3,
+            is_for_a_check: false,
         })
     }
 

@@ -203,7 +203,7 @@ impl Facts<'_> {
     fn gates_asked(&self) -> Option<String> {
         match self.text("/closed/closed") {
             Some("rejected") => return Some(format!("rejected by {}", self.text("/closed/by")?)),
-            Some("expired") => return Some("nobody agreed in time".to_owned()),
+            Some("expired") => return Some("nobody answered in time".to_owned()),
             Some("not_replicated") => {
                 let (image, repository) = (self.text("/closed/image")?, self.text("/closed/repository")?);
                 return Some(format!("the image `{image}` did not arrive in `{repository}` in time"));

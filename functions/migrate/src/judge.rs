@@ -26,6 +26,7 @@ impl Migrate {
         let policy = Policy {
             idempotent: task.idempotent,
             start_attempts: task.start_attempts,
+            is_for_a_check: task.is_for_a_check,
         };
         let row = self.journal.step(deployment_id, step).await?.ok_or_else(|| {
             Failure::invalid_input(format!(

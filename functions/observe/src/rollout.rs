@@ -177,5 +177,8 @@ fn sentence(judgement: &Judgement) -> String {
         Judgement::RolledBack { reason } => format!("ECS rolled it back: {reason}"),
         Judgement::Failed { reason } | Judgement::Vacuous { reason } => reason.clone(),
         Judgement::ForeignChange { by } => format!("somebody else moved the service to `{by}`"),
+        Judgement::Deleted { status } => {
+            format!("somebody deleted the service, which is {status}; create it again, then deploy")
+        }
     }
 }

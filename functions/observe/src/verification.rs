@@ -17,10 +17,11 @@ use esclusa_core::pipeline::{FunctionMeasure, Measure, SmokeMeasure, TargetsMeas
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::supersession::{InQueue, soak_gives_way};
+use esclusa_core::verdict::Mode;
 use esclusa_core::verification::{
     Answer, CheckState, CountedLines, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State,
     TargetGroupSight, TargetsSight, VerificationEnd, alarms, consumers, due, function, http, judge, log, metric,
-    services, smoke, targets,
+    services, smoke, targets, task,
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -230,6 +231,7 @@ impl Observe {
                 let sight = self.metrics.queue(measure, look.begun_at, now).await;
                 sight.map(|sight| consumers(measure, look.begun_at, &sight, now))
             }
+            Some(Measure::Task(name)) => self.task(look, name.as_str()).await,
             None if name == SERVICES => {
                 let deployment_id = &look.work.deployment.row.deployment_id;
                 let sights = self.sights(deployment_id, look.plan).await;
@@ -266,6 +268,16 @@ impl Observe {
             }
         }
         Ok(smoke(measure, &sights))
+    }
+
+    /// How the task ended that the deployment ran.
+    async fn task(&self, look: &Look<'_>, name: &str) -> Result<(Outcome, String), Failure> {
+        let rows = self.journal.steps(&look.work.deployment.row.deployment_id).await?;
+        let is_meant = |step: &PlannedStep| matches!(step, PlannedStep::Task(task) if task.name.as_str() == name);
+        let index = look.plan.steps.iter().position(is_meant);
+        let records = rows.iter().map(|stored| &stored.row.record);
+        let attempts = records.filter(|record| record.step.mode == Mode::Forward && Some(record.step.index) == index);
+        Ok(task(attempts.max_by_key(|record| record.step.attempt)))
     }
 
     async fn function(&self, look: &Look<'_>, measure: &FunctionMeasure) -> Result<(Outcome, String), Failure> {

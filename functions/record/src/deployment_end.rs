@@ -536,12 +536,14 @@ fn outline(step: &PlannedStep) -> StepOutline {
             name: task.name.to_string(),
             is_migration: task.database.is_some(),
             idempotent: task.idempotent,
+            is_for_a_check: task.is_for_a_check,
         },
         PlannedStep::Service(service) => StepOutline {
             kind: StepKind::Service,
             name: service.name.to_string(),
             is_migration: false,
             idempotent: true,
+            is_for_a_check: false,
         },
     }
 }

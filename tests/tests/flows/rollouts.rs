@@ -286,7 +286,7 @@ fn where_the_pipeline_says_stop_the_services_stay_as_they_are_and_a_person_is_as
 
 /// F95: somebody deletes the service while its rollout is under way. Nothing can be brought back to where it was.
 #[test]
-fn a_service_that_is_deleted_during_its_rollout_ends_the_release_and_a_person_must_look() {
+fn a_service_that_is_deleted_during_its_rollout_ends_the_release_cleanly() {
     let mut account = Account::running("nest-demo", "v1.0.0");
     account.push("v1.1.0", Kind::Good);
     account.pass(SignedDuration::from_secs(5));
@@ -299,11 +299,13 @@ fn a_service_that_is_deleted_during_its_rollout_ends_the_release_and_a_person_mu
         json!({"cluster": "nest-demo-development", "service": "nest-demo", "force": true}),
     );
     account.settle();
-    account.assert_release_ended(&release, "FAILED", "partial", "rollout_failed");
+    account.assert_release_ended(&release, "FAILED", "none", "foreign_change");
     assert!(
-        account.reasons().contains("is INACTIVE; create it again, then deploy"),
+        account
+            .reasons()
+            .contains("somebody deleted the service, which is INACTIVE; create it again, then deploy"),
         "{}",
         account.reasons()
     );
-    account.assert_left("QUARANTINED");
+    account.assert_left("FREE");
 }

@@ -171,8 +171,9 @@ fn a_release_that_cannot_be_seen_to_work_is_taken_back_and_its_image_may_come_ag
     assert_left(&mut account);
 }
 
-/// The environments of an application whose smoke test is a one-off task with the released image: production follows development.
-fn tested_by_a_task(on_failure: &str) -> Account {
+/// The environments of an application whose smoke test is a one-off task with the released image: production follows development, and both say besides
+/// what comes of it.
+fn tested_by_a_task(besides: &str) -> Account {
     let mut account = Account::with("nest-demo");
     let mut text = std::fs::read_to_string(&account.example.file).unwrap();
     let network = "network: {subnets: [subnet-0d00000000000001a], security_groups: [sg-0d00000000000001a]}";
@@ -181,9 +182,12 @@ fn tested_by_a_task(on_failure: &str) -> Account {
         ("services:\n  nestapp:\n    service", task),
         (
             "    trigger: push\n",
-            &format!("    trigger: push\n    {network}\n    on_failure: {on_failure}\n"),
+            &format!("    trigger: push\n    {network}\n    {besides}\n"),
         ),
-        ("    trigger: manual\n", &format!("    trigger: push\n    {network}\n")),
+        (
+            "    trigger: manual\n",
+            &format!("    trigger: push\n    {network}\n    {besides}\n"),
+        ),
     ] {
         assert_eq!(text.matches(from).count(), 1, "`{from}`");
         text = text.replace(from, to);
@@ -209,7 +213,7 @@ fn push_with_a_smoke_test(account: &mut Account, tag: &str, code: u32) {
 
 #[test]
 fn a_smoke_test_that_is_a_task_takes_the_release_back_and_ends_its_promotion() {
-    let mut account = tested_by_a_task("roll_back");
+    let mut account = tested_by_a_task("on_failure: roll_back");
     let before = account.definition_of(CLUSTER, "nest-demo");
     let runs = account.ecs_calls("RunTask").len();
     assert_eq!(runs, 2, "once in each environment, after its service");
@@ -229,11 +233,41 @@ fn a_smoke_test_that_is_a_task_takes_the_release_back_and_ends_its_promotion() {
 
 #[test]
 fn a_smoke_test_that_is_a_task_leaves_everything_as_it_is_where_that_is_declared() {
-    let mut account = tested_by_a_task("stop");
+    let mut account = tested_by_a_task("on_failure: stop");
     let before = account.definition_of(CLUSTER, "nest-demo");
     push_with_a_smoke_test(&mut account, "v1.1.0", 1);
     account.assert_ended("FAILED", "partial", "task_failed");
     assert_ne!(account.definition_of(CLUSTER, "nest-demo"), before);
     let lock = ("environment/nest-demo/development".to_owned(), "QUARANTINED".to_owned());
     assert!(account.locks().contains(&lock), "{:?}", account.locks());
+}
+
+/// What a check makes of the end of a task: nothing but a record, the way back, or a question.
+#[test]
+fn a_check_says_what_the_end_of_a_task_means() {
+    let judged = |reaction: &str| {
+        let check = format!("smoke: {{measure: {{task: smoke}}, reaction: {reaction}}}");
+        tested_by_a_task(&format!("verification: {{soak_seconds: 60, checks: {{{check}}}}}"))
+    };
+    let shown = "`smoke` fail: container `nestapp` failed with exit code 1";
+    for (reaction, (verdict, effect, reason)) in [
+        ("report", ("SUCCEEDED", "none", "proven")),
+        ("rollback", ("ROLLED_BACK", "reverted", "verification_failed")),
+        (
+            "ask, ask: {answer_seconds: 600, unanswered: keep}",
+            ("SUCCEEDED", "none", "proven"),
+        ),
+        (
+            "ask, ask: {answer_seconds: 600, unanswered: rollback}",
+            ("ROLLED_BACK", "reverted", "verification_failed"),
+        ),
+    ] {
+        let mut account = judged(reaction);
+        push_with_a_smoke_test(&mut account, "v1.1.0", 1);
+        account.assert_ended(verdict, effect, reason);
+        let release = account.releases().pop().unwrap();
+        let audit = account.esclusa(&["audit", "--release", &release]).out;
+        assert!(audit.contains(shown), "{reaction}: {audit}");
+        assert_left(&mut account);
+    }
 }

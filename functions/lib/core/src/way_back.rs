@@ -426,6 +426,7 @@ mod tests {
             idempotent: false,
             timeout_seconds: 60,
             start_attempts: 1,
+            is_for_a_check: false,
         });
         let verified = [VerifiedRevision {
             task_definition_arn: "backend:7".to_owned(),

@@ -1,4 +1,4 @@
-//! Until when somebody may agree.
+//! Until when somebody may agree, and see to what is asked for.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::pipeline::{Approval, Windows};
 /// How many openings and closings are looked at: more than there are while the hours of any approval pass.
 const STEPS_MAX: usize = 2_000;
 
-/// When a release that stands at the gates `since` a moment ends because nobody agreed; none where it does not, or where nobody can say when. Hours count only
+/// When a release that stands at the gates `since` a moment ends because nobody agreed, or saw to what is asked for; none where it does not, or where nobody can say when. Hours count only
 /// while the windows are open, where these are asked.
 #[must_use]
 pub fn approval_expires(
@@ -19,7 +19,7 @@ pub fn approval_expires(
 ) -> Option<Timestamp> {
     let is_missing = reports
         .iter()
-        .any(|report| report.gate == "approval" && !report.is_open);
+        .any(|report| ["approval", "acknowledgements"].contains(&report.gate.as_str()) && !report.is_open);
     let limit = SignedDuration::from_hours(i64::from(approval.expires_open_hours.filter(|_| is_missing)?));
     if !reports.iter().any(|report| report.gate == "window") {
         return since.checked_add(limit).ok();

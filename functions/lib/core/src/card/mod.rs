@@ -289,7 +289,7 @@ fn status(facts: &Facts<'_>) -> (Tone, Line) {
 fn closed_words(closed: &Closed) -> Line {
     match closed {
         Closed::Rejected { by } => Line::text(format!("Rejected by {by}")),
-        Closed::Expired => Line::text("Expired: nobody agreed in time"),
+        Closed::Expired => Line::text("Expired: nobody answered in time"),
         Closed::NotReplicated { image, repository } => Line::from([
             Part::text("Expired: the image "),
             Part::code(image.as_str()),
@@ -323,7 +323,7 @@ fn verdict_words(end: &End) -> &'static str {
         Verdict::Superseded => "Superseded by a newer release",
         Verdict::Rejected => "Rejected",
         Verdict::Expired if end.reason == Reason::NotReplicated => "Expired: its image did not arrive in time",
-        Verdict::Expired => "Expired: nobody agreed in time",
+        Verdict::Expired => "Expired: nobody answered in time",
         Verdict::Stopped if end.reason == Reason::GaveWay => "Gave way to a newer release while it soaked",
         Verdict::Stopped => "Stopped",
     }

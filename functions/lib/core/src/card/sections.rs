@@ -128,17 +128,20 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
             line.push(Part::Time(until));
         }
         let hours = approval.and_then(|approval| approval.expires_open_hours);
-        if let (Some(hours), Some(since), false) = (hours, since, report.is_open)
-            && report.gate == "approval"
-        {
+        let asked = match report.gate.as_str() {
+            "approval" => Some("the time to agree"),
+            "acknowledgements" => Some("the time for that"),
+            _ => None,
+        };
+        if let (Some(hours), Some(since), Some(time), false) = (hours, since, asked, report.is_open) {
             let expires = approval.and_then(|approval| approval_expires(reports, since, approval, windows));
             match expires {
                 Some(at) => {
-                    line.push(Part::text("; the time to agree ends "));
+                    line.push(Part::text(format!("; {time} ends ")));
                     line.push(Part::Time(at));
                 }
                 None => line.push(Part::text(format!(
-                    "; the time to agree ends after {hours} hours in which the windows are open"
+                    "; {time} ends after {hours} hours in which the windows are open"
                 ))),
             }
         }

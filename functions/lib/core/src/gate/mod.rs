@@ -217,11 +217,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     reports.extend(facts.quarantine.and_then(|quarantine| quarantined(quarantine, now)));
     reports.extend(held(facts, now));
     reports.extend(times.as_ref().map(|times| windowed(times, now)));
-    reports.extend(acknowledged::acknowledged(
-        policy.acknowledgements,
-        policy.people,
-        facts.acknowledged,
-    ));
+    let acknowledged = acknowledged::acknowledged(policy.acknowledgements, policy.people, facts.acknowledged);
+    let is_unseen = acknowledged.as_ref().is_some_and(|report| !report.is_open);
+    reports.extend(acknowledged);
     reports.extend(facts.copies.iter().map(|copy| copy.report(facts.since)));
     reports.extend(together::together(facts.companions));
     let mut over = facts.copies.iter().find_map(|copy| copy.over(facts.since, now));
@@ -229,11 +227,12 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     if let Some(approval) = policy.approval {
         let agreed = agreed(approval, policy, facts);
         let silence = lets_in(approval, policy, facts);
-        let hours = silence.or(approval.expires_open_hours).filter(|_| agreed.is_missing);
+        let hours = silence.or(approval.expires_open_hours);
+        let hours = hours.filter(|_| agreed.is_missing || is_unseen);
         expires = hours.and_then(|hours| expiry(hours, times.as_ref(), facts.since, now));
         over = agreed.rejected.map(|by| Closed::Rejected { by }).or(over);
-        // Where silence lets in, the end of the time is no end: at most a hold or a freeze is over before it does.
-        if over.is_none() && silence.is_none() && expires.is_some_and(|at| at <= now) {
+        // Where silence lets in, the end of the time is no end: at most a hold or a freeze is over before it does. It acknowledges nothing, though.
+        if over.is_none() && (silence.is_none() || is_unseen) && expires.is_some_and(|at| at <= now) {
             over = Some(Closed::Expired);
         }
         reports.push(agreed.report);

@@ -12,6 +12,8 @@ pub struct Policy {
     pub idempotent: bool,
     /// How often it may be run in all.
     pub start_attempts: u32,
+    /// A check says what its end means, so that whatever that is, the deployment goes on.
+    pub is_for_a_check: bool,
 }
 
 /// What became of a task.
@@ -167,6 +169,7 @@ pub const fn next_after(outcome: StepOutcome, policy: Policy, attempt: u32) -> N
         StepOutcome::Begun => Next::WaitAgain,
         StepOutcome::NeverStarted if attempts_left => Next::RunAgain,
         StepOutcome::Unknown if attempts_left && policy.idempotent => Next::RunAgain,
+        _ if policy.is_for_a_check => Next::Completed,
         StepOutcome::NeverStarted
         | StepOutcome::Failed
         | StepOutcome::Reverted

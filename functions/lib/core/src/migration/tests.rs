@@ -8,10 +8,12 @@ use crate::verdict::StepOutcome;
 const POLICY: Policy = Policy {
     idempotent: false,
     start_attempts: 3,
+    is_for_a_check: false,
 };
 const SAFE: Policy = Policy {
     idempotent: true,
     start_attempts: 3,
+    is_for_a_check: false,
 };
 
 /// A stopped task with the sidecars that spoil naive judgements: one that failed, and one that AWS injected.

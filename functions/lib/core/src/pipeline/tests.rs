@@ -378,7 +378,29 @@ fn a_verification_that_could_never_pass_or_asks_where_nobody_answers_is_refused(
         errors_after(&[("cluster: ${cluster}", &checks)])
     };
     assert_snapshot!(unknown("{htpp: {url: a}}"), @"34:61: environments[0].verification.checks.a.measure: unknown field `htpp` (did you mean `http`?)");
-    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`, `smoke`, `function`, `targets`, `log`, `consumers`");
+    assert_snapshot!(unknown("{}"), @"34:60: environments[0].verification.checks.a.measure: must have one of `alarms`, `metric`, `http`, `smoke`, `function`, `targets`, `log`, `consumers`, `task`");
+}
+
+#[test]
+fn a_check_judges_a_task_that_only_tests_and_may_run_again() {
+    let judged = |task: &str, changed: (&str, &str)| {
+        let verification = format!(
+            "cluster: ${{cluster}}\n    verification: {{soak_seconds: 60, checks: {{a: {{measure: {{task: {task}}}}}}}}}"
+        );
+        errors_after(&[("cluster: ${cluster}", &verification), changed])
+    };
+    let same = ("version: 1", "version: 1");
+    assert_snapshot!(judged("smoke", same), @"34:67: environments[0].verification.checks.a.measure.task: no task `smoke` runs in `develop` (one of `tasks`, which the environment does not skip)");
+    assert_snapshot!(judged("seed", same), @"34:67: environments[0].verification.checks.a.measure.task: no task `seed` runs in `develop` (one of `tasks`, which the environment does not skip)");
+    assert_snapshot!(judged("create-database", same), @"34:67: environments[0].verification.checks.a.measure.task: the task `create-database` runs before there is anything to test (give it `run: after_services`)");
+    let migrates = (
+        "  migrate:\n    run: before_services",
+        "  migrate:\n    run: after_services",
+    );
+    assert_snapshot!(judged("migrate", migrates), @"34:67: environments[0].verification.checks.a.measure.task: the task `migrate` migrates a database, so that it decides by itself (check a task that only tests)");
+    assert_snapshot!(judged("flush", same), @"34:67: environments[0].verification.checks.a.measure.task: the task `flush` may not run again when it is not known how it ended (give it `idempotent: true`, or leave the check out)");
+    let again = ("run: after_services,", "run: after_services, idempotent: true,");
+    assert_snapshot!(judged("flush", again), @"nothing is wrong");
 }
 
 #[test]

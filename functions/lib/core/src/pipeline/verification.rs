@@ -100,6 +100,11 @@ pub enum Measure {
     Log(LogMeasure),
     /// Whether the consumers of a queue of Amazon SQS are at work.
     Consumers(ConsumersMeasure),
+    /// How a task with `run: after_services` ended, which by itself decides nothing then.
+    Task(
+        /// Its key in `tasks`.
+        Key,
+    ),
 }
 
 /// A number from CloudWatch metrics, against a limit.

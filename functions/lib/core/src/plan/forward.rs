@@ -510,6 +510,12 @@ impl Planner<'_> {
             idempotent: task.idempotent,
             timeout_seconds: task.timeout_seconds,
             start_attempts: task.start_attempts,
+            is_for_a_check: self
+                .input
+                .environment
+                .verification
+                .as_ref()
+                .is_some_and(|verification| verification.judges_task(&task.name)),
         })
     }
 

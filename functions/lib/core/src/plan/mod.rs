@@ -360,6 +360,9 @@ pub struct PlannedTask {
     pub timeout_seconds: u32,
     /// Tries when it never started.
     pub start_attempts: u32,
+    /// Whether a check of the verification says what its end means. Otherwise one that does not end well ends the deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_for_a_check: bool,
 }
 
 /// How a migration is taken back.

@@ -133,6 +133,7 @@ fn of_database(
             idempotent: task.idempotent,
             timeout_seconds: task.timeout_seconds,
             start_attempts: task.start_attempts,
+            is_for_a_check: false,
         });
     }
     if steps.is_empty() {

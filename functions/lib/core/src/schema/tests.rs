@@ -122,6 +122,7 @@ fn task(name: &str, automatic: Option<bool>) -> PlannedTask {
         idempotent: false,
         timeout_seconds: 60,
         start_attempts: 1,
+        is_for_a_check: false,
     }
 }
 

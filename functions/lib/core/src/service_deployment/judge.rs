@@ -85,6 +85,11 @@ pub enum Judgement {
         /// What is primary now.
         by: String,
     },
+    /// Somebody deleted the service: nothing of ours is left in it, and nothing can be brought back.
+    Deleted {
+        /// `DRAINING` or `INACTIVE`.
+        status: String,
+    },
     /// ECS calls it successful and no task is wanted, so that nothing was proven.
     Vacuous {
         /// What to do about it.
@@ -105,7 +110,7 @@ impl Judgement {
             Self::StillRolling { .. } => StepOutcome::Begun,
             Self::RolledBack { .. } => StepOutcome::Reverted,
             Self::Failed { .. } | Self::Vacuous { .. } => StepOutcome::Failed,
-            Self::ForeignChange { .. } => StepOutcome::Foreign,
+            Self::ForeignChange { .. } | Self::Deleted { .. } => StepOutcome::Foreign,
         }
     }
 }
@@ -119,8 +124,8 @@ pub fn is_over(expected: &Expected, observed: &Observed) -> bool {
 pub fn judge(expected: &Expected, observed: &Observed) -> Judgement {
     let service = &observed.service;
     if service.status != "ACTIVE" {
-        return Judgement::Failed {
-            reason: format!("service `{}` is {}", service.service_arn, service.status),
+        return Judgement::Deleted {
+            status: service.status.clone(),
         };
     }
     let Some(deployment) = &observed.service_deployment else {

@@ -179,13 +179,12 @@ fn the_reason_of_a_roll_back_names_alarms_and_breaker() {
 }
 
 #[test]
-fn a_service_that_is_gone_is_failed_and_is_not_called() {
+fn a_service_that_is_gone_is_somebody_elses_doing_and_is_not_called() {
     let mut gone = service(OURS, 1, 1);
     gone["status"] = json!("DRAINING");
-    assert!(matches!(
-        judge(&expected(), &observed("IN_PROGRESS", &gone, &[])),
-        Judgement::Failed { .. }
-    ));
+    let judged = judge(&expected(), &observed("IN_PROGRESS", &gone, &[]));
+    assert!(matches!(judged, Judgement::Deleted { .. }));
+    assert_eq!(judged.step_outcome(), StepOutcome::Foreign);
     assert!(matches!(before(&gone, 1), BeforeUpdate::Refuse(_)));
 }
 

@@ -53,7 +53,7 @@ pub fn conclude(facts: &DeploymentFacts) -> End {
 /// What the records say about the world.
 struct World {
     residues: Vec<Residue>,
-    /// The last outcome of every forward step, in order of the plan.
+    /// The last outcome of every forward step, in order of the plan; of a task that a check judges, that it is over.
     forward: Vec<(StepKind, Option<StepOutcome>)>,
     way_back_taken: bool,
     any_foreign: bool,
@@ -99,8 +99,9 @@ impl World {
                 .iter()
                 .enumerate()
                 .map(|(index, step)| {
-                    let last = attempts_of(Mode::Forward, index).last();
-                    (step.kind, last.map(|record| record.outcome))
+                    let last = attempts_of(Mode::Forward, index).last().map(|record| record.outcome);
+                    let is_over = step.is_for_a_check && last.is_some_and(|outcome| outcome != StepOutcome::Begun);
+                    (step.kind, if is_over { Some(StepOutcome::Done) } else { last })
                 })
                 .collect(),
             way_back_taken: facts.records.iter().any(|record| record.step.mode == Mode::WayBack),

@@ -46,6 +46,9 @@ pub struct PlannedStep {
     pub is_migration: bool,
     /// Whether the task may be run again after an unknown effect.
     pub idempotent: bool,
+    /// Whether the verification says what the end of the task means.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_for_a_check: bool,
 }
 
 /// A plan as far as the end of the deployment depends on it.

@@ -9,6 +9,7 @@ fn migration() -> PlannedStep {
         name: "migrate".into(),
         is_migration: true,
         idempotent: false,
+        is_for_a_check: false,
     }
 }
 
@@ -26,6 +27,7 @@ fn service(name: &str) -> PlannedStep {
         name: name.into(),
         is_migration: false,
         idempotent: false,
+        is_for_a_check: false,
     }
 }
 
@@ -492,14 +494,50 @@ fn a_release_that_stopped_in_several_environments_of_a_wave_ends_as_where_it_lef
     assert_eq!(end.reason, Reason::Refused);
 }
 
+#[test]
+fn a_task_that_a_check_judges_ends_nothing_by_itself() {
+    let smoke = PlannedStep {
+        idempotent: true,
+        is_for_a_check: true,
+        ..plain_task()
+    };
+    let steps = [service("api"), smoke];
+    for ended in [StepOutcome::Failed, StepOutcome::NeverStarted, StepOutcome::Unknown] {
+        let records = [ahead(0, StepOutcome::Done), ahead(1, ended)];
+        let verified = |verified: Verified| {
+            conclude(&DeploymentFacts {
+                verified,
+                ..facts(&steps, &records)
+            })
+        };
+        let kept = verified(Verified::Passed);
+        assert_eq!(
+            (kept.verdict, kept.effect, kept.reason),
+            (Verdict::Succeeded, Effect::None, Reason::Proven),
+            "{ended:?}"
+        );
+        let why = "check `smoke`: it failed".to_owned();
+        let left = verified(Verified::Failed { is_shown: true, why });
+        assert_eq!(
+            (left.verdict, left.effect, left.reason),
+            (Verdict::Failed, Effect::Partial, Reason::VerificationFailed),
+            "{ended:?}"
+        );
+    }
+    let under_way = [ahead(0, StepOutcome::Done), ahead(1, StepOutcome::Begun)];
+    assert_ne!(conclude(&facts(&steps, &under_way)).verdict, Verdict::Succeeded);
+}
+
 fn any_step() -> impl Strategy<Value = PlannedStep> {
     let kind = prop_oneof![Just(StepKind::Task), Just(StepKind::Service)];
-    (kind, 0..3_u8, any::<bool>(), any::<bool>()).prop_map(|(kind, name, is_migration, idempotent)| PlannedStep {
+    let of = |(kind, name, is_migration, idempotent, is_for_a_check): (StepKind, u8, bool, bool, bool)| PlannedStep {
         kind,
         name: name.to_string(),
         is_migration,
         idempotent,
-    })
+        is_for_a_check,
+    };
+    (kind, 0..3_u8, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(of)
 }
 
 fn any_outcome() -> impl Strategy<Value = StepOutcome> {

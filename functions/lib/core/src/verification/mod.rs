@@ -24,9 +24,9 @@ pub use self::measure::{
 };
 pub use self::metric::{JudgedPeriods, MetricPeriod, MetricShown, MetricSight, MetricWindow, baseline, metric};
 pub use self::question::{Answer, Question};
-pub use self::smoke::{FunctionSight, function, smoke};
+pub use self::smoke::{FunctionSight, function, smoke, task};
 use crate::gate::Stop;
-use crate::pipeline::{Measure, Pace, Reaction, Verification};
+use crate::pipeline::{Key, Measure, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
 pub const SERVICES: &str = "services";
@@ -298,8 +298,16 @@ impl Verification {
             | Measure::Function(_)
             | Measure::Targets(_)
             | Measure::Log(_)
-            | Measure::Consumers(_) => &[],
+            | Measure::Consumers(_)
+            | Measure::Task(_) => &[],
         })
+    }
+
+    /// Whether it is for a check to say what the end of this task means.
+    #[must_use]
+    pub fn judges_task(&self, name: &Key) -> bool {
+        let mut measures = self.checks.values().map(|check| &check.measure);
+        measures.any(|measure| matches!(measure, Measure::Task(task) if task == name))
     }
 
     fn soak(&self) -> SignedDuration {

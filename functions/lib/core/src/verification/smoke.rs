@@ -1,8 +1,9 @@
-//! From the answers of a smoke test, and of a function that tests, to a measurement.
+//! From the answers of a smoke test, and of a function or a task that tests, to a measurement.
 
 use super::Outcome;
 use super::measure::{HttpSight, shown_line};
 use crate::pipeline::{SmokeMeasure, SmokeStep};
+use crate::verdict::{StepOutcome, StepRecord};
 
 /// What the requests of a smoke test show: `sights` are the answers in their order, up to the first that was not as expected.
 #[must_use]
@@ -51,4 +52,21 @@ pub fn function(sight: &FunctionSight) -> (Outcome, String) {
         FunctionSight::Returned => (Outcome::Pass, "the function returned".to_owned()),
         FunctionSight::Threw(error) => (Outcome::Fail, format!("the function failed: {}", shown_line(error))),
     }
+}
+
+/// What the last attempt of a task that tests shows; none where the deployment ran none. One that was ended from outside, or never ran, tested nothing.
+#[must_use]
+pub fn task(last: Option<&StepRecord>) -> (Outcome, String) {
+    let Some(StepRecord { outcome, sentence, .. }) = last else {
+        return (Outcome::Error, "the task was not run".to_owned());
+    };
+    let outcome = match outcome {
+        StepOutcome::Done => Outcome::Pass,
+        StepOutcome::Failed => Outcome::Fail,
+        StepOutcome::Begun => Outcome::Inconclusive,
+        StepOutcome::NeverStarted | StepOutcome::Reverted | StepOutcome::Foreign | StepOutcome::Unknown => {
+            Outcome::Error
+        }
+    };
+    (outcome, sentence.clone())
 }

@@ -282,3 +282,44 @@ fn what_silence_would_do_is_foretold_but_of_a_hotfix() {
         assert_eq!(foretold, [expected]);
     }
 }
+
+/// Also where silence would agree: it sees to nothing.
+#[test]
+fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
+    let people = people();
+    let asked: IndexMap<Key, Acknowledgement> =
+        serde_json::from_value(serde_json::json!({"flags": {"person": {"that": "the flags are set"}}})).unwrap();
+    let agreed = [vote(ANA, true, "plan")];
+    let seen_to = Acknowledged {
+        principal: LUIS.to_owned(),
+        note: None,
+        at: at("2026-11-26T15:30:00Z"),
+    };
+    let seen_to = BTreeMap::from([("flags".to_owned(), seen_to)]);
+    for at_expiry in [AtExpiry::End, AtExpiry::Approve] {
+        let approval = Approval {
+            at_expiry,
+            ..approval(1, UnknownPusher::IsNobody)
+        };
+        let ask = |acknowledged: &BTreeMap<String, Acknowledged>, now: &str| {
+            let policy = GatePolicy {
+                windows: None,
+                approval: Some(&approval),
+                acknowledgements: &asked,
+                people: &people,
+                now: None,
+            };
+            let facts = GateFacts {
+                votes: &agreed,
+                acknowledged,
+                ..facts("2026-11-26T15:00:00Z")
+            };
+            pass(&policy, &facts, at(now)).0
+        };
+        let nothing = BTreeMap::new();
+        let just_before = ask(&nothing, "2026-11-26T18:59:59Z");
+        assert!(matches!(just_before, Passage::Wait { .. }), "{just_before:?}");
+        assert_eq!(ask(&nothing, "2026-11-26T19:00:00Z"), Passage::Over(Closed::Expired));
+        assert_eq!(ask(&seen_to, "2026-11-26T19:00:00Z"), Passage::Open);
+    }
+}

@@ -8,7 +8,7 @@ use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, 
 use crate::gate::{WindowPlace, check_windows};
 use crate::pipeline::gates::{Acknowledgement, AtExpiry};
 use crate::pipeline::names::{Key, is_ecs_name};
-use crate::pipeline::parts::{Container, DefinitionSource, RestorePoint, TaskDefinition};
+use crate::pipeline::parts::{Container, DefinitionSource, Phase, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
 use crate::pipeline::verification::{Measure, Method, Reaction, Verification};
@@ -107,6 +107,7 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
     );
     if let Some(verification) = &environment.verification {
         check_verification(verification, &root.key("verification"), &mut problems);
+        check_judged_tasks(verification, environment, &root.key("verification"), &mut problems);
     }
     check_gates(environment, &root, &mut problems);
     for (name, definition) in &environment.task_definitions {
@@ -287,6 +288,49 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
     }
 }
 
+/// What a check says of the end of a task, the deployment must not have said before.
+fn check_judged_tasks(
+    verification: &Verification,
+    environment: &ResolvedEnvironment,
+    path: &Path,
+    problems: &mut Vec<ResolveProblem>,
+) {
+    for (name, check) in &verification.checks {
+        let Measure::Task(judged) = &check.measure else {
+            continue;
+        };
+        let mut tasks = environment.steps.iter().filter_map(|step| match step {
+            ResolvedStep::Task(task) => Some(task),
+            ResolvedStep::Service(_) => None,
+        });
+        let found = tasks.find(|task| task.name == *judged);
+        let (message, hint) = match found {
+            None => (
+                format!("no task `{judged}` runs in `{}`", environment.name),
+                "one of `tasks`, which the environment does not skip",
+            ),
+            Some(task) if task.phase != Phase::AfterServices => (
+                format!("the task `{judged}` runs before there is anything to test"),
+                "give it `run: after_services`",
+            ),
+            Some(task) if task.database.is_some() => (
+                format!("the task `{judged}` migrates a database, so that it decides by itself"),
+                "check a task that only tests",
+            ),
+            Some(task) if !task.idempotent => (
+                format!("the task `{judged}` may not run again when it is not known how it ended"),
+                "give it `idempotent: true`, or leave the check out",
+            ),
+            Some(_) => continue,
+        };
+        problems.push(problem(
+            path.key("checks").key(name).key("measure").key("task"),
+            &message,
+            Some(hint),
+        ));
+    }
+}
+
 fn check_url(url: &str, path: Path, problems: &mut Vec<ResolveProblem>) {
     let rest = ["http://", "https://"]
         .iter()
@@ -315,7 +359,7 @@ fn check_url(url: &str, path: Path, problems: &mut Vec<ResolveProblem>) {
 
 fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProblem>) {
     match measure {
-        Measure::Alarms(_) | Measure::Targets(_) => {}
+        Measure::Alarms(_) | Measure::Targets(_) | Measure::Task(_) => {}
         Measure::Metric(metric) => {
             let path = path.key("metric");
             if metric.expression.is_none() && metric.metrics.len() > 1 {
