@@ -1,9 +1,9 @@
 //! An image that was deleted or archived: whoever runs it is told, before a task that stops cannot be started again.
 
-use esclusa_adapters::control::rows::{EnvironmentRow, RepositoryRow};
+use esclusa_adapters::control::rows::RepositoryRow;
 use esclusa_adapters::control::{Key, Repository, Stored};
 use esclusa_adapters::ecr::{self, Lookup};
-use esclusa_adapters::planning::environment_names;
+use esclusa_adapters::planning::{current_pipeline, environments_that_run};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, RecordKind};
 use esclusa_events::{EcrImageAction, Envelope};
@@ -29,7 +29,9 @@ impl Intake {
         let Some(owner) = owner else {
             return Ok(json!({"ignored": "the repository belongs to no pipeline"}));
         };
-        let environments = self.running(&owner.row, digest).await?;
+        let RepositoryRow { application, image } = &owner.row;
+        let (_, pipeline) = current_pipeline(self.control(), application).await?;
+        let environments = environments_that_run(self.control(), &pipeline, image, digest).await?;
         // Of an image with several tags one may go, and what is archived may be restored by now.
         if environments.is_empty() || self.can_be_pulled(envelope, digest).await? {
             return Ok(json!({"ignored": "nobody runs it, or it can be pulled still"}));
@@ -51,21 +53,6 @@ impl Intake {
         self.witness(envelope, RecordKind::ImageGone, &chain, &facts, reason)
             .await?;
         Ok(json!({"gone": digest, "environments": environments}))
-    }
-
-    /// The environments of an application in which a digest is in force.
-    async fn running(&self, owner: &RepositoryRow, digest: &str) -> Result<Vec<String>, Failure> {
-        let (_, pipeline) = self.current_pipeline(&owner.application).await?;
-        let mut running = Vec::new();
-        for name in environment_names(self.control(), &pipeline).await? {
-            let key = Key::environment(&owner.application, &name);
-            let in_force: Option<Stored<EnvironmentRow>> = self.control().get(&key).await?;
-            let runs = in_force.and_then(|stored| stored.row.digests.get(&owner.image).cloned());
-            if runs.as_deref() == Some(digest) {
-                running.push(name);
-            }
-        }
-        Ok(running)
     }
 
     async fn can_be_pulled(&self, envelope: &Envelope<EcrImageAction>, digest: &str) -> Result<bool, Failure> {

@@ -10,14 +10,12 @@ mod take;
 use std::str::FromStr;
 
 use aws_config::SdkConfig;
-use esclusa_adapters::control::rows::{PipelineCurrentRow, PipelineVersionRow};
-use esclusa_adapters::control::{ControlTable, Key};
+use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::journal::Journal;
-use esclusa_adapters::planning::written;
 use esclusa_adapters::step_functions::StateMachineStarter;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{InvalidName, Pipeline};
+use esclusa_core::pipeline::InvalidName;
 use esclusa_core::task_definition::Home;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -56,25 +54,6 @@ enum Action {
 impl Intake {
     fn control(&self) -> &ControlTable {
         self.journal.control()
-    }
-
-    /// The pipeline in force of an application, with its version.
-    async fn current_pipeline(&self, application: &str) -> Result<(u32, Pipeline), Failure> {
-        let current = self
-            .control()
-            .get::<PipelineCurrentRow>(&Key::pipeline_current(application))
-            .await?;
-        let Some(current) = current else {
-            return Err(Failure::refused(format!(
-                "there is no pipeline for application `{application}`: run `esclusa pipelines apply FILE`"
-            )));
-        };
-        let version = current.row.version;
-        let stored = self
-            .control()
-            .require::<PipelineVersionRow>(&Key::pipeline_version(application, version))
-            .await?;
-        Ok((version, written(&stored.row)?))
     }
 }
 

@@ -3,6 +3,7 @@
 use esclusa_adapters::control::rows::{PipelineCurrentRow, SeenTagRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecr::{self, Image};
+use esclusa_adapters::planning::current_pipeline;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{is_overdue, sought_since};
 use esclusa_core::image::elsewhere;
@@ -39,7 +40,7 @@ impl Intake {
     async fn overdue(&self, current: &PipelineCurrentRow) -> Result<Vec<Value>, Failure> {
         let now = self.journal.clock().now()?;
         let since = sought_since(current.applied_at, now);
-        let (_, pipeline) = self.current_pipeline(&current.application).await?;
+        let (_, pipeline) = current_pipeline(self.control(), &current.application).await?;
         let mut releases = Vec::new();
         // Events of other accounts and Regions do not come here, so none of them can be lost.
         let is_here = |(key, image): &(&Name, &PipelineImage)| elsewhere(key, image, &self.home).is_none();

@@ -6,6 +6,7 @@ use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, Prog
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::deployments::environment_lock;
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::planning::current_pipeline;
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_adapters::version;
 use esclusa_core::error::Failure;
@@ -66,7 +67,7 @@ struct Chosen {
 
 impl Intake {
     pub(crate) async fn requested(&self, request: &ReleaseRequest) -> Result<Value, Failure> {
-        let (version, pipeline) = self.current_pipeline(&request.application).await?;
+        let (version, pipeline) = current_pipeline(self.control(), &request.application).await?;
         let environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
         let identity = RequestIdentity {

@@ -4,6 +4,7 @@ use esclusa_adapters::control::rows::{Progress, ReleaseKind, ReleaseRow, Reposit
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::ecr::{self, Image, Lookup};
 use esclusa_adapters::journal::Commit;
+use esclusa_adapters::planning::current_pipeline;
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_core::error::Failure;
 use esclusa_core::hotfix::is_hotfix;
@@ -92,7 +93,7 @@ impl Intake {
         let Some(owner) = owner else {
             return Ok(Taken::Ignored("the repository belongs to no pipeline".to_owned()));
         };
-        let (version, pipeline) = self.current_pipeline(&owner.row.application).await?;
+        let (version, pipeline) = current_pipeline(self.control(), &owner.row.application).await?;
         let environments = match environments_for(&pipeline, &push.tag)? {
             Ok(environments) => environments,
             Err(reason) => return Ok(Taken::Ignored(reason)),

@@ -189,6 +189,10 @@ impl Observe {
         let row = GatesRow {
             together,
             let_in_at: facts.let_in_at,
+            removed: gates
+                .now
+                .zip(gates.approval)
+                .map_or_else(Vec::new, |(now, approval)| now.removed(approval)),
             ..row(place, &said, reports, &passage)
         };
         Ok(Asked { passage, row })
@@ -266,6 +270,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
         newest: place.policy.newest,
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
+        removed: Vec::new(),
         acknowledgements: place.policy.acknowledgements.clone().into_iter().collect(),
         together: Vec::new(),
         people: place.policy.people.clone(),

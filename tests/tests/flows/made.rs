@@ -36,7 +36,7 @@ fn a_tag_brings_a_version_into_the_environment_that_it_names_and_into_no_other()
 #[test]
 fn a_person_deploys_to_a_copy_and_one_that_nobody_has_built_is_refused_before_anything_moves() {
     let mut account = Account::with("django-blog");
-    account.push("v0.2.0", Kind::Good);
+    let digest = account.push("v0.2.0", Kind::Good);
     account.settle();
     account.forget_calls();
     let before = account.esclusa(&["status", "django-blog"]).out;
@@ -46,6 +46,18 @@ fn a_person_deploys_to_a_copy_and_one_that_nobody_has_built_is_refused_before_an
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     let after = account.esclusa(&["status", "django-blog"]).out;
     assert!(after.contains("beta"), "{after}");
+    // A copy that runs an image is named where its image is found to be bad.
+    let told = account.esclusa(&[
+        "quarantine",
+        "add",
+        "django-blog",
+        "v0.2.0",
+        "--reason",
+        "it loses posts",
+    ]);
+    let way_back = "it runs in `beta`: `esclusa rollback django-blog beta`";
+    assert!(told.out.contains(way_back), "{}", told.out);
+    account.esclusa(&["quarantine", "release", &digest, "--reason", "it was the browser"]);
     account.forget_calls();
     account.esclusa(&["deploy", "django-blog", "pr-7", "v0.2.0", "--no-wait"]);
     account.settle();

@@ -87,6 +87,25 @@ fn an_event_that_comes_twice_at_once_starts_one_release() {
     }
 }
 
+/// Nothing was verified yet, and what runs is no completed deployment: that is the work of the release before it.
+#[test]
+fn a_push_during_the_first_rollout_of_all_waits_for_its_turn() {
+    let mut account = Account::with("nest-demo");
+    account.push("v1.0.0", Kind::Good);
+    let first = account.run_until_claimed();
+    account.run_until_entered(&format!("{first}-development-1"), "AwaitService");
+    account.pass(SignedDuration::from_secs(10));
+    let digest = account.push("v1.1.0", Kind::Good);
+    account.settle();
+    let second = account.releases().pop().unwrap();
+    assert_ne!(first, second);
+    for release in [&first, &second] {
+        account.assert_release_ended(release, "SUCCEEDED", "none", "proven");
+    }
+    account.assert_runs("nest-demo-development", "nest-demo", "nestapp", &digest, 1);
+    account.assert_left("FREE");
+}
+
 #[test]
 fn the_second_of_two_releases_waits_for_the_lock_and_runs_after_the_first() {
     let mut account = Account::with("superbowleto");

@@ -152,6 +152,7 @@ impl Known {
                     since: gates.map(|gates| gates.since),
                     closed: gates.and_then(|gates| gates.closed.as_ref()),
                     approval: gates.and_then(|gates| gates.approval.as_ref()),
+                    removed: gates.map(|gates| gates.removed.as_slice()).unwrap_or_default(),
                     windows,
                 }
             }

@@ -308,6 +308,9 @@ pub struct GatesRow {
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Those of them who may not any more, as the pipeline says now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Name>,
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub acknowledgements: BTreeMap<Name, Acknowledgement>,

@@ -19,6 +19,7 @@ use esclusa_core::plan::{
     FargateUsage, Observed, ObservedDefinition, ObservedFallback, ObservedImage, ObservedService, ObservedTwin, Plan,
     PlanInput, Platform, Powers, Refusals, RollbackInput, RunsOn, VerifiedRevision, plan, rollback_plan, unreachable,
 };
+use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::restore_point::{DatabaseFacts, restored_databases};
 use esclusa_core::scaling::ScalingFacts;
@@ -28,12 +29,15 @@ use esclusa_core::task_definition::Home;
 use esclusa_core::wave::is_last;
 use serde_json::Value;
 
-pub use self::environments::environment_names;
+pub use self::environments::{environment_names, environments_that_run};
 use crate::alarms::AlarmReader;
 use crate::clock::Clock;
-use crate::control::rows::{EnvironmentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow};
+use crate::control::rows::{
+    DeploymentRow, EnvironmentRow, PipelineCurrentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow,
+};
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::databases::DatabaseReader;
+use crate::deployments::environment_lock;
 use crate::ecr::{ConfigurationReader, ImageReader, Lookup, Manifest, Repository};
 use crate::ecs::EcsReader;
 use crate::metrics::MetricReader;
@@ -249,6 +253,7 @@ impl Planner {
         // Who goes back brings an image of which is known already what it asks.
         let released = request.back_to.is_none().then_some(&request.image);
         let mut observed = self.observe(&environment, &digests, released).await?;
+        observed.under_way = self.under_way(request).await?;
         observed.twin = self.twin(pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;
@@ -282,6 +287,19 @@ impl Planner {
                 plan(&input, &observed, now)
             }
         })
+    }
+
+    /// The deployment of another release that holds the environment.
+    async fn under_way(&self, request: &PlanRequest) -> Result<Option<String>, Failure> {
+        let lock = environment_lock(&request.application, &request.environment);
+        let standing: Option<Stored<Lock>> = self.control.get(&Key::lock(&lock)).await?;
+        let held = standing.filter(|lock| lock.row.status == LockStatus::Held);
+        let Some(holder) = held.and_then(|lock| lock.row.deployment_id) else {
+            return Ok(None);
+        };
+        let row: Option<Stored<DeploymentRow>> = self.control.get(&Key::deployment(&holder)).await?;
+        let is_other = row.is_some_and(|row| row.row.release_id != request.release_id.as_str());
+        Ok(is_other.then_some(holder))
     }
 
     /// The digest of the released image, and of every other image the one in force.
@@ -578,6 +596,22 @@ impl Planner {
         }
         Ok(Some(observed))
     }
+}
+
+/// The pipeline in force of an application, with its version.
+///
+/// # Errors
+/// `Refused` when there is none; otherwise those of [`pipeline_version`].
+pub async fn current_pipeline(control: &ControlTable, application: &str) -> Result<(u32, Pipeline), Failure> {
+    let current: Option<Stored<PipelineCurrentRow>> = control.get(&Key::pipeline_current(application)).await?;
+    let Some(current) = current else {
+        return Err(Failure::refused(format!(
+            "there is no pipeline for application `{application}`: run `esclusa pipelines apply FILE`"
+        )));
+    };
+    let version = current.row.version;
+    let (_, pipeline) = pipeline_version(control, application, version).await?;
+    Ok((version, pipeline))
 }
 
 /// A version of the pipeline of an application.

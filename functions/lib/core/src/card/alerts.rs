@@ -12,7 +12,11 @@ use crate::pipeline::{Approval, Key, MemberId};
 use crate::verdict::{End, Verdict};
 
 /// The members of Slack who may still agree.
-fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator<Item = &'a MemberId> {
+fn asked_members<'a>(
+    facts: &Facts<'a>,
+    approval: &'a Approval,
+    removed: &'a [Key],
+) -> impl Iterator<Item = &'a MemberId> {
     let person = |principal: &str| person_of(facts.people, principal);
     let out: Vec<&Key> = facts
         .votes
@@ -21,6 +25,7 @@ fn asked_members<'a>(facts: &Facts<'a>, approval: &'a Approval) -> impl Iterator
         .filter_map(|vote| person(&vote.principal))
         .chain(facts.requested_by.and_then(person))
         .chain(facts.pushed_by)
+        .chain(removed)
         .collect();
     let people = facts.people;
     let names = approval.approvers.iter().filter(move |name| !out.contains(name));
@@ -85,9 +90,11 @@ pub(super) fn alerts(facts: &Facts<'_>) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let name = format!("{} {}", facts.application, facts.tag);
     match facts.standing {
-        Standing::Gates { approval, .. } if is_asked(facts) => {
+        Standing::Gates { approval, removed, .. } if is_asked(facts) => {
             let words = Line::text(format!("{name} waits for an approval for {}.", facts.environment));
-            let members = approval.into_iter().flat_map(|approval| asked_members(facts, approval));
+            let members = approval
+                .into_iter()
+                .flat_map(|approval| asked_members(facts, approval, removed));
             alerts.push(Alert {
                 key: format!("approval:{}", facts.plan_hash.unwrap_or_default()),
                 words: named(words, members),

@@ -47,6 +47,8 @@ pub enum Standing<'a> {
         closed: Option<&'a Closed>,
         /// Who must agree.
         approval: Option<&'a Approval>,
+        /// Those of them who may not any more.
+        removed: &'a [Key],
         /// When releases may come.
         windows: Option<&'a Windows>,
     },

@@ -116,6 +116,7 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
         closed: None,
         approval,
         windows,
+        ..
     } = facts.standing
     else {
         return Section::new(title, Vec::new());

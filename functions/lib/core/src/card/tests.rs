@@ -198,6 +198,7 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
                 since: Some(time("2026-11-02T09:00:00Z")),
                 closed: None,
                 approval: Some(&approval),
+                removed: &[],
                 windows: None,
             },
         )
@@ -214,6 +215,27 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
 }
 
 #[test]
+fn who_may_not_agree_any_more_is_not_asked() {
+    let (people, approval) = (people(), approval());
+    let reports = [report("approval", false, "1 of `luis` must agree")];
+    let removed = ["ana".parse().unwrap()];
+    let asked = |removed: &[Key]| {
+        let standing = Standing::Gates {
+            reports: &reports,
+            since: None,
+            closed: None,
+            approval: Some(&approval),
+            removed,
+            windows: None,
+        };
+        alert_message(&card(&facts(&people, standing)).alerts()[0])["text"].to_string()
+    };
+    assert!(asked(&[]).contains("<@U0ANA>"));
+    let asked = asked(&removed);
+    assert!(asked.contains("<@U0LUIS>") && !asked.contains("U0ANA"), "{asked}");
+}
+
+#[test]
 fn who_is_asked_sees_that_it_does_not_work_elsewhere_any_more_or_was_never_seen_to() {
     let people = people();
     let reports = [report("approval", false, "1 of `ana` must agree")];
@@ -222,6 +244,7 @@ fn who_is_asked_sees_that_it_does_not_work_elsewhere_any_more_or_was_never_seen_
         since: None,
         closed: None,
         approval: None,
+        removed: &[],
         windows: None,
     };
     let shown = |upstream: Option<&[Upstream]>| {
@@ -259,6 +282,7 @@ fn a_button_says_what_it_is_about_and_nothing_else() {
         since: None,
         closed: None,
         approval: None,
+        removed: &[],
         windows: None,
     };
     let message = message(&card(&facts(&people, standing)));
@@ -290,6 +314,7 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
         since: None,
         closed,
         approval: None,
+        removed: &[],
         windows: None,
     };
     let over = |end, asks_again| Standing::Ended {
@@ -545,8 +570,8 @@ proptest! {
         let closed = Closed::Rejected { by: principal.clone() };
         let approval = approval();
         let standing = match stands {
-            0 => Standing::Gates { reports: &reports, since: Some(Timestamp::MIN), closed: None, approval: Some(&approval), windows: None },
-            1 => Standing::Gates { reports: &reports, since: None, closed: Some(&closed), approval: None, windows: None },
+            0 => Standing::Gates { reports: &reports, since: Some(Timestamp::MIN), closed: None, approval: Some(&approval), removed: &[], windows: None },
+            1 => Standing::Gates { reports: &reports, since: None, closed: Some(&closed), approval: None, removed: &[], windows: None },
             2 => Standing::Queued { since: Timestamp::MAX },
             3 => UNDER_WAY,
             _ => Standing::Ended { end: &end, at: None, asks_again: many % 2 == 0 },

@@ -34,6 +34,13 @@ pub struct Approvers<'a> {
 }
 
 impl Approvers<'_> {
+    /// Those who must agree by an earlier version and may not any more.
+    #[must_use]
+    pub fn removed(&self, earlier: &Approval) -> Vec<Key> {
+        let named = earlier.approvers.iter();
+        named.filter(|person| !self.still_name(person)).cloned().collect()
+    }
+
     /// Whether somebody of an earlier version is still the same person, and one of those who may.
     #[must_use]
     pub fn still_know(&self, person: &Key, principal: &str) -> bool {

@@ -255,6 +255,20 @@ impl Hazard {
             Self::NoCapacity => "no_capacity",
         }
     }
+
+    /// Whether it may be over when a deployment is that is under way in the environment: what that one moves is what is looked at.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        match self {
+            Self::BreakerOff | Self::NoRestorePoint => false,
+            Self::NoWayBack
+            | Self::FallbackGone
+            | Self::ActiveDeployments
+            | Self::IncompatibleSchema
+            | Self::AlarmFiring
+            | Self::NoCapacity => true,
+        }
+    }
 }
 
 /// What becomes of the services that a deployment has moved when a later step of it fails.

@@ -124,6 +124,8 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
             planner.check_room(task, &revisions);
         }
     }
+    let under_way = observed.under_way.as_deref();
+    preflight::postpone(&mut planner.refusals, &mut planner.notes, under_way);
     if !planner.refusals.is_empty() {
         planner.refusals.dedup();
         return Err(Refusals(planner.refusals));

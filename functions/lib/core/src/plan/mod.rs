@@ -69,6 +69,8 @@ pub struct PlanInput {
 pub struct Observed {
     /// The status of the cluster, such as `ACTIVE`; `None` when it does not exist.
     pub cluster_status: Option<String>,
+    /// The deployment of another release that is under way in the environment.
+    pub under_way: Option<String>,
     /// The most recent ACTIVE revision of each family that has one.
     pub families: BTreeMap<String, ObservedDefinition>,
     /// The services by their name in ECS; one that does not exist is not here.

@@ -44,6 +44,21 @@ impl Findings {
     }
 }
 
+/// Makes notes of the refusals that a deployment which is under way in the environment may be the reason of: the plan is made again when it is over, under the lock.
+pub(super) fn postpone(refusals: &mut Vec<Refusal>, notes: &mut Vec<String>, under_way: Option<&str>) {
+    let Some(under_way) = under_way else { return };
+    refusals.retain(|refusal| {
+        let may_pass = matches!(&refusal.kind, RefusalKind::Hazard(hazard) if hazard.may_pass());
+        if may_pass {
+            notes.push(format!(
+                "{}; it is looked at again when `{under_way}` is over, which is under way",
+                refusal.message
+            ));
+        }
+        !may_pass
+    });
+}
+
 /// Looks for what would make the way back of a service a false promise.
 pub(super) fn check(
     environment: &ResolvedEnvironment,

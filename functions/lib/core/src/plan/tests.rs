@@ -632,6 +632,23 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
         (Hazard::BreakerOff, canary),
         (Hazard::AlarmFiring, firing),
     ] {
+        // What is under way may be what is seen: then it is looked at again under the lock.
+        let busy = Observed {
+            under_way: Some("shop-1-staging-1".to_owned()),
+            ..world.clone()
+        };
+        match plan(&input('b'), &busy, now()) {
+            Ok(plan) => assert!(
+                hazard.may_pass()
+                    && plan
+                        .notes
+                        .iter()
+                        .any(|note| note.contains("`shop-1-staging-1` is over")),
+                "{hazard:?}: {:?}",
+                plan.notes
+            ),
+            Err(_) => assert!(!hazard.may_pass(), "{hazard:?}"),
+        }
         let found = refused(&input('b'), &world);
         let help = format!("`accept: [{}]`", hazard.as_str());
         assert!(

@@ -7,12 +7,10 @@ use esclusa_core::quarantine::{Cause, Quarantine};
 use serde_json::{Value, json};
 
 use super::{Ordered, Orderer, refused};
-use crate::control::rows::{
-    EnvironmentRow, PipelineCurrentRow, Progress, ReleasePointerRow, ReleaseRow, RepositoryRow,
-};
+use crate::control::rows::{Progress, ReleasePointerRow, ReleaseRow, RepositoryRow};
 use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::journal::Journal;
-use crate::planning::pipeline_version;
+use crate::planning::{current_pipeline, environments_that_run};
 
 /// An image that shall go nowhere.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +76,8 @@ impl Journal {
         let what = "the quarantine of the image changed at this moment";
         // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is told that it is there already.
         let on_their_way = self.on_their_way(suspect).await?;
-        let runs_in = self.runs_in(&application, &image, digest).await?;
+        let (_, pipeline) = current_pipeline(self.control(), &application).await?;
+        let runs_in = environments_that_run(self.control(), &pipeline, &image, digest.as_str()).await?;
         let written = self
             .written(&application, (vec![change], draft), (json!(row), what), orderer)
             .await?;
@@ -109,21 +108,6 @@ impl Journal {
                 at_work_in.extend(is_at_work.then_some(environment));
             }
             found.push(json!({"release": release.release_id, "tag": release.tag, "atWorkIn": at_work_in}));
-        }
-        Ok(found)
-    }
-
-    /// The environments that run an image, of those that have a name in the pipeline.
-    async fn runs_in(&self, application: &str, image: &str, digest: &Digest) -> Result<Vec<String>, Failure> {
-        let current: Stored<PipelineCurrentRow> = self.control().require(&Key::pipeline_current(application)).await?;
-        let (_, pipeline) = pipeline_version(self.control(), application, current.row.version).await?;
-        let mut found = Vec::new();
-        for environment in pipeline.named() {
-            let key = Key::environment(application, environment.name.as_str());
-            let runs: Option<Stored<EnvironmentRow>> = self.control().get(&key).await?;
-            let is_it =
-                runs.is_some_and(|runs| runs.row.digests.get(image).is_some_and(|runs| runs == digest.as_str()));
-            found.extend(is_it.then(|| environment.name.to_string()));
         }
         Ok(found)
     }
