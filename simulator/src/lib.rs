@@ -29,7 +29,7 @@ pub use identity::{AccessKey, SECRET_ACCESS_KEY};
 pub use lambda::{FunctionConfiguration, FunctionError, Handler, Invocation, InvocationId, Lambda};
 pub use record::{CallOutcome, CallRecord, count_by_operation, used_actions};
 pub use simulation::Simulation;
-pub use simulator_dynamodb::DynamoDb;
+pub use simulator_dynamodb::{DynamoDb, plain_item};
 pub use simulator_kernel as kernel;
 pub use simulator_kernel::{ApiError, Principal};
 pub use simulator_step_functions::TaskTry;

@@ -22,10 +22,10 @@ use esclusa_core::quarantine::Quarantine;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::verification::{Answer, State};
 use esclusa_resume::{OpenWaitRow, WaitRow};
-use esclusa_tests::items::plain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use simulator::plain_item;
 
 /// Reads a row and writes it again.
 type Again = fn(Value) -> Result<Value, serde_json::Error>;
@@ -140,7 +140,7 @@ fn every_row_of_every_version_is_read_without_a_loss() {
         for (file, items) in sets(name) {
             assert!(!items.is_empty(), "{}", file.display());
             for item in items {
-                let mut row = plain(&item);
+                let mut row = plain_item(&item);
                 let (pk, sk) = (row["pk"].clone(), row["sk"].clone());
                 let (pk, sk) = (pk.as_str().unwrap(), sk.as_str().unwrap());
                 for member in OF_EVERY_ROW {
@@ -171,7 +171,8 @@ fn every_record_of_every_version_is_read_and_hashes_as_it_did() {
     for (file, items) in sets("ledger.json") {
         assert!(!items.is_empty(), "{}", file.display());
         for item in items {
-            let record: Record = serde_json::from_value(plain(&item)).unwrap_or_else(|error| panic!("{error}: {item}"));
+            let record: Record =
+                serde_json::from_value(plain_item(&item)).unwrap_or_else(|error| panic!("{error}: {item}"));
             assert_eq!(record.computed_hash(), record.hash, "{item}");
         }
     }

@@ -6,7 +6,7 @@ use esclusa_adapters::control::rows::DeploymentRow;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use simulator::{CallOutcome, CallRecord};
+use simulator::{CallOutcome, CallRecord, plain_item};
 
 use super::Shop;
 
@@ -259,25 +259,6 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 pub(super) fn rows<T: DeserializeOwned>(control: &[Value], sk: &str) -> Vec<T> {
-    let rows = control.iter().map(plain).filter(|row| text(row, "/sk") == sk);
+    let rows = control.iter().map(plain_item).filter(|row| text(row, "/sk") == sk);
     rows.filter_map(|row| serde_json::from_value(row).ok()).collect()
-}
-
-/// An item of DynamoDB as plain JSON.
-pub(super) fn plain(item: &Value) -> Value {
-    let members = item.as_object().into_iter().flatten();
-    Value::Object(members.map(|(name, value)| (name.clone(), attribute(value))).collect())
-}
-
-fn attribute(value: &Value) -> Value {
-    let Some((kind, value)) = value.as_object().and_then(|members| members.iter().next()) else {
-        return Value::Null;
-    };
-    match (kind.as_str(), value) {
-        ("N", Value::String(number)) => serde_json::from_str(number).unwrap_or_default(),
-        ("M", value) => plain(value),
-        ("L", Value::Array(list)) => list.iter().map(attribute).collect(),
-        ("NULL", _) => Value::Null,
-        (_, value) => value.clone(),
-    }
 }

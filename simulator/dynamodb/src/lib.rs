@@ -7,6 +7,7 @@
 mod answers;
 mod backups;
 mod engine;
+mod items;
 mod keys;
 mod permissions;
 mod read_lag;
@@ -23,6 +24,7 @@ use simulator_kernel::{ApiError, Authorization, Kernel, Reply, Request, Service}
 
 use answers::{Answers, Place};
 use backups::{Backups, no_table};
+pub use items::plain_item;
 use keys::Schema;
 use read_lag::ReadLag;
 use tokens::Tokens;

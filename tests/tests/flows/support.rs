@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use esclusa_tests::items::plain;
 use jiff::{SignedDuration, Timestamp};
 use lab::example::Example;
 use lab::images::Kind;
@@ -11,7 +10,7 @@ use lab::{Answer, Beside, Lab, target};
 use serde_json::{Value, json};
 use simulator::kernel::{Behaviour, Image, ImageStatus, Place, Service};
 use simulator::services::{ApplicationAutoScaling, Slack, Sqs};
-use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World};
+use simulator::{CallOutcome, CallRecord, DynamoDb, Principal, Settings, World, plain_item};
 use simulator_ecs::{CapacityShortage, Ecs};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 use simulator_step_functions::StepFunctions;
@@ -577,7 +576,7 @@ impl Account {
             .unwrap();
         items
             .iter()
-            .map(plain)
+            .map(plain_item)
             .filter(|row| row["pk"].as_str().unwrap().starts_with(prefix))
             .collect()
     }
@@ -597,7 +596,7 @@ impl Account {
         };
         items
             .iter()
-            .map(plain)
+            .map(plain_item)
             .filter(|record| record["kind"] == kind)
             .map(with_body)
             .collect()

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use simulator::plain_item;
 
 use super::{Findings, LEDGER};
-use crate::explorer::seen::{place_of, plain, text};
+use crate::explorer::seen::{place_of, text};
 
 impl Findings<'_> {
     pub(super) fn one_acts_at_a_time(&mut self) {
@@ -45,7 +46,7 @@ impl Findings<'_> {
         let of_kind = |kind: &'static str| {
             let records = ledger
                 .iter()
-                .map(plain)
+                .map(plain_item)
                 .filter(move |record| text(record, "/kind") == kind);
             records.collect::<Vec<Value>>()
         };
@@ -72,7 +73,7 @@ impl Findings<'_> {
             found.push(format!("an outcome of `{deployment}` has no intent: `{intent}`"));
         }
         let mut places: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-        for record in ledger.iter().map(plain) {
+        for record in ledger.iter().map(plain_item) {
             let sequence = record.pointer("/sequence").and_then(Value::as_u64).unwrap_or_default();
             places
                 .entry(text(&record, "/chain").to_owned())

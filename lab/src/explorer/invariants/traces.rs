@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use simulator::plain_item;
 use simulator::services::Slack;
 use simulator_step_functions::{Status, StepFunctions};
 
 use super::{Findings, LEDGER, is_at};
-use crate::explorer::seen::{plain, text};
+use crate::explorer::seen::text;
 use crate::explorer::{Place, Shop};
 
 impl Findings<'_> {
@@ -59,7 +60,7 @@ impl Findings<'_> {
         let mut found: Vec<String> = self
             .control
             .iter()
-            .map(plain)
+            .map(plain_item)
             .filter(is_left)
             .map(|row| format!("row `{}` / `{}` is left open", text(&row, "/pk"), text(&row, "/sk")))
             .collect();
@@ -76,7 +77,11 @@ impl Findings<'_> {
         let is_dirty = |place: &Place| self.dirty().any(|row| is_at(row, place));
         for place in self.shop.account.places() {
             let name = format!("/{}/{}", place.application, place.environment);
-            let locks = self.control.iter().map(plain).filter(|row| text(row, "/sk") == "LOCK");
+            let locks = self
+                .control
+                .iter()
+                .map(plain_item)
+                .filter(|row| text(row, "/sk") == "LOCK");
             let quarantined = locks
                 .filter(|row| text(row, "/pk").contains(&name))
                 .any(|row| text(&row, "/status") == "QUARANTINED");
