@@ -81,7 +81,7 @@ pub(crate) struct AtGates {
     /// That it does not come any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) closed: Option<Closed>,
-    /// When it ends because nobody agreed.
+    /// When it ends because nobody agreed, or saw to what is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<Timestamp>,
 }
@@ -344,7 +344,7 @@ impl AtGates {
         let since = words::time(self.since);
         let expires = self
             .expires_at
-            .map(|at| format!(", and the time to agree ends {}", words::time(at)));
+            .map(|at| format!(", and people may answer until {}", words::time(at)));
         format!("stands at its gates since {since}{}", expires.unwrap_or_default())
     }
 }
@@ -624,7 +624,7 @@ pub(crate) mod tests {
         ]);
         assert_eq!(
             waits.sentence(),
-            "stands at its gates since 2026-11-21 14:05:00Z, and the time to agree ends 2026-11-21 20:00:00Z; \
+            "stands at its gates since 2026-11-21 14:05:00Z, and people may answer until 2026-11-21 20:00:00Z; \
              window: outside of the windows of the environment (until 2026-11-21 15:00:00Z); approval: 1 of `ana` must agree"
         );
         let let_in = standing(vec![report("approval", true, "`ana` agreed", None)]);

@@ -173,6 +173,11 @@ fn added(application: &str, digest: &Digest, told: &Value) -> String {
             format!("release `{id}` is at work with it in {environments}, and comes no further: `esclusa stop {id}` stops it")
         });
     }
+    if told.get("runsIn").is_none_or(Value::is_null) {
+        lines.push(
+            "which environments run it could not be looked at: `esclusa status` shows what runs where".to_owned(),
+        );
+    }
     for environment in list(told, "runsIn").iter().filter_map(Value::as_str) {
         lines.push(format!(
             "it runs in `{environment}`: `esclusa rollback {application} {environment}` takes it back"

@@ -161,6 +161,12 @@ impl Observe {
         };
         let row = match &decision {
             Decision::GiveWay { to } => PlanRow::GiveWay { to: to.clone() },
+            // No gate was asked before it: nothing was to be done.
+            Decision::CarryOut(plan) if deployment.unchanged && !plan.unchanged => {
+                return Err(Failure::plan_changed(
+                    "the release was in force when it was planned, and another one is now",
+                ));
+            }
             Decision::CarryOut(plan) if plan.plan_hash != deployment.plan_hash => {
                 return Err(Failure::plan_changed(format!(
                     "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",

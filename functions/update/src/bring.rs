@@ -32,6 +32,12 @@ impl Update {
                     planned.service
                 )));
             }
+            BeforeUpdate::Deleted { status } => {
+                return Err(Failure::refused(format!(
+                    "somebody deleted service `{}` in cluster `{}`, which is {status}; create it again, then deploy",
+                    planned.service, planned.cluster
+                )));
+            }
             BeforeUpdate::Adopt { ecs_deployment_id } => {
                 return Ok(Outcome {
                     service_arn: observed.service_arn.clone(),

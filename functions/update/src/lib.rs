@@ -173,7 +173,7 @@ impl Update {
             Announced::Before { .. } => true,
         };
         let unmoved = match &decision {
-            BeforeUpdate::Foreign { .. } => StepOutcome::Foreign,
+            BeforeUpdate::Foreign { .. } | BeforeUpdate::Deleted { .. } => StepOutcome::Foreign,
             BeforeUpdate::Adopt { .. } | BeforeUpdate::Call { .. } | BeforeUpdate::Refuse(_) => {
                 StepOutcome::NeverStarted
             }
@@ -194,13 +194,8 @@ impl Update {
             .ecs
             .describe_services(&planned.cluster, std::slice::from_ref(&planned.service))
             .await?;
-        match described.found.first() {
-            Some(service) => ServiceFacts::from_json(service),
-            None => Err(Failure::refused(format!(
-                "cluster `{}` has no service `{}`: create it with your infrastructure code, then deploy again",
-                planned.cluster, planned.service
-            ))),
-        }
+        let service = described.found.first().map(ServiceFacts::from_json);
+        service.unwrap_or_else(|| Ok(ServiceFacts::missing(&planned.service)))
     }
 }
 

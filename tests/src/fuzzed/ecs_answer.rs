@@ -208,6 +208,7 @@ fn service(service: &Value) {
                 assert_eq!(facts.primary().map(|primary| &primary.id), Some(&ecs_deployment_id));
             }
             BeforeUpdate::Foreign { by } => panic!("nobody moved the service, but {by}"),
+            BeforeUpdate::Deleted { status } => assert!(status == facts.status && status != "ACTIVE"),
             BeforeUpdate::Refuse(failure) => assert!(!failure.message.is_empty()),
         }
     }

@@ -456,7 +456,8 @@ fn a_dead_letter_that_comes_and_goes_between_two_looks_takes_back() {
         .file
         .replace("interval_seconds: 60", "interval_seconds: 300");
     let mut between = 0;
-    for before in 5..=10 {
+    // One of five minutes is the newest of its look, whichever that is.
+    for before in 5..10 {
         let mut account = verified(&Shows::default(), &file);
         let definition = account.definition_of(CLUSTER, SERVICE);
         push(
@@ -481,7 +482,7 @@ fn a_dead_letter_that_comes_and_goes_between_two_looks_takes_back() {
             "check `dead-letters`: it failed: ",
         );
     }
-    assert_eq!(between, 5, "of 6 that were not the newest of their look");
+    assert_eq!(between, 4, "of 5 that were not the newest of their look");
 }
 
 #[test]

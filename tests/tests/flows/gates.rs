@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use serde_json::{Value, json};
+use simulator::{Fault, FaultKind, Selector};
 
 use crate::support::Account;
 
@@ -434,4 +435,37 @@ fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
         began_at(&account, &release).strftime("%F %H:%M").to_string(),
         "2026-11-03 00:00"
     );
+}
+
+/// It was in force when it was asked for, so that nothing had to be asked. Under the lock it is not any more, and what holds others holds it.
+#[test]
+fn a_version_that_is_in_force_no_more_when_its_turn_comes_passes_the_gates_first() {
+    let mut account = Account::running("superbowleto", "v1");
+    // The newer one holds the lock and has begun nothing that shows yet.
+    let late = Selector::operation("ecs", "RegisterTaskDefinition").nth(1);
+    let delay = FaultKind::Delay(SignedDuration::from_secs(15));
+    account.lab.world_mut().add_fault(Fault::new(late, delay));
+    let newer = account.push("v2", Kind::Good);
+    account.pass(SignedDuration::from_secs(5));
+    let second = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{second}-stg-1"), "RegisterRevision");
+    account.esclusa(&["deploy", "superbowleto", "stg", "v1", "--no-wait"]);
+    account.pass(SignedDuration::from_secs(3));
+    let third = account.releases().pop().unwrap();
+    assert_ne!(second, third);
+    account.esclusa(&["freeze", "superbowleto", "--reason", "an outage"]);
+    account.pass(SignedDuration::from_hours(1));
+    account.assert_release_ended(&second, "SUCCEEDED", "schema_moved", "proven");
+    let waiting = account.esclusa(&["approvals"]).out;
+    assert!(waiting.contains("an outage"), "{waiting}");
+    account.assert_runs(
+        "superbowleto-stg",
+        "superbowleto-s-stg",
+        "superbowleto-s-stg",
+        &newer,
+        1,
+    );
+    account.esclusa(&["stop", &third, "--reason", "it was tried"]);
+    account.settle();
+    account.assert_release_ended(&third, "STOPPED", "none", "stopped");
 }

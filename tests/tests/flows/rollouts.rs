@@ -309,3 +309,22 @@ fn a_service_that_is_deleted_during_its_rollout_ends_the_release_cleanly() {
     );
     account.assert_left("FREE");
 }
+
+/// Nothing can be brought back, and nobody has to look: it is created again, and deployed.
+#[test]
+fn a_service_that_is_deleted_while_it_soaks_ends_the_release_cleanly() {
+    let push = "  - name: development\n    trigger: push\n";
+    let verified = format!("{push}    verification: {{soak_seconds: 300}}\n");
+    let mut account = Account::edited("nest-demo", push, &verified);
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.run_until_entered(&format!("{release}-development-1"), "PauseBetweenLooks");
+    account.administer(
+        "ecs",
+        "DeleteService",
+        json!({"cluster": "nest-demo-development", "service": "nest-demo", "force": true}),
+    );
+    account.settle();
+    account.assert_release_ended(&release, "FAILED", "none", "foreign_change");
+    account.assert_left("FREE");
+}

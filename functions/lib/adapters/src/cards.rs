@@ -173,7 +173,7 @@ impl Known {
     }
 }
 
-/// When a release that stands at these gates ends because nobody agreed, as far as that can be said.
+/// When a release that stands at these gates ends because nobody agreed, or saw to what is asked for, as far as that can be said.
 #[must_use]
 pub fn expires(gates: &GatesRow, environment: Option<&ResolvedEnvironment>) -> Option<Timestamp> {
     let windows = environment.and_then(|environment| environment.windows.as_ref());

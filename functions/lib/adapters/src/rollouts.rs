@@ -116,10 +116,16 @@ async fn read(
     known: Option<&str>,
 ) -> Result<Observed, Failure> {
     let described = ecs.describe_services(cluster, &[service_arn.to_owned()]).await?;
-    let Some(service) = described.found.first() else {
-        return Err(Failure::refused(format!("service `{service_arn}` is gone")));
-    };
-    let service = ServiceFacts::from_json(service)?;
+    let service = described.found.first().map(ServiceFacts::from_json);
+    let service = service.unwrap_or_else(|| Ok(ServiceFacts::missing(service_arn)))?;
+    if service.status != "ACTIVE" {
+        return Ok(Observed {
+            service,
+            service_deployment: None,
+            target_revision: None,
+            running_tasks: Vec::new(),
+        });
+    }
     let service_deployment = match known {
         Some(arn) => describe(ecs, &[arn.to_owned()]).await?.into_iter().next(),
         None => find(ecs, cluster, &service, expected).await?,

@@ -252,8 +252,10 @@ impl Planner {
         let digests = self.digests(request, &environment).await?;
         // Who goes back brings an image of which is known already what it asks.
         let released = request.back_to.is_none().then_some(&request.image);
+        // Read first: one that ends while its services are looked at is the reason of what they show.
+        let under_way = self.under_way(request).await?;
         let mut observed = self.observe(&environment, &digests, released).await?;
-        observed.under_way = self.under_way(request).await?;
+        observed.under_way = under_way;
         observed.twin = self.twin(pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
+use super::acknowledged::acknowledged;
 use super::{GateFacts, GatePolicy, GateReport, OpenTimes, Opening, open, waits};
 use crate::pipeline::{Approval, AtExpiry, Key, People, Person, UnknownPusher};
 use crate::slack::Member;
@@ -78,6 +79,10 @@ pub fn is_let_in_at_expiry(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: 
     };
     let mut orders = facts.freezes.iter().chain(facts.hold);
     if orders.any(|order| order.holds(now)) {
+        return false;
+    }
+    // Nor does silence see to anything.
+    if acknowledged(policy.acknowledgements, policy.people, facts.acknowledged).is_some_and(|report| !report.is_open) {
         return false;
     }
     let Ok(times) = policy.windows.map(OpenTimes::new).transpose() else {

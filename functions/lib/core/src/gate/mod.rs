@@ -146,7 +146,7 @@ pub enum Closed {
         /// Who, and why where that was said.
         by: String,
     },
-    /// Nobody agreed in time.
+    /// Nobody agreed, or saw to what is asked for, in time.
     Expired,
     /// Its image did not arrive in time where the environment pulls it from.
     NotReplicated {

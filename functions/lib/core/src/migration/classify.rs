@@ -12,7 +12,7 @@ pub struct Policy {
     pub idempotent: bool,
     /// How often it may be run in all.
     pub start_attempts: u32,
-    /// A check says what its end means, so that whatever that is, the deployment goes on.
+    /// A check says what its end means, so that the deployment goes on however it ended.
     pub is_for_a_check: bool,
 }
 

@@ -160,7 +160,7 @@ pub enum AtExpiry {
     /// It ends.
     #[default]
     End,
-    /// It comes, unless somebody has said no: where silence is consent. A hotfix ends all the same.
+    /// It comes, unless somebody has said no or an acknowledgement is missing: where silence is consent. A hotfix ends all the same.
     Approve,
 }
 

@@ -256,17 +256,17 @@ impl Hazard {
         }
     }
 
-    /// Whether it may be over when a deployment is that is under way in the environment: what that one moves is what is looked at.
+    /// Whether it is what a rollout that is under way looks like, and is over with it.
     #[must_use]
-    pub const fn may_pass(self) -> bool {
+    pub const fn is_of_a_rollout(self) -> bool {
         match self {
-            Self::BreakerOff | Self::NoRestorePoint => false,
-            Self::NoWayBack
+            Self::NoWayBack | Self::ActiveDeployments => true,
+            Self::BreakerOff
             | Self::FallbackGone
-            | Self::ActiveDeployments
             | Self::IncompatibleSchema
             | Self::AlarmFiring
-            | Self::NoCapacity => true,
+            | Self::NoRestorePoint
+            | Self::NoCapacity => false,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
     ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Pushed, Reaction, ResolvedEnvironment,
-    ResolvedStep, ResolvedTask, TaskDefinition,
+    ResolvedStep, ResolvedTask, TaskDefinition, Verification,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
 use crate::task_definition::{
@@ -111,7 +111,7 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     let revisions: Vec<PlannedRevision> = definitions
         .filter_map(|(key, definition)| planner.revision(key, definition, &references))
         .collect();
-    let steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
+    let mut steps: Vec<PlannedStep> = steps.iter().filter_map(|step| planner.step(step, &revisions)).collect();
     planner.compare(&revisions);
     planner.notes.extend(hotfix::notes(&input.environment.skipped));
     let unchanged = planner.is_unchanged(&steps, &revisions);
@@ -130,7 +130,10 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
         planner.refusals.dedup();
         return Err(Refusals(planner.refusals));
     }
+    // Where no service moves nothing was deployed that could be looked at.
     let moves_services = steps.iter().any(|step| matches!(step, PlannedStep::Service(_)));
+    let verification = input.environment.verification.clone().filter(|_| moves_services);
+    let verification = verification.map(|verification| judging(verification, &mut steps, &mut planner.notes));
     let plan = Plan {
         plan_hash: String::new(),
         application: input.environment.application.clone(),
@@ -149,13 +152,35 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
             .collect(),
         revisions,
         steps,
-        // Where no service moves nothing was deployed that could be looked at.
-        verification: input.environment.verification.clone().filter(|_| moves_services),
+        verification,
         skipped: input.environment.skipped.clone(),
         unchanged,
         notes: planner.notes,
     };
     Ok(plan.sealed())
+}
+
+/// The verification with the checks of those tasks that the plan runs; what their ends mean is then for the checks to say.
+fn judging(mut verification: Verification, steps: &mut [PlannedStep], notes: &mut Vec<String>) -> Verification {
+    verification.checks.retain(|name, check| {
+        let Measure::Task(judged) = &check.measure else {
+            return true;
+        };
+        let mut tasks = steps.iter().filter_map(PlannedStep::task);
+        let is_run = tasks.any(|task| task.name == *judged);
+        if !is_run {
+            notes.push(format!(
+                "the check `{name}` shows nothing: the task `{judged}` is not run with this image"
+            ));
+        }
+        is_run
+    });
+    for step in steps {
+        if let PlannedStep::Task(task) = step {
+            task.is_for_a_check = verification.judges_task(&task.name);
+        }
+    }
+    verification
 }
 
 /// What is in the way of an environment in another account or Region, where the installation reaches no other.
@@ -512,12 +537,7 @@ impl Planner<'_> {
             idempotent: task.idempotent,
             timeout_seconds: task.timeout_seconds,
             start_attempts: task.start_attempts,
-            is_for_a_check: self
-                .input
-                .environment
-                .verification
-                .as_ref()
-                .is_some_and(|verification| verification.judges_task(&task.name)),
+            is_for_a_check: false,
         })
     }
 

@@ -44,18 +44,18 @@ impl Findings {
     }
 }
 
-/// Makes notes of the refusals that a deployment which is under way in the environment may be the reason of: the plan is made again when it is over, under the lock.
+/// Makes notes of what a rollout that is under way in the environment looks like: the plan is made again when it is over, under the lock.
 pub(super) fn postpone(refusals: &mut Vec<Refusal>, notes: &mut Vec<String>, under_way: Option<&str>) {
     let Some(under_way) = under_way else { return };
     refusals.retain(|refusal| {
-        let may_pass = matches!(&refusal.kind, RefusalKind::Hazard(hazard) if hazard.may_pass());
-        if may_pass {
+        let is_of_it = matches!(&refusal.kind, RefusalKind::Hazard(hazard) if hazard.is_of_a_rollout());
+        if is_of_it {
             notes.push(format!(
                 "{}; it is looked at again when `{under_way}` is over, which is under way",
                 refusal.message
             ));
         }
-        !may_pass
+        !is_of_it
     });
 }
 

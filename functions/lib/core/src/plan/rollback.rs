@@ -132,10 +132,10 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             Err(found) => refusals.extend(found),
         }
     }
+    preflight::postpone(&mut refusals, &mut notes, observed.under_way.as_deref());
     if steps.is_empty() && refusals.is_empty() {
         refusals.push(no_verified_revision(input, environment.name.as_str()));
     }
-    preflight::postpone(&mut refusals, &mut notes, observed.under_way.as_deref());
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
     }

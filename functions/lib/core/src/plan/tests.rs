@@ -639,7 +639,7 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
         };
         match plan(&input('b'), &busy, now()) {
             Ok(plan) => assert!(
-                hazard.may_pass()
+                hazard.is_of_a_rollout()
                     && plan
                         .notes
                         .iter()
@@ -647,7 +647,7 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
                 "{hazard:?}: {:?}",
                 plan.notes
             ),
-            Err(_) => assert!(!hazard.may_pass(), "{hazard:?}"),
+            Err(_) => assert!(!hazard.is_of_a_rollout(), "{hazard:?}"),
         }
         let found = refused(&input('b'), &world);
         let help = format!("`accept: [{}]`", hazard.as_str());
@@ -663,6 +663,42 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
             "{hazard:?}: {notes:?}"
         );
     }
+}
+
+#[test]
+fn a_check_judges_a_task_where_the_plan_runs_it_and_a_service_moves() {
+    let verification = json!({
+        "soak_seconds": 60,
+        "checks": {"flushed": {"measure": {"task": "flush"}}, "other": {"measure": {"task": "other-task"}}},
+    });
+    let planned = |image: &str, moves_services: bool| {
+        let mut input = input('b');
+        input.image = key(image);
+        input.digests.insert(key(image), digest('b'));
+        input.environment.verification = serde_json::from_value(verification.clone()).unwrap();
+        input
+            .environment
+            .steps
+            .retain(|step| moves_services || matches!(step, crate::pipeline::ResolvedStep::Task(_)));
+        let plan = plan(&input, &observed(), now()).unwrap();
+        let judged: Vec<String> = plan
+            .steps
+            .iter()
+            .filter_map(PlannedStep::task)
+            .filter(|task| task.is_for_a_check)
+            .map(|task| task.name.to_string())
+            .collect();
+        let checks = plan.verification.map(|verification| verification.checks.len());
+        let is_told = plan
+            .notes
+            .iter()
+            .any(|note| note.contains("`other` shows nothing: the task `other-task`"));
+        (judged, checks, is_told)
+    };
+    // The other task runs another image, which does not move.
+    assert_eq!(planned("app", true), (vec!["flush".to_owned()], Some(1), true));
+    // Nothing is verified where no service moves, and then a task that fails is a failure.
+    assert_eq!(planned("app", false), (Vec::new(), None, false));
 }
 
 /// What a container runs that we did not bring.

@@ -52,6 +52,11 @@ pub enum BeforeUpdate {
         /// What is primary now.
         by: String,
     },
+    /// Somebody deleted the service: no call.
+    Deleted {
+        /// `DRAINING`, `INACTIVE` or `MISSING`.
+        status: String,
+    },
     /// No call can help.
     Refuse(Failure),
 }
@@ -60,10 +65,9 @@ pub enum BeforeUpdate {
 pub fn before_update(observed: &ServiceFacts, wanted: &Wanted, before: &Before) -> BeforeUpdate {
     let service = &observed.service_arn;
     if observed.status != "ACTIVE" {
-        return BeforeUpdate::Refuse(Failure::refused(format!(
-            "service `{service}` is {}; create it again, then deploy",
-            observed.status
-        )));
+        return BeforeUpdate::Deleted {
+            status: observed.status.clone(),
+        };
     }
     if observed.controller != "ECS" {
         return BeforeUpdate::Refuse(Failure::refused(format!(

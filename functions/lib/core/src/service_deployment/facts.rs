@@ -47,7 +47,7 @@ impl DeploymentCounts {
 pub struct ServiceFacts {
     /// The ARN.
     pub service_arn: String,
-    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`, and `MISSING` where ECS does not know it any more.
     pub status: String,
     /// `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
@@ -66,6 +66,22 @@ pub struct ServiceFacts {
 }
 
 impl ServiceFacts {
+    /// A service that ECS does not know, or not any more.
+    #[must_use]
+    pub fn missing(service_arn: &str) -> Self {
+        Self {
+            service_arn: service_arn.to_owned(),
+            status: "MISSING".to_owned(),
+            controller: String::new(),
+            desired: 0,
+            running: 0,
+            current_service_deployment: None,
+            current_service_revisions: Vec::new(),
+            deployments: Vec::new(),
+            target_groups: Vec::new(),
+        }
+    }
+
     /// Reads a service of `DescribeServices` or of the answer to `UpdateService`.
     ///
     /// # Errors

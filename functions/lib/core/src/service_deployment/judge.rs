@@ -87,7 +87,7 @@ pub enum Judgement {
     },
     /// Somebody deleted the service: nothing of ours is left in it, and nothing can be brought back.
     Deleted {
-        /// `DRAINING` or `INACTIVE`.
+        /// `DRAINING`, `INACTIVE` or `MISSING`.
         status: String,
     },
     /// ECS calls it successful and no task is wanted, so that nothing was proven.

@@ -185,7 +185,8 @@ fn a_service_that_is_gone_is_somebody_elses_doing_and_is_not_called() {
     let judged = judge(&expected(), &observed("IN_PROGRESS", &gone, &[]));
     assert!(matches!(judged, Judgement::Deleted { .. }));
     assert_eq!(judged.step_outcome(), StepOutcome::Foreign);
-    assert!(matches!(before(&gone, 1), BeforeUpdate::Refuse(_)));
+    let status = "DRAINING".to_owned();
+    assert_eq!(before(&gone, 1), BeforeUpdate::Deleted { status });
 }
 
 fn before_with(service: &Value, start_count: u64, before: &Before) -> BeforeUpdate {

@@ -100,7 +100,8 @@ impl World {
                 .enumerate()
                 .map(|(index, step)| {
                     let last = attempts_of(Mode::Forward, index).last().map(|record| record.outcome);
-                    let is_over = step.is_for_a_check && last.is_some_and(|outcome| outcome != StepOutcome::Begun);
+                    let is_judged = step.is_for_a_check && facts.verified != Verified::NotAsked;
+                    let is_over = is_judged && last.is_some_and(|outcome| outcome != StepOutcome::Begun);
                     (step.kind, if is_over { Some(StepOutcome::Done) } else { last })
                 })
                 .collect(),

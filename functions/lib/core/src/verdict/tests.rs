@@ -524,6 +524,9 @@ fn a_task_that_a_check_judges_ends_nothing_by_itself() {
             "{ended:?}"
         );
     }
+    // Where nothing is verified, no check has said what it means.
+    let failed = [ahead(0, StepOutcome::Done), ahead(1, StepOutcome::Failed)];
+    assert_eq!(conclude(&facts(&steps, &failed)).reason, Reason::TaskFailed);
     let under_way = [ahead(0, StepOutcome::Done), ahead(1, StepOutcome::Begun)];
     assert_ne!(conclude(&facts(&steps, &under_way)).verdict, Verdict::Succeeded);
 }
@@ -668,9 +671,10 @@ proptest! {
         let end = conclude(&facts);
         if end.verdict == Verdict::Succeeded {
             prop_assert!(facts.cause.is_none());
-            let steps = facts.plan.as_ref().unwrap().steps.len();
-            for index in 0..steps {
-                prop_assert!(facts.records.iter().any(|record| record.step.mode == Mode::Forward && record.step.index == index && record.outcome == StepOutcome::Done));
+            for (index, step) in facts.plan.as_ref().unwrap().steps.iter().enumerate() {
+                let mut records = facts.records.iter().filter(|record| record.step.index == index);
+                let is_judged = step.is_for_a_check && facts.verified != Verified::NotAsked;
+                prop_assert!(records.any(|record| record.outcome == StepOutcome::Done || is_judged && record.outcome != StepOutcome::Begun));
             }
             prop_assert!(facts.records.iter().all(|record| record.step.mode == Mode::Forward));
         }

@@ -76,8 +76,11 @@ impl Journal {
         let what = "the quarantine of the image changed at this moment";
         // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is told that it is there already.
         let on_their_way = self.on_their_way(suspect).await?;
-        let (_, pipeline) = current_pipeline(self.control(), &application).await?;
-        let runs_in = environments_that_run(self.control(), &pipeline, &image, digest.as_str()).await?;
+        // What cannot be told keeps nobody from the order.
+        let runs_in = self.runs_in(&application, &image, digest).await;
+        let runs_in = runs_in.inspect_err(|failure| {
+            tracing::warn!(kind = %failure.kind, message = %failure.message, "which environments run the image cannot be told");
+        });
         let written = self
             .written(&application, (vec![change], draft), (json!(row), what), orderer)
             .await?;
@@ -88,8 +91,13 @@ impl Journal {
         Ok(Ok(json!({
             "quarantine": row,
             "onTheirWay": on_their_way,
-            "runsIn": runs_in,
+            "runsIn": runs_in.ok(),
         })))
+    }
+
+    async fn runs_in(&self, application: &str, image: &str, digest: &Digest) -> Result<Vec<String>, Failure> {
+        let (_, pipeline) = current_pipeline(self.control(), application).await?;
+        environments_that_run(self.control(), &pipeline, image, digest.as_str()).await
     }
 
     /// The releases that have not ended with an image, and the environments in which each is at work.

@@ -322,4 +322,38 @@ fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
         assert_eq!(ask(&nothing, "2026-11-26T19:00:00Z"), Passage::Over(Closed::Expired));
         assert_eq!(ask(&seen_to, "2026-11-26T19:00:00Z"), Passage::Open);
     }
+    // Nobody has voted: silence lets nothing in that was not seen to, and says so nowhere.
+    let approval = Approval {
+        at_expiry: AtExpiry::Approve,
+        ..approval(1, UnknownPusher::IsNobody)
+    };
+    let policy = GatePolicy {
+        windows: None,
+        approval: Some(&approval),
+        acknowledgements: &asked,
+        people: &people,
+        now: None,
+    };
+    let nothing = BTreeMap::new();
+    for (acknowledged, lets_in) in [(&nothing, false), (&seen_to, true)] {
+        let facts = GateFacts {
+            acknowledged,
+            ..facts("2026-11-26T15:00:00Z")
+        };
+        assert_eq!(
+            is_let_in_at_expiry(&policy, &facts, at("2026-11-26T19:00:00Z")),
+            lets_in
+        );
+    }
+}
+
+#[test]
+fn whoever_is_no_approver_any_more_is_named() {
+    let began_with = approval(1, UnknownPusher::IsNobody);
+    let (now, people) = later(&["luis"], &people(), AtExpiry::End);
+    let removed = Approvers {
+        approval: Some(&now),
+        people: &people,
+    };
+    assert_eq!(removed.removed(&began_with), ["ana".parse().unwrap()]);
 }

@@ -299,6 +299,14 @@ fn check_judged_tasks(
         let Measure::Task(judged) = &check.measure else {
             continue;
         };
+        if check.pace.failure_limit > 0 || check.pace.failing_seconds.is_some() {
+            let hint = "leave out `failure_limit` and `failing_seconds`";
+            problems.push(problem(
+                path.key("checks").key(name).key("pace"),
+                "waits for another end of a task that has ended",
+                Some(hint),
+            ));
+        }
         let mut tasks = environment.steps.iter().filter_map(|step| match step {
             ResolvedStep::Task(task) => Some(task),
             ResolvedStep::Service(_) => None,
