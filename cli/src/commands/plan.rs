@@ -128,6 +128,7 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
         tag: tag.unwrap_or_else(|| digest.to_string()),
         digest,
         back_to: None,
+        asks_again: false,
         hotfix: None,
     };
     let places = Places::new(

@@ -64,12 +64,16 @@ impl Observe {
         if release.row.end.is_some() {
             return Err(Failure::refused(format!("release `{release_id}` has ended")));
         }
-        let plan = self.planned(&release.row, environment).await?;
-        self.upstream(&release.row, environment).await?;
-        let policy = self
-            .planner
-            .environment(&PlanRequest::of(&release.row, environment)?)
-            .await?;
+        let request = PlanRequest {
+            asks_again: attempt > 1,
+            ..PlanRequest::of(&release.row, environment)?
+        };
+        let plan = self.planned(&request).await?;
+        // One that stood at the gates stands there again, and is kept while that may be mended.
+        if !request.asks_again {
+            self.upstream(&release.row, environment).await?;
+        }
+        let policy = self.planner.environment(&request).await?;
         let row = DeploymentRow {
             deployment_id: deployment_id.to_string(),
             lock_wait_seconds: policy.lock.wait_seconds,
@@ -154,8 +158,11 @@ impl Observe {
                     self.still_open(release, deployment).await?;
                 }
                 self.upstream(release, &deployment.environment).await?;
-                let mut plan = self.planned(release, &deployment.environment).await?;
-                plan.verification = plan.verification.filter(|_| verifies);
+                let request = PlanRequest::of(release, &deployment.environment)?;
+                let mut plan = self.planned(&request).await?;
+                if !verifies {
+                    plan.drop_verification();
+                }
                 Decision::CarryOut(Box::new(plan))
             }
         };
@@ -215,11 +222,10 @@ impl Observe {
         )))
     }
 
-    async fn planned(&self, release: &ReleaseRow, environment: &str) -> Result<Plan, Failure> {
-        let request = PlanRequest::of(release, environment)?;
+    async fn planned(&self, request: &PlanRequest) -> Result<Plan, Failure> {
         let plan = self
             .planner
-            .plan(&request)
+            .plan(request)
             .await?
             .map_err(|refusals| Failure::refused(refusals.to_string()))?;
         let seconds: u64 = plan

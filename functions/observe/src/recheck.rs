@@ -3,12 +3,13 @@
 use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentPointerRow, EnvironmentRow, VerifiedRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
-use esclusa_adapters::gates::HISTORY;
+use esclusa_adapters::gates::{HISTORY, verified_there};
 use esclusa_adapters::journal::Commit;
-use esclusa_adapters::planning::service_name;
+use esclusa_adapters::planning::{holder, service_name};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Chain, RecordKind};
 use esclusa_core::plan::{Plan, PlannedStep};
+use esclusa_core::verdict::Verdict;
 use esclusa_core::verification::{Revoked, State, VerificationEnd, rejudge, still_watched};
 use esclusa_events::AlarmState;
 use jiff::SignedDuration;
@@ -31,7 +32,7 @@ impl Observe {
         let mut answers = Vec::new();
         let mut failed = None;
         for (_, watch) in watches {
-            match self.recheck_of(&watch.row.deployment_id, arn).await {
+            match self.recheck_of(&watch.row.deployment_id, arn, alarm).await {
                 Ok(answer) => answers.extend(answer),
                 // One that cannot be looked at keeps no other from it.
                 Err(failure) => failed = failed.or(Some(failure)),
@@ -43,9 +44,21 @@ impl Observe {
         }
     }
 
-    /// One look at a deployment whose verification looks at an alarm of this name, where it is this very one.
-    async fn recheck_of(&self, deployment_id: &str, alarm: &str) -> Result<Option<Value>, Failure> {
-        if !self.places.is_of(&self.journal, deployment_id, alarm).await? {
+    /// One look at what stands where a deployment was verified with an alarm of this name: that one, or the one before it where it did not come into force. Only where
+    /// it is this very alarm.
+    async fn recheck_of(&self, watching: &str, arn: &str, alarm: &str) -> Result<Option<Value>, Failure> {
+        let work = self.journal.work(watching).await?;
+        let Some(standing) = self.standing(&work).await? else {
+            return Ok(None);
+        };
+        let deployment_id = standing.as_str();
+        if !self.places.is_of(&self.journal, deployment_id, arn).await? {
+            return Ok(None);
+        }
+        let plan = self.journal.decision(deployment_id).await?;
+        let looks_at_it = matches!(&plan, Some(Decision::CarryOut(plan))
+            if plan.verification.as_ref().is_some_and(|policy| policy.alarms().any(|name| name == alarm)));
+        if !looks_at_it {
             return Ok(None);
         }
         let there = self.at(deployment_id).await?;
@@ -64,14 +77,13 @@ impl Observe {
         let nothing = |why: &str| Ok(json!({"deploymentId": deployment_id, "checked": false, "why": why}));
         let work = self.journal.work_here(deployment_id).await?;
         let (release, deployment) = (&work.release.row, &work.deployment.row);
-        let deployments = Key::deployments_into(&release.application, &deployment.environment, &release.image);
-        let in_force: Option<Stored<DeploymentPointerRow>> = self
-            .journal
-            .control()
-            .get(&Key::deployment_in_force(&deployments))
-            .await?;
-        if in_force.is_none_or(|stored| stored.row.deployment_id != deployment_id) {
+        if self.standing(&work).await?.as_deref() != Some(deployment_id) {
             return nothing("it is not in force");
+        }
+        // What another deployment moves says nothing about this one.
+        let under_way = holder(self.journal.control(), &release.application, &deployment.environment).await?;
+        if under_way.is_some() {
+            return nothing("another deployment is under way there");
         }
         let Some(Decision::CarryOut(plan)) = self.journal.decision(deployment_id).await? else {
             return nothing("its plan is not kept any more");
@@ -109,6 +121,26 @@ impl Observe {
         let commit = Commit::new().changes(changes).record(&chain, draft);
         self.journal.commit(commit).await?.or_failure()?;
         Ok(json!({"checked": true, "result": facts}))
+    }
+
+    /// The deployment that brought what is in force, of the image and the environment of another one: where that was found in force already, the one that had verified it
+    /// before.
+    async fn standing(&self, of: &Work) -> Result<Option<String>, Failure> {
+        let control = self.journal.control();
+        let (release, environment) = (&of.release.row, &of.deployment.row.environment);
+        let deployments = Key::deployments_into(&release.application, environment, &release.image);
+        let in_force: Option<Stored<DeploymentPointerRow>> =
+            control.get(&Key::deployment_in_force(&deployments)).await?;
+        let Some(in_force) = in_force else {
+            return Ok(None);
+        };
+        let asked_last = self.journal.work(&in_force.row.deployment_id).await?;
+        let end = asked_last.deployment.row.end.as_ref();
+        if end.is_none_or(|end| end.verdict != Verdict::Unchanged) {
+            return Ok(Some(in_force.row.deployment_id));
+        }
+        let verified = verified_there(control, &asked_last.release.row, environment).await?;
+        Ok(verified.map(|row| row.deployment_id))
     }
 
     /// What a re-check changes, and that the verification does not hold after it.

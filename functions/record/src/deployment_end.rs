@@ -38,6 +38,9 @@ use crate::{ACTOR, Record, StateFailure};
 /// How many debts one end settles.
 const SETTLED_AT_ONCE: usize = 5;
 
+/// What became of a lock that somebody took over: it is theirs now.
+const TAKEN_OVER: &str = "taken over";
+
 impl Record {
     /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
     /// cause only where what is written down is no good end by itself.
@@ -121,9 +124,8 @@ impl Record {
                     }
                 }
                 Ok(None) => {}
-                // Somebody took the lock over: it is theirs now.
                 Err(LockRefusal::FenceLost { .. }) => {
-                    locks.insert(name.clone(), "taken over");
+                    locks.insert(name.clone(), TAKEN_OVER);
                     continue;
                 }
                 Err(refusal) => return Err(refusal.into()),
@@ -136,13 +138,15 @@ impl Record {
                 },
             );
         }
-        if end.is_in_force() {
+        // Whoever took a lock over may have brought another version since.
+        let is_ours = !locks.values().any(|lock| *lock == TAKEN_OVER);
+        if is_ours && end.is_in_force() {
             commit = commit.change(self.in_force(&work).await?);
             commit = commit.changes(debt(&work, plan.as_ref(), &steps, now)?);
         }
         if let Some(plan) = plan
             .as_ref()
-            .filter(|plan| end.verdict.is_in_force() && !plan.unchanged)
+            .filter(|plan| is_ours && end.verdict.is_in_force() && !plan.unchanged)
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
             commit = commit.changes(self.settled_debts(&work, &end, now).await?);
@@ -507,7 +511,7 @@ fn cause(failures: &[StateFailure]) -> Option<Cause> {
 /// What a hotfix owes that is in force: windows only where they were closed when its first step was begun.
 fn debt(work: &Work, plan: Option<&Plan>, steps: &[StepRow], now: Timestamp) -> Result<Option<Change>, Failure> {
     let (release, deployment) = (&work.release.row, &work.deployment.row);
-    let Some(plan) = plan.filter(|_| release.is_hotfix) else {
+    let Some(plan) = plan.filter(|plan| release.is_hotfix && !plan.unchanged) else {
         return Ok(None);
     };
     let forward = steps.iter().filter(|row| row.record.step.mode == Mode::Forward);

@@ -272,6 +272,78 @@ fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
     account.assert_left("FREE");
 }
 
+/// What was verified is what runs, whoever has asked for it since and found nothing to do.
+#[test]
+fn what_was_found_in_force_already_is_checked_again_as_what_it_was() {
+    let mut account = alarmed(60, "", "");
+    account.release("v1.0.0", Kind::Good);
+    account.esclusa(&["deploy", "nest-demo", "development", "v1.0.0", "--no-wait"]);
+    account.settle();
+    account.assert_ended("UNCHANGED", "none", "nothing_to_do");
+    let works = |account: &mut Account| {
+        account.pass(SignedDuration::from_mins(1));
+        !account
+            .esclusa(&["status", "nest-demo", "development"])
+            .out
+            .contains("does not work since")
+    };
+    account.say_alarm("errors", "ALARM");
+    assert!(!works(&mut account));
+    account.say_alarm("errors", "OK");
+    assert!(works(&mut account));
+}
+
+/// The alarm was last looked at for a version that went back: it speaks of the one before it again.
+#[test]
+fn what_is_gone_back_to_is_checked_again_by_its_alarm() {
+    let mut account = alarmed(60, "", "");
+    account.release("v1.0.0", Kind::Good);
+    let second = soaking(&mut account, "v1.1.0", 2);
+    account.say_alarm("errors", "ALARM");
+    account.settle();
+    account.assert_release_ended(&second, "ROLLED_BACK", "reverted", "verification_failed");
+    account.say_alarm("errors", "OK");
+    account.pass(SignedDuration::from_mins(1));
+    let status = account.esclusa(&["status", "nest-demo", "development"]).out;
+    assert!(
+        !status.contains("does not work since"),
+        "what the other did says nothing about it: {status}"
+    );
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    let status = account.esclusa(&["status", "nest-demo", "development"]).out;
+    assert!(status.contains("does not work since"), "{status}");
+    account.assert_left("FREE");
+}
+
+/// It was let in, and is found not to work elsewhere while it waits for its lock: it stands at the gates again, and is kept there.
+#[test]
+fn what_fails_its_recheck_while_it_waits_for_the_lock_may_be_mended_as_well() {
+    let mut account = Account::with("nest-demo");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let text = text.replace(PUSH, &verified(60, "", "")).replace(
+        "    trigger: manual\n",
+        "    trigger: push\n    verification: {soak_seconds: 3600}\n",
+    );
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.create_alarm("errors");
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(15));
+    let first = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{first}-production-1"), "LookAtChecks");
+    let second_digest = account.push("v1.1.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(15));
+    let second = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{second}-production-1"), "AwaitLock");
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(55));
+    account.say_alarm("errors", "OK");
+    account.settle();
+    account.assert_release_ended(&second, "SUCCEEDED", "none", "proven");
+    account.assert_runs(PRODUCTION, SERVICE, "nestapp", &second_digest, 2);
+}
+
 /// Pushes a version that is verified in the first environment and waits at the gates of the second. Its release.
 fn before_production(account: &mut Account, tag: &str) -> String {
     account.push(tag, Kind::Good);

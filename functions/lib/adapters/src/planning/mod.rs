@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use esclusa_core::error::Failure;
+use esclusa_core::gate::MENDED_WITHIN;
 use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::image::{deployable, said};
@@ -71,6 +72,8 @@ pub struct PlanRequest {
     pub back_to: Option<BackTo>,
     /// For a hotfix, what follows.
     pub hotfix: Option<Follows>,
+    /// Whether it was planned before, so that the gates keep it while somebody may mend what was found since.
+    pub asks_again: bool,
 }
 
 /// Whether another environment follows on the way of a release.
@@ -121,6 +124,7 @@ impl PlanRequest {
                     Follows::Another
                 }
             }),
+            asks_again: false,
         })
     }
 }
@@ -256,11 +260,16 @@ impl Planner {
         let under_way = self.under_way(request).await?;
         let mut observed = self.observe(&environment, &digests, released).await?;
         observed.under_way = under_way;
+        let now = self.clock.now()?;
+        if request.asks_again {
+            observed
+                .quarantined
+                .retain(|_, quarantine| now.duration_since(quarantine.since) >= MENDED_WITHIN);
+        }
         observed.twin = self.twin(pipeline, &environment).await?;
         if request.back_to.as_ref().is_some_and(|back_to| back_to.undo_migrations) {
             self.observe_migrations(&environment, &mut observed).await?;
         }
-        let now = self.clock.now()?;
         Ok(match &request.back_to {
             Some(target) => {
                 let input = RollbackInput {
@@ -293,15 +302,9 @@ impl Planner {
 
     /// The deployment of another release that holds the environment.
     async fn under_way(&self, request: &PlanRequest) -> Result<Option<String>, Failure> {
-        let lock = environment_lock(&request.application, &request.environment);
-        let standing: Option<Stored<Lock>> = self.control.get(&Key::lock(&lock)).await?;
-        let held = standing.filter(|lock| lock.row.status == LockStatus::Held);
-        let Some(holder) = held.and_then(|lock| lock.row.deployment_id) else {
-            return Ok(None);
-        };
-        let row: Option<Stored<DeploymentRow>> = self.control.get(&Key::deployment(&holder)).await?;
-        let is_other = row.is_some_and(|row| row.row.release_id != request.release_id.as_str());
-        Ok(is_other.then_some(holder))
+        let held_by = holder(&self.control, &request.application, &request.environment).await?;
+        let other = held_by.filter(|holder| holder.release_id != request.release_id.as_str());
+        Ok(other.map(|holder| holder.deployment_id))
     }
 
     /// The digest of the released image, and of every other image the one in force.
@@ -614,6 +617,25 @@ pub async fn current_pipeline(control: &ControlTable, application: &str) -> Resu
     let version = current.row.version;
     let (_, pipeline) = pipeline_version(control, application, version).await?;
     Ok((version, pipeline))
+}
+
+/// The deployment that holds an environment; none while nothing is under way there.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn holder(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+) -> Result<Option<DeploymentRow>, Failure> {
+    let lock = environment_lock(application, environment);
+    let standing: Option<Stored<Lock>> = control.get(&Key::lock(&lock)).await?;
+    let held = standing.filter(|lock| lock.row.status == LockStatus::Held);
+    let Some(holder) = held.and_then(|lock| lock.row.deployment_id) else {
+        return Ok(None);
+    };
+    let row: Option<Stored<DeploymentRow>> = control.get(&Key::deployment(&holder)).await?;
+    Ok(row.map(|stored| stored.row))
 }
 
 /// A version of the pipeline of an application.

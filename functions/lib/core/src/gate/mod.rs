@@ -38,7 +38,7 @@ const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long a release is kept that was found not to work elsewhere.
-const MENDED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+pub const MENDED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the pipeline says about the gates of an environment.
 #[derive(Debug, Clone, Copy)]

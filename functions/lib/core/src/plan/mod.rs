@@ -449,6 +449,16 @@ impl Plan {
         self.revisions.iter().find(|revision| revision.key == *key)
     }
 
+    /// Lets the end of its last step be the end, as the earliest state machines do: then each task says itself how it ended.
+    pub fn drop_verification(&mut self) {
+        self.verification = None;
+        for step in &mut self.steps {
+            if let PlannedStep::Task(task) = step {
+                task.is_for_a_check = false;
+            }
+        }
+    }
+
     /// Gives the plan its hash.
     fn sealed(mut self) -> Self {
         let revisions: Vec<Value> = self

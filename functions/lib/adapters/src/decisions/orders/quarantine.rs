@@ -76,7 +76,7 @@ impl Journal {
         let what = "the quarantine of the image changed at this moment";
         // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is told that it is there already.
         let on_their_way = self.on_their_way(suspect).await?;
-        // What cannot be told keeps nobody from the order.
+        // More environments than can be looked through keep nobody from the order.
         let runs_in = self.runs_in(&application, &image, digest).await;
         let runs_in = runs_in.inspect_err(|failure| {
             tracing::warn!(kind = %failure.kind, message = %failure.message, "which environments run the image cannot be told");

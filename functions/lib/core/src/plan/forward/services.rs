@@ -179,7 +179,9 @@ impl Planner<'_> {
                 primary.task_definition_arn == *arn && primary.rollout_state.as_deref() == Some("COMPLETED")
             });
             let verified = observed.verified.first().is_some_and(|verified| {
-                verified.task_definition_arn == *arn && is_same_digests(&verified.digests, &service.digests)
+                verified.revoked.is_none()
+                    && verified.task_definition_arn == *arn
+                    && is_same_digests(&verified.digests, &service.digests)
             });
             in_force && verified && observed.facts.desired > 0
         })
