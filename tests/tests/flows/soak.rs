@@ -344,6 +344,21 @@ fn what_fails_its_recheck_while_it_waits_for_the_lock_may_be_mended_as_well() {
     account.assert_runs(PRODUCTION, SERVICE, "nestapp", &second_digest, 2);
 }
 
+/// Nobody has verified it, and it runs all the same until the next one has come.
+#[test]
+fn what_gave_way_while_it_soaked_is_what_runs() {
+    let mut account = alarmed(60, "", "    lock: {soaking: give_way}\n");
+    account.release("v1.0.0", Kind::Good);
+    let second = soaking(&mut account, "v1.1.0", 2);
+    account.push("v1.2.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(2));
+    account.assert_release_ended(&second, "STOPPED", "none", "gave_way");
+    let told = account.esclusa(&["quarantine", "add", "nest-demo", "v1.1.0", "--reason", "it loses posts"]);
+    assert!(told.out.contains("it runs in `development`"), "{}", told.out);
+    let told = account.esclusa(&["quarantine", "add", "nest-demo", "v1.0.0", "--reason", "so did this"]);
+    assert!(!told.out.contains("it runs in"), "{}", told.out);
+}
+
 /// Pushes a version that is verified in the first environment and waits at the gates of the second. Its release.
 fn before_production(account: &mut Account, tag: &str) -> String {
     account.push(tag, Kind::Good);

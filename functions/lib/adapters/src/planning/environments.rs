@@ -3,7 +3,7 @@
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::Pipeline;
 
-use crate::control::rows::{EnvironmentRow, MadeEnvironmentRow};
+use crate::control::rows::{DeploymentPointerRow, EnvironmentRow, MadeEnvironmentRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 
 /// The names of the environments of a pipeline: those that the file names, and those that were made from its patterns.
@@ -37,12 +37,34 @@ pub async fn environments_that_run(
 ) -> Result<Vec<String>, Failure> {
     let mut running = Vec::new();
     for name in environment_names(control, pipeline).await? {
-        let key = Key::environment(pipeline.application.as_str(), &name);
-        let in_force: Option<Stored<EnvironmentRow>> = control.get(&key).await?;
-        let runs = in_force.and_then(|stored| stored.row.digests.get(image).cloned());
+        let runs = digest_in_force(control, pipeline.application.as_str(), &name, image).await?;
         if runs.as_deref() == Some(digest) {
             running.push(name);
         }
     }
     Ok(running)
+}
+
+/// The digest of an image, by its key, that is in force in an environment: also one that gave way while it soaked, which nobody has verified. None where nothing of
+/// it was deployed.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn digest_in_force(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+    image: &str,
+) -> Result<Option<String>, Failure> {
+    let partition = Key::deployments_into(application, environment, image);
+    let last: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+    if let Some(last) = last {
+        let release: Option<Stored<ReleaseRow>> = control.get(&Key::release(&last.row.release_id)).await?;
+        if let Some(release) = release {
+            return Ok(Some(release.row.digest));
+        }
+    }
+    // It came with a release of another image, or so long ago that its release is not kept.
+    let verified: Option<Stored<EnvironmentRow>> = control.get(&Key::environment(application, environment)).await?;
+    Ok(verified.and_then(|stored| stored.row.digests.get(image).cloned()))
 }

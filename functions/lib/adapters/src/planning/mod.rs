@@ -30,11 +30,11 @@ use esclusa_core::task_definition::Home;
 use esclusa_core::wave::is_last;
 use serde_json::Value;
 
-pub use self::environments::{environment_names, environments_that_run};
+pub use self::environments::{digest_in_force, environment_names, environments_that_run};
 use crate::alarms::AlarmReader;
 use crate::clock::Clock;
 use crate::control::rows::{
-    DeploymentRow, EnvironmentRow, PipelineCurrentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow,
+    DeploymentRow, PipelineCurrentRow, PipelineVersionRow, ReleaseKind, ReleaseRow, VerifiedRow,
 };
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
 use crate::databases::DatabaseReader;
@@ -313,15 +313,16 @@ impl Planner {
         request: &PlanRequest,
         environment: &ResolvedEnvironment,
     ) -> Result<BTreeMap<Name, Digest>, Failure> {
-        let key = Key::environment(&request.application, &request.environment);
-        let in_force: Option<Stored<EnvironmentRow>> = self.control.get(&key).await?;
+        let PlanRequest {
+            application,
+            environment: name,
+            ..
+        } = request;
         let mut digests = BTreeMap::new();
-        for name in environment.images.keys() {
-            if let Some(digest) = in_force
-                .as_ref()
-                .and_then(|stored| stored.row.digests.get(name.as_str()))
-            {
-                digests.insert(name.clone(), read(digest)?);
+        for image in environment.images.keys().filter(|image| **image != request.image) {
+            let in_force = digest_in_force(&self.control, application, name, image.as_str()).await?;
+            if let Some(digest) = in_force {
+                digests.insert(image.clone(), read(&digest)?);
             }
         }
         digests.insert(request.image.clone(), request.digest.clone());
