@@ -283,6 +283,21 @@ fn what_silence_would_do_is_foretold_but_of_a_hotfix() {
     }
 }
 
+/// Gates that ask for an approval, and for what somebody must see to.
+fn seeing_to<'a>(
+    asked: &'a IndexMap<Key, Acknowledgement>,
+    approval: &'a Approval,
+    people: &'a People,
+) -> GatePolicy<'a> {
+    GatePolicy {
+        windows: None,
+        approval: Some(approval),
+        acknowledgements: asked,
+        people,
+        now: None,
+    }
+}
+
 /// Also where silence would agree: it sees to nothing.
 #[test]
 fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
@@ -302,19 +317,12 @@ fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
             ..approval(1, UnknownPusher::IsNobody)
         };
         let ask = |acknowledged: &BTreeMap<String, Acknowledged>, now: &str| {
-            let policy = GatePolicy {
-                windows: None,
-                approval: Some(&approval),
-                acknowledgements: &asked,
-                people: &people,
-                now: None,
-            };
             let facts = GateFacts {
                 votes: &agreed,
                 acknowledged,
                 ..facts("2026-11-26T15:00:00Z")
             };
-            pass(&policy, &facts, at(now)).0
+            pass(&seeing_to(&asked, &approval, &people), &facts, at(now)).0
         };
         let nothing = BTreeMap::new();
         let just_before = ask(&nothing, "2026-11-26T18:59:59Z");
@@ -327,13 +335,7 @@ fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
         at_expiry: AtExpiry::Approve,
         ..approval(1, UnknownPusher::IsNobody)
     };
-    let policy = GatePolicy {
-        windows: None,
-        approval: Some(&approval),
-        acknowledgements: &asked,
-        people: &people,
-        now: None,
-    };
+    let policy = seeing_to(&asked, &approval, &people);
     let nothing = BTreeMap::new();
     for (acknowledged, lets_in) in [(&nothing, false), (&seen_to, true)] {
         let facts = GateFacts {
