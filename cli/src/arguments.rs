@@ -18,23 +18,23 @@ use crate::output::{Format, Output};
 const EXAMPLES: &str = "\
 Examples:
   esclusa init shop --cluster shop-staging --cluster shop-production     a first pipeline file
-  esclusa doctor                                        is everything as it must be?
+  esclusa doctor                                        check the installation and the pipelines
   esclusa pipelines apply pipeline.yaml                 use this file for new releases
   esclusa plan shop production --version v1.4.0         what would change, without changing anything
-  esclusa deploy shop production v1.4.0                 bring a version there and follow it
+  esclusa deploy shop production v1.4.0                 deploy a version and follow it
   esclusa rollback shop production --reason \"errors\"    back to the last verified release
-  esclusa status shop                                   what runs where, what waits for what
-  esclusa audit --application shop --since 2d           what happened, who did it
-  esclusa audit verify --all                            nothing was changed or cut off
+  esclusa status shop                                   what runs where, and what is waiting
+  esclusa audit --application shop --since 2d           what happened, and who did it
+  esclusa audit verify --all                            prove that no record was changed or cut off
 
 Exit codes:
   0  done: for `deploy` and `rollback`, SUCCEEDED or UNCHANGED; for `plan`, no difference
-  1  failed: the release did not succeed, a record is broken, something does not allow it
-  2  the input is not valid: arguments, names, a file; of `plan` that is 1, and 2 a difference
+  1  failed: the release did not succeed, a record is broken, or the request was refused
+  2  the input is not valid: arguments, names, a file; for `plan` that is 1, and 2 is a difference
 
-Credentials and Region are those of the AWS command line. AWS_ENDPOINT_URL leads elsewhere.";
+Credentials and Region are those of the AWS command line. Set AWS_ENDPOINT_URL to use another endpoint.";
 
-/// Brings container images into ECS services, and tells what happened.
+/// Deploys container images to ECS services, and records what happened.
 #[derive(Debug, Parser)]
 #[command(name = "esclusa", version, after_help = EXAMPLES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true)]
@@ -49,10 +49,10 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Options {
-    /// The form of the answer; `csv` only for `audit`
+    /// Output format; `csv` only for `audit`
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: Format,
-    /// The installation, by the name of its stack, from which the four names below follow; `esclusa` unless given
+    /// Name of the installation's stack, from which the next four names follow; `esclusa` unless given
     #[arg(
         long,
         global = true,
@@ -62,21 +62,21 @@ pub(crate) struct Options {
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     pub(crate) stack: Option<String>,
-    /// The control table of the installation; `STACK-control` unless given
+    /// Control table of the installation; `STACK-control` unless given
     #[arg(long, global = true, value_name = "TABLE")]
     control_table: Option<String>,
-    /// The ledger table of the installation; `STACK-ledger` unless given
+    /// Ledger table of the installation; `STACK-ledger` unless given
     #[arg(long, global = true, value_name = "TABLE")]
     ledger_table: Option<String>,
-    /// The function that takes requests; `STACK-intake` unless given
+    /// Function that takes requests; `STACK-intake` unless given
     #[arg(long, global = true, value_name = "NAME")]
     intake_function: Option<String>,
-    /// The function that checks once more; `STACK-observe` unless given
+    /// Function that re-runs checks; `STACK-observe` unless given
     #[arg(long, global = true, value_name = "NAME")]
     observe_function: Option<String>,
-    /// The address of the installation's API, which is no web page: people decide through it then, and need no permission on a table
+    /// Send decisions to this API (stack output `ConsoleEndpoint`) instead of writing the tables directly
     ///
-    /// It is the output `ConsoleEndpoint` of the stack.
+    /// The caller then needs no permission on a table. It is an API, not a web page.
     #[arg(
         long,
         global = true,
@@ -85,10 +85,10 @@ pub(crate) struct Options {
         value_name = "URL"
     )]
     pub(crate) console_url: Option<String>,
-    /// The Region of the installation
+    /// Region of the installation
     #[arg(long, global = true)]
     pub(crate) region: Option<String>,
-    /// The profile of the AWS configuration to take credentials and Region from
+    /// AWS profile to take credentials and Region from
     #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
 }
@@ -124,112 +124,122 @@ impl Options {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a first pipeline file from services that run
+    /// Write a first pipeline file from running services
     ///
-    /// The clusters are the environments, in the order in which a release goes through them. An environment is called what tells its cluster from the
-    /// others, such as `staging` of `shop-staging`; `--cluster CLUSTER=ENVIRONMENT` calls it otherwise. The file is valid as it is, and a release by it
-    /// changes nothing but images. What is not known is left to you, in comments.
+    /// The clusters are the environments, in the order in which a release passes through them. An environment is named
+    /// after the part that sets its cluster apart, such as `staging` for `shop-staging`; give `--cluster
+    /// CLUSTER=ENVIRONMENT` to name it yourself. The file is valid as written, and a release with it changes nothing
+    /// but images. What could not be determined is left to you, in comments.
     Init(Init),
-    /// Look whether everything is as it must be, and say what helps
+    /// Check the installation and every pipeline, and suggest fixes
     ///
-    /// The pieces of the installation, what starts them, what could not be delivered, and what each pipeline in force needs of the account. Nothing that is
-    /// found ends the looking, and nothing is changed. What you may not see is told as `unknown`. The exit code is 1 when there is a problem.
+    /// Checks the pieces of the installation, what starts them, what could not be delivered, and what each pipeline in
+    /// force needs in the account. A problem does not end the check, and nothing is changed. What you may not see is
+    /// reported as `unknown`. The exit code is 1 when there is a problem.
     Doctor(Doctor),
     /// Check, apply and show pipeline files
     #[command(subcommand)]
     Pipelines(Pipelines),
     /// Show what a deployment would change, without changing anything
     ///
-    /// For every task definition what would change against what is live, then the steps in their order; or, as one list, whatever forbids the
-    /// deployment. Values of environment variables are never shown.
+    /// Lists for every task definition what would change compared with what is live, then the steps in order; or, in
+    /// one list, everything that forbids the deployment. Values of environment variables are never shown.
     ///
-    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused, the plan cannot be made, or the arguments are not
-    /// valid.
+    /// The exit code is 0 without a difference, 2 with one, and 1 when the deployment would be refused, the plan cannot
+    /// be made, or the arguments are not valid.
     Plan(Plan),
-    /// Bring a version into one environment, and follow it to its end
+    /// Deploy a version into one environment, and follow it to its end
     ///
-    /// Interrupting the command ends the following, not the release. The exit code is 0 when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
+    /// Interrupting the command stops following, not the release. The exit code is 0 when the release ends SUCCEEDED or
+    /// UNCHANGED, 1 otherwise.
     Deploy(Deploy),
-    /// Bring an environment back to a verified release, and follow it to its end
+    /// Roll an environment back to a verified release, and follow it to its end
     ///
-    /// The services go back to the task definitions that were verified with that release; nothing is registered, and no task is run but the down commands
-    /// that `--undo-migrations` asks for. The exit code is 0 when the release ends SUCCEEDED or UNCHANGED, 1 otherwise.
+    /// The services return to the task definitions that were verified with that release; nothing is registered, and no
+    /// task is run except the down commands requested with `--undo-migrations`. The exit code is 0 when the release
+    /// ends SUCCEEDED or UNCHANGED, 1 otherwise.
     Rollback(Rollback),
-    /// Show what runs where, and what is on its way and waits for what
+    /// Show what runs where, what is on its way, and what it is waiting for
     ///
-    /// For one application also how many tasks of every service run, by deployment of ECS; for one environment also the releases that were verified
-    /// there before, to which `esclusa rollback --to` goes back.
+    /// For one application, also how many tasks of each service run, by ECS deployment; for one environment, also the
+    /// releases that were verified there before, which `esclusa rollback --to` accepts.
     Status(Status),
-    /// Tell what happened, or verify that the records are whole
+    /// Show what happened, or verify that the records are intact
     ///
-    /// The newest records are told, the newest last; without a selection those of today (UTC). Only `--release` reads a chain itself: the other
-    /// listings come from indexes, which may lag by moments.
+    /// Lists the most recent records, the newest last; without a selection, today's (UTC). Only `--release` reads a
+    /// chain itself: the other listings come from indexes, which may lag by moments.
     Audit(Audit),
-    /// Show the locks of all environments and databases, and who waits for them
+    /// List the locks of all environments and databases, and who is waiting for them
     Locks,
-    /// Show the images that go nowhere, put one among them, or let one out again
+    /// List, add or release quarantined images
     ///
-    /// An image whose migration, rollout or verification failed in one environment, or that somebody has put there, is refused in every environment.
-    /// Without a subcommand those are listed.
+    /// An image whose migration, rollout or verification failed in one environment, or that somebody has added, is
+    /// refused in every environment. Without a subcommand, lists them.
     Quarantine(Quarantine),
-    /// Show the releases that wait at a gate, and what each gate says
+    /// List the releases waiting at a gate, and what each gate says
     Approvals,
-    /// Say why a version runs in an environment, or why it does not
+    /// Explain why a version runs in an environment, or why it does not
     ///
-    /// Every gate with what it said, who agreed, and what became of it before; without a version, of what runs there.
+    /// Shows what every gate said, who approved, and the result of earlier attempts; without a version, for the one
+    /// that runs there.
     Why(Why),
-    /// Say when a version would come into which environment, if it were pushed now
+    /// Predict when a version would reach each environment
     ///
-    /// By the same functions that the gates are asked with. How long a deployment takes is what the last one took there.
+    /// Assumes that it is pushed now, and uses the same rules as the gates. A deployment is taken to last as long as
+    /// the previous one there.
     When(When),
-    /// Agree that a release comes into the environment it waits for
+    /// Approve a release for the environment it is waiting for
     ///
-    /// What is agreed to is the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes is asked for again.
+    /// The approval is for the plan as `esclusa plan` and `esclusa approvals` show it: a plan that changes needs a new
+    /// one.
     Approve(Approval),
-    /// Say no to a release that waits at a gate, which ends it
+    /// Reject a release waiting at a gate, which ends it
     Reject(Rejection),
-    /// Say that something was seen to, which a release waits for
+    /// Record an acknowledgement that a release is waiting for
     ///
-    /// What an environment asks for is in its pipeline, under `acknowledgements`; `esclusa approvals` shows what is missing.
+    /// What an environment requires is in its pipeline, under `acknowledgements`; `esclusa approvals` shows what is
+    /// missing.
     Acknowledge(Acknowledge),
-    /// Let nothing come into an environment until it is lifted or over; rollbacks are let through
+    /// Block deployments into an environment; rollbacks still pass
     Freeze(Freeze),
     /// Lift a freeze
     Unfreeze(Unfreeze),
-    /// Keep a release from coming into any further environment, for now
+    /// Keep a release from entering any further environment
     ///
-    /// It waits before the next environment; a deployment that has its locks goes on.
+    /// It waits before the next environment; a deployment that already has its locks continues.
     Hold(Hold),
-    /// Let a held release go on
+    /// Let a held release continue
     ReleaseHold(ReleaseHold),
-    /// Have an environment keep the version that it runs
+    /// Keep an environment on its current version
     ///
-    /// Other versions wait before it. Rollbacks are let through.
+    /// Other versions wait at its gates. Rollbacks still pass.
     Pin(Pin),
-    /// Let other versions come into an environment again
+    /// Let other versions enter an environment again
     Unpin(Unpin),
-    /// Stop a release: begin nothing more of it, and bring back what it has moved
+    /// Stop a release, and roll back what it has moved
     ///
-    /// A release that waits ends at once. A task that runs is let run to its end, a rollout is rolled back, and what soaks is brought back. A release
-    /// that is in force and has ended is taken back with `esclusa rollback`.
+    /// A waiting release ends at once. A running task runs to its end, a rollout is rolled back, and what soaks goes
+    /// back. Once a release has ended in force, use `esclusa rollback` instead.
     Stop(Stop),
-    /// Show what hotfixes did without and still owe, or settle it
+    /// List or settle the checks that hotfixes skipped
     ///
-    /// A release in good order that is verified in the same environment settles it by itself. Without a subcommand what is owed is listed.
+    /// A regular release that is verified in the same environment settles them by itself. Without a subcommand, lists
+    /// what is owed.
     Debts(Debts),
-    /// Decide about a check that failed and asks: keep the release, or take it back
+    /// Answer a failed check: keep the release, or roll it back
     ///
-    /// `esclusa status --release ID` shows what is asked, what the check saw, and what happens when nobody answers in time.
+    /// `esclusa status --release ID` shows the question, what the check saw, and what happens if nobody answers in
+    /// time.
     Answer(Answer),
-    /// Look once more whether what was verified works
+    /// Re-run the verification checks of the running version
     ///
-    /// A check that fails revokes the verification: the release goes into no further environment, and nothing goes back to it. One that is well again
-    /// restores it. The exit code is 1 when the verification does not hold.
+    /// A check that fails revokes the verification: the release enters no further environment, and no rollback returns
+    /// to it. One that passes again restores it. The exit code is 1 when the verification does not hold.
     Recheck(Recheck),
-    /// Free a lock that was left in quarantine, or that a deployment does not give back
+    /// Free a lock that is quarantined, or that a deployment does not release
     ///
-    /// Look at the environment first: whatever made the lock stay may have left services or a schema half-way. A deployment that loses its lock acts no
-    /// more; what it has begun goes on in ECS.
+    /// Look at the environment first: whatever left the lock behind may have left services or a schema half-way. A
+    /// deployment that loses its lock does nothing further; what it has begun continues in ECS.
     Unlock(Unlock),
 }
 
@@ -237,23 +247,23 @@ pub(crate) enum Command {
 pub(crate) struct Init {
     /// The name of the application
     pub(crate) application: String,
-    /// A cluster, and the environment that it is; again for each further environment
+    /// A cluster, and the environment it is; repeat for each environment
     #[arg(long = "cluster", required = true, value_name = "CLUSTER[=ENVIRONMENT]")]
     pub(crate) clusters: Vec<String>,
-    /// A service of the application; again for each further one. All of the clusters unless given
+    /// A service of the application; repeat for each one. All services of the clusters unless given
     #[arg(long = "service", value_name = "NAME")]
     pub(crate) services: Vec<String>,
     /// The file to write; `-` for standard output
     #[arg(long, default_value = "pipeline.yaml", value_name = "FILE")]
     pub(crate) output_file: PathBuf,
-    /// Write over a file that exists
+    /// Overwrite an existing file
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Of the pipelines only that of this application
+    /// Check only the pipeline of this application
     pub(crate) application: Option<String>,
 }
 
@@ -268,7 +278,7 @@ pub(crate) enum Pipelines {
     Apply {
         /// The pipeline file
         file: PathBuf,
-        /// Who applies it, where it is not the caller; the record names the caller as well
+        /// Who applies it, if not the caller; the record names the caller as well
         #[arg(long, value_name = "WHO")]
         by: Option<String>,
     },
@@ -315,7 +325,7 @@ pub(crate) struct Deploy {
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Do without what the pipeline says that a hotfix does without; it owes that afterwards
+    /// Skip what the pipeline lets a hotfix skip; the release owes it afterwards
     #[arg(long, requires = "reason")]
     pub(crate) hotfix: bool,
     #[command(flatten)]
@@ -331,7 +341,7 @@ pub(crate) struct Rollback {
     /// The release to go back to; the last verified one before the current unless given
     #[arg(long, value_name = "RELEASE")]
     pub(crate) to: Option<String>,
-    /// Take the migrations since then back as well, by their down commands, once the services are back
+    /// Also undo the migrations since then with their down commands, once the services are back
     #[arg(long)]
     pub(crate) undo_migrations: bool,
     /// Why
@@ -346,7 +356,7 @@ pub(crate) struct Request {
     /// Do not follow the release to its end
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Makes a repetition of this command the same request, such as the id of a job
+    /// Id that makes a repeated command the same request, such as that of a CI job
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,
 }
@@ -357,10 +367,10 @@ pub(crate) struct Status {
     pub(crate) application: Option<String>,
     /// The environment; all of them unless given
     pub(crate) environment: Option<String>,
-    /// One release, with the steps of its deployments
+    /// Show one release, with the steps of its deployments
     #[arg(long, value_name = "ID", conflicts_with = "application")]
     pub(crate) release: Option<String>,
-    /// Show it again whenever something changes; with `--release`, until it ends
+    /// Show it again whenever it changes; with `--release`, until the release ends
     #[arg(long)]
     pub(crate) watch: bool,
 }
@@ -391,23 +401,24 @@ pub(crate) struct AuditSelection {
     /// Records of one day in UTC, such as 2026-11-21
     #[arg(long, group = "about")]
     pub(crate) day: Option<String>,
-    /// Not before: a time (2026-11-21T14:00Z), a day, or how long ago (90min, 2d)
+    /// Records from then on: a time (2026-11-21T14:00Z), a day, or how long ago (90min, 2d)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Not after, in the same way
+    /// Records until then, in the same form
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// The most records to tell
+    /// Show at most this many records
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Walk the chains of records against their heads, which are kept outside the ledger
+    /// Check the chains of records against their heads, which are kept outside the ledger
     ///
-    /// Recomputes the hash of every record, compares the end of each chain with its head in the control table, and the chains of ended releases with the
-    /// heads that are anchored in the chain of their application. The exit code is 1 when a record is not as it was written; it is named.
+    /// Recomputes the hash of every record, compares the end of each chain with its head in the control table, and the
+    /// chains of ended releases with the heads that are anchored in the chain of their application. The exit code is 1
+    /// when a record is not as it was written, and the record is named.
     Verify(AuditVerify),
 }
 
@@ -431,7 +442,7 @@ pub(crate) struct Why {
     pub(crate) application: String,
     /// The environment
     pub(crate) environment: String,
-    /// The version, as a tag or a digest; what runs there unless given
+    /// The version, as a tag or a digest; the one that runs there unless given
     #[arg(long)]
     pub(crate) version: Option<String>,
 }
@@ -442,7 +453,7 @@ pub(crate) struct When {
     pub(crate) application: String,
     /// The tag that would be pushed
     pub(crate) tag: String,
-    /// As a hotfix, without what the pipeline says that one does without, whatever the tag says
+    /// Predict it as a hotfix, which skips what the pipeline lets one skip, whatever the tag says
     #[arg(long)]
     pub(crate) hotfix: bool,
 }

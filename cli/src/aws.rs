@@ -34,12 +34,12 @@ pub(crate) async fn caller(config: &SdkConfig) -> Result<Caller, Failure> {
     let answer = answer.map_err(|error| failure(ACTION, &error))?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Caller { account, arn }),
-        _ => Err(Failure::transient(format!("`{ACTION}` does not say who calls"))),
+        _ => Err(Failure::transient(format!("`{ACTION}` did not say who the caller is"))),
     }
 }
 
-/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests carry an id for that. `option` is the
-/// one that names the function.
+/// Invokes a function of Esclusa and answers what it answered. The SDK repeats a call that was not answered: requests
+/// carry an id for that. `option` is the one that names the function.
 ///
 /// # Errors
 /// What the function failed with, by its own kind and words.
@@ -88,7 +88,7 @@ fn failure_of_function(function: &str, body: &Value) -> Failure {
             "function `{function}` failed with `{}`: {}",
             reported.error_type, reported.error_message
         )),
-        None => Failure::transient(format!("function `{function}` failed and does not say why: {body}")),
+        None => Failure::transient(format!("function `{function}` failed without giving a reason: {body}")),
     }
 }
 

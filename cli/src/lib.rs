@@ -1,8 +1,8 @@
 //! The command `esclusa`: applies pipeline files, shows plans, asks for releases and follows them, tells what happened.
 //!
-//! It decides nothing by itself. It reads the two tables and ECS, asks the `intake` function for releases, and writes through the same journal as the
-//! functions do: a pipeline version, a lifted quarantine. Everything goes through the [`SdkConfig`] it is given, the time included, so that it runs against a simulated AWS
-//! in the same process.
+//! It decides nothing by itself. It reads the two tables and ECS, asks the `intake` function for releases, and writes
+//! through the same journal as the functions do: a pipeline version, a lifted quarantine. Everything goes through the
+//! [`SdkConfig`] it is given, the time included, so that it runs against a simulated AWS in the same process.
 
 mod arguments;
 mod aws;

@@ -203,7 +203,8 @@ pub(crate) async fn versions(control: &ControlTable, application: &str) -> Resul
     Ok(rows.into_iter().map(|(_, stored)| stored.row).collect())
 }
 
-/// The environments of a pipeline, or the one that is asked for: those that the file names, and those that were made from its patterns.
+/// The environments of a pipeline, or the one that is asked for: those that the file names, and those that were made
+/// from its patterns.
 pub(crate) async fn environments(
     control: &ControlTable,
     pipeline: &Pipeline,

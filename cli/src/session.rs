@@ -87,7 +87,8 @@ impl Session {
         self.journal.clock().now()
     }
 
-    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names. So where nobody is signed in.
+    /// Says what helps where DynamoDB knows one of the tables not: the installation is elsewhere, or has other names.
+    /// So where nobody is signed in.
     pub(crate) fn explained(&self, error: CommandError) -> CommandError {
         let is_table_missing =
             |message: &str| message.starts_with("`dynamodb:") && message.contains("ResourceNotFoundException");

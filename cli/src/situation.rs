@@ -1,8 +1,9 @@
-//! How far a release has come, and what it waits for: since when, until when. Read from its rows; nothing is asked of AWS.
+//! How far a release has come, and what it waits for: since when, until when. Read from its rows; nothing is asked of
+//! AWS.
 
 use esclusa_adapters::cards::expires;
 use esclusa_adapters::control::rows::{
-    DeploymentRow, GatesRow, Progress, ReleaseKind, ReleaseRow, RestorePointRow, StepRow,
+    DeploymentRow, GatesRow, OpenWaitRow, Progress, ReleaseKind, ReleaseRow, RestorePointRow, StepRow,
 };
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::journal::Journal;
@@ -258,12 +259,17 @@ async fn step_waits(journal: &Journal, deployment_id: &str, rows: &[StepRow]) ->
     let mut waits = Vec::new();
     for row in rows.iter().filter(|row| row.judged_at.is_none()) {
         let Some(resource) = &row.resource_arn else { continue };
-        let open: Vec<(String, Stored<OpenWait>)> = journal
-            .control()
-            .list(&Key::resource_rows(resource), Key::WAIT_PREFIX)
-            .await?;
-        let ours = open.into_iter().map(|(_, stored)| stored.row);
-        for wait in ours.filter(|wait| wait.status == WaitStatus::Open && wait.deployment_id == deployment_id) {
+        let control = journal.control();
+        let pointers: Vec<(String, Stored<OpenWaitRow>)> =
+            control.list(Key::OPEN_WAITS, &format!("{resource}#")).await?;
+        for (_, pointer) in pointers {
+            let stored: Option<Stored<OpenWait>> = control.get(&pointer.row.wait_key()).await?;
+            let ours = stored
+                .map(|stored| stored.row)
+                .filter(|wait| wait.deployment_id == deployment_id);
+            let Some(wait) = ours.filter(|wait| wait.status == WaitStatus::Open) else {
+                continue;
+            };
             let what = match row.kind {
                 StepKind::Task => format!("for task `{}` to stop", row.name),
                 StepKind::Service => format!("for the rollout of service `{}`", row.name),
@@ -279,7 +285,8 @@ async fn step_waits(journal: &Journal, deployment_id: &str, rows: &[StepRow]) ->
 }
 
 impl ReleaseSituation {
-    /// What goes on at the moment, as one line for each environment that has something to say: another one only when something has happened.
+    /// What goes on at the moment, as one line for each environment that has something to say: another one only when
+    /// something has happened.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.told(Shown::WhatMatters)
     }
@@ -291,7 +298,7 @@ impl ReleaseSituation {
 
     fn told(&self, shown: Shown) -> Vec<String> {
         if self.progress == Progress::Claimed {
-            return vec!["claimed, its execution is not at work yet".to_owned()];
+            return vec!["claimed; its execution has not started yet".to_owned()];
         }
         let reached = self
             .environments
@@ -330,11 +337,11 @@ enum Shown {
 impl AtGates {
     fn sentence(&self) -> String {
         if self.closed.is_some() {
-            return "does not come any more: its end is about to be written down".to_owned();
+            return "will not be deployed: its end is about to be recorded".to_owned();
         }
         let closed: Vec<String> = self.reports.iter().filter(|report| !report.is_open).map(told).collect();
         if closed.is_empty() {
-            return "is let in, and about to be started".to_owned();
+            return "admitted, about to start".to_owned();
         }
         format!("{}; {}", self.stands(), closed.join("; "))
     }
@@ -344,8 +351,8 @@ impl AtGates {
         let since = words::time(self.since);
         let expires = self
             .expires_at
-            .map(|at| format!(", and people may answer until {}", words::time(at)));
-        format!("stands at its gates since {since}{}", expires.unwrap_or_default())
+            .map(|at| format!("; approvals accepted until {}", words::time(at)));
+        format!("at the gates since {since}{}", expires.unwrap_or_default())
     }
 }
 
@@ -361,7 +368,7 @@ impl DeploymentSituation {
         }
         if !self.waits.is_empty() {
             let waits: Vec<String> = self.waits.iter().map(Wait::sentence).collect();
-            return format!("{}waits {}", self.way(), waits.join("; "));
+            return format!("{}waiting {}", self.way(), waits.join("; "));
         }
         if let Some(state) = self.verification.as_ref().filter(|_| self.way().is_empty()) {
             return verified(state, shown);
@@ -369,11 +376,11 @@ impl DeploymentSituation {
         match (self.progress, self.steps.last()) {
             (Progress::Claimed, _) => match &self.gates {
                 Some(gates) => gates.sentence(),
-                None => "planned, comes to its gates".to_owned(),
+                None => "planned, about to reach its gates".to_owned(),
             },
-            (_, None) => "plans again under its locks and registers task definitions".to_owned(),
+            (_, None) => "planning again under its locks and registering task definitions".to_owned(),
             (_, Some(step)) if step.outcome == StepOutcome::Begun => {
-                format!("{}works on {}", self.way(), step.subject())
+                format!("{}working on {}", self.way(), step.subject())
             }
             (_, Some(step)) => format!("{}{}", self.way(), step.sentence()),
         }
@@ -381,7 +388,7 @@ impl DeploymentSituation {
 
     fn way(&self) -> &'static str {
         let is_way_back = self.steps.iter().any(|step| step.mode == Mode::WayBack);
-        if is_way_back { "goes back, " } else { "" }
+        if is_way_back { "going back, " } else { "" }
     }
 }
 
@@ -404,14 +411,14 @@ fn verified(state: &verification::State, shown: Shown) -> String {
         }
         (None, Some(since)) => {
             let soak = state.soak();
-            let asked = soak.asked.map(|asked| format!(", {} are asked", span(asked)));
+            let asked = soak.asked.map(|asked| format!(" ({} required)", span(asked)));
             format!(
-                "is verified: healthy since {}{}",
+                "verifying: healthy since {}{}",
                 words::time(since),
                 asked.unwrap_or_default()
             )
         }
-        (None, None) => "is verified: not healthy yet".to_owned(),
+        (None, None) => "verifying: not healthy yet".to_owned(),
     };
     let lasts = state
         .checks
@@ -429,7 +436,7 @@ fn verified(state: &verification::State, shown: Shown) -> String {
         .collect();
     let is_measured = state.checks.values().any(|check| check.last.is_some());
     match told.as_slice() {
-        [] if !is_measured => "is verified: nothing was measured yet".to_owned(),
+        [] if !is_measured => "verifying: nothing measured yet".to_owned(),
         [] => stands,
         told => format!("{stands}; {}", told.join("; ")),
     }
@@ -556,7 +563,7 @@ pub(crate) mod tests {
             end: None,
             environments: vec![environment("develop", None), environment("production", None)],
         };
-        assert_eq!(release.lines(), ["claimed, its execution is not at work yet"]);
+        assert_eq!(release.lines(), ["claimed; its execution has not started yet"]);
         release.progress = Progress::Started;
         assert_eq!(release.lines(), ["develop: its deployment is being planned"]);
         release.environments[0].deployment = Some(over);
@@ -568,7 +575,7 @@ pub(crate) mod tests {
         release.environments[1].deployment = Some(deployment(vec![], vec![]));
         assert_eq!(
             release.lines()[1],
-            "production: plans again under its locks and registers task definitions"
+            "production: planning again under its locks and registering task definitions"
         );
     }
 
@@ -616,7 +623,7 @@ pub(crate) mod tests {
             report(
                 "window",
                 false,
-                "outside of the windows of the environment",
+                "outside the windows of the environment",
                 Some("15:00:00"),
             ),
             report("together", true, "all are here", None),
@@ -624,13 +631,13 @@ pub(crate) mod tests {
         ]);
         assert_eq!(
             waits.sentence(),
-            "stands at its gates since 2026-11-21 14:05:00Z, and people may answer until 2026-11-21 20:00:00Z; \
-             window: outside of the windows of the environment (until 2026-11-21 15:00:00Z); approval: 1 of `ana` must agree"
+            "at the gates since 2026-11-21 14:05:00Z; approvals accepted until 2026-11-21 20:00:00Z; \
+             window: outside the windows of the environment (until 2026-11-21 15:00:00Z); approval: 1 of `ana` must agree"
         );
         let let_in = standing(vec![report("approval", true, "`ana` agreed", None)]);
-        assert_eq!(let_in.sentence(), "is let in, and about to be started");
+        assert_eq!(let_in.sentence(), "admitted, about to start");
         let planned = DeploymentSituation { gates: None, ..let_in };
-        assert_eq!(planned.sentence(), "planned, comes to its gates");
+        assert_eq!(planned.sentence(), "planned, about to reach its gates");
     }
 
     #[test]

@@ -84,7 +84,7 @@ async fn what_has_no_meaning_is_refused_before_aws_is_asked() {
         ),
         (
             &["deploy", "shop", "production", "v1", "--reason", " "],
-            "error: the reason is empty",
+            "error: a reason is required",
         ),
         (
             &["rollback", "shop", "production", "--to", "shop", "--reason", "x"],

@@ -133,7 +133,8 @@ pub fn install(world: &mut World, beside: Beside) -> Result<(), InstallError> {
     Ok(())
 }
 
-/// Puts the secrets of the Slack app into the account, as whoever sets it up does. Their ARNs: the token, then what it signs with.
+/// Puts the secrets of the Slack app into the account, as whoever sets it up does. Their ARNs: the token, then what it
+/// signs with.
 fn secrets(world: &mut World) -> Result<[String; 2], InstallError> {
     let (slack, _) = world.service_mut::<Slack>().ok_or_else(no_slack)?;
     let values = [
@@ -173,7 +174,8 @@ fn no_slack() -> InstallError {
     InstallError::Account("there is no Slack in this world".to_owned())
 }
 
-/// The deployer's template for an account. It is read once for all accounts that are alike: whoever explores opens thousands of them.
+/// The deployer's template for an account. It is read once for all accounts that are alike: whoever explores opens
+/// thousands of them.
 fn template(settings: &TemplateSettings) -> Result<Template, InstallError> {
     static LAST: Mutex<Option<(TemplateSettings, Template)>> = Mutex::new(None);
     // Whole after every statement.

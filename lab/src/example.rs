@@ -51,7 +51,8 @@ struct Base {
     /// The hosts at which services answer.
     #[serde(default)]
     sites: BTreeMap<String, At>,
-    /// What the containers of images emit and answer, by the names of the images' kinds: those that are not good say what they do otherwise than a good one.
+    /// What the containers of images emit and answer, by the names of the images' kinds: those that are not good say
+    /// what they do otherwise than a good one.
     #[serde(default)]
     activities: BTreeMap<String, Map<String, Value>>,
 }
@@ -100,7 +101,8 @@ impl Example {
         })
     }
 
-    /// Creates repositories, clusters, task definitions, services and databases in the simulated account, and registers how services scale.
+    /// Creates repositories, clusters, task definitions, services and databases in the simulated account, and registers
+    /// how services scale.
     ///
     /// # Errors
     /// When a service refuses one of them.
@@ -178,7 +180,8 @@ impl Example {
         groups
     }
 
-    /// The same example in another place, where its infrastructure code says other names. Its images stay in their repositories.
+    /// The same example in another place, where its infrastructure code says other names. Its images stay in their
+    /// repositories.
     #[must_use]
     pub(crate) fn moved(&self, named: &dyn Fn(&str) -> String) -> Self {
         let mut moved = self.clone();
@@ -195,7 +198,8 @@ impl Example {
         moved
     }
 
-    /// The same example with so many environments in place of its own, which are all like one of them: `stage-1` and so on, each after the one before.
+    /// The same example with so many environments in place of its own, which are all like one of them: `stage-1` and so
+    /// on, each after the one before.
     ///
     /// # Errors
     /// When there is no such environment, or its pipeline file cannot be written below `target`.
@@ -268,13 +272,15 @@ impl Example {
         kind.manifest_of(version, &self.commands(), self.activity(kind))
     }
 
-    /// How an image of this application behaves, for its label or annotation [`Behaviour::ANNOTATION`](simulator::kernel::Behaviour::ANNOTATION).
+    /// How an image of this application behaves, for its label or annotation
+    /// [`Behaviour::ANNOTATION`](simulator::kernel::Behaviour::ANNOTATION).
     #[must_use]
     pub fn behaviour(&self, kind: Kind) -> String {
         kind.behaviour(&self.commands(), self.activity(kind))
     }
 
-    /// What the containers of an image of a kind emit and answer: what those of a good one do, but for what is said of the kind.
+    /// What the containers of an image of a kind emit and answer: what those of a good one do, but for what is said of
+    /// the kind.
     fn activity(&self, kind: Kind) -> Value {
         let of = |kind: Kind| self.base.activities.get(&kind.name()).cloned().unwrap_or_default();
         let mut activity = of(Kind::Good);

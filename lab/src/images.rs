@@ -96,13 +96,15 @@ impl Kind {
         value.map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The manifest of an image of this kind. `version` makes it another image, `commands` are words by which one-off commands are known.
+    /// The manifest of an image of this kind. `version` makes it another image, `commands` are words by which one-off
+    /// commands are known.
     #[must_use]
     pub fn manifest(self, version: &str, commands: &[String]) -> String {
         self.manifest_of(version, commands, json!({}))
     }
 
-    /// How containers of such an image behave that emit and answer this besides: the members of the simulator's [`Activity`](simulator::kernel::Activity).
+    /// How containers of such an image behave that emit and answer this besides: the members of the simulator's
+    /// [`Activity`](simulator::kernel::Activity).
     pub(crate) fn behaviour(self, commands: &[String], activity: Value) -> String {
         let mut behaviour = activity;
         if let Some(members) = behaviour.as_object_mut() {

@@ -135,7 +135,8 @@ impl Lab {
         Ok(digest.unwrap_or_default().to_owned())
     }
 
-    /// Puts a layer or a configuration into a repository, as clients do before they push the manifest that names it; its digest.
+    /// Puts a layer or a configuration into a repository, as clients do before they push the manifest that names it;
+    /// its digest.
     ///
     /// # Errors
     /// What the registry answers.
@@ -263,7 +264,8 @@ pub fn is_at_work(world: &World) -> bool {
     world.service::<StepFunctions>().is_some_and(is_running)
 }
 
-/// Whether a release or a deployment does anything but stand at a gate. The executions of other machines belong to whoever made them, and wait in their time.
+/// Whether a release or a deployment does anything but stand at a gate. The executions of other machines belong to
+/// whoever made them, and wait in their time.
 #[must_use]
 pub fn is_moving(world: &World) -> bool {
     let own = ["release", "deployment"].map(|machine| format!(":execution:{DEPLOYER}-{machine}:"));

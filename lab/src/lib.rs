@@ -1,7 +1,8 @@
-//! Esclusa on the simulated AWS: the real template, the real state machines and the real handlers, with the pipelines of five real applications.
+//! Esclusa on the simulated AWS: the real template, the real state machines and the real handlers, with the pipelines
+//! of five real applications.
 //!
-//! [`Lab`] is the whole of it on the caller's thread, for tests and for a run that ends. The program `lab` serves the same world on the loopback
-//! interface, so that the command `esclusa` and the AWS CLI can be tried on it.
+//! [`Lab`] is the whole of it on the caller's thread, for tests and for a run that ends. The program `lab` serves the
+//! same world on the loopback interface, so that the command `esclusa` and the AWS CLI can be tried on it.
 
 mod deployer;
 pub mod example;

@@ -1,6 +1,8 @@
-//! The checker: reads nothing but the AWS APIs, the ledger and the heads of its chains, and shares no decision with what it checks.
+//! The checker: reads nothing but the AWS APIs, the ledger and the heads of its chains, and shares no decision with
+//! what it checks.
 //!
-//! It does not ask what the deployer believes. From ECS it wants to see the image run, from the ledger that what happened is written down without a gap.
+//! It does not ask what the deployer believes. From ECS it wants to see the image run, from the ledger that what
+//! happened is written down without a gap.
 
 mod record;
 mod running;
@@ -71,7 +73,8 @@ impl Opinion {
     }
 }
 
-/// Whether the image runs in every place that is asked about, and the record of the release is whole and says that it succeeded.
+/// Whether the image runs in every place that is asked about, and the record of the release is whole and says that it
+/// succeeded.
 pub async fn check(config: &SdkConfig, questions: &[Question], application: &str, release_id: &str) -> Opinion {
     let mut opinion = Opinion::default();
     for question in questions {

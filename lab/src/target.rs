@@ -62,7 +62,8 @@ pub fn connect(world: &mut World, place: &Place, external_id: &str) -> Result<()
         .map_err(|error| refused(&error))
 }
 
-/// Creates there what the infrastructure code of an example creates, and lets the account pull from the repositories of home.
+/// Creates there what the infrastructure code of an example creates, and lets the account pull from the repositories of
+/// home.
 ///
 /// # Errors
 /// When a service refuses something.

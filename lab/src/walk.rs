@@ -1,4 +1,5 @@
-//! Tells what happens in a simulated account while it happens: pushes, the states of the machines, acts of the deployer, tasks and services.
+//! Tells what happens in a simulated account while it happens: pushes, the states of the machines, acts of the
+//! deployer, tasks and services.
 
 mod ecs;
 mod line;

@@ -1,4 +1,5 @@
-//! The bugs that `scripts/planted` plants: each says what it breaks, and still fits the code. Whether the explorer finds them only the script tells.
+//! The bugs that `scripts/planted` plants: each says what it breaks, and still fits the code. Whether the explorer
+//! finds them only the script tells.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

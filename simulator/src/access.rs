@@ -1,5 +1,5 @@
-//! Who may do what: the administrator of an account everything in it, a role what the policies of its account's templates say, a service what the policies
-//! of resources say. Between accounts both sides must allow it.
+//! Who may do what: the administrator of an account everything in it, a role what the policies of its account's
+//! templates say, a service what the policies of resources say. Between accounts both sides must allow it.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,8 @@ impl Access {
         self.templates.get(place)
     }
 
-    /// Checks every permission that a call needs where the kernel stands. The first one missing is named, with the error that the caller gets.
+    /// Checks every permission that a call needs where the kernel stands. The first one missing is named, with the
+    /// error that the caller gets.
     pub(crate) fn check(
         &self,
         principal: &Principal,
@@ -95,7 +96,8 @@ impl Access {
                     return trusts.map_or_else(by_identity, Some);
                 }
                 if account == here.account {
-                    // Resource policies are those of its own template: between two Regions of an account the role's policies decide.
+                    // Resource policies are those of its own template: between two Regions of an account the role's
+                    // policies decide.
                     return decide(template.allows(role, action, resource, conditions)).filter(|_| {
                         place == here.as_ref() || !self.allows_guest(here, template, role, account, authorization)
                     });

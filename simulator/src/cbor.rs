@@ -9,7 +9,8 @@ use serde_json::{Map, Number, Value};
 /// How deep a body may nest: far deeper than any input of AWS.
 const DEPTH: usize = 32;
 
-/// Reads a body. Times become seconds since 1970, as awsJson has them. What JSON cannot hold, such as bytes, is refused.
+/// Reads a body. Times become seconds since 1970, as awsJson has them. What JSON cannot hold, such as bytes, is
+/// refused.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, DeserializeError> {
     let mut decoder = Decoder::new(body);
     let value = read(&mut decoder, DEPTH)?;
@@ -72,7 +73,8 @@ fn has_another(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool
     Ok(!is_over)
 }
 
-/// Writes a body. JSON knows no times: a number is one where its member is called so, and so is each of a list, as all times of CloudWatch are.
+/// Writes a body. JSON knows no times: a number is one where its member is called so, and so is each of a list, as all
+/// times of CloudWatch are.
 pub(crate) fn encode(value: &Value) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     write(&mut encoder, value);

@@ -56,11 +56,13 @@ pub enum DeployError {
 }
 
 impl World {
-    /// Creates everything that the template describes; `directory` is where the template lies. From now on roles may do what it says, and no more.
+    /// Creates everything that the template describes; `directory` is where the template lies. From now on roles may do
+    /// what it says, and no more.
     ///
     /// # Errors
     ///
-    /// When a file is missing, a role does not trust the service that is to act as it, or a service refuses a resource: the world is then half-built and good for nothing.
+    /// When a file is missing, a role does not trust the service that is to act as it, or a service refuses a resource:
+    /// the world is then half-built and good for nothing.
     pub fn load(&mut self, template: Template, directory: &Path) -> Result<(), DeployError> {
         check_trust(&template)?;
         for table in template.tables.values() {

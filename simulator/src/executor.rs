@@ -17,7 +17,8 @@ pub struct TaskId(pub u64);
 
 /// Tasks and the ones among them that can go on.
 ///
-/// The executor has no clock and no reactor: who owns it wakes its tasks, and decides when none is ready what happens next.
+/// The executor has no clock and no reactor: who owns it wakes its tasks, and decides when none is ready what happens
+/// next.
 #[derive(Default)]
 pub struct Executor {
     next: u64,

@@ -24,7 +24,8 @@ pub struct Selector {
     pub state: Option<String>,
     /// How often the Task state that calls was tried before, since it was entered.
     pub retry: Option<u64>,
-    /// What the payload of the calling invocation has at these JSON pointers; where an invocation is asked for, its own payload.
+    /// What the payload of the calling invocation has at these JSON pointers; where an invocation is asked for, its
+    /// own payload.
     pub payload: Vec<(String, Value)>,
     /// Calls from this moment on, and before that one.
     pub between: Option<(Timestamp, Timestamp)>,
@@ -160,11 +161,13 @@ pub enum FaultKind {
     AnswerLost,
     /// The call is refused as one too many, in the words of its service. No effect.
     Throttle,
-    /// A write to DynamoDB is refused because another transaction holds the item. No effect. Other calls are not touched by it.
+    /// A write to DynamoDB is refused because another transaction holds the item. No effect. Other calls are not
+    /// touched by it.
     Conflict,
     /// The call reaches its service this much later.
     Delay(SignedDuration),
-    /// The call reaches its service twice; the caller sees the first answer. For `lambda` `Invoke` the function runs twice.
+    /// The call reaches its service twice; the caller sees the first answer. For `lambda` `Invoke` the function runs
+    /// twice.
     Repeat,
     /// The calling invocation dies before the call has left it.
     DieBefore,

@@ -18,7 +18,8 @@ const MAXIMUM_EVENT_AGE: SignedDuration = SignedDuration::from_hours(6);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvocationId(pub u64);
 
-/// What an in-process handler is given beside its payload: what a real one finds in its environment and in the request's headers.
+/// What an in-process handler is given beside its payload: what a real one finds in its environment and in the
+/// request's headers.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// The request id: the same for every attempt of an asynchronous event.
@@ -85,7 +86,8 @@ pub struct FunctionConfiguration {
     pub maximum_retry_attempts: u32,
     /// How long an asynchronous event is kept, in seconds: 60 to 21,600.
     pub maximum_event_age_seconds: u32,
-    /// ARN of the queue that an asynchronous event ends in when every attempt failed, with a record of the failure around it.
+    /// ARN of the queue that an asynchronous event ends in when every attempt failed, with a record of the failure
+    /// around it.
     pub on_failure: Option<String>,
     /// ARN of the queue that an asynchronous event ends in when every attempt failed, as it was sent.
     pub dead_letter_queue: Option<String>,

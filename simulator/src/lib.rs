@@ -1,7 +1,8 @@
 //! AWS on a laptop: one seed, one clock, injectable faults.
 //!
-//! A [`World`] is one simulated account and Region, or several on one clock ([`World::add_place`]). In a test, a [`Simulation`] drives it on the caller's thread: real clients of the AWS SDK for Rust
-//! talk to it without a socket, Lambda functions are futures among its own, time jumps to the next timer, and one seed decides every interleaving.
+//! A [`World`] is one simulated account and Region, or several on one clock ([`World::add_place`]). In a test, a
+//! [`Simulation`] drives it on the caller's thread: real clients of the AWS SDK for Rust talk to it without a socket,
+//! Lambda functions are futures among its own, time jumps to the next timer, and one seed decides every interleaving.
 //! [`Fault`]s are data; every call is written down as a [`CallRecord`].
 
 mod access;

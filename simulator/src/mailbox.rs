@@ -1,5 +1,6 @@
-//! Where everything that reaches the world from outside its thread of control is put: calls of SDK clients and of the loopback endpoint, sleeps,
-//! the ends of process invocations. The world takes from it one by one; nothing else crosses.
+//! Where everything that reaches the world from outside its thread of control is put: calls of SDK clients and of the
+//! loopback endpoint, sleeps, the ends of process invocations. The world takes from it one by one; nothing else
+//! crosses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

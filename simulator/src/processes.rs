@@ -1,5 +1,5 @@
-//! Functions that are programs of their own, such as the binaries that are shipped: each process is driven through the Lambda Runtime API.
-//! See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+//! Functions that are programs of their own, such as the binaries that are shipped: each process is driven through the
+//! Lambda Runtime API. See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor protocol of CloudWatch, the REST-JSON
-//! paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM, Elastic Load Balancing, RDS and SNS.
+//! HTTP requests of AWS clients to operations, and answers back: the awsJson 1.0 and 1.1 protocols, the rpc-v2-cbor
+//! protocol of CloudWatch, the REST-JSON paths of Lambda and EventBridge Scheduler, and the query protocol of STS, IAM,
+//! Elastic Load Balancing, RDS and SNS.
 
 mod answer;
 
@@ -64,8 +65,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Reads a request, of whose headers `header` gives the text. An error is told to the client with [`Protocol::Rest`], which clients of the JSON protocols
-/// understand too.
+/// Reads a request, of whose headers `header` gives the text. An error is told to the client with [`Protocol::Rest`],
+/// which clients of the JSON protocols understand too.
 pub(crate) fn parse<'h>(
     method: &str,
     uri: &http::Uri,
@@ -255,7 +256,8 @@ fn plain<'b>(encoding: Option<&str>, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Ap
     }
 }
 
-/// Access key id, Region and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, …`.
+/// Access key id, Region and signing name of `AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request,
+/// …`.
 pub(crate) fn credential(authorization: &str) -> Option<(&str, &str, &str)> {
     let (_, rest) = authorization.split_once("Credential=")?;
     let scope = rest.split([',', ' ']).next()?;

@@ -79,7 +79,8 @@ pub fn count_by_operation(calls: &[CallRecord]) -> BTreeMap<(String, String), us
     counts
 }
 
-/// The IAM actions that each role used, one of another account by `{account}/{name}`, to compare with what its policies allow.
+/// The IAM actions that each role used, one of another account by `{account}/{name}`, to compare with what its policies
+/// allow.
 #[must_use]
 pub fn used_actions(calls: &[CallRecord]) -> BTreeMap<String, BTreeSet<String>> {
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

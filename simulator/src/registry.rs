@@ -385,7 +385,8 @@ fn under_way(status: u16, upload: &Upload, received: usize) -> HttpAnswer {
     answer(status, &headers, b"")
 }
 
-/// The first and the last byte of a range such as `0-41`, as the specification writes it, or `bytes 0-41/*`, as HTTP does.
+/// The first and the last byte of a range such as `0-41`, as the specification writes it, or `bytes 0-41/*`, as HTTP
+/// does.
 fn bounds(range: &str) -> Option<(usize, usize)> {
     let range = range.strip_prefix("bytes ").unwrap_or(range);
     let range = range.split('/').next().unwrap_or(range);

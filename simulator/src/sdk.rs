@@ -168,7 +168,8 @@ impl WorldConnector {
         }
     }
 
-    /// A request to a host that is no endpoint of a service of AWS: one of Slack, an HTTP API, or else a site, as the bucket of the registry is.
+    /// A request to a host that is no endpoint of a service of AWS: one of Slack, an HTTP API, or else a site, as the
+    /// bucket of the registry is.
     async fn visit(&self, request: &HttpRequest, host: &str, uri: &http::Uri) -> Result<HttpResponse, ConnectorError> {
         let header = |name: &str| request.headers().get(name);
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
@@ -206,8 +207,8 @@ impl WorldConnector {
     }
 }
 
-/// Puts a request to an HTTP API into the world, which came over the loopback endpoint: `/_apis/{id}` and then the path of the route. Its answer is a page; none
-/// when the connection is reset.
+/// Puts a request to an HTTP API into the world, which came over the loopback endpoint: `/_apis/{id}` and then the path
+/// of the route. Its answer is a page; none when the connection is reset.
 pub(crate) async fn submit_to_api<'h>(
     mailbox: &Mailbox,
     method: &str,
@@ -312,8 +313,8 @@ fn status_code(status: u16) -> Result<StatusCode, ConnectorError> {
     status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))
 }
 
-/// Puts one request into the world, as far as it was understood, and gives its answer. `None` when the connection is reset. The request is sent when this is
-/// first polled.
+/// Puts one request into the world, as far as it was understood, and gives its answer. `None` when the connection is
+/// reset. The request is sent when this is first polled.
 pub(crate) async fn submit(
     mailbox: &Mailbox,
     call: Result<HttpCall, ApiError>,

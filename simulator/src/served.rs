@@ -1,4 +1,5 @@
-//! The world behind a loopback endpoint: the AWS CLI, boto3 and any SDK can talk to it, and functions can be programs of their own.
+//! The world behind a loopback endpoint: the AWS CLI, boto3 and any SDK can talk to it, and functions can be programs
+//! of their own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -90,7 +91,8 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Builds a world on a thread of its own and opens an endpoint on the loopback interface, on a port that the system chooses.
+    /// Builds a world on a thread of its own and opens an endpoint on the loopback interface, on a port that the system
+    /// chooses.
     ///
     /// # Errors
     ///
@@ -168,8 +170,8 @@ impl Server {
         *self.control.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
     }
 
-    /// Lets functions without in-process code be run as these programs, by function name: a process is started when there is work for it, stays for
-    /// more, and is replaced when it has died.
+    /// Lets functions without in-process code be run as these programs, by function name: a process is started when
+    /// there is work for it, stays for more, and is replaced when it has died.
     pub fn run_programs(&self, programs: BTreeMap<String, PathBuf>) {
         let (processes, endpoint, runtime) = (Arc::clone(&self.processes), self.address, self.runtime.handle().clone());
         self.mailbox.put(Arrival::Errand(Box::new(move |world| {

@@ -16,7 +16,8 @@ use simulator_kernel::{ApiError, Principal};
 use crate::lambda::{FunctionConfiguration, FunctionError, Invocation, Lambda};
 use crate::world::{Settings, World};
 
-/// A world on the thread of the caller. Everything runs inside the calls of this type; between them the world stands still.
+/// A world on the thread of the caller. Everything runs inside the calls of this type; between them the world stands
+/// still.
 #[derive(Debug)]
 pub struct Simulation {
     world: World,

@@ -1,5 +1,5 @@
-//! What functions write, and what becomes of it: lines of a log group, and metrics where a line is in the embedded metric format.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! What functions write, and what becomes of it: lines of a log group, and metrics where a line is in the embedded
+//! metric format. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -66,7 +66,8 @@ struct Definition {
     name: String,
 }
 
-/// Writes a line into a log group, and puts the metrics that are embedded in it. A line that is not in that format is a line.
+/// Writes a line into a log group, and puts the metrics that are embedded in it. A line that is not in that format is a
+/// line.
 pub(crate) fn write(group: &str, line: &str, kernel: &mut Kernel) {
     let now = kernel.now();
     kernel.logs.write(group, "simulator", now, line);

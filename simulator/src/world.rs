@@ -43,7 +43,8 @@ pub struct Settings {
     pub start: Timestamp,
     /// Decides every interleaving, latency and id.
     pub seed: u64,
-    /// Whether what in-process functions write is kept: in their log groups, and as metrics where lines are in the embedded metric format. What processes write always is.
+    /// Whether what in-process functions write is kept: in their log groups, and as metrics where lines are in the
+    /// embedded metric format. What processes write always is.
     pub function_logs: bool,
 }
 
@@ -81,8 +82,8 @@ enum Alarm {
 /// The services of one place by their signing names.
 type Services = BTreeMap<&'static str, Box<dyn Service>>;
 
-/// Simulated accounts and Regions with everything in them, on one clock. It begins with one account in one Region, its home, and everything that is
-/// asked of it is asked there, unless [`World::at`] goes elsewhere.
+/// Simulated accounts and Regions with everything in them, on one clock. It begins with one account in one Region, its
+/// home, and everything that is asked of it is asked there, unless [`World::at`] goes elsewhere.
 pub struct World {
     kernel: Kernel,
     services: BTreeMap<Arc<Place>, Services>,
@@ -310,7 +311,8 @@ impl World {
         crate::sdk::config(&self.mailbox, self.kernel.region(), &key)
     }
 
-    /// An HTTP connection by which `principal` reaches the sites of this world, as the client of [`World::sdk_config`] does.
+    /// An HTTP connection by which `principal` reaches the sites of this world, as the client of [`World::sdk_config`]
+    /// does.
     pub fn http_connector(&mut self, principal: &Principal) -> SharedHttpConnector {
         let key = self.register_principal(principal.clone());
         crate::sdk::connector(&self.mailbox, &key)
@@ -358,7 +360,8 @@ impl World {
                 .any(|alarm| matches!(alarm, Alarm::Answer { .. } | Alarm::Deliver(_)))
     }
 
-    /// Does the next thing: an effect, else an arrival, else a ready future, else the next timer, to which time jumps. False when nothing is left.
+    /// Does the next thing: an effect, else an arrival, else a ready future, else the next timer, to which time jumps.
+    /// False when nothing is left.
     pub fn step(&mut self) -> bool {
         self.step_now() || self.step_time(Timestamp::MAX)
     }
@@ -473,7 +476,8 @@ impl World {
         }
     }
 
-    /// The SDK draws its jitter and idempotency tokens from the thread's generator: from here on that one follows the world's seed.
+    /// The SDK draws its jitter and idempotency tokens from the thread's generator: from here on that one follows the
+    /// world's seed.
     pub(crate) fn reseed(&mut self) {
         fastrand::seed(self.kernel.rng().u64(..));
     }

@@ -1,6 +1,8 @@
-//! Checks of the Step Functions definitions that no public tool makes: how they fail, which variables they read, what they carry.
+//! Checks of the Step Functions definitions that no public tool makes: how they fail, which variables they read, what
+//! they carry.
 //!
-//! The definitions are read as plain JSON, so that a check does not inherit a mistake of the interpreter that runs them.
+//! The definitions are read as plain JSON, so that a check does not inherit a mistake of the interpreter that runs
+//! them.
 
 mod errors;
 mod expressions;
@@ -20,7 +22,8 @@ pub enum Check {
     Substitutions,
     /// A variable has a value on every path to where it is read, and somebody reads it.
     Variables,
-    /// `$states.result`, `$states.errorOutput` and the task token are read only where they exist; only functions that Step Functions has are called.
+    /// `$states.result`, `$states.errorOutput` and the task token are read only where they exist; only functions that
+    /// Step Functions has are called.
     Scope,
     /// Names in `Retry` and `Catch` are ours or documented, and each of our kinds is met with the reaction it needs.
     Errors,

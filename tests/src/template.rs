@@ -1,4 +1,5 @@
-//! What the templates say, read as plain data: short intrinsic functions (`!Ref X`, `!GetAtt X.Y`, `!Sub …`) are their text.
+//! What the templates say, read as plain data: short intrinsic functions (`!Ref X`, `!GetAtt X.Y`, `!Sub …`) are their
+//! text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

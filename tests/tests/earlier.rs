@@ -1,4 +1,5 @@
-//! Rows as released versions wrote them, against the types of today. A field that is renamed, gone or required since shows here before it shows in an account.
+//! Rows as released versions wrote them, against the types of today. A field that is renamed, gone or required since
+//! shows here before it shows in an account.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read what it checks has failed")]
 
@@ -6,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use esclusa_adapters::acts::{IntentRow, OpenIntentRow};
+use esclusa_adapters::control::rows::OpenWaitRow;
 use esclusa_adapters::control::rows::{
     AlarmWatchRow, AnchorRow, CardPauseRow, CardRow, DeploymentPointerRow, DeploymentRow, EnvironmentRow, GatesRow,
     IgnoredEventRow, InboxRow, MadeEnvironmentRow, OpenCardRow, OpenDeploymentRow, PipelineCurrentRow,
@@ -21,7 +23,7 @@ use esclusa_core::protocol::lock::{Lock, Queued};
 use esclusa_core::quarantine::Quarantine;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::verification::{Answer, State};
-use esclusa_resume::{OpenWaitRow, WaitRow};
+use esclusa_resume::WaitRow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -60,8 +60,9 @@ fn functions() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_fault_is_in_the_table_once_and_in_order() {
-    let numbers: Vec<String> = table().into_iter().map(|fault| fault.number).collect();
+fn every_fault_is_in_a_table_once() {
+    let mut numbers: Vec<String> = table().into_iter().map(|fault| fault.number).collect();
+    numbers.sort();
     let expected: Vec<String> = (1..=99).map(|number| format!("F{number:02}")).collect();
     assert_eq!(numbers, expected);
 }
@@ -69,7 +70,7 @@ fn every_fault_is_in_the_table_once_and_in_order() {
 #[test]
 fn every_fault_has_a_test_that_exists_or_says_what_it_waits_for() {
     let functions = functions();
-    assert!(functions.contains("every_fault_is_in_the_table_once_and_in_order"));
+    assert!(functions.contains("every_fault_is_in_a_table_once"));
     for fault in table() {
         let waits = WAITS.iter().any(|wait| fault.happens.starts_with(wait)) || fault.happens.contains("not built");
         assert!(waits || !fault.tests.is_empty(), "{}: no test", fault.number);

@@ -10,12 +10,12 @@ pub(crate) struct Quarantine {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuarantineCommand {
-    /// Show the images in quarantine
+    /// List the images in quarantine
     List,
-    /// Put an image into quarantine that is known to be bad
+    /// Quarantine an image that is known to be bad
     ///
-    /// Every plan of it is refused from then on, in every environment. A release that waits with it is kept at its gates for an hour, one that is at work goes
-    /// on: `esclusa stop` stops it, and `esclusa rollback` takes back what runs.
+    /// Every plan with it is refused from then on, in every environment. A release waiting with it is kept at its gates
+    /// for an hour; one being deployed continues: `esclusa stop` stops it, and `esclusa rollback` rolls back what runs.
     Add {
         /// The application
         application: String,
@@ -28,9 +28,9 @@ pub(crate) enum QuarantineCommand {
         #[arg(long)]
         reason: String,
     },
-    /// Let an image out, after somebody saw that it was not the image that failed
+    /// Release an image, once it is clear that the image was not at fault
     Release {
-        /// The digest, such as `sha256:0f…`, whole
+        /// The full digest, such as `sha256:0f…`
         digest: String,
         /// What was found
         #[arg(long)]
@@ -43,16 +43,16 @@ pub(crate) enum QuarantineCommand {
 pub(crate) struct Answer {
     /// The release
     pub(crate) release: String,
-    /// The environment; the one that asks, unless given
+    /// The environment; the one that asks unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
     /// The check by its name in the pipeline file
     #[arg(long, value_name = "NAME")]
     pub(crate) check: String,
-    /// The release stays, and the check decides nothing any more
+    /// Keep the release, and ignore the check from now on
     #[arg(long, group = "choice")]
     pub(crate) keep: bool,
-    /// The release goes back
+    /// Roll the release back
     #[arg(long, group = "choice")]
     pub(crate) roll_back: bool,
     /// Why
@@ -62,9 +62,9 @@ pub(crate) struct Answer {
 
 #[derive(Debug, Args)]
 pub(crate) struct Approval {
-    /// The release; `esclusa approvals` lists those that wait
+    /// The release; `esclusa approvals` lists the waiting ones
     pub(crate) release: String,
-    /// The environment; where it waits, unless given
+    /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
     /// Why
@@ -74,9 +74,9 @@ pub(crate) struct Approval {
 
 #[derive(Debug, Args)]
 pub(crate) struct Rejection {
-    /// The release; `esclusa approvals` lists those that wait
+    /// The release; `esclusa approvals` lists the waiting ones
     pub(crate) release: String,
-    /// The environment; where it waits, unless given
+    /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
     /// Why
@@ -86,11 +86,11 @@ pub(crate) struct Rejection {
 
 #[derive(Debug, Args)]
 pub(crate) struct Acknowledge {
-    /// The release; `esclusa approvals` lists those that wait
+    /// The release; `esclusa approvals` lists the waiting ones
     pub(crate) release: String,
-    /// What was seen to, by its name in the pipeline file
+    /// The acknowledgement, by its name in the pipeline file
     pub(crate) name: String,
-    /// The environment; where it waits, unless given
+    /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
     /// What was found
@@ -107,19 +107,19 @@ pub(crate) struct Freeze {
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until lifted unless given
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// Stop what is on its way there as well: nothing more of it is begun, and what it has moved goes back
+    /// Also stop what is on its way there: no further step begins, and what it has moved goes back
     #[arg(long)]
     pub(crate) stop: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Unfreeze {
-    /// The application; without one, what is frozen for all of them
+    /// The application; without one, the freeze that was set for all of them
     pub(crate) application: Option<String>,
-    /// The environment; without one, what is frozen for all of them
+    /// The environment; without one, the freeze that was set for all of them
     pub(crate) environment: Option<String>,
     /// Why
     #[arg(long)]
@@ -134,9 +134,9 @@ pub(crate) struct Debts {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DebtsCommand {
-    /// Show what hotfixes owe
+    /// List what hotfixes owe
     List,
-    /// Settle what a hotfix owes, after somebody has made up for it
+    /// Settle what a hotfix owes, once it has been made up for
     Settle {
         /// The release
         release: String,
@@ -153,7 +153,7 @@ pub(crate) struct Hold {
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until lifted unless given
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
 }
@@ -176,7 +176,7 @@ pub(crate) struct Pin {
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
-    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until it is lifted unless given
+    /// Until when: a time (2026-12-01T08:00Z) or for how long (2h, 3d); until lifted unless given
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
 }

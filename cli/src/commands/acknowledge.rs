@@ -23,7 +23,7 @@ pub(super) async fn execute(
     order::give(&wish, session, output, |told| {
         let text = |member: &str| told.get(member).and_then(Value::as_str).unwrap_or_default();
         format!(
-            "`{}` has seen to `{}` for `{}` in `{}`; the gate is asked again within two minutes",
+            "`{}` acknowledged `{}` for `{}` in `{}`; the gate is checked again within two minutes",
             text("person"),
             command.name,
             text("tag"),

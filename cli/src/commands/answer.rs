@@ -36,11 +36,11 @@ pub(super) async fn execute(command: &Answer, session: &Session, output: &mut Ou
         }))?;
     } else {
         let what = match choice {
-            Choice::Keep => "the release stays, and soaks on without this check",
+            Choice::Keep => "the release stays and keeps soaking without this check",
             Choice::Rollback => "the release goes back",
         };
         output.line(format_args!(
-            "`{check}` is answered in `{}`: {what}; the next look takes it up (`esclusa status --release {release} --watch`)",
+            "`{check}` is answered in `{}`: {what}; the next look acts on it (`esclusa status --release {release} --watch`)",
             answered.get("environment").and_then(Value::as_str).unwrap_or_default()
         ))?;
     }

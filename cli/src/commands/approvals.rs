@@ -31,7 +31,7 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
             .map(|(waits, shown)| document(waits, shown.as_ref()));
         output.document(&json!({"waiting": documents.collect::<Vec<_>>()}))?;
     } else if waiting.is_empty() {
-        output.line("nothing waits at a gate")?;
+        output.line("nothing is waiting at a gate")?;
     } else {
         output.text(table(&waiting, output.width()))?;
         for card in shown.iter().flatten().filter_map(|shown| shown.card.as_ref()) {

@@ -79,13 +79,13 @@ fn table(owed: &[Owed], width: Option<u16>) -> String {
 }
 
 async fn settle(release: &str, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
-    check_reason(reason, "say what was done")?;
+    check_reason(reason, "`--reason` must say what was done")?;
     let wish = Wish::SettleDebt {
         release: release.to_owned(),
         reason: reason.to_owned(),
     };
     order::give(&wish, session, output, |told| {
-        format!("`{}` owes nothing any more", order::tag(told))
+        format!("`{}` no longer owes anything", order::tag(told))
     })
     .await
 }

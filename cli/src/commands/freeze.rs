@@ -24,7 +24,7 @@ pub(super) async fn freeze(command: &Freeze, session: &Session, output: &mut Out
         let stopped = told.get("stopped").and_then(Value::as_array);
         let stopped = stopped.map(|releases| format!("; {} stopped", words::count(releases.len(), "release")));
         format!(
-            "{} is frozen {}; rollbacks are let through{}",
+            "{} is frozen {}; rollbacks still pass{}",
             place(told),
             how_long(told, "freeze"),
             stopped.unwrap_or_default()
@@ -41,7 +41,7 @@ pub(super) async fn unfreeze(command: &Unfreeze, session: &Session, output: &mut
         reason: command.reason.clone(),
     };
     order::give(&wish, session, output, |told| {
-        format!("{} is frozen no more", place(told))
+        format!("{} is no longer frozen", place(told))
     })
     .await
 }

@@ -19,7 +19,7 @@ pub(super) async fn hold(command: &Hold, session: &Session, output: &mut Output)
     };
     order::give(&wish, session, output, |told| {
         format!(
-            "`{}` is held {}: it comes into no further environment; a deployment that has its locks goes on (`esclusa stop {release}` stops it)",
+            "`{}` is held {}: it enters no further environment; a deployment that has its locks continues (`esclusa stop {release}` stops it)",
             order::tag(told),
             how_long(told, "hold")
         )
@@ -40,7 +40,7 @@ pub(super) async fn release_hold(
     };
     order::give(&wish, session, output, |told| {
         format!(
-            "`{}` is held no more; its gates are asked again within two minutes (`esclusa status --release {release} --watch`)",
+            "`{}` is no longer held; its gates are checked again within two minutes (`esclusa status --release {release} --watch`)",
             order::tag(told)
         )
     })

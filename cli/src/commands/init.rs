@@ -50,7 +50,7 @@ pub(super) async fn execute(command: &Init, session: &Session, output: &mut Outp
 
 fn exists(file: &Path) -> CommandError {
     CommandError::InvalidInput(format!(
-        "`{0}` exists and is not written over: give `--force`, or `--output-file` for another",
+        "`{0}` already exists: give `--force` to overwrite it, or another `--output-file`",
         file.display()
     ))
 }

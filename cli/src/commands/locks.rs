@@ -44,7 +44,7 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
         return Ok(Exit::Success);
     }
     if locks.is_empty() {
-        output.note("no lock was ever taken")?;
+        output.note("no lock has been taken yet")?;
         return Ok(Exit::Success);
     }
     output.text(table(&locks, output.width()))?;

@@ -82,12 +82,12 @@ pub(crate) async fn execute(
 }
 
 /// What a reason is to say, unless it is about something that was found.
-const WHY: &str = "say why in a few words";
+const WHY: &str = "`--reason WHY`";
 
 /// Takes care that the reason of a person says something. `what` is to be said.
 fn check_reason(reason: &str, what: &str) -> Result<(), CommandError> {
     if reason.trim().is_empty() {
-        return Err(CommandError::InvalidInput(format!("the reason is empty: {what}")));
+        return Err(CommandError::InvalidInput(format!("a reason is required: {what}")));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Orders: what a freeze, a hold, a pin and the like have in common. They are given to the console where there is one, and otherwise written with the permissions
-//! of the caller.
+//! Orders: what a freeze, a hold, a pin and the like have in common. They are given to the console where there is one,
+//! and otherwise written with the permissions of the caller.
 
 use esclusa_adapters::decisions::Wish;
 use esclusa_core::error::Failure;
@@ -87,7 +87,7 @@ fn moment(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
     let moment = span.or_else(|| text.parse::<Timestamp>().ok());
     moment.filter(|moment| *moment > now).ok_or_else(|| {
         CommandError::InvalidInput(format!(
-            "`{text}` is no time to come, such as `2026-12-01T08:00Z` or `2h`"
+            "`{text}` must be a time in the future, such as `2026-12-01T08:00Z` or `2h`"
         ))
     })
 }

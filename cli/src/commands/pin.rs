@@ -27,7 +27,7 @@ pub(super) async fn pin(command: &Pin, session: &Session, output: &mut Output) -
     order::give(&wish, session, output, |told| {
         let tag = told.pointer("/pin/tag").and_then(Value::as_str).unwrap_or_default();
         let how_long = how_long(told, "pin");
-        format!("`{application}/{environment}` keeps `{tag}` {how_long}; rollbacks are let through")
+        format!("`{application}/{environment}` keeps `{tag}` {how_long}; rollbacks still pass")
     })
     .await
 }
@@ -45,7 +45,7 @@ pub(super) async fn unpin(command: &Unpin, session: &Session, output: &mut Outpu
         reason: reason.clone(),
     };
     order::give(&wish, session, output, |_| {
-        format!("`{application}/{environment}` is pinned no more")
+        format!("`{application}/{environment}` is no longer pinned")
     })
     .await
 }

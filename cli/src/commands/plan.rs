@@ -96,7 +96,7 @@ async fn gather(command: &Plan, session: &Session) -> Result<Result<plan::Plan, 
     let place = environment.place(&home);
     if place != home {
         return Err(CommandError::refused(format!(
-            "`{}` is in account {}, `{}`, where your credentials are none of Esclusa's: the plan of a release that waits there is in `esclusa audit --release ID`",
+            "`{}` is in account {}, `{}`, which only Esclusa's own roles may read: the plan of a release that waits there is in `esclusa audit --release ID`",
             environment.name, place.account, place.region
         )));
     }

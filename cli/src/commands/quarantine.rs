@@ -139,7 +139,7 @@ async fn add(
             let Lookup::Found(found) = images.by_version(&EcrRepository::of(image, &home), version).await? else {
                 let repository = &image.repository;
                 return Err(CommandError::refused(format!(
-                    "there is no image `{tag}` in repository `{repository}`: look with `aws ecr list-images --repository-name {repository}`, or name its digest"
+                    "there is no image `{tag}` in repository `{repository}`: check with `aws ecr list-images --repository-name {repository}`, or name its digest"
                 )));
             };
             parse(&found.digest)?
@@ -161,33 +161,35 @@ async fn add(
 fn added(application: &str, digest: &Digest, told: &Value) -> String {
     let list = |value: &Value, member: &str| value.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut lines = vec![format!(
-        "`{digest}` is in quarantine: it comes into no environment any more (`esclusa quarantine release {digest}` lets it out)"
+        "`{digest}` is in quarantine: it no longer enters any environment (`esclusa quarantine release {digest}` lets it out)"
     )];
     for release in list(told, "onTheirWay") {
         let id = release.get("release").and_then(Value::as_str).unwrap_or_default();
         let at_work_in = list(&release, "atWorkIn");
         let environments = words::names(at_work_in.iter().filter_map(Value::as_str));
         lines.push(if at_work_in.is_empty() {
-            format!("release `{id}` comes no further with it: where it waits it is kept for an hour, and then refused")
+            format!("release `{id}` goes no further with it: at its gates it waits for an hour and is then refused")
         } else {
-            format!("release `{id}` is at work with it in {environments}, and comes no further: `esclusa stop {id}` stops it")
+            format!(
+                "release `{id}` is deploying it in {environments} and goes no further: `esclusa stop {id}` stops it"
+            )
         });
     }
     if told.get("runsIn").is_none_or(Value::is_null) {
         lines.push(
-            "which environments run it could not be looked at: `esclusa status` shows what runs where".to_owned(),
+            "which environments run it could not be determined: `esclusa status` shows what runs where".to_owned(),
         );
     }
     for environment in list(told, "runsIn").iter().filter_map(Value::as_str) {
         lines.push(format!(
-            "it runs in `{environment}`: `esclusa rollback {application} {environment}` takes it back"
+            "it runs in `{environment}`: `esclusa rollback {application} {environment}` rolls it back"
         ));
     }
     lines.join("\n")
 }
 
 async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
-    check_reason(reason, "say what was found")?;
+    check_reason(reason, "`--reason` must say what was found")?;
     let mut found = all(session).await?;
     found.retain(|_, stored| stored.row.digest == *digest);
     // The same image may lie in several repositories: it is out only when it is out everywhere.
@@ -221,7 +223,7 @@ async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut 
             .change(Change::put(key, &row, Expected::Revision(stored.revision))?.spent_since(session.now()?))
             .record(&Chain::application(&row.application), draft);
         if let Committed::Lost(_) = session.journal.commit(commit).await? {
-            return Err(Failure::conflict(format!("`{digest}` changed at this moment: run the command again")).into());
+            return Err(Failure::conflict(format!("`{digest}` has just changed: run the command again")).into());
         }
         released.push(row);
     }
@@ -229,7 +231,7 @@ async fn release(digest: &Digest, reason: &str, session: &Session, output: &mut 
         output.document(&json!({"released": released}))?;
     } else {
         output.line(format_args!(
-            "`{digest}` is in no quarantine any more; `esclusa deploy` brings it where it shall go"
+            "`{digest}` is no longer in quarantine; `esclusa deploy` deploys it"
         ))?;
     }
     Ok(Exit::Success)

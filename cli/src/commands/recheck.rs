@@ -25,7 +25,7 @@ pub(super) async fn execute(command: &Recheck, session: &Session, output: &mut O
         .await?;
     let Some(current) = current else {
         return Err(CommandError::refused(format!(
-            "nothing was deployed into `{environment}` of `{application}` yet: `esclusa status`"
+            "nothing has been deployed into `{environment}` of `{application}` yet: see `esclusa status`"
         )));
     };
     let answer = session
@@ -35,7 +35,7 @@ pub(super) async fn execute(command: &Recheck, session: &Session, output: &mut O
         let why = answer
             .get("why")
             .and_then(Value::as_str)
-            .unwrap_or("it says nothing more");
+            .unwrap_or("no reason was given");
         return Err(CommandError::refused(format!(
             "`{}` cannot be checked: {why}",
             current.row.tag
@@ -62,7 +62,7 @@ fn told(tag: &str, environment: &str, holds: bool, result: &Value) -> String {
         (true, true) => palette::good(format!("`{tag}` works again in `{environment}`")).to_string(),
         (true, false) => palette::good(format!("the verification of `{tag}` in `{environment}` holds")).to_string(),
         (false, _) => palette::error(format!(
-            "`{tag}` does not work in `{environment}`: it goes no further, and nothing goes back to it"
+            "`{tag}` fails verification in `{environment}`: it goes no further, and no rollback returns to it"
         ))
         .to_string(),
     };

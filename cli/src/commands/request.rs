@@ -110,16 +110,14 @@ pub(super) async fn execute(
     let asked = Asked::deserialize(&answer)
         .map_err(|error| Failure::defect(format!("the answer of the function cannot be read: {error}")))?;
     output.note(format_args!(
-        "release `{}` is asked for: {}",
+        "release `{}` requested: {}",
         asked.release_id, asked.execution_arn
     ))?;
     if request.no_wait {
         return asked_only(&asked, output);
     }
     if output.is_animated() {
-        output.note(palette::faint(
-            "following it; ctrl-c ends the following, not the release",
-        ))?;
+        output.note(palette::faint("following it; Ctrl-C stops following, not the release"))?;
     }
     follow(&asked, session, output).await
 }
@@ -166,7 +164,7 @@ async fn follow(asked: &Asked, session: &Session, output: &mut Output) -> Result
                 output.moment(failure.message);
             }
             Err(failure) => {
-                let hint = format!("the release goes on: `esclusa status --release {}`", asked.release_id);
+                let hint = format!("the release continues: `esclusa status --release {}`", asked.release_id);
                 return Err(failure.context(hint).into());
             }
         }
@@ -207,13 +205,13 @@ pub(super) fn conclusion(release: &ReleaseSituation) -> String {
     }
     if !end.verdict.is_in_force() {
         text.push_str(&format!(
-            "`esclusa audit --release {}` tells what happened\n",
+            "`esclusa audit --release {}` shows what happened\n",
             release.release_id
         ));
     }
     if end.effect.is_dirty() {
         text.push_str(&format!(
-            "{} nobody may move there until a person has looked: `esclusa locks`\n",
+            "{} no deployments there until a person has looked: `esclusa locks`\n",
             palette::warning("attention:")
         ));
     }

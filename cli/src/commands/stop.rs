@@ -17,7 +17,7 @@ pub(super) async fn execute(command: &Stop, session: &Session, output: &mut Outp
     };
     order::give(&wish, session, output, |told| {
         format!(
-            "`{}` stops: nothing more of it is begun, a task that runs is let run to its end, and services that it has moved go back (`esclusa status --release {release} --watch`)",
+            "`{}` stops: no further step begins, a running task runs to its end, and services that it has moved go back (`esclusa status --release {release} --watch`)",
             order::tag(told)
         )
     })

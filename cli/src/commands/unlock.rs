@@ -18,7 +18,7 @@ use crate::session::Session;
 pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let Unlock { name, from, reason } = command;
     let place = Place::of(name)?;
-    check_reason(reason, "say what was found and done")?;
+    check_reason(reason, "`--reason` must say what was found and done")?;
     let key = Key::lock(name);
     let stored: Option<Stored<Lock>> = session.control().get(&key).await?;
     let by = session.caller().await?.arn;
@@ -53,7 +53,7 @@ pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Ou
         .record(&Chain::application(&place.application), draft);
     if let Committed::Lost(_) = session.journal.commit(commit).await? {
         return Err(CommandError::refused(format!(
-            "lock `{name}` changed at this moment; nothing was done: look with `esclusa locks`"
+            "lock `{name}` has just changed; nothing was done: check with `esclusa locks`"
         )));
     }
     let left = others(session, name, was.as_ref()).await?;
@@ -62,7 +62,7 @@ pub(super) async fn execute(command: &Unlock, session: &Session, output: &mut Ou
     } else {
         let before = was.map_or("", |lock| status(lock.status));
         output.line(format_args!(
-            "lock `{name}` is free (it was {before}); deployments may move there again"
+            "lock `{name}` is free (it was {before}); deployments may proceed there again"
         ))?;
         output.text(help(&left))?;
     }

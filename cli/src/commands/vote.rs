@@ -62,7 +62,7 @@ async fn execute(vote: &Vote<'_>, session: &Session, output: &mut Output) -> Res
     } else {
         let what = if *approves { "approved" } else { "rejected" };
         output.line(format_args!(
-            "`{}` is {what} for `{}` by `{}`; the gate is asked again within two minutes (`esclusa status --release {release} --watch`)",
+            "`{}` is {what} for `{}` by `{}`; the gate is checked again within two minutes (`esclusa status --release {release} --watch`)",
             text("tag"),
             text("environment"),
             text("person")

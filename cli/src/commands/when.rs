@@ -1,4 +1,5 @@
-//! `esclusa when`: if a version were pushed now, when would it come where. Answered by the functions that the gates are asked with.
+//! `esclusa when`: if a version were pushed now, when would it come where. Answered by the functions that the gates are
+//! asked with.
 
 use std::fmt::Write as _;
 
@@ -39,7 +40,8 @@ struct Stage {
     takes_seconds: i64,
     /// Whether that was measured there; otherwise it is the soak alone.
     is_measured: bool,
-    /// Where its images must have been replicated to before: how long that takes nobody knows, so that it comes at the earliest when the gates open.
+    /// Where its images must have been replicated to before: how long that takes nobody knows, so that it comes at the
+    /// earliest when the gates open.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     replicated_to: Vec<String>,
 }
@@ -60,7 +62,7 @@ pub(super) async fn execute(command: &When, session: &Session, output: &mut Outp
     let environments = environments_for(&pipeline, &tag)?.map_err(CommandError::refused)?;
     if command.hotfix && pipeline.hotfix.is_none() {
         return Err(CommandError::refused(format!(
-            "the pipeline of `{}` knows no hotfix: declare `hotfix` in it, and apply it with `esclusa pipelines apply`",
+            "the pipeline of `{}` declares no hotfix: add `hotfix` to it, and apply it with `esclusa pipelines apply`",
             command.application
         )));
     }
@@ -124,7 +126,7 @@ async fn stage(
         let names = words::names(environment.together.iter().map(Name::as_str));
         forecast
             .people
-            .push(format!("all of {names} must have come under the same tag"));
+            .push(format!("all of {names} must have arrived under the same tag"));
     }
     let replicated_to = if environment.replicas.is_empty() {
         Vec::new()
@@ -182,7 +184,7 @@ async fn rollouts_seconds(
 
 fn text(tag: &Tag, is_hotfix: bool, now: Timestamp, stages: &[Stage]) -> String {
     let what = if is_hotfix { ", a hotfix," } else { "" };
-    let mut text = format!("`{tag}`{what} pushed now ({}) would come into\n", words::time(now));
+    let mut text = format!("`{tag}`{what} pushed now ({}) would reach\n", words::time(now));
     for stage in stages {
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "  {}", line(stage));
@@ -204,17 +206,17 @@ fn line(stage: &Stage) -> String {
     };
     let when = match opens {
         Some(opens) if !replicated_to.is_empty() => format!(
-            "not before {}, when it has been replicated to {}, which nobody can foretell",
+            "not before {}, once it has been replicated to {}, which cannot be predicted",
             words::time(*opens),
             words::names(replicated_to)
         ),
         Some(opens) => format!("at {}", words::time(*opens)),
-        None => "when somebody lets it".to_owned(),
+        None => "once somebody lets it through".to_owned(),
     };
     let agreed = if people.is_empty() {
         String::new()
     } else {
-        format!(", if {} before", people.join(" and "))
+        format!(" ({} first)", people.join(" and "))
     };
     let waits: Vec<String> = waits.iter().map(told).collect();
     let waits = if waits.is_empty() {

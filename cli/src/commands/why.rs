@@ -78,7 +78,7 @@ pub(super) async fn execute(command: &Why, session: &Session, output: &mut Outpu
         (None, Some(in_force)) => vec![session.journal.release(&in_force.release_id).await?.row],
         (None, None) => {
             return Err(CommandError::refused(format!(
-                "nothing of ours runs in `{application}/{environment}`: name a version with `--version`"
+                "nothing deployed by Esclusa runs in `{application}/{environment}`: name a version with `--version`"
             )));
         }
     };
@@ -166,11 +166,11 @@ fn not_taken(pipeline: &Pipeline, environment: &str, tag: &Tag) -> Result<Option
     let decision = rules.decide(tag);
     Ok(match environment.trigger {
         _ if !decision.is_allowed() => Some(format!(
-            "the tags of `{}` do not take `{tag}`: {decision}",
+            "the tags of `{}` do not accept `{tag}`: {decision}",
             environment.name
         )),
         Trigger::Manual => Some(format!(
-            "pushes do not come into `{}`: a person brings a version there with `esclusa deploy`",
+            "pushes do not reach `{}`: a person deploys there with `esclusa deploy`",
             environment.name
         )),
         Trigger::Push => None,
@@ -197,11 +197,11 @@ fn text(story: &Story, version: Option<&Version>) -> String {
 fn headline(story: &Story, version: Option<&Version>, place: &str) -> String {
     let runs = match &story.in_force {
         Some(in_force) => format!(
-            "`{}` runs in `{place}` since {}",
+            "`{}` has been running in `{place}` since {}",
             in_force.tag,
             words::time(in_force.since)
         ),
-        None => format!("nothing of ours runs in `{place}`"),
+        None => format!("nothing deployed by Esclusa runs in `{place}`"),
     };
     match version {
         Some(version) if !story.releases.iter().any(|told| told.is_in_force) => {
@@ -210,7 +210,7 @@ fn headline(story: &Story, version: Option<&Version>, place: &str) -> String {
             } else {
                 ""
             };
-            format!("`{version}` does not: {runs}{nothing}")
+            format!("`{version}` does not run there: {runs}{nothing}")
         }
         Some(_) | None => runs,
     }
@@ -225,7 +225,7 @@ fn tale(told_of: &Told, environment: &str) -> Vec<String> {
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
     let mut lines = vec![format!(
-        "release {} of `{}` ({}), asked for at {} by {}{why}",
+        "release {} of `{}` ({}), requested at {} by {}{why}",
         release.release_id,
         release.tag,
         words::digest(&release.digest),
@@ -269,7 +269,7 @@ fn tale(told_of: &Told, environment: &str) -> Vec<String> {
     if let (false, Some(end)) = (is_there, &release.end) {
         let reasons = end.reasons.join("; ");
         lines.push(format!(
-            "  it ended before: {} ({}): {reasons}",
+            "  it ended earlier: {} ({}): {reasons}",
             end.verdict, end.reason
         ));
     }
@@ -284,7 +284,7 @@ fn gates(told_of: &Told) -> Vec<String> {
     let votes = told_of.votes.iter().map(|vote| {
         let person =
             person_of(&gates.people, &vote.principal).map_or(vote.principal.as_str(), |person| person.as_str());
-        let what = if vote.approves { "agreed" } else { "said no" };
+        let what = if vote.approves { "approved" } else { "rejected" };
         let why = vote
             .reason
             .as_ref()

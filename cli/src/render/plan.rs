@@ -59,7 +59,7 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
             let (soak, limit) = (verification.soak_seconds, verification.timeout().as_secs());
             writeln!(
                 text,
-                "  then {looked_at} must be healthy for {soak} s without a break (within {limit} s)"
+                "  then {looked_at} must be healthy for {soak} s without interruption (within {limit} s)"
             )?;
         }
     }
@@ -175,13 +175,13 @@ fn service_sentence(service: &PlannedService) -> String {
     };
     let count = service.start_count.map(|count| {
         format!(
-            ", starting {} where none is wanted",
+            ", starting {} because the desired count is 0",
             words::count(count.try_into().unwrap_or(usize::MAX), "task")
         )
     });
     let suspends = |scaling: &PlannedScaling| scaling.suspend;
     let suspended = match service.scaling.as_ref().is_some_and(suspends) {
-        true => ", without scaling meanwhile",
+        true => ", with scaling suspended meanwhile",
         false => "",
     };
     format!(
@@ -195,7 +195,7 @@ fn service_sentence(service: &PlannedService) -> String {
 fn conclusion(plan: &Plan) -> String {
     if plan.unchanged {
         return format!(
-            "{}: this is in force and was verified; a deployment would call nothing",
+            "{}: this is in force and was verified; a deployment would do nothing",
             palette::good("no difference")
         );
     }

@@ -34,7 +34,7 @@ impl Facts<'_> {
             RecordKind::PushReceived => self.push_received(),
             RecordKind::PushIgnored => self.push_ignored(),
             RecordKind::ImageGone => Some(format!(
-                "{} is gone from `{}` and in force in {}: no further task of it can be started",
+                "{} is gone from `{}` but in force in {}: no further task of it can be started",
                 self.digest()?,
                 self.text("/repository")?,
                 self.list("/facts/environments")?
@@ -68,7 +68,7 @@ impl Facts<'_> {
             )),
             RecordKind::LockAcquired => Some(format!("holds {}", self.lock_names()?)),
             RecordKind::PersonDecided => self.person_decided(),
-            RecordKind::DecisionRefused => Some(format!("was not let decide: {}", self.text("/why")?)),
+            RecordKind::DecisionRefused => Some(format!("was refused: {}", self.text("/why")?)),
         }
     }
 
@@ -112,7 +112,7 @@ impl Facts<'_> {
         let back = self
             .text("/targetRelease")
             .map(|target| format!(", back to release `{target}`"));
-        let by = self.text("/requestedBy").map(|by| format!(", asked for by {by}"));
+        let by = self.text("/requestedBy").map(|by| format!(", requested by {by}"));
         let reason = self.text("/reason").map(|reason| format!(": {reason}"));
         Some([Some(what), back, by, reason].into_iter().flatten().collect())
     }
@@ -233,7 +233,7 @@ impl Facts<'_> {
     fn rechecked(&self) -> Option<String> {
         let mut sentences = self.measurements()?;
         sentences.push(match (self.text("/revoked/why"), self.truth("/changed")?) {
-            (Some(_), true) => "the verification does not hold any more".to_owned(),
+            (Some(_), true) => "the verification no longer holds".to_owned(),
             (Some(_), false) => "the verification still does not hold".to_owned(),
             (None, true) => "the verification holds again".to_owned(),
             (None, false) => "the verification holds".to_owned(),
@@ -324,17 +324,17 @@ impl Facts<'_> {
         } else if outcome.get("registered").is_some() {
             "it is registered".to_owned()
         } else if outcome.get("suspended").is_some() {
-            "it does not scale for now".to_owned()
+            "scaling suspended".to_owned()
         } else if outcome.get("restored").is_some() {
-            "it scales again as before".to_owned()
+            "scaling restored".to_owned()
         } else if let Some(snapshot) = text("snapshot") {
             format!("the snapshot `{snapshot}` is being taken")
         } else if outcome.get("stopping").is_some() {
-            "the task is told to stop".to_owned()
+            "the task was asked to stop".to_owned()
         } else if let Some(rollback) = text("rollback") {
             match rollback {
                 "requested" => "ECS rolls it back".to_owned(),
-                "over" => "it was over already".to_owned(),
+                "over" => "it had already ended".to_owned(),
                 other => other.replace('_', " "),
             }
         } else if let Some(reasons) = outcome.get("reasons").and_then(Value::as_array) {
@@ -382,7 +382,7 @@ impl Facts<'_> {
         let log = self.last_lines();
         if self.body.pointer("/task")?.is_null() {
             return Some(format!(
-                "nothing tells how task `{name}` ended: ECS knows it no longer{log}"
+                "nothing tells how task `{name}` ended: ECS no longer lists it{log}"
             ));
         }
         let containers = self.body.pointer("/task/containers").and_then(Value::as_array);
@@ -416,7 +416,7 @@ impl Facts<'_> {
         let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
         match lines.as_slice() {
             [] => String::new(),
-            _ => format!("; it wrote last: {}", words::names(last)),
+            _ => format!("; its last output: {}", words::names(last)),
         }
     }
 
@@ -486,14 +486,14 @@ impl Facts<'_> {
             "approve" => format!("approves `{}`{reason}", self.text("/tag")?),
             "reject" => format!("rejects `{}`{reason}", self.text("/tag")?),
             "acknowledge" => format!(
-                "has seen to `{}` for `{}`{reason}",
+                "acknowledges `{}` for `{}`{reason}",
                 self.text("/name")?,
                 self.text("/tag")?
             ),
             "freeze" => format!("freezes {}{reason}", self.text("/place")?),
             "unfreeze" => format!("lifts the freeze of {}{reason}", self.text("/place")?),
             "hold" => format!("holds `{}`{reason}", self.text("/tag")?),
-            "release_hold" => format!("lets `{}` go on{reason}", self.text("/tag")?),
+            "release_hold" => format!("lets `{}` continue{reason}", self.text("/tag")?),
             "pin" => format!("pins {} to `{}`{reason}", self.text("/place")?, self.text("/tag")?),
             "unpin" => format!(
                 "lifts the pin of {} to `{}`{reason}",
@@ -504,8 +504,8 @@ impl Facts<'_> {
             "stop" => format!("stops `{}`{reason}", self.text("/tag")?),
             "answer" => {
                 let what = match self.text("/choice")? {
-                    "keep" => "keeps the release in spite of",
-                    _ => "takes the release back for",
+                    "keep" => "keeps the release despite",
+                    _ => "rolls the release back for",
                 };
                 format!("{what} check `{}`{reason}", self.text("/check")?)
             }

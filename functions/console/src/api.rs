@@ -1,4 +1,5 @@
-//! `/api/…`: the same decisions for whoever AWS knows. Who they are is what API Gateway says, and nothing of the request.
+//! `/api/…`: the same decisions for whoever AWS knows. Who they are is what API Gateway says, and nothing of the
+//! request.
 
 use esclusa_adapters::control::rows::ReleaseRow;
 use esclusa_adapters::control::{Key, Stored};
@@ -64,7 +65,7 @@ impl Console {
             Err(response) => return Ok(response),
         };
         if !body.approves && is_blank(body.reason.as_deref()) {
-            return Ok(Response::error(400, "say why in `reason`"));
+            return Ok(Response::error(400, "a reason is required: give one in `reason`"));
         }
         let voice = Voice {
             release: &body.release,
@@ -93,7 +94,7 @@ impl Console {
             Err(response) => return Ok(response),
         };
         if is_blank(Some(&body.reason)) {
-            return Ok(Response::error(400, "say why in `reason`"));
+            return Ok(Response::error(400, "a reason is required: give one in `reason`"));
         }
         let reply = Reply {
             release: &body.release,
@@ -116,7 +117,8 @@ impl Console {
         }
     }
 
-    /// What is ordered is the last part of the path, so that a policy of IAM can let somebody order one thing and not another.
+    /// What is ordered is the last part of the path, so that a policy of IAM can let somebody order one thing and not
+    /// another.
     pub(crate) async fn post_order(&self, request: &HttpRequest) -> Result<Response, Failure> {
         let (mut body, principal): (Map<String, Value>, &str) = match read(request) {
             Ok(read) => read,

@@ -1,7 +1,8 @@
 //! `POST /slack/interactions`: a button was pressed.
 //!
-//! Slack waits three seconds. What is decided is written before it is answered, in one transaction together with that this very request was taken; whoever
-//! pressed is told privately if that can be done in time, and the card follows by itself.
+//! Slack waits three seconds. What is decided is written before it is answered, in one transaction together with that
+//! this very request was taken; whoever pressed is told privately if that can be done in time, and the card follows by
+//! itself.
 
 use esclusa_adapters::control::rows::{ReleaseRow, SlackRequestRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
@@ -28,7 +29,7 @@ const ORDERED: &str = "ordered in Slack";
 impl Console {
     pub(crate) async fn interaction(&self, request: &HttpRequest) -> Result<Response, Failure> {
         let Some(signing) = &self.signing else {
-            let message = "no Slack is configured: set the parameter `SlackSigningSecretArn` of the stack with `scripts/deploy --guided`";
+            let message = "Slack is not configured: set the parameter `SlackSigningSecretArn` of the stack with `scripts/deploy --guided`";
             return Ok(Response::error(404, message));
         };
         let header = |name: &str| request.headers.get(name).map(String::as_str);
@@ -42,7 +43,7 @@ impl Console {
         };
         let now = self.journal.clock().now()?;
         if let Err(unsigned) = slack::verify(&signing.read().await?, &signed, now) {
-            tracing::warn!(why = %unsigned, "a request is not taken for one of Slack");
+            tracing::warn!(why = %unsigned, "a request is not accepted as one from Slack");
             return Ok(Response::empty(401));
         }
         let click = match slack::read(&body) {
@@ -113,12 +114,12 @@ impl Console {
         let here = |what: &str| format!("{what} in `{}`", pointer.environment);
         let (what, decided) = match click.press {
             Press::Hold => (
-                "is held, wherever it stands".to_owned(),
+                "is held".to_owned(),
                 self.ordered(&order(true), &click.pointer.release, &principal, along)
                     .await?,
             ),
             Press::ReleaseHold => (
-                "goes on, wherever it stands".to_owned(),
+                "is released from its hold".to_owned(),
                 self.ordered(&order(false), &click.pointer.release, &principal, along)
                     .await?,
             ),
@@ -139,12 +140,7 @@ impl Console {
                 self.journal.answer(&answer(Choice::Keep), along).await?.map(|_| ()),
             ),
         };
-        Ok(decided.map(|()| {
-            format!(
-                "`{}` {what}, as you say; the card follows within two minutes",
-                pointer.release
-            )
-        }))
+        Ok(decided.map(|()| format!("`{}` {what}; the card is updated within two minutes", pointer.release)))
     }
 
     /// Carries out an order of one of the people of the pipeline: Slack says who somebody is, and not what they may.
@@ -161,7 +157,8 @@ impl Console {
         Ok(self.journal.order(wish, principal, along).await?.map(|_| ()))
     }
 
-    /// Writes down that this very request was taken and, where somebody wanted what they may not, that as well. Whether it was not taken before.
+    /// Writes down that this very request was taken and, where somebody wanted what they may not, that as well. Whether
+    /// it was not taken before.
     async fn write_down(&self, click: &Click, refusal: &Refusal, taken: &Change) -> Result<bool, Failure> {
         let pointer = &click.pointer;
         let along = std::slice::from_ref(taken);

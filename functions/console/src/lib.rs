@@ -1,5 +1,6 @@
-//! The Lambda function `console`: the HTTP entry. It takes what people decide, in Slack and through the API, and writes that down; it starts no release,
-//! completes nothing and calls no service of the deployed. That the waits are looked at then and there saves the time until the next sweep, and nothing else.
+//! The Lambda function `console`: the HTTP entry. It takes what people decide, in Slack and through the API, and writes
+//! that down; it starts no release, completes nothing and calls no service of the deployed. That the waits are looked
+//! at then and there saves the time until the next sweep, and nothing else.
 
 mod api;
 mod interactions;

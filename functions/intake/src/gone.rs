@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::Intake;
 
 impl Intake {
-    /// Looks who runs an image that was deleted or archived. Images that nobody runs go every day, and leave nothing behind.
+    /// Looks who runs an image that was deleted or archived. Images that nobody runs go every day, and leave nothing
+    /// behind.
     pub(crate) async fn removed(&self, envelope: &Envelope<EcrImageAction>) -> Result<Value, Failure> {
         let repository = Repository {
             account: &envelope.account,
@@ -23,7 +24,7 @@ impl Intake {
         let is_home =
             (repository.account, repository.region) == (self.home.account.as_str(), self.home.region.as_str());
         let Some(digest) = envelope.detail.image_digest.as_deref().filter(|_| is_home) else {
-            return Ok(json!({"ignored": "the event names no image of a repository of here"}));
+            return Ok(json!({"ignored": "the event names no image of a repository in this account and Region"}));
         };
         let owner: Option<Stored<RepositoryRow>> = self.control().get(&Key::repository(repository)).await?;
         let Some(owner) = owner else {
@@ -34,12 +35,13 @@ impl Intake {
         let environments = environments_that_run(self.control(), &pipeline, image, digest).await?;
         // Of an image with several tags one may go, and what is archived may be restored by now.
         if environments.is_empty() || self.can_be_pulled(envelope, digest).await? {
-            return Ok(json!({"ignored": "nobody runs it, or it can be pulled still"}));
+            return Ok(json!({"ignored": "nobody runs it, or it can still be pulled"}));
         }
         let chain = Chain::application(&owner.row.application);
         let facts = json!({"environments": environments, "image": owner.row.image});
         let reason = "an image that runs is gone from its repository";
-        // Before it is written down, because nobody says it again then: an event that comes twice wakes the same person twice.
+        // Before it is written down, because nobody says it again then: an event that comes twice wakes the same person
+        // twice.
         Measure::ImageGone {
             environments: environments.len(),
         }

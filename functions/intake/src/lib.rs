@@ -1,4 +1,5 @@
-//! The Lambda function `intake`: turns a push, or the wish of a person, into exactly one release, and starts executions by name.
+//! The Lambda function `intake`: turns a push, or the wish of a person, into exactly one release, and starts executions
+//! by name.
 
 mod gone;
 mod push;

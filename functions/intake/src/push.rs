@@ -100,7 +100,8 @@ impl Intake {
         Ok(json!({"ignored": reason}))
     }
 
-    /// Records once what an event came to that starts nothing. Whether it is new: the same event may have been recorded before.
+    /// Records once what an event came to that starts nothing. Whether it is new: the same event may have been recorded
+    /// before.
     pub(crate) async fn witness(
         &self,
         envelope: &Envelope<EcrImageAction>,

@@ -17,7 +17,8 @@ use crate::Intake;
 use crate::take::{Origin, Push, Taken};
 
 impl Intake {
-    /// Claims a release for every push whose event should have come and did not. One application that cannot be read does not keep the others waiting.
+    /// Claims a release for every push whose event should have come and did not. One application that cannot be read
+    /// does not keep the others waiting.
     pub(crate) async fn read_registry(&self, round: &mut Round) -> Result<Vec<Value>, Failure> {
         let applications: Vec<(String, Stored<PipelineCurrentRow>)> =
             self.control().list(Key::APPLICATIONS, "").await?;
@@ -78,7 +79,8 @@ impl Intake {
                 repository: image.repository.clone(),
                 tag: tag.parse().ok()?,
                 digest: found.digest.parse().ok()?,
-                at: now,
+                // As events tell it, in whole seconds: a push of the same second is not before it.
+                at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             })
         };
         tags.filter_map(push).collect()

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
+use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::deployments::environment_lock;
+use esclusa_adapters::gates::{HISTORY, deployments_into};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::current_pipeline;
 use esclusa_adapters::step_functions::execution_arn;
@@ -14,7 +15,7 @@ use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{ResolvedEnvironment, resolve};
 use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::supersession::Asked;
-use esclusa_core::verdict::{Reason, StepKind, StepOutcome};
+use esclusa_core::verdict::{End, Reason, StepKind, StepOutcome};
 use esclusa_core::verification::Revoked;
 use esclusa_core::version::Version;
 use serde::Deserialize;
@@ -22,9 +23,6 @@ use serde_json::Value;
 
 use crate::Intake;
 use crate::take::claimed;
-
-/// How many releases back a rollback looks for another version.
-const HISTORY: usize = 50;
 
 /// What a person asks for.
 #[derive(Debug, Deserialize)]
@@ -87,7 +85,7 @@ impl Intake {
         }
         if request.hotfix && environment.hotfix.is_none() {
             return Err(Failure::refused(format!(
-                "the pipeline of `{}` knows no hotfix: declare `hotfix` in it, and apply it with `esclusa pipelines apply`",
+                "the pipeline of `{}` declares no hotfix: add `hotfix` to it, and apply it with `esclusa pipelines apply`",
                 pipeline.application
             )));
         }
@@ -173,12 +171,12 @@ impl Intake {
             (Some(target), _) => {
                 let Some(known) = history.iter().find(|row| row.release_id == *target) else {
                     return Err(Failure::refused(format!(
-                        "release `{target}` was never verified in `{environment}`: choose one of `esclusa status {application} {environment}`"
+                        "release `{target}` was never verified in `{environment}`: choose one from `esclusa status {application} {environment}`"
                     )));
                 };
                 if let Some(Revoked { at, why }) = &known.revoked {
                     return Err(Failure::refused(format!(
-                        "release `{target}` was verified in `{environment}` and does not work since {at}: {why}; choose another one of `esclusa status {application} {environment}`"
+                        "release `{target}` was verified in `{environment}` but has failed verification since {at}: {why}; choose another one from `esclusa status {application} {environment}`"
                     )));
                 }
                 self.journal.release(target).await?.row
@@ -186,13 +184,16 @@ impl Intake {
             (None, None) => return Err(nothing()),
             (None, Some(current)) => {
                 let verified = self.journal.release(&current.row.release_id).await?.row;
-                if current.row.revoked.is_none() && self.is_covered(&verified, environment).await? {
-                    verified
-                } else {
-                    self.release_before(&history, &current.row, &verified.image)
-                        .await?
-                        .ok_or_else(nothing)?
-                }
+                let covered = match current.row.revoked {
+                    None => self.covered(&current.row, &verified, environment).await?,
+                    Some(_) => None,
+                };
+                let (rows, image) = match covered {
+                    Some(image) => (with_its_digest(&history, &current.row, &image), image),
+                    None => (before(&history, &current.row, &verified.image), verified.image),
+                };
+                let back = self.first_that_brought(&rows, &image).await?;
+                back.ok_or_else(nothing)?
             }
         };
         Ok(Chosen {
@@ -206,8 +207,14 @@ impl Intake {
         })
     }
 
-    /// Whether something that was not verified runs over what was verified last: then that is what somebody goes back to.
-    async fn is_covered(&self, verified: &ReleaseRow, environment: &str) -> Result<bool, Failure> {
+    /// The image of which something runs, or may run, over what was verified last: that is then what somebody goes back
+    /// to.
+    async fn covered(
+        &self,
+        current: &EnvironmentRow,
+        verified: &ReleaseRow,
+        environment: &str,
+    ) -> Result<Option<String>, Failure> {
         let application = &verified.application;
         let lock: Option<Stored<Lock>> = self
             .control()
@@ -221,30 +228,33 @@ impl Intake {
         });
         if let Some(deployment_id) = at_work {
             let release = self.journal.work(&deployment_id).await?.release.row;
-            if release.image != verified.image || release.kind == ReleaseKind::Rollback {
-                return Ok(false);
+            if release.kind == ReleaseKind::Rollback {
+                return Ok(None);
             }
             // Before it has moved a service, whoever goes back means what runs now.
             let steps = self.journal.steps(&deployment_id).await?;
             let mut steps = steps.iter().map(|stored| &stored.row);
-            return Ok(steps.any(|step| step.kind == StepKind::Service && step.record.outcome == StepOutcome::Done));
+            let has_moved =
+                steps.any(|step| step.kind == StepKind::Service && step.record.outcome == StepOutcome::Done);
+            return Ok(has_moved.then_some(release.image));
         }
-        let deployments = Key::deployments_into(application, environment, &verified.image);
-        let in_force: Option<Stored<DeploymentPointerRow>> =
-            self.control().get(&Key::deployment_in_force(&deployments)).await?;
-        let Some(in_force) = in_force else { return Ok(false) };
-        let end = self.journal.work(&in_force.row.deployment_id).await?.deployment.row.end;
-        Ok(end.is_some_and(|end| end.reason == Reason::GaveWay))
+        let others = current.digests.keys().filter(|image| **image != verified.image);
+        for image in std::iter::once(&verified.image).chain(others) {
+            for pointer in deployments_into(self.control(), application, environment, image).await? {
+                let deployment = self.journal.work(&pointer.deployment_id).await?.deployment.row;
+                let is_left = |end: &End| end.reason == Reason::GaveWay || end.effect.is_dirty();
+                let came_after = deployment.ended_at.is_some_and(|ended| ended > current.since);
+                if came_after && deployment.end.as_ref().is_some_and(is_left) {
+                    return Ok(Some(image.clone()));
+                }
+            }
+        }
+        Ok(None)
     }
 
-    /// The release that brought the digest of `image` which ran before the one that runs now.
-    async fn release_before(
-        &self,
-        history: &[EnvironmentRow],
-        current: &EnvironmentRow,
-        image: &str,
-    ) -> Result<Option<ReleaseRow>, Failure> {
-        for row in before(history, current, image) {
+    /// The first of these releases that brought `image`: the others found it there.
+    async fn first_that_brought(&self, rows: &[&EnvironmentRow], image: &str) -> Result<Option<ReleaseRow>, Failure> {
+        for row in rows {
             let release = self.journal.release(&row.release_id).await?.row;
             if release.image == image {
                 return Ok(Some(release));
@@ -254,7 +264,18 @@ impl Intake {
     }
 }
 
-/// What ran, newest first, with the digest of `image` that ran before the current one first did: going back twice goes back two versions, and never forth.
+/// What ran, newest first, with the digest of `image` that was verified last.
+fn with_its_digest<'a>(
+    history: &'a [EnvironmentRow],
+    current: &EnvironmentRow,
+    image: &str,
+) -> Vec<&'a EnvironmentRow> {
+    let digest = |row: &EnvironmentRow| row.digests.get(image).cloned();
+    history.iter().filter(|row| digest(row) == digest(current)).collect()
+}
+
+/// What ran, newest first, with the digest of `image` that ran before the current one first did: going back twice goes
+/// back two versions, and never forth.
 fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow, image: &str) -> Vec<&'a EnvironmentRow> {
     let digest = |row: &EnvironmentRow| row.digests.get(image).cloned();
     let Some(first) = history.iter().rposition(|row| digest(row) == digest(current)) else {
@@ -283,6 +304,7 @@ mod tests {
             tag: String::new(),
             since: jiff::Timestamp::UNIX_EPOCH,
             revoked: None,
+            looked_at: None,
         }
     }
 

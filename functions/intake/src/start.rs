@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{ACTOR, Intake};
 
-/// What is left of the time of a reconciliation when it begins nothing more: longer than one repository takes to be read.
+/// What is left of the time of a reconciliation when it begins nothing more: longer than one repository takes to be
+/// read.
 const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long an environment that was made from a pattern is known when nothing comes into it any more.
@@ -26,7 +27,8 @@ const MADE_KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
 const MADE_FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 impl Intake {
-    /// Takes note of the environments among these that are made from a pattern of the pipeline: the file does not name them.
+    /// Takes note of the environments among these that are made from a pattern of the pipeline: the file does not name
+    /// them.
     pub(crate) async fn made(&self, pipeline: &Pipeline, environments: &[String]) -> Result<Vec<Change>, Failure> {
         let mut changes = Vec::new();
         for name in environments.iter().filter(|name| !pipeline.is_named(name)) {
@@ -45,8 +47,9 @@ impl Intake {
         Ok(changes)
     }
 
-    /// Writes a release down together with `commit`, and starts its execution. A release that is there already is started again, which finds the first.
-    /// `None` when another row of `commit` was not as expected: the caller decides again.
+    /// Writes a release down together with `commit`, and starts its execution. A release that is there already is
+    /// started again, which finds the first. `None` when another row of `commit` was not as expected: the caller
+    /// decides again.
     pub(crate) async fn claim(
         &self,
         release: &ReleaseRow,
@@ -87,8 +90,8 @@ impl Intake {
         Ok(json!({"releaseId": release_id, "executionArn": execution_arn}))
     }
 
-    /// Starts the execution of a planned deployment, or finds it started. That it is about to start is written down first: a deployment that nobody
-    /// started is told from one whose start was not seen.
+    /// Starts the execution of a planned deployment, or finds it started. That it is about to start is written down
+    /// first: a deployment that nobody started is told from one whose start was not seen.
     pub(crate) async fn start_deployment(&self, deployment_id: &str) -> Result<Value, Failure> {
         // The row proves that the id is one of ours before it becomes the name of an execution.
         let work = self.journal.work(deployment_id).await?;
@@ -141,8 +144,8 @@ impl Intake {
         self.journal.commit(commit).await?.or_failure().map(|_| ())
     }
 
-    /// Makes up for what was lost: starts what was claimed and never started, and claims what was pushed and never seen. One that fails does not keep the
-    /// others waiting.
+    /// Makes up for what was lost: starts what was claimed and never started, and claims what was pushed and never
+    /// seen. One that fails does not keep the others waiting.
     pub(crate) async fn reconcile(&self, invocation: &Invocation) -> Result<Value, Failure> {
         let clock = self.journal.clock();
         let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);

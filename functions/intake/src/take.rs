@@ -148,7 +148,8 @@ impl Intake {
                     tag: push.tag.clone(),
                     generation: tag.generation,
                     at: match origin {
-                        // Of a tag that was never seen before, or that was moved to an image which came later, the registry knows when that came.
+                        // Of a tag that was never seen before, or that was moved to an image which came later, the
+                        // registry knows when that came.
                         Origin::Registry if seen.as_ref().is_none_or(|seen| pushed_at > seen.row.tag.event_time) => {
                             pushed_at
                         }

@@ -1,5 +1,5 @@
-//! The Lambda function `migrate`: secures the restore points of databases, runs one-off tasks, at most one per attempt, and judges what became of them by
-//! what can be proven.
+//! The Lambda function `migrate`: secures the restore points of databases, runs one-off tasks, at most one per attempt,
+//! and judges what became of them by what can be proven.
 
 mod judge;
 mod restore_point;

@@ -1,4 +1,5 @@
-//! Before a migration: that there is a moment to restore the database to, and a snapshot where one is asked for. Nothing has moved yet.
+//! Before a migration: that there is a moment to restore the database to, and a snapshot where one is asked for.
+//! Nothing has moved yet.
 
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::rows::RestorePointRow;
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 use crate::{ACTOR, Migrate};
 
 impl Migrate {
-    /// Reads the truth again and writes it down. While a snapshot is not available yet, the answer says when to look again.
+    /// Reads the truth again and writes it down. While a snapshot is not available yet, the answer says when to look
+    /// again.
     pub(crate) async fn secure_restore_point(
         &self,
         deployment_id: &str,
@@ -104,7 +106,8 @@ impl Migrate {
             // One that was taken and is not shown yet is waited for like one that is being made.
             if !matches!(announced, Announced::Settled(_)) {
                 if is_late(point, begun_at, now) {
-                    // Whatever was asked for before has left no snapshot, and none is taken that nobody waits for any more.
+                    // Whatever was asked for before has left no snapshot, and none is taken that nobody waits for any
+                    // more.
                     let failure = Failure::refused(format!(
                         "no snapshot could be taken within {} seconds, and nothing was migrated: {}, which must be `available`; or raise `restore_point.timeout_seconds` of the database",
                         point.timeout_seconds,
@@ -182,7 +185,8 @@ impl Migrate {
         self.journal.commit(commit).await?.or_failure().map(|_| ())
     }
 
-    /// Refuses to start a migration whose restore point was not secured: an execution that began under an earlier definition does not ask for one.
+    /// Refuses to start a migration whose restore point was not secured: an execution that began under an earlier
+    /// definition does not ask for one.
     pub(crate) async fn require_restore_point(
         &self,
         deployment_id: &str,

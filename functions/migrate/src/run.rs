@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::{ACTOR, Migrate};
 
-/// How long the client token of `RunTask` is trusted to find the task of an earlier call. ECS promises an hour after the task has stopped.
+/// How long the client token of `RunTask` is trusted to find the task of an earlier call. ECS promises an hour after
+/// the task has stopped.
 const TOKEN_TRUSTED: SignedDuration = SignedDuration::from_mins(45);
 
 impl Migrate {
@@ -143,8 +144,9 @@ impl Migrate {
         }
     }
 
-    /// The call before this one may have started the task, whatever this one is answered: a repeat with the same token finds it while ECS remembers the
-    /// token, after that only the mark of the task can tell, and a task that is neither found nor refused for certain is left to a person.
+    /// The call before this one may have started the task, whatever this one is answered: a repeat with the same token
+    /// finds it while ECS remembers the token, after that only the mark of the task can tell, and a task that is
+    /// neither found nor refused for certain is left to a person.
     async fn start_again(&self, request: &RunTask, opened_at: Timestamp) -> Result<Started, Failure> {
         let is_remembered = self.journal.clock().now()?.duration_since(opened_at) < TOKEN_TRUSTED;
         let repeated = match is_remembered {
@@ -198,7 +200,7 @@ impl Migrate {
         // Stopping twice is harmless, and a task that is gone has stopped.
         let outcome = match self.runner.stop(&task.cluster, task_arn, &reason).await {
             Ok(StopTaskOutcome::Stopping) => json!({"stopping": true}),
-            Ok(StopTaskOutcome::NotFound) => json!({"stopping": false, "reason": "there is no such task any more"}),
+            Ok(StopTaskOutcome::NotFound) => json!({"stopping": false, "reason": "the task no longer exists"}),
             Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
         };
         self.journal.settle(&act, &outcome, Commit::new()).await?;

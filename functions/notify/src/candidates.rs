@@ -1,4 +1,5 @@
-//! Which releases are looked at: those that are open, those that began a short while ago, and those whose cards are not known to show their end.
+//! Which releases are looked at: those that are open, those that began a short while ago, and those whose cards are not
+//! known to show their end.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
-//! The Lambda function `notify`: people are told in Slack what becomes of releases. It is the only holder of the token of the app, and writes nothing but what
-//! was told.
+//! The Lambda function `notify`: people are told in Slack what becomes of releases. It is the only holder of the token
+//! of the app, and writes nothing but what was told.
 //!
-//! Every round looks at what is true and at what was told last. What differs is told, so that a round that is lost, or a Slack that is away, costs nothing but
-//! time; and nothing waits for what it does.
+//! Every round looks at what is true and at what was told last. What differs is told, so that a round that is lost, or
+//! a Slack that is away, costs nothing but time; and nothing waits for what it does.
 
 mod candidates;
 mod tell;
@@ -101,14 +101,14 @@ impl Function for Notify {
             | Event::EcrImageAction(_)
             | Event::CloudWatchAlarmStateChange(_)
             | Event::Scheduled(_)
-            | Event::Unknown(_) => Ok(json!({"ignored": "nobody is told of events of this kind"})),
+            | Event::Unknown(_) => Ok(json!({"ignored": "nobody is notified of events of this kind"})),
         }
     }
 }
 
 /// The answer where nobody is told anything.
 fn unconfigured() -> Value {
-    json!({"ignored": "no Slack is configured: set the parameter `SlackBotTokenArn` of the stack with `scripts/deploy --guided`"})
+    json!({"ignored": "Slack is not configured: set the parameter `SlackBotTokenArn` of the stack with `scripts/deploy --guided`"})
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Telling Slack what differs from what it was told last.
 //!
-//! What is about to be told is written down first, so that two rounds at once do not tell it twice. Where the answer is lost, nobody knows what became of it:
-//! writing a card anew is safe, and a message that is posted once more is one too many in the channel, which only Slack could tell.
+//! What is about to be told is written down first, so that two rounds at once do not tell it twice. Where the answer is
+//! lost, nobody knows what became of it: writing a card anew is safe, and a message that is posted once more is one too
+//! many in the channel, which only Slack could tell.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +94,7 @@ impl Notify {
                 Ok((Told::Later, Some(ended_at))) if now.duration_since(ended_at) > GIVEN_UP => {
                     tracing::warn!(
                         release_id,
-                        "the end of a release could not be told for days, and is not told any more"
+                        "the end of a release could not be announced for days; giving up"
                     );
                     self.forget(release_id).await?;
                 }
@@ -105,7 +106,8 @@ impl Notify {
         Ok(json!({"looked": looked}))
     }
 
-    /// Tells what differs about a release, and when it ended where it had before anything about it was read: only then nothing follows.
+    /// Tells what differs about a release, and when it ended where it had before anything about it was read: only then
+    /// nothing follows.
     async fn tell_release(
         &self,
         release_id: &str,
@@ -128,7 +130,7 @@ impl Notify {
                     Ok((_, pipeline)) => unread.insert(pipeline),
                     // Nobody knows where to tell it.
                     Err(failure) if failure.kind == ErrorKind::Refused => {
-                        tracing::warn!(release_id, message = %failure.message, "nobody is told of a release");
+                        tracing::warn!(release_id, message = %failure.message, "nobody is notified of a release");
                         return Ok((Told::True, over));
                     }
                     Err(failure) => return Err(failure),
@@ -261,7 +263,7 @@ impl Notify {
                     tracing::warn!(
                         code,
                         channel = row.channel,
-                        "Slack does not take a message: {}",
+                        "Slack did not accept a message: {}",
                         remedy(&code)
                     );
                 }
@@ -269,7 +271,7 @@ impl Notify {
             }
             Written::Unknown { why } => {
                 // It stays announced: for a while nobody repeats what may have come about.
-                tracing::warn!(why, "nobody knows whether Slack took a message");
+                tracing::warn!(why, "it is unknown whether Slack accepted a message");
                 return Ok(Told::Later);
             }
         };
@@ -328,7 +330,7 @@ fn remedy(code: &str) -> &'static str {
             "install the app again and store its token in the secret of `SlackBotTokenArn`"
         }
         "missing_scope" => "give the app the scope `chat:write` and install it again",
-        "is_archived" => "take the channel out of the archive, or name another one in `notifications` of the pipeline",
-        _ => "https://docs.slack.dev/reference/methods/chat.postMessage tells what it means",
+        "is_archived" => "unarchive the channel, or name another one in `notifications` of the pipeline",
+        _ => "https://docs.slack.dev/reference/methods/chat.postMessage explains it",
     }
 }

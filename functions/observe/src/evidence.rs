@@ -1,4 +1,5 @@
-//! The evidence of a rollout that failed, or of a release that its checks found not to work, captured before ECS forgets it: a stopped task is described for an hour.
+//! The evidence of a rollout that failed, or of a release that its checks found not to work, captured before ECS
+//! forgets it: a stopped task is described for an hour.
 
 use esclusa_adapters::control::{Change, Expected};
 use esclusa_adapters::deployments::{Work, step_key};
@@ -30,8 +31,8 @@ pub(crate) struct Shown {
 }
 
 impl Observe {
-    /// Keeps what a failed rollout left behind and says in one sentence why it failed. A repeat finds that it was kept. Where somebody else moved the service
-    /// nothing failed, and nothing is kept.
+    /// Keeps what a failed rollout left behind and says in one sentence why it failed. A repeat finds that it was kept.
+    /// Where somebody else moved the service nothing failed, and nothing is kept.
     pub(crate) async fn capture_evidence(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let work = self.journal.work_here(deployment_id).await?;
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {

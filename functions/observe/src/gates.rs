@@ -24,7 +24,8 @@ struct Asked {
 }
 
 impl Observe {
-    /// Asks the gates before a deployment. What they say is written down whenever it is another than before; an end is written once.
+    /// Asks the gates before a deployment. What they say is written down whenever it is another than before; an end is
+    /// written once.
     pub(crate) async fn ask_gates(&self, deployment_id: &str) -> Result<Value, Failure> {
         let work = self.journal.work(deployment_id).await?;
         let (release, deployment) = (&work.release.row, &work.deployment.row);
@@ -198,7 +199,8 @@ impl Observe {
         Ok(Asked { passage, row })
     }
 
-    /// Who may agree as the newest version of the pipeline says; none where the release began with that one, or nobody is asked.
+    /// Who may agree as the newest version of the pipeline says; none where the release began with that one, or nobody
+    /// is asked.
     async fn newest_electorate(
         &self,
         release: &ReleaseRow,

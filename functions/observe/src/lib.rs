@@ -1,4 +1,5 @@
-//! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes nothing but what is written down.
+//! The Lambda function `observe`: reads and judges. It plans, proves rollouts and plans the way back; it changes
+//! nothing but what is written down.
 
 mod evidence;
 mod gates;
@@ -69,7 +70,8 @@ enum Request {
     },
     PlanDeployment {
         deployment_id: String,
-        /// Whether the state machine that asks looks at the checks of a verification: one of an earlier definition does not.
+        /// Whether the state machine that asks looks at the checks of a verification: one of an earlier definition
+        /// does not.
         #[serde(default)]
         verifies: bool,
     },

@@ -28,7 +28,8 @@ const PLAN_BYTES_MAX: usize = 350_000;
 const STEPS_SECONDS_MAX: u64 = 172_800;
 
 impl Observe {
-    /// Plans one attempt at each environment of a wave. What is refused for one of them is refused for all: nothing of the wave has begun.
+    /// Plans one attempt at each environment of a wave. What is refused for one of them is refused for all: nothing of
+    /// the wave has begun.
     pub(crate) async fn plan_wave(
         &self,
         release_id: &str,
@@ -113,7 +114,8 @@ impl Observe {
             .get(&Key::environment(&row.application, environment))
             .await?;
         let summary = Summary::of(&plan, in_force.as_ref().map(|stored| stored.row.tag.as_str()));
-        // A run that nobody waits for any more must leave nothing behind the end of its release: nobody would conclude it.
+        // A run that nobody waits for any more must leave nothing behind the end of its release: nobody would conclude
+        // it.
         let commit = Commit::new()
             .change(Change::unchanged(Key::release(release_id), release.revision))
             .change(Change::put(key.clone(), &row, Expected::Absent)?)
@@ -133,7 +135,8 @@ impl Observe {
         }
     }
 
-    /// Decides under the lock, once: to give way to a newer release, or to carry out the plan that passed the gate and no other.
+    /// Decides under the lock, once: to give way to a newer release, or to carry out the plan that passed the gate and
+    /// no other.
     pub(crate) async fn plan_deployment(&self, deployment_id: &str, verifies: bool) -> Result<Value, Failure> {
         let decision = match self.journal.decision(deployment_id).await? {
             Some(decision) => decision,
@@ -176,7 +179,7 @@ impl Observe {
             }
             Decision::CarryOut(plan) if plan.plan_hash != deployment.plan_hash => {
                 return Err(Failure::plan_changed(format!(
-                    "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline is another now",
+                    "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline has changed",
                     short(&deployment.plan_hash),
                     short(&plan.plan_hash)
                 )));
@@ -191,7 +194,8 @@ impl Observe {
         Ok(decision)
     }
 
-    /// The newer release that this one gives way to in an environment, if there is one. Read under the lock of the environment.
+    /// The newer release that this one gives way to in an environment, if there is one. Read under the lock of the
+    /// environment.
     pub(crate) async fn superseded_by(
         &self,
         release: &ReleaseRow,
@@ -206,7 +210,8 @@ impl Observe {
         Ok(superseded_by(policy.newest, policy.lock.waiting, &release.asked, &rivals).map(str::to_owned))
     }
 
-    /// That the release still holds in the environments that it came through: one that was found not to work there goes no further.
+    /// That the release still holds in the environments that it came through: one that was found not to work there goes
+    /// no further.
     ///
     /// # Errors
     /// `Refused` when it does not hold any more.
@@ -215,7 +220,7 @@ impl Observe {
             return Ok(());
         };
         Err(Failure::refused(format!(
-            "{}; mend it and push again, or look once more with `esclusa recheck {} {}` and deploy it by hand",
+            "{}; fix it and push again, or run `esclusa recheck {} {}` and deploy it by hand",
             failed.sentence(&format!("`{}`", release.tag)),
             release.application,
             failed.environment

@@ -1,25 +1,35 @@
-//! Checking once more what was verified: a release that does not work any more is no source of a promotion or of a way back.
+//! Checking once more what was verified: a release that does not work any more is no source of a promotion or of a way
+//! back.
 
 use esclusa_adapters::control::rows::{AlarmWatchRow, DeploymentPointerRow, EnvironmentRow, VerifiedRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
-use esclusa_adapters::deployments::{Decision, Work};
+use esclusa_adapters::deployments::{Decision, Work, environment_lock};
 use esclusa_adapters::gates::{HISTORY, verified_there};
-use esclusa_adapters::journal::Commit;
-use esclusa_adapters::planning::{holder, service_name};
+use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::planning::service_name;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Chain, RecordKind};
 use esclusa_core::plan::{Plan, PlannedStep};
+use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::verdict::Verdict;
-use esclusa_core::verification::{Revoked, State, VerificationEnd, rejudge, still_watched};
+use esclusa_core::verification::{Revoked, State, VerificationEnd, looks_since, rejudge, still_watched};
 use esclusa_events::AlarmState;
-use jiff::SignedDuration;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::verification::Look;
 use crate::{ACTOR, Observe};
 
-/// How far back a re-check looks, unless the soak is shorter: what was long ago says nothing about now.
-const LOOKS_BACK: SignedDuration = SignedDuration::from_mins(5);
+/// How often a re-check is written that others overtake: another one of the same deployment at the same moment.
+const WRITES: usize = 3;
+
+/// What a re-check changes.
+struct Revision {
+    changes: Vec<Change>,
+    /// What did not hold before it, and what does not after it.
+    before: Option<Revoked>,
+    after: Option<Revoked>,
+}
 
 impl Observe {
     /// An alarm went into another state: whatever was verified with it is checked once more.
@@ -44,8 +54,8 @@ impl Observe {
         }
     }
 
-    /// One look at what stands where a deployment was verified with an alarm of this name: that one, or the one before it where it did not come into force. Only where
-    /// it is this very alarm.
+    /// One look at what stands where a deployment was verified with an alarm of this name: that one, or the one before
+    /// it where it did not come into force. Only where it is this very alarm.
     async fn recheck_of(&self, watching: &str, arn: &str, alarm: &str) -> Result<Option<Value>, Failure> {
         let work = self.journal.work(watching).await?;
         let Some(standing) = self.standing(&work).await? else {
@@ -71,8 +81,8 @@ impl Observe {
         }
     }
 
-    /// One look at a deployment that was verified and is in force. What fails revokes the verification, what is well again restores it, and what is not clear
-    /// changes nothing.
+    /// One look at a deployment that was verified and is in force. What fails revokes the verification, what is well
+    /// again restores it, and what is not clear changes nothing.
     pub(crate) async fn recheck(&self, deployment_id: &str) -> Result<Value, Failure> {
         let nothing = |why: &str| Ok(json!({"deploymentId": deployment_id, "checked": false, "why": why}));
         let work = self.journal.work_here(deployment_id).await?;
@@ -80,13 +90,16 @@ impl Observe {
         if self.standing(&work).await?.as_deref() != Some(deployment_id) {
             return nothing("it is not in force");
         }
-        // What another deployment moves says nothing about this one.
-        let under_way = holder(self.journal.control(), &release.application, &deployment.environment).await?;
-        if under_way.is_some() {
-            return nothing("another deployment is under way there");
+        // What another deployment moves, or has left half-way, says nothing about this one.
+        let lock_key = Key::lock(&environment_lock(&release.application, &deployment.environment));
+        let lock: Option<Stored<Lock>> = self.journal.control().get(&lock_key).await?;
+        match lock.as_ref().map(|stored| stored.row.status) {
+            Some(LockStatus::Held) => return nothing("another deployment is under way there"),
+            Some(LockStatus::Quarantined) => return nothing("a deployment left its lock in quarantine there"),
+            Some(LockStatus::Free) | None => {}
         }
         let Some(Decision::CarryOut(plan)) = self.journal.decision(deployment_id).await? else {
-            return nothing("its plan is not kept any more");
+            return nothing("its plan is no longer kept");
         };
         let verified: Option<Stored<State>> = self.journal.control().get(&Key::verification(deployment_id)).await?;
         let Some((policy, state)) = plan.verification.as_ref().zip(verified.map(|stored| stored.row)) else {
@@ -101,30 +114,51 @@ impl Observe {
             plan: &plan,
             policy,
             begun_at: state.begun_at,
-            since: now.saturating_sub(LOOKS_BACK).unwrap_or(now).max(state.begun_at),
+            since: looks_since(
+                state.begun_at,
+                deployment.ended_at,
+                lock.as_ref().map(|stored| stored.row.since),
+                now,
+            ),
             before: None,
             now,
         };
         let measured = self.measured(&look, still_watched(policy, &state)).await;
         let judged = rejudge(&measured, now);
-        let (changes, revoked) = self.revocation(&work, &plan, judged).await?;
-        let facts = json!({
-            "deploymentId": deployment_id,
-            "checks": measured,
-            "holds": revoked.is_none(),
-            "changed": !changes.is_empty(),
-            "revoked": revoked,
-        });
-        // The chain of the release is closed with it.
         let chain = Chain::application(&release.application);
-        let draft = work.subject.draft(RecordKind::Rechecked, ACTOR, &facts)?;
-        let commit = Commit::new().changes(changes).record(&chain, draft);
-        self.journal.commit(commit).await?.or_failure()?;
-        Ok(json!({"checked": true, "result": facts}))
+        for _ in 0..WRITES {
+            let Some(revision) = self.revision(&work, &plan, judged.as_ref(), now).await? else {
+                return nothing("a later look has been written down");
+            };
+            let facts = json!({
+                "deploymentId": deployment_id,
+                "checks": measured,
+                "holds": revision.after.is_none(),
+                "changed": revision.after != revision.before,
+                "revoked": revision.after,
+            });
+            // The chain of the release is closed with it.
+            let draft = work.subject.draft(RecordKind::Rechecked, ACTOR, &facts)?;
+            let still_alone = match &lock {
+                Some(stored) => Change::unchanged(lock_key.clone(), stored.revision),
+                None => Change::absent(lock_key.clone()),
+            };
+            let commit = Commit::new().changes(revision.changes).change(still_alone);
+            match self.journal.commit(commit.record(&chain, draft)).await? {
+                Committed::Written(_) => return Ok(json!({"checked": true, "result": facts})),
+                Committed::Lost(key) if key == lock_key => {
+                    return nothing("another deployment began there meanwhile");
+                }
+                Committed::Lost(_) | Committed::FencedOut(_) => {}
+            }
+        }
+        Err(Failure::conflict(
+            "others write down at the same moment what they saw of it",
+        ))
     }
 
-    /// The deployment that brought what is in force, of the image and the environment of another one: where that was found in force already, the one that had verified it
-    /// before.
+    /// The deployment that brought what is in force, of the image and the environment of another one: where that was
+    /// found in force already, the one that had verified it before.
     async fn standing(&self, of: &Work) -> Result<Option<String>, Failure> {
         let control = self.journal.control();
         let (release, environment) = (&of.release.row, &of.deployment.row.environment);
@@ -143,13 +177,14 @@ impl Observe {
         Ok(verified.map(|row| row.deployment_id))
     }
 
-    /// What a re-check changes, and that the verification does not hold after it.
-    async fn revocation(
+    /// What a re-check changes that looked at `looked_at`; nothing is to be written where a later one was.
+    async fn revision(
         &self,
         work: &Work,
         plan: &Plan,
-        judged: Option<Result<(), Revoked>>,
-    ) -> Result<(Vec<Change>, Option<Revoked>), Failure> {
+        judged: Option<&Result<(), Revoked>>,
+        looked_at: Timestamp,
+    ) -> Result<Option<Revision>, Failure> {
         let (release, deployment) = (&work.release.row, &work.deployment.row);
         let control = self.journal.control();
         let rows = Key::environment_rows(&release.application, &deployment.environment);
@@ -157,26 +192,34 @@ impl Observe {
             control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
         let mut history = history.into_iter().map(|(_, stored)| stored);
         let Some(proven) = history.find(|stored| stored.row.deployment_id == deployment.deployment_id) else {
-            return Ok((Vec::new(), None));
+            return Ok(Some(Revision {
+                changes: Vec::new(),
+                before: None,
+                after: None,
+            }));
         };
+        if proven.row.looked_at.is_some_and(|at| at > looked_at) {
+            return Ok(None);
+        }
         let before = proven.row.revoked.clone();
-        let revoked = match judged {
-            Some(Err(revoked)) => before.clone().or(Some(revoked)),
+        let after = match judged {
+            Some(Err(revoked)) => before.clone().or(Some(revoked.clone())),
             Some(Ok(())) => None,
             None => before.clone(),
         };
-        if revoked == before {
-            return Ok((Vec::new(), before));
-        }
         let since = format!("{:.3}", proven.row.since);
         let mut changes = Vec::new();
         let revised = |row: EnvironmentRow| EnvironmentRow {
-            revoked: revoked.clone(),
+            revoked: after.clone(),
+            looked_at: Some(looked_at),
             ..row
         };
         let key = Key::environment_history(&release.application, &deployment.environment, &since);
         let unchanged = Expected::Revision(proven.revision);
         changes.push(Change::put(key, &revised(proven.row), unchanged)?);
+        if after == before {
+            return Ok(Some(Revision { changes, before, after }));
+        }
         let key = Key::environment(&release.application, &deployment.environment);
         if let Some(current) = control.get::<EnvironmentRow>(&key).await?
             && current.row.deployment_id == deployment.deployment_id
@@ -194,10 +237,10 @@ impl Observe {
             let key = Key::verified(&name, &since);
             if let Some(stored) = control.get::<VerifiedRow>(&key).await? {
                 let mut row = stored.row;
-                row.revision.revoked = revoked.clone();
+                row.revision.revoked = after.clone();
                 changes.push(Change::put(key, &row, Expected::Revision(stored.revision))?);
             }
         }
-        Ok((changes, revoked))
+        Ok(Some(Revision { changes, before, after }))
     }
 }

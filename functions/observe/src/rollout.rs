@@ -10,6 +10,7 @@ use esclusa_core::ledger::RecordKind;
 use esclusa_core::plan::PlannedStep;
 use esclusa_core::service_deployment::{Judgement, ServiceFacts, judge, still_in_force};
 use esclusa_core::verdict::{Mode, StepOutcome, StepRecord, StepReference};
+use esclusa_core::words;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -93,7 +94,8 @@ impl Observe {
 }
 
 impl Observe {
-    /// Looks at all services once more, when every step has been proven: whoever moved one of them meanwhile took the release out of force.
+    /// Looks at all services once more, when every step has been proven: whoever moved one of them meanwhile took the
+    /// release out of force.
     pub(crate) async fn confirm_services(&self, deployment_id: &str) -> Result<Value, Failure> {
         let work = self.journal.work_here(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
@@ -168,9 +170,9 @@ fn sentence(judgement: &Judgement) -> String {
     match judgement {
         Judgement::Succeeded(proof) => {
             format!(
-                "`{}` is in force and proven by {} running tasks",
+                "`{}` is in force and proven by {}",
                 proof.task_definition_arn,
-                proof.task_arns.len()
+                words::counted(proof.task_arns.len(), "running task")
             )
         }
         Judgement::StillRolling { missing, .. } => missing.join("; "),

@@ -51,8 +51,9 @@ impl<'a> Look<'a> {
 }
 
 impl Observe {
-    /// One look at what was deployed: measures what is due, and says whether it is over or when to look again. An end is written down once; a repeat of a look
-    /// measures nothing that was measured already. It gives way to who waits only where the state machine that asks knows how.
+    /// One look at what was deployed: measures what is due, and says whether it is over or when to look again. An end
+    /// is written down once; a repeat of a look measures nothing that was measured already. It gives way to who
+    /// waits only where the state machine that asks knows how.
     pub(crate) async fn look_at_checks(&self, deployment_id: &str, gives_way: bool) -> Result<Value, Failure> {
         let plan = self.journal.plan(deployment_id).await?;
         let Some(policy) = &plan.verification else {
@@ -136,7 +137,8 @@ impl Observe {
             let row = AlarmWatchRow {
                 deployment_id: deployment.deployment_id.clone(),
             };
-            // Each deployment that is verified writes it anew. Its plan, by which an alarm would have it looked at again, is not kept for longer either.
+            // Each deployment that is verified writes it anew. Its plan, by which an alarm would have it looked at
+            // again, is not kept for longer either.
             let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
             changes.push(change.spent_since(self.journal.clock().now()?));
         }

@@ -19,13 +19,14 @@ use crate::{ACTOR, Observe, listed};
 const VERIFIED: usize = 50;
 
 impl Observe {
-    /// The steps back; an empty list when nothing of the deployment is in force, or the pipeline says to leave everything to a person. A repeat answers what was
-    /// written.
+    /// The steps back; an empty list when nothing of the deployment is in force, or the pipeline says to leave
+    /// everything to a person. A repeat answers what was written.
     pub(crate) async fn plan_way_back(&self, deployment_id: &str) -> Result<Value, Failure> {
         if let Some(planned) = self.journal.way_back(deployment_id).await? {
             return Ok(json!({"steps": listed(&planned.steps)}));
         }
-        // What the way back is planned from is written down at home: a place that cannot be reached is no reason to have no plan.
+        // What the way back is planned from is written down at home: a place that cannot be reached is no reason to
+        // have no plan.
         let work = self.journal.work(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
         let rows = self.journal.steps(deployment_id).await?;

@@ -14,7 +14,7 @@ impl Record {
             Ok(0) => {}
             Ok(count) => tracing::error!(count, "events could not be delivered: look at the dead-letter queue"),
             Err(failure) => {
-                tracing::warn!(kind = %failure.kind, message = %failure.message, "the dead-letter queue cannot be looked at");
+                tracing::warn!(kind = %failure.kind, message = %failure.message, "the dead-letter queue cannot be read");
             }
         }
     }

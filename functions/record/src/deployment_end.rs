@@ -42,8 +42,8 @@ const SETTLED_AT_ONCE: usize = 5;
 const TAKEN_OVER: &str = "taken over";
 
 impl Record {
-    /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the same. That its execution `died` is the
-    /// cause only where what is written down is no good end by itself.
+    /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the
+    /// same. That its execution `died` is the cause only where what is written down is no good end by itself.
     pub(crate) async fn end_deployment(
         &self,
         deployment_id: &str,
@@ -245,7 +245,8 @@ impl Record {
         })
     }
 
-    /// Whether a rollout or the verification was ended because a person stopped the release. A rollout that succeeded all the same was not.
+    /// Whether a rollout or the verification was ended because a person stopped the release. A rollout that succeeded
+    /// all the same was not.
     async fn is_cut_short(&self, deployment_id: &str, steps: &[StepRow]) -> Result<bool, Failure> {
         let key = Key::verification(deployment_id);
         let stored: Option<Stored<verification::State>> = self.journal.control().get(&key).await?;
@@ -344,7 +345,8 @@ impl Record {
         Ok(history.into_iter().chain([current]).collect())
     }
 
-    /// The quarantine of the released image, where the end shows that it does not work. A way back by hand shows nothing about an image that worked once.
+    /// The quarantine of the released image, where the end shows that it does not work. A way back by hand shows
+    /// nothing about an image that worked once.
     async fn quarantined(
         &self,
         work: &Work,
@@ -429,7 +431,8 @@ impl Record {
         open.into_iter().take(SETTLED_AT_ONCE).map(settle).collect()
     }
 
-    /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the environment runs.
+    /// What a proven deployment leaves for those that follow: the verified revisions of its services, and what the
+    /// environment runs.
     async fn proven(
         &self,
         work: &Work,
@@ -487,6 +490,7 @@ impl Record {
             tag: release.tag.clone(),
             since: now,
             revoked: None,
+            looked_at: None,
         };
         changes.push(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
         changes.push(Change::put(

@@ -1,4 +1,5 @@
-//! The Lambda function `record`: locks, ends and notifications. What it writes is true for everybody; it changes nothing in ECS.
+//! The Lambda function `record`: locks, ends and notifications. What it writes is true for everybody; it changes
+//! nothing in ECS.
 
 mod delivery;
 mod deployment_end;
@@ -52,7 +53,8 @@ enum Request {
     AcquireLocks {
         deployment_id: String,
         execution_arn: String,
-        /// Whether the machine waits for its turn by token. An execution of an earlier definition asks again and again instead.
+        /// Whether the machine waits for its turn by token. An execution of an earlier definition asks again and again
+        /// instead.
         #[serde(default)]
         queue: bool,
     },

@@ -22,11 +22,12 @@ struct Behind {
 }
 
 impl Record {
-    /// Takes the locks for the execution of a deployment, or stands it in their queues until its turn comes. A repeat by the same execution finds them held,
-    /// or keeps its place.
+    /// Takes the locks for the execution of a deployment, or stands it in their queues until its turn comes. A repeat
+    /// by the same execution finds them held, or keeps its place.
     ///
     /// # Errors
-    /// `Stopped` when the release is; `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in the time that the pipeline gives it, or at once without a `queue`.
+    /// `Stopped` when the release is; `Refused` when a lock is quarantined; `LockHeld` when its turn did not come in
+    /// the time that the pipeline gives it, or at once without a `queue`.
     pub(crate) async fn acquire_locks(
         &self,
         deployment_id: &str,
@@ -117,7 +118,7 @@ impl Record {
         let left = limit - at.duration_since(since);
         if left <= SignedDuration::ZERO {
             return Err(Failure::lock_held(format!(
-                "lock `{}` did not come free within {} seconds: deployment `{}` is before; see `esclusa locks`, then deploy again",
+                "lock `{}` was not released within {} seconds: deployment `{}` is ahead; see `esclusa locks`, then deploy again",
                 behind.lock, deployment.lock_wait_seconds, behind.deployment_id
             )));
         }

@@ -53,7 +53,8 @@ impl Record {
         Ok(stored.map(|stored| Change::delete(pointer, stored.revision)))
     }
 
-    /// Concludes a release from the ends of its deployments, and anchors the head of its chain in the chain of its application.
+    /// Concludes a release from the ends of its deployments, and anchors the head of its chain in the chain of its
+    /// application.
     pub(crate) async fn close_release(
         &self,
         release_id: &str,

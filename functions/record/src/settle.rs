@@ -1,4 +1,5 @@
-//! Ends for executions that cannot write their own: the release concludes for its deployment, and an event or the sweep for both.
+//! Ends for executions that cannot write their own: the release concludes for its deployment, and an event or the sweep
+//! for both.
 
 use esclusa_adapters::acts::AFTERLIFE;
 use esclusa_adapters::control::rows::{
@@ -15,10 +16,12 @@ use serde_json::{Value, json};
 
 use crate::{Record, StateFailure};
 
-/// How long the description of an execution may not show one that is about to be started: longer than any read is behind.
+/// How long the description of an execution may not show one that is about to be started: longer than any read is
+/// behind.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(120);
 
-/// How long the description of an execution that was at work may not show it. After 90 days Step Functions forgets it for good.
+/// How long the description of an execution that was at work may not show it. After 90 days Step Functions forgets it
+/// for good.
 const INVISIBLE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is left of the time of a sweep when it concludes no further end: longer than one takes.
@@ -37,8 +40,8 @@ pub(crate) enum NeverStarted<'a> {
 }
 
 impl Record {
-    /// Answers how a deployment ended, and concludes it from its rows where nobody else will: its execution is over, or was never started. Only its release
-    /// can say that nobody will start it any more, and why: `never_started`.
+    /// Answers how a deployment ended, and concludes it from its rows where nobody else will: its execution is over, or
+    /// was never started. Only its release can say that nobody will start it any more, and why: `never_started`.
     ///
     /// # Errors
     /// `Transient` while its execution may still write the end itself.
@@ -103,7 +106,8 @@ impl Record {
             .map(|_| ())
     }
 
-    /// Concludes for every execution that is over and wrote no end. One that cannot be concluded does not keep the others waiting.
+    /// Concludes for every execution that is over and wrote no end. One that cannot be concluded does not keep the
+    /// others waiting.
     pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
         let (control, clock) = (self.journal.control(), self.journal.clock());
         let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
@@ -143,8 +147,8 @@ impl Record {
     /// An execution of ours is over: whoever it was concludes now what it left, if it left anything.
     ///
     /// # Errors
-    /// `Transient` while a function of a deployment may still be at work: the event is then delivered again, and the sweep comes by. A release may have to
-    /// wait for a deployment of hours, which only the sweep does.
+    /// `Transient` while a function of a deployment may still be at work: the event is then delivered again, and the
+    /// sweep comes by. A release may have to wait for a deployment of hours, which only the sweep does.
     pub(crate) async fn execution_changed(
         &self,
         change: &StepFunctionsExecutionStatusChange,
@@ -193,7 +197,7 @@ fn how_it_died(execution: Option<&Execution>, may_come: bool, now: Timestamp) ->
     let still = |what: &str| Err(Failure::transient(format!("the end is not written yet: {what}")));
     match execution {
         None if may_come => still("the execution cannot be seen"),
-        None => Ok(died("its execution is nowhere to be seen", "StartDeployment")),
+        None => Ok(died("its execution cannot be found", "StartDeployment")),
         Some(execution) => match execution.stopped_at {
             None => still("the execution runs"),
             Some(stopped_at) if now.duration_since(stopped_at) < AFTERLIFE => {
@@ -251,7 +255,7 @@ mod tests {
         let aborted = execution("ABORTED", Some(100));
         for (execution, may_come, now, expected) in [
             (None, true, 1, None),
-            (None, false, 1, Some("its execution is nowhere to be seen")),
+            (None, false, 1, Some("its execution cannot be found")),
             (Some(&running), false, 86_400, None),
             (Some(&aborted), false, 110, None),
             (

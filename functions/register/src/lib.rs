@@ -1,4 +1,5 @@
-//! The Lambda function `register`: registers the task definitions of a plan, and passes their roles. A definition that exists is not registered again.
+//! The Lambda function `register`: registers the task definitions of a plan, and passes their roles. A definition that
+//! exists is not registered again.
 
 use std::borrow::Cow;
 

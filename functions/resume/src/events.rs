@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::wait::Source;
-use crate::{ACTOR, Resume, lock_resource};
+use crate::{ACTOR, LOCKS, Resume};
 
 /// How long an inbox event is kept: longer than any wait.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 14);
@@ -93,7 +93,8 @@ impl Resume {
             .resource()
             .ok_or_else(|| Failure::invalid_input("an `ECS Deployment State Change` event names no service"))?;
         check(envelope, service)?;
-        // Never the end by itself, so that it is not kept: a completed rollback looks the same, and only ECS knows which deployment it was.
+        // Never the end by itself, so that it is not kept: a completed rollback looks the same, and only ECS knows
+        // which deployment it was.
         self.look_for_waits(service).await
     }
 
@@ -155,16 +156,26 @@ impl Resume {
         Ok(json!({"verifications": looked}))
     }
 
-    /// Looks at those that wait for a lock of the deployment whose execution is over. An execution has the name of its deployment.
+    /// Looks at those that wait for a lock of the deployment whose execution is over. An execution has the name of its
+    /// deployment.
     async fn locks_may_be_free(&self, execution_arn: &str) -> Result<(), Failure> {
         let name = execution_arn.rsplit(':').next().unwrap_or_default();
-        let deployment: Option<Stored<DeploymentRow>> = self.control().get(&Key::deployment(name)).await?;
-        for lock in deployment.iter().flat_map(|stored| &stored.row.locks) {
-            for wait in &self.waits_of(&lock_resource(lock)).await? {
+        let Some(ended) = self.deployment(name).await? else {
+            return Ok(());
+        };
+        for wait in &self.open_waits(LOCKS).await? {
+            let waiting = self.deployment(&wait.waiter.deployment_id).await?;
+            // Whoever waits for several locks does so under the name of the one that was busy when it looked.
+            if waiting.is_some_and(|waiting| waiting.locks.iter().any(|lock| ended.locks.contains(lock))) {
                 self.look_at(wait, Source::Event).await?;
             }
         }
         Ok(())
+    }
+
+    async fn deployment(&self, deployment_id: &str) -> Result<Option<DeploymentRow>, Failure> {
+        let stored: Option<Stored<DeploymentRow>> = self.control().get(&Key::deployment(deployment_id)).await?;
+        Ok(stored.map(|stored| stored.row))
     }
 
     pub(crate) fn event(
@@ -190,7 +201,7 @@ impl Resume {
     }
 
     async fn look_for_waits(&self, resource: &str) -> Result<Value, Failure> {
-        let waits = self.waits_of(resource).await?;
+        let waits = self.open_waits(&format!("{resource}#")).await?;
         for wait in &waits {
             self.look_at(wait, Source::Event).await?;
         }

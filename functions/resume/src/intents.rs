@@ -1,4 +1,5 @@
-//! Acts whose outcome nobody wrote down. When their deployment has ended nobody else will, so the sweep writes down what the world shows.
+//! Acts whose outcome nobody wrote down. When their deployment has ended nobody else will, so the sweep writes down
+//! what the world shows.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{ACTOR, Resume};
 
-/// What is shown of a service, a task, a task definition: enough to tell what came of the act, and no value of an environment variable.
+/// What is shown of a service, a task, a task definition: enough to tell what came of the act, and no value of an
+/// environment variable.
 const SHOWN: [&str; 7] = [
     "lastStatus",
     "stopCode",
@@ -117,7 +119,7 @@ impl Resume {
             }
             // It changes nothing that runs, and what is registered says nothing about who did it.
             "application-autoscaling:RegisterScalableTarget" | "application-autoscaling:PutScalingPolicy" => Ok(
-                json!({"notRead": format!("`esclusa plan` shows what is registered for `{target}` otherwise than declared")}),
+                json!({"notRead": format!("`esclusa plan` shows what is registered for `{target}` that differs from what is declared")}),
             ),
             "rds:CreateDBSnapshot" => Ok(json!({
                 "notRead": format!("`aws rds describe-db-snapshots --db-snapshot-identifier {target}` shows whether it was taken"),

@@ -1,7 +1,9 @@
-//! The Lambda function `resume`: the only holder of task tokens. A state machine leaves its token here and is woken when what it waits for is over.
+//! The Lambda function `resume`: the only holder of task tokens. A state machine leaves its token here and is woken
+//! when what it waits for is over.
 //!
-//! Who waits stores the token and then looks at the truth; an event is stored and then the waiters are looked for; a sweep repeats the look for every
-//! open wait, always. Whoever comes second completes the wait, so that a duplicate, late, reordered or lost event changes nothing but the time.
+//! Who waits stores the token and then looks at the truth; an event is stored and then the waiters are looked for; a
+//! sweep repeats the look for every open wait, always. Whoever comes second completes the wait, so that a duplicate,
+//! late, reordered or lost event changes nothing but the time.
 
 mod events;
 mod intents;
@@ -13,6 +15,7 @@ use std::borrow::Cow;
 use aws_config::SdkConfig;
 use esclusa_adapters::Clock;
 use esclusa_adapters::TaskToken;
+use esclusa_adapters::control::rows::OpenWaitRow;
 use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_adapters::deployments::{gate_resource, look_resource};
 use esclusa_adapters::ecs::EcsReader;
@@ -138,19 +141,9 @@ impl WaitRow {
     }
 }
 
-/// The pointer by which a sweep finds an open wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenWaitRow {
-    /// What is waited for.
-    pub resource: String,
-    /// Who waits.
-    pub execution_arn: String,
-    /// The state that waits.
-    pub state: String,
-}
-
 impl WaitRequest {
-    /// The row of the wait, which is stored `now`: Step Functions gives each try of a state its whole time, however long ago the state was entered.
+    /// The row of the wait, which is stored `now`: Step Functions gives each try of a state its whole time, however
+    /// long ago the state was entered.
     fn row(
         self,
         kind: WaitKind,
@@ -181,9 +174,12 @@ impl WaitRequest {
     }
 }
 
+/// How the waits for locks begin.
+const LOCKS: &str = "lock/";
+
 /// How the waits for a lock name it.
 fn lock_resource(lock: &str) -> String {
-    format!("lock/{lock}")
+    format!("{LOCKS}{lock}")
 }
 
 impl Resume {
@@ -211,14 +207,17 @@ impl Resume {
         self.journal.control()
     }
 
-    /// The open waits for a resource.
-    async fn waits_of(&self, resource: &str) -> Result<Vec<WaitRow>, Failure> {
-        let rows: Vec<(String, Stored<WaitRow>)> = self
-            .control()
-            .list(&Key::resource_rows(resource), Key::WAIT_PREFIX)
-            .await?;
-        let waits = rows.into_iter().map(|(_, stored)| stored.row);
-        Ok(waits.filter(|wait| wait.waiter.status == WaitStatus::Open).collect())
+    /// The open waits whose resource begins like this. They are found by their pointers: the rows of closed waits for a
+    /// service or a lock are kept, and become many.
+    async fn open_waits(&self, resource: &str) -> Result<Vec<WaitRow>, Failure> {
+        let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().list(Key::OPEN_WAITS, resource).await?;
+        let mut waits = Vec::new();
+        for (_, pointer) in pointers {
+            let wait: Option<Stored<WaitRow>> = self.control().get(&pointer.row.wait_key()).await?;
+            waits.extend(wait.map(|stored| stored.row));
+        }
+        waits.retain(|wait| wait.waiter.status == WaitStatus::Open);
+        Ok(waits)
     }
 }
 

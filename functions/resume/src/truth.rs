@@ -92,8 +92,8 @@ impl Resume {
         Ok(true)
     }
 
-    /// Whether people have said something since the gates were asked last, a newer release is there, another environment of the wave has failed, or they need not
-    /// be asked any more.
+    /// Whether people have said something since the gates were asked last, a newer release is there, another
+    /// environment of the wave has failed, or they need not be asked any more.
     async fn is_said(&self, row: &WaitRow) -> Result<bool, Failure> {
         let deployment_id = &row.waiter.deployment_id;
         let Some(gates) = self.control().get::<GatesRow>(&Key::gates(deployment_id)).await? else {
@@ -128,7 +128,8 @@ impl Resume {
         Ok(deployment.row.release_id)
     }
 
-    /// Whether there were events of its alarms that the verification has not taken into account, it is over, or its release is stopped: then nobody pauses any more.
+    /// Whether there were events of its alarms that the verification has not taken into account, it is over, or its
+    /// release is stopped: then nobody pauses any more.
     async fn is_told(&self, row: &WaitRow, told: usize) -> Result<bool, Failure> {
         let key = Key::verification(&row.waiter.deployment_id);
         let stored: Option<Stored<State>> = self.control().get(&key).await?;

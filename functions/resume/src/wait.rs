@@ -1,5 +1,6 @@
 //! Storing a wait, looking at the truth, completing.
 
+use esclusa_adapters::control::rows::OpenWaitRow;
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_adapters::step_functions::CompletionOutcome;
@@ -13,7 +14,7 @@ use esclusa_runtime::{Function, Invocation, Measure, Round};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{OpenWaitRow, Resume, StoredToken, WaitRow};
+use crate::{Resume, StoredToken, WaitRow};
 
 /// How long after its deadline a wait is given up: the state has ended by its own timeout by then.
 const GRACE: SignedDuration = SignedDuration::from_mins(15);
@@ -86,8 +87,8 @@ impl Resume {
         )))
     }
 
-    /// The look of whoever has just stored its token. What runs in another place runs on while its role cannot be assumed: the wait stands, and the sweep,
-    /// which says so, looks again.
+    /// The look of whoever has just stored its token. What runs in another place runs on while its role cannot be
+    /// assumed: the wait stands, and the sweep, which says so, looks again.
     async fn first_look(&self, row: &WaitRow) -> Result<Value, Failure> {
         let is_elsewhere = of_arn(&row.resource).is_some_and(|place| place != *self.places.home());
         match self.look_at(row, Source::Read).await {
@@ -106,7 +107,8 @@ impl Resume {
         let waiter = stored.as_ref().map(|stored| &stored.row.waiter);
         let truth = match truth {
             Ok(truth) => truth,
-            // What is waited for may be gone for good. Once the state must have ended, nothing has to be known about it any more.
+            // What is waited for may be gone for good. Once the state must have ended, nothing has to be known about it
+            // any more.
             Err(failure) => match give_up(waiter, GRACE, self.clock.now()?) {
                 Some(_) => Truth::NotVisible,
                 None => return Err(failure),
@@ -195,7 +197,8 @@ impl Resume {
     }
 
     async fn forget_pointer(&self, row: &WaitRow) -> Result<(), Failure> {
-        // Read in this order, a pointer that is there belongs to a wait that was stored no later: one that is open keeps it.
+        // Read in this order, a pointer that is there belongs to a wait that was stored no later: one that is open
+        // keeps it.
         let Some(pointer) = self.control().get::<OpenWaitRow>(&row.pointer_key()).await? else {
             return Ok(());
         };
@@ -209,7 +212,8 @@ impl Resume {
         Ok(())
     }
 
-    /// Repeats the look for every open wait, and settles what was left open. One that fails does not keep the others from theirs.
+    /// Repeats the look for every open wait, and settles what was left open. One that fails does not keep the others
+    /// from theirs.
     pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
         let mut round = Round::begin(Self::NAME, invocation, self.clock.now()?, RESERVE);
         // There are few of them, and none may wait behind those that people keep open for days.
@@ -220,13 +224,8 @@ impl Resume {
             if !round.has_time(self.clock.now()?) {
                 break;
             }
-            let OpenWaitRow {
-                resource,
-                execution_arn,
-                state,
-            } = &pointer.row;
-            let key = Key::waiter(resource, execution_arn, state);
-            let Some(wait) = self.control().get::<WaitRow>(&key).await? else {
+            let OpenWaitRow { resource, state, .. } = &pointer.row;
+            let Some(wait) = self.control().get::<WaitRow>(&pointer.row.wait_key()).await? else {
                 continue;
             };
             match self.look_at(&wait.row, Source::Sweep).await {

@@ -86,7 +86,8 @@ impl Traffic {
         let work = self.journal.work_here(deployment_id).await?;
         let rollout = rollouts::observe(&self.journal, &self.ecs, deployment_id, step).await?;
         if rollout.planned.stays {
-            // Rolled back, the service would run code that the schema does not take: the judgement says how far it came, and a person decides.
+            // Rolled back, the service would run code that the schema does not take: the judgement says how far it
+            // came, and a person decides.
             return Ok(json!({}));
         }
         let service = rollout.observed.service.service_arn.clone();

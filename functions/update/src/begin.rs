@@ -11,7 +11,8 @@ use esclusa_core::verdict::{Mode, StepKind, StepOutcome, StepRecord, StepReferen
 use crate::Update;
 
 impl Update {
-    /// The row of a step as it begins, with what is there before the first call: after it, ECS shows only what we put there.
+    /// The row of a step as it begins, with what is there before the first call: after it, ECS shows only what we put
+    /// there.
     pub(crate) async fn begin(
         &self,
         step: StepReference,
@@ -54,7 +55,8 @@ impl Update {
         row.ok_or_else(|| Failure::defect("a step that was begun is gone"))
     }
 
-    /// What the service may run besides the target when the step comes to it: what the plan found, or on the way back what the deployment brought.
+    /// What the service may run besides the target when the step comes to it: what the plan found, or on the way back
+    /// what the deployment brought.
     pub(crate) async fn expected(
         &self,
         deployment_id: &str,

@@ -121,7 +121,8 @@ impl Update {
         is_repeat: bool,
         failure: Failure,
     ) -> Failure {
-        // The call of an earlier run may have moved the service, whatever this one was refused; only who moved it since is known even so.
+        // The call of an earlier run may have moved the service, whatever this one was refused; only who moved it since
+        // is known even so.
         if is_repeat && (outcome != StepOutcome::Foreign || row.row.judged_at.is_some()) {
             return failure;
         }

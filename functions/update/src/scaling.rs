@@ -1,4 +1,5 @@
-//! What is registered with Application Auto Scaling, before the service moves: what cannot be registered is refused while nothing has happened.
+//! What is registered with Application Auto Scaling, before the service moves: what cannot be registered is refused
+//! while nothing has happened.
 
 use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::deployments::Work;
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{ACTOR, Update};
 
 impl Update {
-    /// Makes bounds and policies of a service what the plan says, with a call for each that is otherwise, and suspends its scaling where the plan says so.
+    /// Makes bounds and policies of a service what the plan says, with a call for each that is otherwise, and suspends
+    /// its scaling where the plan says so.
     pub(crate) async fn prepare_scaling(&self, deployment_id: &str, step: StepReference) -> Result<Value, Failure> {
         let PlannedStep::Service(planned) = self.journal.planned_step(deployment_id, step).await? else {
             return Err(Failure::invalid_input(format!(

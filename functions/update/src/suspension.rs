@@ -1,5 +1,5 @@
-//! Scaling that is suspended while a service is deployed, and that does not stay so: the deployment restores it when the step is judged, and a sweep restores
-//! what one that has ended, or died, has left.
+//! Scaling that is suspended while a service is deployed, and that does not stay so: the deployment restores it when
+//! the step is judged, and a sweep restores what one that has ended, or died, has left.
 
 use std::borrow::Cow;
 

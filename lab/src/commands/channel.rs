@@ -14,7 +14,8 @@ use super::page::Page;
 /// The channel that people are told in.
 const CHANNEL: &str = "C0DEPLOY";
 
-/// Lets people be told in the channel what becomes of the releases of an example: as a person does, by another version of its pipeline.
+/// Lets people be told in the channel what becomes of the releases of an example: as a person does, by another version
+/// of its pipeline.
 pub(crate) fn open(lab: &mut Lab, example: &Example) -> Result<(), CommandError> {
     if let Some((slack, _)) = lab.world_mut().service_mut::<Slack>() {
         slack.invite(CHANNEL);

@@ -38,7 +38,8 @@ pub(crate) struct Explore {
     /// Explore this seed alone, and tell everything that happens
     #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Explore until this invariant is violated, such as `I4`, and say by which seed; no violation is looked at closely
+    /// Explore until this invariant is violated, such as `I4`, and say by which seed; no violation is looked at
+    /// closely
     #[arg(long, value_name = "INVARIANT", conflicts_with = "seed")]
     until: Option<String>,
     /// How many threads explore; as many as there are cores unless given

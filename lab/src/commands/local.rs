@@ -41,7 +41,8 @@ const PUSHED: [&str; 2] = ["v1.5.0", "develop-1.5.0"];
 /// The arguments.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Local {
-    /// End when the release has ended: exit code 0 only if the checker agrees that the image runs and the record is whole
+    /// End when the release has ended: exit code 0 only if the checker agrees that the image runs and the record is
+    /// whole
     #[arg(long)]
     once: bool,
     /// Whose image is pushed
@@ -277,7 +278,8 @@ impl Run {
         Ok(Version { release_id, ..version })
     }
 
-    /// Somebody agrees with what waits for them, once for each release: that is what would be seen of it, had somebody looked.
+    /// Somebody agrees with what waits for them, once for each release: that is what would be seen of it, had somebody
+    /// looked.
     fn agree(&mut self, agreed: &mut BTreeSet<String>) -> Option<Line> {
         let release = self.lab.executions("release").pop()?;
         let waits = self.lab.path(&release).last().is_some_and(|state| state == AT_GATE);
@@ -378,7 +380,8 @@ impl Run {
         Ok(running.and(self.lab.simulation().block_on(reading)))
     }
 
-    /// Asks about one environment after another until one has not what it should: a release comes into the next only through the one before.
+    /// Asks about one environment after another until one has not what it should: a release comes into the next only
+    /// through the one before.
     fn check_running(&mut self, version: &Version, arrival: Arrival) -> Result<Opinion, CommandError> {
         let config = self.lab.administrator().clone();
         let mut opinion = Opinion::default();

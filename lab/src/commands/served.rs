@@ -72,7 +72,8 @@ fn ended() -> CommandError {
     CommandError::Refused("the simulated AWS has ended".to_owned())
 }
 
-/// While a release is at work its time does not pass, it jumps; one that waits at a gate waits for people, who live in their own time. Everything else happens at the pace of the world outside.
+/// While a release is at work its time does not pass, it jumps; one that waits at a gate waits for people, who live in
+/// their own time. Everything else happens at the pace of the world outside.
 fn advance(world: &mut World, mut walk: Walk) -> (Walk, Vec<Line>, bool) {
     let mut lines = walk.look(world);
     for _ in 0..STEPS_AT_ONCE {

@@ -79,8 +79,9 @@ impl Known {
             .is_some_and(|asked| self.tasks.contains(asked))
     }
 
-    /// What can go wrong while a function does what it is asked for: a mishap for which none of its calls is made is left out, such as a write that meets
-    /// another one where nothing is written. Each mishap is before or after the effect by its nature; see [`Mishap::is_after`].
+    /// What can go wrong while a function does what it is asked for: a mishap for which none of its calls is made is
+    /// left out, such as a write that meets another one where nothing is written. Each mishap is before or after
+    /// the effect by its nature; see [`Mishap::is_after`].
     #[must_use]
     pub fn mishaps(&self, asked: &Asked) -> BTreeSet<Mishap> {
         let calls = self
@@ -94,7 +95,8 @@ impl Known {
 /// A fault that struck a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Landed {
-    /// What the calling function was asked for; for an invocation, the invoked one. None of a payload without action and `detail-type`.
+    /// What the calling function was asked for; for an invocation, the invoked one. None of a payload without action
+    /// and `detail-type`.
     pub asked: Option<Asked>,
     /// What went wrong.
     pub mishap: &'static str,

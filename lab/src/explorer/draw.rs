@@ -1,4 +1,5 @@
-//! Plans from seeds: first a Task of the state machines, then what goes wrong, then the call, so that what is asked for seldom is disturbed as often.
+//! Plans from seeds: first a Task of the state machines, then what goes wrong, then the call, so that what is asked for
+//! seldom is disturbed as often.
 
 use std::collections::BTreeSet;
 
@@ -110,7 +111,8 @@ impl Draw {
         }
     }
 
-    /// First what is asked for, then what goes wrong, then with which of its calls: what is asked for seldom, or makes few calls, is disturbed as often.
+    /// First what is asked for, then what goes wrong, then with which of its calls: what is asked for seldom, or makes
+    /// few calls, is disturbed as often.
     fn call(&mut self, known: &Known) -> Option<()> {
         let of_task = self.chance(85);
         let story = self.story;

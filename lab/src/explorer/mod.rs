@@ -1,8 +1,9 @@
 //! Esclusa under everything that can go wrong, in as many ways as there are seeds.
 //!
-//! A [`Plan`] is drawn from a seed: pushes, wishes of people, calls that fail, events that do not come, services that are away, clocks that are off, others
-//! who act. [`run`] carries it out in a simulated account, waits until nothing more happens, and holds the invariants of [`invariants`] against what is there.
-//! The same seed gives the same run, so that a violation can be looked at, cut shorter with [`shrink`] and kept as a test.
+//! A [`Plan`] is drawn from a seed: pushes, wishes of people, calls that fail, events that do not come, services that
+//! are away, clocks that are off, others who act. [`run`] carries it out in a simulated account, waits until nothing
+//! more happens, and holds the invariants of [`invariants`] against what is there. The same seed gives the same run, so
+//! that a violation can be looked at, cut shorter with [`shrink`] and kept as a test.
 
 mod carry_out;
 pub mod coverage;
@@ -163,7 +164,8 @@ pub fn known_calls() -> Result<Known, InstallError> {
     })
 }
 
-/// Every so many-th seed waits until everything must have healed although nothing is left to heal: what happens then must change nothing.
+/// Every so many-th seed waits until everything must have healed although nothing is left to heal: what happens then
+/// must change nothing.
 const PATIENT: u64 = 4;
 
 /// Carries out a plan. With `tells` the outcome has a transcript.
@@ -192,7 +194,8 @@ pub fn run(plan: &Plan, tells: bool) -> Result<Outcome, InstallError> {
     })
 }
 
-/// The shortest plan that this finds in which the same invariants are violated: one happening after the other is left out.
+/// The shortest plan that this finds in which the same invariants are violated: one happening after the other is left
+/// out.
 ///
 /// # Errors
 /// When the shop cannot be opened.

@@ -19,9 +19,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether nothing goes wrong but that events do not come as they should, and nobody is late for anything by that: then everything comes to what it comes to
-    /// when they do. Of several pushes one may come where another would have failed, or would not have been let in over the version before, so that all of them must
-    /// be good.
+    /// Whether nothing goes wrong but that events do not come as they should, and nobody is late for anything by that:
+    /// then everything comes to what it comes to when they do. Of several pushes one may come where another would
+    /// have failed, or would not have been let in over the version before, so that all of them must be good.
     #[must_use]
     pub fn changes_only_the_time(&self) -> bool {
         let mut images = Vec::new();
@@ -93,12 +93,14 @@ pub enum What {
     },
     /// A person lets the release that was begun last go on.
     ReleaseHold,
-    /// A person lets nothing come into the environments, and lifts that after a while, however often that has to be tried.
+    /// A person lets nothing come into the environments, and lifts that after a while, however often that has to be
+    /// tried.
     Freeze {
         /// For how long.
         seconds: u32,
     },
-    /// A person pins the last environment to what is there, and lifts that after a while, however often that has to be tried.
+    /// A person pins the last environment to what is there, and lifts that after a while, however often that has to be
+    /// tried.
     Pin {
         /// For how long.
         seconds: u32,
@@ -182,7 +184,8 @@ pub enum What {
     },
 }
 
-/// A kind of call: which function asks what of which service, while it does what it is asked for. Without a function, an invocation of one.
+/// A kind of call: which function asks what of which service, while it does what it is asked for. Without a function,
+/// an invocation of one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Point {
     /// The function that calls.
@@ -400,8 +403,8 @@ impl Mishap {
         Self::Twice,
     ];
 
-    /// Whether the call has its effect. What is throttled, refused or meets another write has none; an answer can be lost only when there is one; what is late or
-    /// comes twice has its effect.
+    /// Whether the call has its effect. What is throttled, refused or meets another write has none; an answer can be
+    /// lost only when there is one; what is late or comes twice has its effect.
     #[must_use]
     pub fn is_after(self) -> bool {
         match self {

@@ -1,4 +1,5 @@
-//! What a run left behind, read from the calls that were made, from ECS and from the events: what the invariants are held against.
+//! What a run left behind, read from the calls that were made, from ECS and from the events: what the invariants are
+//! held against.
 
 use std::collections::BTreeMap;
 

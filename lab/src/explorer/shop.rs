@@ -32,7 +32,8 @@ pub enum Image {
     HangingMigration,
     /// The migration is lost with its host: nobody knows how far it came.
     LostMigration,
-    /// The worker serves; the web server, which comes after it, exits again and again: ECS rolls it back, and the worker is brought back by Esclusa.
+    /// The worker serves; the web server, which comes after it, exits again and again: ECS rolls it back, and the
+    /// worker is brought back by Esclusa.
     CrashingWeb,
     /// The servers serve; the check that comes after them fails.
     FailingCheck,
@@ -126,10 +127,11 @@ pub enum Account {
     /// The shop in one environment.
     #[default]
     Small,
-    /// The shop in two environments, with a check after the services and a web server whose circuit breaker never trips, so that a rollout that does not work
-    /// hangs; and another application that shares nothing with it.
+    /// The shop in two environments, with a check after the services and a web server whose circuit breaker never
+    /// trips, so that a rollout that does not work hangs; and another application that shares nothing with it.
     Large,
-    /// The shop in two environments that go together, where people are asked before it comes, in Slack; one of them wants two people and an acknowledgement.
+    /// The shop in two environments that go together, where people are asked before it comes, in Slack; one of them
+    /// wants two people and an acknowledgement.
     Gated,
     /// The shop in one environment, which is in another account and Region, as the image is that is replicated there.
     Abroad,
@@ -458,7 +460,8 @@ impl Shop {
         Some(text(&last, "/release_id/S").to_owned())
     }
 
-    /// A person says of the release that was begun last that what is asked for has been seen to; what the command line answers.
+    /// A person says of the release that was begun last that what is asked for has been seen to; what the command line
+    /// answers.
     pub fn acknowledge(&mut self) -> String {
         let Some(release) = self.last_begun() else {
             return "nothing is on its way that asks for anything".to_owned();
@@ -501,7 +504,8 @@ impl Shop {
         }
     }
 
-    /// Asks a service as the administrator, at once and past every fault: the registry and the state machines at home, all others where the clusters are.
+    /// Asks a service as the administrator, at once and past every fault: the registry and the state machines at home,
+    /// all others where the clusters are.
     ///
     /// # Errors
     /// What the service answers.
@@ -513,7 +517,8 @@ impl Shop {
         account.at_work(world, |world| world.administer(service, operation, input))
     }
 
-    /// The version of the code of an image of this shop, and the oldest that its migration leaves a schema for; zero where it does not say.
+    /// The version of the code of an image of this shop, and the oldest that its migration leaves a schema for; zero
+    /// where it does not say.
     #[must_use]
     pub fn versions_of(&self, digest: &str) -> (u64, u64) {
         let major = |text: &str| text.split('.').next().and_then(|major| major.parse().ok());
@@ -538,7 +543,8 @@ impl Shop {
     }
 }
 
-/// What infrastructure code has created: repositories, clusters, a database, task definitions and services that run the image of somebody else.
+/// What infrastructure code has created: repositories, clusters, a database, task definitions and services that run the
+/// image of somebody else.
 fn provide(world: &mut World, account: Account) -> Result<(), ApiError> {
     for place in account.places() {
         if let Some((ecr, kernel)) = world.service_mut::<Ecr>() {

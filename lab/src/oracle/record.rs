@@ -16,8 +16,8 @@ use serde_json::Value;
 use super::{Opinion, asked};
 use crate::deployer::DEPLOYER;
 
-/// Whether every chain of the application ends where its head says and where it was anchored, every announced act has an outcome, and this release
-/// ended as `SUCCEEDED`.
+/// Whether every chain of the application ends where its head says and where it was anchored, every announced act has
+/// an outcome, and this release ended as `SUCCEEDED`.
 pub async fn record_is_whole(config: &SdkConfig, application: &str, release_id: &str) -> Opinion {
     let journal = Journal::new(config, &format!("{DEPLOYER}-control"), &format!("{DEPLOYER}-ledger"));
     let mut reading = Reading {

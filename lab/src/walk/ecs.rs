@@ -15,7 +15,8 @@ pub(super) struct Told {
     counts: BTreeMap<String, String>,
 }
 
-/// The name of the cluster that an event is about: in the detail, or in the ARN of the service, `…:service/{cluster}/{service}`.
+/// The name of the cluster that an event is about: in the detail, or in the ARN of the service,
+/// `…:service/{cluster}/{service}`.
 pub(super) fn cluster(event: &Value) -> Option<&str> {
     let detail = event.pointer("/detail/clusterArn").and_then(Value::as_str).map(name);
     detail.or_else(|| {

@@ -1,4 +1,5 @@
-//! The answers of reads, kept until what they read is written: handlers read the same few items again and again, and the engine parses a statement for each read.
+//! The answers of reads, kept until what they read is written: handlers read the same few items again and again, and
+//! the engine parses a statement for each read.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,8 @@ pub(crate) fn open(clock: &ManualClock) -> Result<Database, ApiError> {
     Database::memory_with_clock(clock.arc()).map_err(|error| refusal(&error))
 }
 
-/// Carries out one operation. Its answer has every object in the order of its names: the engine's own is that of its hash tables.
+/// Carries out one operation. Its answer has every object in the order of its names: the engine's own is that of its
+/// hash tables.
 pub(crate) fn dispatch(database: &Database, operation: &str, input: Value) -> Result<Value, ApiError> {
     match operation {
         "CreateTable" => run(operation, input, |request| database.create_table(request)),
@@ -54,7 +55,8 @@ fn run<I: DeserializeOwned, O: Serialize>(
     Ok(output)
 }
 
-/// The error of a request that could not be read. The engine marks the kind of error at the beginning of the text; a mark never reaches the caller.
+/// The error of a request that could not be read. The engine marks the kind of error at the beginning of the text; a
+/// mark never reaches the caller.
 fn unreadable(operation: &str, message: &str) -> ApiError {
     let marked = |mark: &str| message.strip_prefix(mark);
     let serialization = |message: &str| ApiError::client("SerializationException", message);

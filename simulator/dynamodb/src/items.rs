@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// The members of an item without the names of their types: of `{"at": {"N": "1"}}` it is `{"at": 1}`. Sets and bytes stay as the API has them; what is no
-/// item has no members.
+/// The members of an item without the names of their types: of `{"at": {"N": "1"}}` it is `{"at": 1}`. Sets and bytes
+/// stay as the API has them; what is no item has no members.
 #[must_use]
 pub fn plain_item(item: &Value) -> Value {
     let members = item.as_object().into_iter().flatten();

@@ -1,8 +1,8 @@
 //! Amazon DynamoDB on a laptop.
 //!
-//! The engine is `dynoxide`, in memory. This crate is the seam around it: simulated time, permissions per item, idempotency tokens whose window is
-//! simulated, reads that lag behind, and counters of what was read and written. Streams are refused.
-//! Items whose time to live is over stay, as they may for days on AWS.
+//! The engine is `dynoxide`, in memory. This crate is the seam around it: simulated time, permissions per item,
+//! idempotency tokens whose window is simulated, reads that lag behind, and counters of what was read and written.
+//! Streams are refused. Items whose time to live is over stay, as they may for days on AWS.
 
 mod answers;
 mod backups;
@@ -99,7 +99,8 @@ impl DynamoDb {
         })
     }
 
-    /// Lets global secondary indexes, and reads that do not ask for consistency, show what the tables held this long ago. Zero makes them current again.
+    /// Lets global secondary indexes, and reads that do not ask for consistency, show what the tables held this long
+    /// ago. Zero makes them current again.
     ///
     /// # Errors
     ///
@@ -336,7 +337,8 @@ fn refuse_what_is_not_simulated(input: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The refusal of a write while another transaction holds the item; of a transaction, a cancellation whose first reason says so.
+/// The refusal of a write while another transaction holds the item; of a transaction, a cancellation whose first reason
+/// says so.
 #[must_use]
 pub fn conflicted(operation: &str, input: &Value) -> ApiError {
     let conflict = "Transaction is ongoing for the item";

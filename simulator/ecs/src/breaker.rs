@@ -1,4 +1,5 @@
-//! The arithmetic of the deployment circuit breaker, following "How the Amazon ECS deployment circuit breaker detects failures".
+//! The arithmetic of the deployment circuit breaker, following "How the Amazon ECS deployment circuit breaker detects
+//! failures".
 
 use serde_json::Value;
 
@@ -82,8 +83,8 @@ pub(crate) enum Failure {
 }
 
 impl Breaker {
-    /// Takes one observation into account. `running` is how many tasks of the deployment are `RUNNING` now: as soon as there is one,
-    /// failures to start are no longer counted, only failed health checks are.
+    /// Takes one observation into account. `running` is how many tasks of the deployment are `RUNNING` now: as soon as
+    /// there is one, failures to start are no longer counted, only failed health checks are.
     pub(crate) fn observe(&mut self, sign: Sign, running: usize, configuration: &BreakerConfiguration) {
         let failure = match sign {
             Sign::Healthy if configuration.reset_on_healthy_task => {

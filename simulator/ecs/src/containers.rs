@@ -191,8 +191,8 @@ impl Container {
         Ok(true)
     }
 
-    /// Finds the image in the registry and learns from it how to behave. `image` may differ from the definition's where a service revision has
-    /// fixed the tag to a digest. `Err` carries the reason why the task cannot start.
+    /// Finds the image in the registry and learns from it how to behave. `image` may differ from the definition's where
+    /// a service revision has fixed the tag to a digest. `Err` carries the reason why the task cannot start.
     pub(crate) fn pull(&mut self, image: &str, kernel: &Kernel) -> Result<(), String> {
         let Some(resolution) = kernel.resolve_image(image) else {
             self.image_digest = image.split_once('@').map(|(_, digest)| digest.to_owned());

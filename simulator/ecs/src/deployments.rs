@@ -49,7 +49,8 @@ impl Cause {
 }
 
 impl Ecs {
-    /// Makes a revision of the service's configuration and begins to roll it out. A deployment that is under way is superseded.
+    /// Makes a revision of the service's configuration and begins to roll it out. A deployment that is under way is
+    /// superseded.
     pub(crate) fn start_deployment(&mut self, key: &ServiceKey, kernel: &mut Kernel) {
         let ignores_alarms = self.has_firing_alarm(key, kernel);
         let sources = self.revisions_with_tasks(key);
@@ -169,7 +170,8 @@ impl Ecs {
         Some((Cause::Breaker(failure), service.rules.breaker.rollback))
     }
 
-    /// Ends the primary deployment as failed and returns to the last completed revision, if that is wanted and there is one.
+    /// Ends the primary deployment as failed and returns to the last completed revision, if that is wanted and there is
+    /// one.
     fn give_up(&mut self, key: &ServiceKey, cause: &Cause, rollback: bool, kernel: &mut Kernel) {
         let Some(service) = self.services.get_mut(key) else {
             return;

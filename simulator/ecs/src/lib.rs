@@ -1,8 +1,9 @@
-//! Amazon ECS on a laptop: task definitions, tasks on Fargate, rolling services with their deployments, and the events of all of them.
+//! Amazon ECS on a laptop: task definitions, tasks on Fargate, rolling services with their deployments, and the events
+//! of all of them.
 //!
-//! [`Ecs`] is a [`Service`] of the simulated account. What its API cannot script (capacity, delays) is in [`Settings`]; the alarms
-//! that watch deployments are those of the kernel. What is not simulated answers with an error: launch types other than Fargate, deployment strategies other than rolling,
-//! lifecycle hooks, daemons, task sets.
+//! [`Ecs`] is a [`Service`] of the simulated account. What its API cannot script (capacity, delays) is in [`Settings`];
+//! the alarms that watch deployments are those of the kernel. What is not simulated answers with an error: launch types
+//! other than Fargate, deployment strategies other than rolling, lifecycle hooks, daemons, task sets.
 
 mod activity;
 mod authorization;

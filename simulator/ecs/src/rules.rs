@@ -7,7 +7,8 @@ use simulator_kernel::ApiError;
 use crate::breaker::BreakerConfiguration;
 use crate::input::{checked_number, flag, invalid_parameter, texts};
 
-/// What ECS waits with alarms after the last old task is gone, where `bakeTimeInMinutes` does not say: "less than five minutes".
+/// What ECS waits with alarms after the last old task is gone, where `bakeTimeInMinutes` does not say: "less than five
+/// minutes".
 const DEFAULT_BAKE_TIME: SignedDuration = SignedDuration::from_mins(4);
 
 /// The rules that a rolling update follows.

@@ -50,8 +50,8 @@ struct Turn {
 }
 
 impl Turn {
-    /// Decides between the two percentages. Old tasks go when there are enough healthy ones, or earlier when the new ones have no room and the
-    /// minimum allows it.
+    /// Decides between the two percentages. Old tasks go when there are enough healthy ones, or earlier when the new
+    /// ones have no room and the minimum allows it.
     fn plan(rules: &Rules, desired: u32, census: Census) -> Self {
         let maximum = rules.maximum(desired);
         let missing = desired.saturating_sub(census.new);
@@ -274,7 +274,8 @@ impl Ecs {
         }
     }
 
-    /// A task of the service never reached `RUNNING`. When that goes on, ECS pauses longer and longer before it tries again.
+    /// A task of the service never reached `RUNNING`. When that goes on, ECS pauses longer and longer before it tries
+    /// again.
     pub(crate) fn slow_down(&mut self, key: &ServiceKey, kernel: &mut Kernel) {
         let Some(service) = self.services.get_mut(key) else {
             return;

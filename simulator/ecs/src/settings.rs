@@ -16,7 +16,8 @@ pub struct Settings {
     pub deregistered_usable_for: SignedDuration,
     /// Windows in which Fargate has no room for new tasks.
     pub capacity_shortages: Vec<CapacityShortage>,
-    /// How many vCPU Fargate may run on demand at once: the quota `Fargate On-Demand vCPU resource count` of an account that has grown.
+    /// How many vCPU Fargate may run on demand at once: the quota `Fargate On-Demand vCPU resource count` of an
+    /// account that has grown.
     pub fargate_vcpus: u32,
     /// The name of a container that AWS adds to every task, such as `aws-guardduty-agent-nm40lC`.
     pub injected_sidecar: Option<String>,

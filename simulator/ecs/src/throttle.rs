@@ -1,4 +1,5 @@
-//! The token buckets that Amazon ECS keeps per account and Region, following "Request throttling for the Amazon ECS API".
+//! The token buckets that Amazon ECS keeps per account and Region, following "Request throttling for the Amazon ECS
+//! API".
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use crate::Pattern;
 
 /// The plan of disturbances between the services and the bus. The default disturbs nothing.
 ///
-/// EventBridge promises at-least-once delivery of durable events and no order; best-effort events, such as those of ECR, may be lost. A plan stays
-/// within those promises, or goes beyond them on purpose.
+/// EventBridge promises at-least-once delivery of durable events and no order; best-effort events, such as those of
+/// ECR, may be lost. A plan stays within those promises, or goes beyond them on purpose.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
     planned: Vec<Planned>,

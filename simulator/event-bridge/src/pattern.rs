@@ -1,12 +1,14 @@
 //! Event patterns: which events a rule wants.
 //!
-//! Follows the EventBridge user guide, "Comparison operators for use in event patterns". A pattern is compiled once into alternatives, each a list
-//! of conditions on leaf fields that must all hold, so that a mistake is found when the rule is put and not when an event comes.
+//! Follows the EventBridge user guide, "Comparison operators for use in event patterns". A pattern is compiled once
+//! into alternatives, each a list of conditions on leaf fields that must all hold, so that a mistake is found when the
+//! rule is put and not when an event comes.
 //!
 //! Where the guide is silent, the conservative reading holds:
 //! * a field that is absent never satisfies `anything-but`: only `{"exists": false}` speaks of absent fields;
 //! * an empty array or object in an event has no leaf and counts as absent;
-//! * a number is compared as it is written, as far as JSON parsing keeps that: `300` and `300.0` differ, `300.0` and `3.0e2` do not;
+//! * a number is compared as it is written, as far as JSON parsing keeps that: `300` and `300.0` differ, `300.0` and
+//!   `3.0e2` do not;
 //! * conditions on fields inside the elements of one array must hold for the same element.
 
 mod operator;
@@ -199,7 +201,8 @@ struct Field<'a> {
     elements: Elements,
 }
 
-/// The leaves of the event of which the pattern may speak. Events are large, and most of what is in them no rule asks for.
+/// The leaves of the event of which the pattern may speak. Events are large, and most of what is in them no rule asks
+/// for.
 fn flatten<'a>(event: &'a Value, alternatives: &[Vec<Condition>]) -> Vec<Field<'a>> {
     let mut walk = Walk {
         alternatives,

@@ -1,7 +1,8 @@
 //! EventBridge Scheduler: `rate(...)` and `at(...)` schedules.
 //!
-//! A schedule runs within a minute after it is due (within its flexible window when it has one), at least once. A rate counts from the moment the
-//! schedule was created or updated. A spent one-time schedule stays unless `ActionAfterCompletion` is `DELETE`.
+//! A schedule runs within a minute after it is due (within its flexible window when it has one), at least once. A rate
+//! counts from the moment the schedule was created or updated. A spent one-time schedule stays unless
+//! `ActionAfterCompletion` is `DELETE`.
 
 #[cfg(test)]
 mod tests;

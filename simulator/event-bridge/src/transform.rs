@@ -1,7 +1,8 @@
 //! What a target receives in place of the event: `Input`, `InputPath` or `InputTransformer`.
 //!
-//! Follows the EventBridge user guide, "Amazon EventBridge input transformation", with its two traps kept: a variable whose path does not exist leaves
-//! nothing behind, and values are not escaped. Either can leave a text that is no longer JSON; such an event cannot be delivered.
+//! Follows the EventBridge user guide, "Amazon EventBridge input transformation", with its two traps kept: a variable
+//! whose path does not exist leaves nothing behind, and values are not escaped. Either can leave a text that is no
+//! longer JSON; such an event cannot be delivered.
 
 use std::collections::BTreeMap;
 

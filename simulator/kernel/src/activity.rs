@@ -1,6 +1,7 @@
 //! What the containers of an image do while their task runs.
 //!
-//! It is written in the same annotation as the image's behaviour, [`Behaviour::ANNOTATION`](crate::Behaviour::ANNOTATION).
+//! It is written in the same annotation as the image's behaviour,
+//! [`Behaviour::ANNOTATION`](crate::Behaviour::ANNOTATION).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -12,7 +13,8 @@ use serde_json::Value;
 /// The members of the annotation.
 const MEMBERS: [&str; 4] = ["programs", "metrics", "log_every", "http"];
 
-/// What running containers of an image emit and answer. Times are counted from the moment at which their task is `RUNNING`, in seconds.
+/// What running containers of an image emit and answer. Times are counted from the moment at which their task is
+/// `RUNNING`, in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Activity {
@@ -34,8 +36,8 @@ pub struct MetricScript {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its dimensions. `${cluster}` and `${service}` in a value stand for those of the task. A task without a service has no value for the latter and
-    /// puts nothing.
+    /// Its dimensions. `${cluster}` and `${service}` in a value stand for those of the task. A task without a service
+    /// has no value for the latter and puts nothing.
     #[serde(default)]
     pub dimensions: BTreeMap<String, String>,
     /// The values, one after the other and then from the first one again.
@@ -112,9 +114,10 @@ pub enum ActivityError {
 
 impl Activity {
     /// Reads the annotation:
-    /// `{"metrics": [{"container": "api", "namespace": "shop", "name": "Errors", "dimensions": {"Service": "${service}"}, "values": [0, 9], "every_seconds": 60,
-    /// "after_seconds": 0, "for_seconds": 600}], "log_every": [{"text": "…", "every_seconds": 60}], "http": [{"path": "/health", "status": 200, "body": "…",
-    /// "headers": {}, "after_seconds": 0, "for_seconds": 60, "delay_seconds": 0}]}`, beside the `programs`.
+    /// `{"metrics": [{"container": "api", "namespace": "shop", "name": "Errors", "dimensions": {"Service":
+    /// "${service}"}, "values": [0, 9], "every_seconds": 60, "after_seconds": 0, "for_seconds": 600}], "log_every":
+    /// [{"text": "…", "every_seconds": 60}], "http": [{"path": "/health", "status": 200, "body": "…", "headers":
+    /// {}, "after_seconds": 0, "for_seconds": 60, "delay_seconds": 0}]}`, beside the `programs`.
     ///
     /// # Errors
     ///

@@ -19,7 +19,8 @@ pub struct CallId(pub u64);
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// The owner of the account where the world began: a test, the local run, a client with the administrator's key. Everything is allowed there.
+    /// The owner of the account where the world began: a test, the local run, a client with the administrator's key.
+    /// Everything is allowed there.
     Administrator,
     /// The owner of another account.
     AdministratorOf(String),
@@ -32,7 +33,8 @@ pub enum Principal {
         /// The name.
         role: String,
     },
-    /// An AWS service acting for itself, such as `events.amazonaws.com`: allowed where a resource policy of the template says so.
+    /// An AWS service acting for itself, such as `events.amazonaws.com`: allowed where a resource policy of the
+    /// template says so.
     Service(String),
 }
 
@@ -192,7 +194,8 @@ pub trait Service: Debug + Any {
     /// The signing name, such as `ecs`, `states`, `dynamodb`, `events`.
     fn name(&self) -> &'static str;
 
-    /// The permissions that this request needs. An operation the service does not know needs none: [`Service::call`] refuses it.
+    /// The permissions that this request needs. An operation the service does not know needs none: [`Service::call`]
+    /// refuses it.
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization>;
 
     /// Carries out one operation. Effects on other services and later moments are asked of the kernel.

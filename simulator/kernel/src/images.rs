@@ -1,7 +1,8 @@
 //! The images of the simulated registry, and how their containers behave.
 //!
-//! An image carries its behaviour itself, as the annotation [`Behaviour::ANNOTATION`] of its manifest or as the label of this name of its configuration,
-//! so that any client that can build or push an image can script it: the digest, as everywhere, is the SHA-256 of the manifest.
+//! An image carries its behaviour itself, as the annotation [`Behaviour::ANNOTATION`] of its manifest or as the label
+//! of this name of its configuration, so that any client that can build or push an image can script it: the digest, as
+//! everywhere, is the SHA-256 of the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +80,8 @@ pub struct Images {
     pub blobs: BTreeMap<String, BTreeMap<String, Bytes>>,
     /// The other accounts that may pull from a repository, by its name.
     pub readers: BTreeMap<String, BTreeSet<String>>,
-    /// How containers of images of other registries behave, by the name in the task definition. Without an entry they serve and stay healthy.
+    /// How containers of images of other registries behave, by the name in the task definition. Without an entry they
+    /// serve and stay healthy.
     pub foreign: BTreeMap<String, Behaviour>,
 }
 
@@ -105,7 +107,8 @@ impl Images {
             .find(|image| image.tags.contains(tag))
     }
 
-    /// The image that is left of a container's `image` without its registry: a repository followed by `:{tag}` or `@{digest}`.
+    /// The image that is left of a container's `image` without its registry: a repository followed by `:{tag}` or
+    /// `@{digest}`.
     #[must_use]
     pub fn resolve(&self, path: &str) -> Resolution<'_> {
         let image = if let Some((repository, digest)) = path.split_once('@') {
@@ -180,15 +183,16 @@ pub enum Outcome {
         /// The stop code, such as `SpotInterruption`.
         stop_code: String,
     },
-    /// Runs until it is stopped and never ends by itself. Other than [`Outcome::Serve`], it is killed with exit code 137.
+    /// Runs until it is stopped and never ends by itself. Other than [`Outcome::Serve`], it is killed with exit code
+    /// 137.
     Hang,
 }
 
 impl Behaviour {
     /// The annotation of the manifest, or label of the configuration, that carries the behaviour, as JSON:
-    /// `{"programs": [{"container": "api", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20, "code": 1, "log": ["…"]}]}`.
-    /// `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with `reason`), `vanish` (with `stop_code`), `hang`. Beside the programs stands
-    /// the [`Activity`].
+    /// `{"programs": [{"container": "api", "command_contains": "--migrate", "outcome": "exit", "after_seconds": 20,
+    /// "code": 1, "log": ["…"]}]}`. `outcome` is one of `serve`, `unhealthy`, `exit`, `fail_to_start` (with
+    /// `reason`), `vanish` (with `stop_code`), `hang`. Beside the programs stands the [`Activity`].
     pub const ANNOTATION: &str = "simulator.behaviour";
 
     /// Reads the annotation. `None` when it is not of the form above.

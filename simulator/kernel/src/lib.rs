@@ -1,9 +1,10 @@
 //! The ground every simulated AWS service stands on.
 //!
-//! A service is a synchronous struct that implements [`Service`]. It never reads a clock, never draws its own randomness and never calls another
-//! service: it asks the [`Kernel`] for the time, for a random number, to be woken later ([`Kernel::wake_at`]), to call another service
-//! ([`Kernel::call`]) or to put an event on the default bus ([`Kernel::emit`]). The world that owns the kernel carries those wishes out, in an order
-//! that only the seed decides. The same seed gives the same history, byte for byte.
+//! A service is a synchronous struct that implements [`Service`]. It never reads a clock, never draws its own
+//! randomness and never calls another service: it asks the [`Kernel`] for the time, for a random number, to be woken
+//! later ([`Kernel::wake_at`]), to call another service ([`Kernel::call`]) or to put an event on the default bus
+//! ([`Kernel::emit`]). The world that owns the kernel carries those wishes out, in an order that only the seed decides.
+//! The same seed gives the same history, byte for byte.
 
 mod activity;
 mod alarms;
@@ -73,7 +74,8 @@ pub struct Session {
 
 /// Clock, randomness, timers and wishes of the simulated accounts and Regions.
 ///
-/// It always stands in one [`Place`]: where the service is that it is handed to. What a service asks for happens there, and what it reads is of there.
+/// It always stands in one [`Place`]: where the service is that it is handed to. What a service asks for happens there,
+/// and what it reads is of there.
 #[derive(Debug)]
 pub struct Kernel {
     home: Arc<Place>,
@@ -85,13 +87,15 @@ pub struct Kernel {
     next_id: u64,
     timers: BTreeMap<(Timestamp, u64), (Arc<Place>, String)>,
     effects: VecDeque<(Arc<Place>, Effect)>,
-    /// The alarms of the account: set through CloudWatch, read by the ECS scheduler while it brings a service in force.
+    /// The alarms of the account: set through CloudWatch, read by the ECS scheduler while it brings a service in
+    /// force.
     pub alarms: Alarms,
     /// The images of the account's registry: written by ECR, read by the ECS scheduler when it pulls.
     pub images: Images,
     /// The log streams of the account: written by simulated containers, read through CloudWatch Logs.
     pub logs: Logs,
-    /// The metrics of the account: put by simulated containers and through CloudWatch, which reads them and lets alarms watch them.
+    /// The metrics of the account: put by simulated containers and through CloudWatch, which reads them and lets
+    /// alarms watch them.
     pub metrics: Metrics,
     /// The target groups that ECS services name: written by ECS, read through Elastic Load Balancing.
     pub targets: Targets,
@@ -187,7 +191,8 @@ impl Kernel {
         self.wake_at(self.now.saturating_add(delay).unwrap_or(Timestamp::MAX), service)
     }
 
-    /// Puts an event of an AWS service on the default bus: `detail_type` and `detail` as in the EventBridge events reference.
+    /// Puts an event of an AWS service on the default bus: `detail_type` and `detail` as in the EventBridge events
+    /// reference.
     pub fn emit(&mut self, source: &str, detail_type: &str, resources: &[String], detail: Value) {
         let id = self.uuid();
         let resources: Vec<Value> = resources.iter().map(|arn| Value::String(arn.clone())).collect();
@@ -207,12 +212,14 @@ impl Kernel {
         self.wish(Effect::Event(event));
     }
 
-    /// Calls `operation` of `service` as `principal`, for the service `from`. The answer comes back through [`Service::replied`].
+    /// Calls `operation` of `service` as `principal`, for the service `from`. The answer comes back through
+    /// [`Service::replied`].
     pub fn call(&mut self, from: &str, service: &str, operation: &str, input: Value, principal: &Principal) -> CallId {
         self.call_for(None, from, service, operation, input, principal)
     }
 
-    /// As [`Kernel::call`], for the resource `source_arn` of the calling service: resource policies may ask for it as `aws:SourceArn`.
+    /// As [`Kernel::call`], for the resource `source_arn` of the calling service: resource policies may ask for it as
+    /// `aws:SourceArn`.
     pub fn call_for(
         &mut self,
         source_arn: Option<&str>,

@@ -1,4 +1,5 @@
-//! The metrics of the simulated account: every sample that was put, from which statistics are computed when somebody asks.
+//! The metrics of the simulated account: every sample that was put, from which statistics are computed when somebody
+//! asks.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

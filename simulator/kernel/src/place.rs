@@ -120,9 +120,10 @@ impl Kernel {
         }
     }
 
-    /// The image that a container's `image` names, for a task that runs here: `{account}.dkr.ecr.{region}.amazonaws.com/{repository}` followed by `:{tag}` or
-    /// `@{digest}`. `None` for images of other registries than ECR, which the scheduler treats as always there. An image of another account is there for
-    /// those accounts that the policy of its repository names.
+    /// The image that a container's `image` names, for a task that runs here:
+    /// `{account}.dkr.ecr.{region}.amazonaws.com/{repository}` followed by `:{tag}` or `@{digest}`. `None` for
+    /// images of other registries than ECR, which the scheduler treats as always there. An image of another account is
+    /// there for those accounts that the policy of its repository names.
     #[must_use]
     pub fn resolve_image(&self, reference: &str) -> Option<Resolution<'_>> {
         let (registry, path) = reference.split_once('/')?;

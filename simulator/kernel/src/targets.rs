@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long a target that never passes is still being checked for the first time: two checks, 30 seconds apart, as a target group with its default
-/// settings makes them.
+/// How long a target that never passes is still being checked for the first time: two checks, 30 seconds apart, as a
+/// target group with its default settings makes them.
 const FIRST_CHECKS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// What can be said of a container that a target group sends requests to.

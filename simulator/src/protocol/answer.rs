@@ -136,7 +136,8 @@ fn query_answer(namespace: &str, action: &str, request_id: &str, result: Result<
     }
 }
 
-/// A value of the query protocol. The items of a list are called `member`, in RDS as one of what the list is called after: `DBInstance` in `DBInstances`.
+/// A value of the query protocol. The items of a list are called `member`, in RDS as one of what the list is called
+/// after: `DBInstance` in `DBInstances`.
 fn xml(value: &Value, namespace: &str, name: &str) -> String {
     let item = match name.strip_suffix('s') {
         Some(singular) if namespace == RDS_NAMESPACE => singular,

@@ -1,8 +1,8 @@
-//! Application Auto Scaling, for the desired count of ECS services: scalable targets, and the target-tracking policies that are kept for them.
-//! <https://docs.aws.amazon.com/autoscaling/application/APIReference/Welcome.html>
+//! Application Auto Scaling, for the desired count of ECS services: scalable targets, and the target-tracking policies
+//! that are kept for them. <https://docs.aws.amazon.com/autoscaling/application/APIReference/Welcome.html>
 //!
-//! A count outside of the bounds is brought inside of them once they are registered. The policies are kept and shown; simulated containers use neither CPU
-//! nor memory that a policy could follow, so that none of them ever scales.
+//! A count outside of the bounds is brought inside of them once they are registered. The policies are kept and shown;
+//! simulated containers use neither CPU nor memory that a policy could follow, so that none of them ever scales.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Amazon CloudWatch: metrics that are put and read, and metric alarms that watch them or are put into their states by hand.
+//! Amazon CloudWatch: metrics that are put and read, and metric alarms that watch them or are put into their states by
+//! hand.
 
 mod alarms;
 mod data;
@@ -36,8 +37,8 @@ pub struct CloudWatch {
 }
 
 impl CloudWatch {
-    /// Puts an alarm of a template, which nobody evaluates until it is put again: its metrics are published only where the output of functions is kept. It is in
-    /// the state that missing data gives it where that is no alarm.
+    /// Puts an alarm of a template, which nobody evaluates until it is put again: its metrics are published only where
+    /// the output of functions is kept. It is in the state that missing data gives it where that is no alarm.
     pub(crate) fn provide(&mut self, name: &str, properties: &Value, kernel: &mut Kernel) {
         self.insert(name, properties, kernel);
     }

@@ -1,4 +1,5 @@
-//! Amazon Elastic Container Registry: repositories, images by digest and tag, and the events of every push, delete and archive.
+//! Amazon Elastic Container Registry: repositories, images by digest and tag, and the events of every push, delete and
+//! archive.
 
 mod events;
 mod images;

@@ -1,5 +1,5 @@
-//! HTTP APIs of Amazon API Gateway: a request to a route becomes an event of payload format 2.0, and what the function answers a response
-//! (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
+//! HTTP APIs of Amazon API Gateway: a request to a route becomes an event of payload format 2.0, and what the function
+//! answers a response (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ pub(crate) const NAME: &str = "execute-api";
 /// The service that invokes the functions.
 const GATEWAY: &str = "apigateway.amazonaws.com";
 
-/// The service `execute-api`. The input of a call is `{"host", "api", "path", "query", "headers", "body", "signed"}`, its operation the method, its output
-/// `{"status", "headers", "body"}`.
+/// The service `execute-api`. The input of a call is `{"host", "api", "path", "query", "headers", "body", "signed"}`,
+/// its operation the method, its output `{"status", "headers", "body"}`.
 #[derive(Debug, Default)]
 pub struct HttpApis {
     /// The ids of the APIs.

@@ -1,5 +1,5 @@
-//! AWS Identity and Access Management, as far as roles are made over the API: what they may do then holds beside what the template says.
-//! <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html>
+//! AWS Identity and Access Management, as far as roles are made over the API: what they may do then holds beside what
+//! the template says. <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html>
 
 use std::collections::BTreeMap;
 

@@ -195,7 +195,8 @@ fn in_time(input: Input<'_>, event: &LogEvent) -> bool {
     input.number("startTime").is_none_or(|start| at >= start) && input.number("endTime").is_none_or(|end| at < end)
 }
 
-/// Tokens name a position: `f/{first unread}` forward, `b/{first read}` backward. A page at the end gives the token it was asked with.
+/// Tokens name a position: `f/{first unread}` forward, `b/{first read}` backward. A page at the end gives the token it
+/// was asked with.
 fn get_events(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
     let stream = input.required("logStreamName")?;
     let all = streams(required_group(input)?, kernel)?

@@ -1,5 +1,5 @@
-//! Amazon RDS, as far as backups go: DB instances and DB clusters with the moment to which they can be restored, and snapshots of them.
-//! <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/Welcome.html>
+//! Amazon RDS, as far as backups go: DB instances and DB clusters with the moment to which they can be restored, and
+//! snapshots of them. <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/Welcome.html>
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The HTTP endpoints of simulated services. They are no service of AWS: a request to a host that is none of AWS comes here as a call, so that it is written
-//! down, takes its time and meets faults as every call does.
+//! The HTTP endpoints of simulated services. They are no service of AWS: a request to a host that is none of AWS comes
+//! here as a call, so that it is written down, takes its time and meets faults as every call does.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 const NO_TARGET: &str = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
     <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n</body>\r\n</html>\r\n";
 
-/// The sites of `kernel.sites`. The input of a call is `{"host": …, "path": …}`, its output `{"status": …, "headers": {…}, "body": …}`.
+/// The sites of `kernel.sites`. The input of a call is `{"host": …, "path": …}`, its output `{"status": …, "headers":
+/// {…}, "body": …}`.
 #[derive(Debug, Default)]
 pub struct Sites {
     /// Answers of containers that take their time.

@@ -1,5 +1,6 @@
-//! Slack: no service of AWS, but what happens there is part of the same time. A request to its hosts comes here as a call, so that it is written down and meets
-//! faults as every call does. It knows the messages of its channels, and nothing of who writes them.
+//! Slack: no service of AWS, but what happens there is part of the same time. A request to its hosts comes here as a
+//! call, so that it is written down and meets faults as every call does. It knows the messages of its channels, and
+//! nothing of who writes them.
 //!
 //! It is as strict as the reference (<https://docs.slack.dev/reference/block-kit/blocks>) where that names a limit, and does not know a message again by
 //! `client_msg_id`: nothing promises that it would.
@@ -401,7 +402,8 @@ fn timestamp(kernel: &mut Kernel) -> String {
 
 /// The thread in which a message is to stand, and whether the channel is to see it there: <https://docs.slack.dev/messaging/#threading>.
 ///
-/// Slack takes a reply to a reply for one to somewhere, and ignores a broadcast without a thread. Neither is ever meant, so that both are refused here.
+/// Slack takes a reply to a reply for one to somewhere, and ignores a broadcast without a thread. Neither is ever
+/// meant, so that both are refused here.
 fn place(body: &Map<String, Value>, messages: &[Message]) -> Result<(Option<String>, bool), &'static str> {
     let is_broadcast = match body.get("reply_broadcast") {
         None => false,

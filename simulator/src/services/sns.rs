@@ -1,5 +1,5 @@
-//! Amazon Simple Notification Service: topics and who subscribes to them. Nothing is published: what an alarm does is for people to see in a real account.
-//! <https://docs.aws.amazon.com/sns/latest/api/API_ListSubscriptionsByTopic.html>
+//! Amazon Simple Notification Service: topics and who subscribes to them. Nothing is published: what an alarm does is
+//! for people to see in a real account. <https://docs.aws.amazon.com/sns/latest/api/API_ListSubscriptionsByTopic.html>
 
 use std::collections::BTreeMap;
 

@@ -384,7 +384,8 @@ impl Queue {
             .unwrap_or(default)
     }
 
-    /// Refuses attributes that this queue has otherwise: "only if the request includes attributes whose values differ from those of the existing queue".
+    /// Refuses attributes that this queue has otherwise: "only if the request includes attributes whose values differ
+    /// from those of the existing queue".
     fn check_same(&self, attributes: &BTreeMap<String, String>) -> Result<(), ApiError> {
         let differs = |(name, value): &(&String, &String)| {
             let own = self.attributes.get(*name).map(String::as_str);

@@ -1,4 +1,5 @@
-//! An HTTP API before a function: who comes in, what the function sees, what comes out; and the secret that only it may read.
+//! An HTTP API before a function: who comes in, what the function sees, what comes out; and the secret that only it may
+//! read.
 
 use std::path::Path;
 

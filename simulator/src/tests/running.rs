@@ -63,7 +63,8 @@ fn register(simulation: &mut Simulation, tag: &str, has_check: bool) {
     simulation.block_on(family.send()).unwrap();
 }
 
-/// A simulation with the service `api` of cluster `prod`, which runs two tasks of an image with this annotation behind a target group.
+/// A simulation with the service `api` of cluster `prod`, which runs two tasks of an image with this annotation behind
+/// a target group.
 fn running(annotation: &Value) -> Simulation {
     running_with(annotation, true)
 }

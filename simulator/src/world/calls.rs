@@ -333,7 +333,8 @@ impl World {
         );
     }
 
-    /// Writes a call down that has reached its service, with everything of it that is not needed any more. Where it stands.
+    /// Writes a call down that has reached its service, with everything of it that is not needed any more. Where it
+    /// stands.
     fn record(&mut self, call: &mut Undelivered, authorizations: Vec<Authorization>, outcome: CallOutcome) -> usize {
         self.calls.push(CallRecord {
             at: self.kernel.now(),

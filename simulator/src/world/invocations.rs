@@ -39,7 +39,8 @@ impl World {
         self.running.get(&invocation).map(|running| running.function.clone())
     }
 
-    /// Whether a process works: time must not run away from it. A process that waits for the answer of a call does not work.
+    /// Whether a process works: time must not run away from it. A process that waits for the answer of a call does not
+    /// work.
     pub(crate) fn holds_the_clock(&self) -> bool {
         let waiting = self.waiting_invocations();
         self.running

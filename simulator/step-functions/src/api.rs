@@ -96,8 +96,8 @@ impl StepFunctions {
     }
 }
 
-/// The permissions of the Service Authorization Reference. A task token stands for the state machine that waits behind it, as the policy templates of
-/// AWS SAM have it; `machine_of_token` knows it, unless the token is none.
+/// The permissions of the Service Authorization Reference. A task token stands for the state machine that waits behind
+/// it, as the policy templates of AWS SAM have it; `machine_of_token` knows it, unless the token is none.
 pub(crate) fn authorizations(
     request: &Request,
     kernel: &Kernel,

@@ -39,7 +39,8 @@ pub struct State {
     pub comment: Option<String>,
     /// Variables that the state sets when it ends well; of a Choice state, when no rule matches.
     pub assign: Assign,
-    /// What the state hands on; of a Choice state, when no rule matches. Without it: the result, or the input where there is no result.
+    /// What the state hands on; of a Choice state, when no rule matches. Without it: the result, or the input where
+    /// there is no result.
     pub output: Option<Template>,
     /// What follows; `None` for Choice, Succeed and Fail, which decide for themselves.
     pub transition: Option<Transition>,

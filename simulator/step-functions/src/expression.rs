@@ -1,7 +1,8 @@
 //! JSONata expressions as Step Functions evaluates them.
 //!
-//! Follows "Transforming data with JSONata in Step Functions": JSONata 2.0.6 without `$eval`, with `$partition`, `$range`, `$hash`, `$random` with a
-//! seed, `$uuid` and `$parse`, and no value at the top level but `$states` and the workflow's variables.
+//! Follows "Transforming data with JSONata in Step Functions": JSONata 2.0.6 without `$eval`, with `$partition`,
+//! `$range`, `$hash`, `$random` with a seed, `$uuid` and `$parse`, and no value at the top level but `$states` and the
+//! workflow's variables.
 
 mod functions;
 mod references;
@@ -70,7 +71,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) rng: fastrand::Rng,
 }
 
-/// Evaluates expressions within one scope. Its values are not `Send`, so it lives only as long as one step of the interpreter.
+/// Evaluates expressions within one scope. Its values are not `Send`, so it lives only as long as one step of the
+/// interpreter.
 pub(crate) struct Evaluation {
     evaluator: Evaluator,
 }

@@ -160,7 +160,8 @@ fn with_suffix(code: &str) -> String {
     }
 }
 
-/// The errors of `Invoke` that have a name of their own, and the two that the client raises. All others are `Lambda.AWSLambdaException`.
+/// The errors of `Invoke` that have a name of their own, and the two that the client raises. All others are
+/// `Lambda.AWSLambdaException`.
 const LAMBDA_ERRORS: [&str; 31] = [
     "ClientExecutionTimeoutException",
     "EC2AccessDeniedException",

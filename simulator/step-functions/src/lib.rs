@@ -123,7 +123,8 @@ impl StepFunctions {
         }
     }
 
-    /// The names of the states that an execution has entered, in order, over all its branches. Empty for an unknown execution.
+    /// The names of the states that an execution has entered, in order, over all its branches. Empty for an unknown
+    /// execution.
     #[must_use]
     pub fn path(&self, execution_arn: &str) -> Vec<String> {
         self.executions

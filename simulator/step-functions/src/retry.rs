@@ -64,7 +64,8 @@ pub(crate) enum Handler {
     Nobody,
 }
 
-/// Finds the handler of an error, given how often each retrier has been used. `States.Runtime` always ends the execution.
+/// Finds the handler of an error, given how often each retrier has been used. `States.Runtime` always ends the
+/// execution.
 pub(crate) fn handler(recovery: &Recovery, used: &[u64], error: &str) -> Handler {
     if error == RUNTIME {
         return Handler::Nobody;

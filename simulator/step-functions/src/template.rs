@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::expression::{Evaluation, Expression};
 
-/// A JSON value of a definition. A string that is `{% … %}` from end to end is an expression, anywhere but in the keys of objects.
+/// A JSON value of a definition. A string that is `{% … %}` from end to end is an expression, anywhere but in the keys
+/// of objects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Template {
     /// Stays as it is.

@@ -1,7 +1,8 @@
 //! IAM policies: what they say, and what that allows.
 //!
-//! Follows "Policy evaluation logic" of the IAM user guide for one account without boundaries and organisation policies: an explicit deny of any
-//! policy wins; else one allow of a policy of the identity or of the resource is enough; else the answer is no.
+//! Follows "Policy evaluation logic" of the IAM user guide for one account without boundaries and organisation
+//! policies: an explicit deny of any policy wins; else one allow of a policy of the identity or of the resource is
+//! enough; else the answer is no.
 
 mod condition;
 mod statement;

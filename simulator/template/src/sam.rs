@@ -9,7 +9,8 @@ pub(crate) const HTTP_API: &str = "AWS::Serverless::HttpApi";
 /// A route of an HTTP API. The translator writes it into the definition of the API, and not as a resource.
 pub(crate) const HTTP_ROUTE: &str = "HTTP route";
 
-/// The resources of the template with `Globals` merged in, and one resource for each that an event or a URL of a function stands for.
+/// The resources of the template with `Globals` merged in, and one resource for each that an event or a URL of a
+/// function stands for.
 pub(crate) fn expand(resources: &[Member], globals: Option<&Node>) -> Result<Vec<Member>, TemplateError> {
     let mut expanded = Vec::new();
     for member in resources {

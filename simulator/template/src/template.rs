@@ -207,8 +207,8 @@ impl Template {
 
     /// Whether the trust policy of a role lets an AWS service assume it.
     ///
-    /// `source_arn` is what the service assumes the role for and names as `aws:SourceArn`, beside `aws:SourceAccount`: a state machine, a rule, a
-    /// schedule group. `None` for Lambda, which sets neither key.
+    /// `source_arn` is what the service assumes the role for and names as `aws:SourceArn`, beside `aws:SourceAccount`:
+    /// a state machine, a rule, a schedule group. `None` for Lambda, which sets neither key.
     #[must_use]
     pub fn trusts(&self, role: &str, service: &str, source_arn: Option<&str>) -> Decision {
         let policies = self.role_policies.get(role);

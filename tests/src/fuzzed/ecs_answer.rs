@@ -93,7 +93,8 @@ fn redacted(task: &Value) {
     );
 }
 
-/// Puts the marker in the place of every value in a list of variables, and counts the names in the lists that ECS writes.
+/// Puts the marker in the place of every value in a list of variables, and counts the names in the lists that ECS
+/// writes.
 fn plant(overrides: &mut Value, names: &mut usize) {
     match overrides {
         Value::Object(members) => {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::assert_one_line;
 use super::json::{MARKER, extended, list, mark, read, reordered};
 
-/// What is recognised keeps what matters, is the same however it is written, and can be stored and read again; what is refused names the place and
-/// never the value.
+/// What is recognised keeps what matters, is the same however it is written, and can be stored and read again; what is
+/// refused names the place and never the value.
 pub(super) fn check(input: &[u8]) {
     let Some(payload) = read(input).filter(|payload| !is_positional(payload)) else {
         return;
@@ -126,7 +126,8 @@ fn stored<D: Serialize>(payload: &Value, event: &Event, envelope: &esclusa_event
     assert_eq!(parse(stored).as_ref(), Ok(event), "it is not read as it was written");
 }
 
-/// A task event carries no values of overrides and no attachments, and the core reads from what is stored what it reads from the event.
+/// A task event carries no values of overrides and no attachments, and the core reads from what is stored what it reads
+/// from the event.
 fn task(payload: &Value, event: &Event, task: &Task) {
     let mut hidden = payload.clone();
     for member in ["overrides", "attachments"] {

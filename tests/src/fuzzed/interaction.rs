@@ -7,7 +7,8 @@ use jiff::Timestamp;
 /// The moment of the requests.
 const AT: i64 = 1_793_610_000;
 
-/// Nothing is taken for Slack's own that is not signed, and what is read names somebody, and nowhere but Slack to answer.
+/// Nothing is taken for Slack's own that is not signed, and what is read names somebody, and nowhere but Slack to
+/// answer.
 pub(super) fn check(input: &[u8]) {
     unsigned(input);
     let Ok(Interaction::Click(click)) = read(input) else {

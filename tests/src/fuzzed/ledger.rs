@@ -24,7 +24,7 @@ pub(super) fn check(input: &[u8]) {
 /// The canonical text is that of the document, whatever the order of members, and is its own canonical text.
 fn canonical(document: &Value) {
     let text = canonical_json(document);
-    let again: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text} is no JSON: {error}"));
+    let again: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text} is not JSON: {error}"));
     assert_eq!(&again, document, "the canonical text says something else");
     assert_eq!(canonical_json(&again), text);
     assert_eq!(canonical_json(&reordered(document)), text);

@@ -9,7 +9,8 @@ use super::json::contains;
 /// What is planted: no heuristic takes it for a secret by its own form.
 const SECRET: &str = "hunter\u{2020}2";
 
-/// Every line of the input is an argument. Wherever a secret is said to be one, before, between and after them, it is not shown.
+/// Every line of the input is an argument. Wherever a secret is said to be one, before, between and after them, it is
+/// not shown.
 pub(super) fn check(input: &[u8]) {
     let Ok(input) = std::str::from_utf8(input) else { return };
     if input.contains('\u{2020}') {

@@ -1,5 +1,5 @@
-//! What must hold for whatever comes from outside, as functions of bytes: the fuzz targets in `tests/fuzz` look for an input that breaks one, and a test
-//! replays the corpus of what was found worth keeping.
+//! What must hold for whatever comes from outside, as functions of bytes: the fuzz targets in `tests/fuzz` look for an
+//! input that breaks one, and a test replays the corpus of what was found worth keeping.
 #![expect(
     clippy::panic,
     reason = "an input that breaks a property must stop the fuzzer and fail the test"

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::assert_one_line;
 
-/// A pipeline that is accepted resolves in every environment and is read again as it was written; one that is refused says why and where.
+/// A pipeline that is accepted resolves in every environment and is read again as it was written; one that is refused
+/// says why and where.
 pub(super) fn check(input: &[u8]) {
     let Ok(yaml) = std::str::from_utf8(input) else { return };
     match parse(yaml) {
@@ -94,7 +95,8 @@ fn is_ecs_name(name: &str) {
     assert!(is_valid, "ECS takes no name {name:?}");
 }
 
-/// Whether every name fits on a line of YAML with all its characters escaped: a key in braces has at most 1,024 characters.
+/// Whether every name fits on a line of YAML with all its characters escaped: a key in braces has at most 1,024
+/// characters.
 fn has_short_names(value: &Value) -> bool {
     match value {
         Value::Object(members) => members

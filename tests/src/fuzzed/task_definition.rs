@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::assert_one_line;
 use super::json::{MARKER, list, mark, read, reordered};
 
-/// The document is a definition, or `{"base": …, "other": …, "settings": …}`: a definition, another one, and what a pipeline lays over the first.
+/// The document is a definition, or `{"base": …, "other": …, "settings": …}`: a definition, another one, and what a
+/// pipeline lays over the first.
 pub(super) fn check(input: &[u8]) {
     let Some(document) = read(input) else { return };
     let base = document.get("base").unwrap_or(&document);
@@ -28,7 +29,8 @@ pub(super) fn check(input: &[u8]) {
     }
 }
 
-/// The content does not depend on the order of members, on what is only described, and on defaults that are written out.
+/// The content does not depend on the order of members, on what is only described, and on defaults that are written
+/// out.
 fn content(base: &Value) {
     let content = content_sha256(base);
     assert!(content.len() == 64 && content.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
@@ -70,7 +72,8 @@ fn with_defaults(base: &Value) -> Value {
     definition
 }
 
-/// A definition is no different from itself, the differences one way are those the other way, and no value of a variable is shown.
+/// A definition is no different from itself, the differences one way are those the other way, and no value of a
+/// variable is shown.
 fn difference(before: &Value, after: &Value) {
     assert_eq!(diff(before, &reordered(before)), []);
     let changes = diff(before, after);

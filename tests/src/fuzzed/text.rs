@@ -1,4 +1,5 @@
-//! Texts that become names, ids, versions, patterns and kinds: from the command line, from events, from the registry and from the tables.
+//! Texts that become names, ids, versions, patterns and kinds: from the command line, from events, from the registry
+//! and from the tables.
 
 use std::cmp::Ordering;
 use std::fmt::{Debug, Display};
@@ -141,7 +142,8 @@ fn attempt(text: &str) {
     }
 }
 
-/// The text of attempts sorts as they do: since the year 0 and up to a million retries, which Step Functions does not make.
+/// The text of attempts sorts as they do: since the year 0 and up to a million retries, which Step Functions does not
+/// make.
 fn order_of_attempts(one: &str, other: &str) {
     let read = |text: &str| {
         text.parse::<Attempt>()

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{Check, Findings, Machine, list, texts};
 
-/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions; those of a function in subnets that is
-/// attached to them anew after it was idle for weeks; and those of a sandbox that ends in the middle of an invocation: its process dies, its memory or its time
-/// is used up.
+/// The errors of Lambda that pass: "Best practices for Step Functions", handling transient Lambda service exceptions;
+/// those of a function in subnets that is attached to them anew after it was idle for weeks; and those of a sandbox
+/// that ends in the middle of an invocation: its process dies, its memory or its time is used up.
 pub(super) const TRANSIENT: [&str; 13] = [
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
@@ -26,7 +26,8 @@ pub(super) const TRANSIENT: [&str; 13] = [
     "Sandbox.Timedout",
 ];
 
-/// The errors of Step Functions that a state can retry or catch; `States.DataLimitExceeded` and `States.Runtime` are not among them.
+/// The errors of Step Functions that a state can retry or catch; `States.DataLimitExceeded` and `States.Runtime` are
+/// not among them.
 const STATES: [&str; 4] = [
     "States.ALL",
     "States.TaskFailed",
@@ -34,7 +35,8 @@ const STATES: [&str; 4] = [
     "States.QueryEvaluationError",
 ];
 
-/// The states that write how something ended. Nobody comes after them: what they are denied they ask for again, until somebody has mended the role.
+/// The states that write how something ended. Nobody comes after them: what they are denied they ask for again, until
+/// somebody has mended the role.
 const LAST_WORDS: [&str; 3] = ["CloseRelease", "RecordEnd", "SettleDeployment"];
 
 impl Machine<'_> {

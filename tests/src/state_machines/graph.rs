@@ -138,7 +138,8 @@ impl<'a> Machine<'a> {
         self.check_loops(&edges, findings);
     }
 
-    /// A loop is bounded when every round counts a variable that some Choice compares, or passes a switch that cannot be set back.
+    /// A loop is bounded when every round counts a variable that some Choice compares, or passes a switch that cannot
+    /// be set back.
     fn check_loops(&self, edges: &[Edge<'a>], findings: &mut Findings) {
         let compared: Vec<&str> = self
             .states
@@ -167,7 +168,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Whether this way sets a variable that, besides the first state, no other way sets: it leads into a part that is not left the way it was entered.
+    /// Whether this way sets a variable that, besides the first state, no other way sets: it leads into a part that is
+    /// not left the way it was entered.
     fn is_switch(&self, edge: &Edge<'a>, edges: &[Edge<'a>]) -> bool {
         edge.assigned()
             .filter(|(_, value)| value.as_str().is_some_and(|text| !text.starts_with("{%")))
@@ -182,7 +184,8 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A state of a cycle of these edges, if there is one: what is left after removing, again and again, what nothing leads to and what leads nowhere.
+/// A state of a cycle of these edges, if there is one: what is left after removing, again and again, what nothing leads
+/// to and what leads nowhere.
 fn on_cycle<'a>(edges: &[&Edge<'a>]) -> Option<&'a str> {
     let mut remaining: Vec<(&str, &str)> = edges.iter().map(|edge| (edge.from, edge.to)).collect();
     loop {

@@ -104,7 +104,8 @@ fn check_call(name: &str, state: &Value, findings: &mut Findings) {
     }
 }
 
-/// A wait: the waiter's row is complete, the limit in it is the state's own, and reaching the limit is an answer, not a reason to repeat.
+/// A wait: the waiter's row is complete, the limit in it is the state's own, and reaching the limit is an answer, not a
+/// reason to repeat.
 fn check_wait(name: &str, state: &Value, findings: &mut Findings) {
     let Some(payload) = payload(state) else {
         findings.add(Check::Tokens, name, "sends no payload");

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Check, Findings, MACHINE, Machine, expressions};
 
 impl<'a> Machine<'a> {
-    /// A variable that has no value on some path is `States.QueryEvaluationError` on exactly that path, which is the one nobody tried.
+    /// A variable that has no value on some path is `States.QueryEvaluationError` on exactly that path, which is the
+    /// one nobody tried.
     pub(super) fn check_variables(&self, findings: &mut Findings) {
         let assigned = self.assigned_on_entry();
         let mut read = BTreeSet::new();
@@ -55,7 +56,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// For every state that can be reached, the variables that have a value on each way to it: a descending fixed point over the edges.
+    /// For every state that can be reached, the variables that have a value on each way to it: a descending fixed point
+    /// over the edges.
     pub(super) fn assigned_on_entry(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
         let edges = self.edges();
         let outside = self.outside.clone().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `esclusa doctor`: what is broken is found, and only that; what the template has and the doctor looks for are the same.
+//! `esclusa doctor`: what is broken is found, and only that; what the template has and the doctor looks for are the
+//! same.
 
 use std::collections::{BTreeMap, BTreeSet};
 

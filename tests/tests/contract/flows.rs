@@ -85,7 +85,8 @@ fn promotion() -> Lab {
     lab
 }
 
-/// A release whose metrics, targets, alarms and log are looked at and which a function tests; the alarm fires when it is verified.
+/// A release whose metrics, targets, alarms and log are looked at and which a function tests; the alarm fires when it
+/// is verified.
 fn looked_at() -> Lab {
     const VERIFICATION: &str = "    verification:
       soak_seconds: 60
@@ -277,7 +278,8 @@ fn unwritten_outcome() -> Lab {
     lab
 }
 
-/// A rollout that never becomes healthy in the minute that it is given: it is stopped, and the answer to the stop is lost.
+/// A rollout that never becomes healthy in the minute that it is given: it is stopped, and the answer to the stop is
+/// lost.
 fn rollout_that_never_ends() -> Lab {
     let (mut lab, example) = impatient();
     let stop = Selector::operation("ecs", "StopServiceDeployment").nth(1);
@@ -286,7 +288,8 @@ fn rollout_that_never_ends() -> Lab {
     lab
 }
 
-/// The first environment is in another account and Region, and its rollouts have a minute, in which they do not end: every function has something to do there.
+/// The first environment is in another account and Region, and its rollouts have a minute, in which they do not end:
+/// every function has something to do there.
 fn elsewhere() -> Lab {
     let example = Example::load("imagy-catalog").unwrap();
     let mut lab = Lab::beside(&Settings::default(), Beside::Account).unwrap();

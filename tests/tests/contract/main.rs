@@ -1,4 +1,5 @@
-//! What the parts of the deployer promise each other: roles, template, command line, ledger and binaries, each held against the whole of it at work.
+//! What the parts of the deployer promise each other: roles, template, command line, ledger and binaries, each held
+//! against the whole of it at work.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! What people copy from docs/OPERATIONS.md: each policy of IAM lets through what the commands of its role ask AWS for, and nothing that none of them asks
-//! for; the rule for events takes what needs a person.
+//! What people copy from docs/OPERATIONS.md: each policy of IAM lets through what the commands of its role ask AWS for,
+//! and nothing that none of them asks for; the rule for events takes what needs a person.
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,8 @@ fn asked(lab: &mut Lab, words: &[&str]) -> Vec<Authorization> {
         .collect()
 }
 
-/// Asserts that these policies let through what the commands asked for. Every action of the last of them is one that they asked for.
+/// Asserts that these policies let through what the commands asked for. Every action of the last of them is one that
+/// they asked for.
 fn assert_fitting(policies: &[&str], commands: &[Vec<Authorization>]) {
     let statements: Vec<Statement> = policies.iter().flat_map(|words| policy(words)).collect();
     let grants = |needed: &Authorization| {

@@ -1,5 +1,6 @@
-//! Whole flows with every function, and the command line, as the program that is shipped: driven through the Lambda Runtime API and over the wire, with the AWS SDK's
-//! own HTTP client. Only here a function's clock is the real one, so nothing is asserted about time.
+//! Whole flows with every function, and the command line, as the program that is shipped: driven through the Lambda
+//! Runtime API and over the wire, with the AWS SDK's own HTTP client. Only here a function's clock is the real one, so
+//! nothing is asserted about time.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

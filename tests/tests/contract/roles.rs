@@ -112,7 +112,8 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// What a role has for what the simulated account does not take: services with Lambda lifecycle hooks, whose roles an update passes.
+/// What a role has for what the simulated account does not take: services with Lambda lifecycle hooks, whose roles an
+/// update passes.
 const NOT_SIMULATED: (&str, &str) = ("update", "iam:PassRole");
 
 const TWO_TYPES: &str = "IAM knows two types of resources for this action, and does not say which one it asks for";
@@ -129,8 +130,8 @@ fn every_role_may_do_what_its_flows_need() {
     assert_eq!(needs().missing(&template(&text())), BTreeSet::new());
 }
 
-/// That a role of another account has exactly the powers that its function has at home is for the template's own tests; that every one of those is used, for
-/// those of this file.
+/// That a role of another account has exactly the powers that its function has at home is for the template's own tests;
+/// that every one of those is used, for those of this file.
 #[test]
 fn every_function_is_at_work_in_another_account_and_may_do_there_what_it_needs() {
     let needed = &everywhere().there;
@@ -184,7 +185,8 @@ fn an_action_that_is_taken_from_a_role_is_named_and_so_is_one_that_nobody_uses()
     assert!(checked > 40, "only {checked} actions were found in the template");
 }
 
-/// The functions' own roles in the text of the template: the name, what stands before the role, the role, what stands behind it.
+/// The functions' own roles in the text of the template: the name, what stands before the role, the role, what stands
+/// behind it.
 fn role_blocks(text: &str) -> Vec<(&'static str, &str, &str, &str)> {
     let functions = [
         "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume", "notify", "console",

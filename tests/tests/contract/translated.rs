@@ -1,4 +1,5 @@
-//! The simulator's loader of the template against the SAM translator, the code behind the transform `AWS::Serverless-2016-10-31`.
+//! The simulator's loader of the template against the SAM translator, the code behind the transform
+//! `AWS::Serverless-2016-10-31`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,8 +276,8 @@ fn template(name: &str, settings: &Value) -> Template {
     Template::load(&text, &settings).unwrap()
 }
 
-/// Where the policies that the simulator evaluates disagree with what the translator's statements say: denials, and permissions without their
-/// conditions.
+/// Where the policies that the simulator evaluates disagree with what the translator's statements say: denials, and
+/// permissions without their conditions.
 fn disagreements(template: &Template, resources: &Map<String, Value>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let roles = resources

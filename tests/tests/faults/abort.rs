@@ -38,7 +38,8 @@ fn problems(observed: &Observation) -> Vec<&String> {
     observed.problems.iter().filter(|problem| !stopped(problem)).collect()
 }
 
-/// F49 and F81. The release concludes for the execution that cannot: a migration that runs on is of unknown effect, and a person must look.
+/// F49 and F81. The release concludes for the execution that cannot: a migration that runs on is of unknown effect, and
+/// a person must look.
 #[test]
 fn a_deployment_that_is_stopped_during_its_migration_ends_unknown_and_quarantines_its_locks() {
     let (mut shop, observed) = stopped_in("AwaitTask", SignedDuration::from_secs(10));
@@ -66,7 +67,8 @@ fn a_deployment_that_is_stopped_during_its_migration_ends_unknown_and_quarantine
     );
 }
 
-/// Before anything was announced there is nothing to be unsure of: the locks are free, and the next release goes through.
+/// Before anything was announced there is nothing to be unsure of: the locks are free, and the next release goes
+/// through.
 #[test]
 fn a_deployment_that_is_stopped_before_it_acts_frees_its_locks() {
     let (mut shop, observed) = stopped_in("PlanDeployment", SignedDuration::ZERO);
@@ -88,7 +90,8 @@ fn a_deployment_that_is_stopped_before_it_acts_frees_its_locks() {
     );
 }
 
-/// F49 without anybody who waits: neither execution can write an end. The events of their ends do, or the sweep where these are lost.
+/// F49 without anybody who waits: neither execution can write an end. The events of their ends do, or the sweep where
+/// these are lost.
 #[test]
 fn a_release_that_is_stopped_with_its_deployment_is_concluded_by_event_or_by_sweep() {
     for events_are_lost in [false, true] {
@@ -119,7 +122,8 @@ fn a_release_that_is_stopped_with_its_deployment_is_concluded_by_event_or_by_swe
 #[test]
 fn a_release_that_is_stopped_alone_ends_as_its_deployment_does() {
     let mut shop = Shop::open(1);
-    // So that the deployment goes on for longer than the event of the release's end is delivered: only the sweep sees the task stop.
+    // So that the deployment goes on for longer than the event of the release's end is delivered: only the sweep sees
+    // the task stop.
     let tasks = json!({"detail-type": ["ECS Task State Change"]});
     shop.disturb(&tasks, Occurrence::Every, DeliveryFault::Drop);
     let observed = stop(&mut shop, &["release"], "AwaitTask", SignedDuration::from_secs(10));
@@ -127,12 +131,14 @@ fn a_release_that_is_stopped_alone_ends_as_its_deployment_does() {
     assert_eq!(observed.end.deployments, good.deployments);
     assert_eq!(observed.end.releases, good.releases);
     assert_eq!(problems(&observed), Vec::<&String>::new());
-    // That the end of its execution could not be concluded while the deployment ran is no event that nobody could deliver.
+    // That the end of its execution could not be concluded while the deployment ran is no event that nobody could
+    // deliver.
     let queue = shop.lab.world().service::<Sqs>().unwrap();
     assert_eq!(queue.messages("esclusa-dead-letters").len(), 0);
 }
 
-/// The end is concluded from what is written down: an execution that was stopped behind its last proof takes nothing back.
+/// The end is concluded from what is written down: an execution that was stopped behind its last proof takes nothing
+/// back.
 #[test]
 fn what_is_proven_stays_proven_when_the_execution_is_stopped_before_it_could_say_so() {
     let mut shop = Shop::open(1);

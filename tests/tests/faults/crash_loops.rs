@@ -63,7 +63,8 @@ impl Loop {
     }
 }
 
-/// F20, F21, F22, F24, F28, F43, F46, F73: a Lambda function dies before or after any of its calls, loses an answer, or runs twice.
+/// F20, F21, F22, F24, F28, F43, F46, F73: a Lambda function dies before or after any of its calls, loses an answer, or
+/// runs twice.
 #[test]
 fn a_disturbed_deployment_ends_as_an_undisturbed_one() {
     Loop::of(Story::Good, 1).sampled().run();

@@ -1,4 +1,5 @@
-//! Every call refused once: not the end of an undisturbed run any more, but one that tells the truth and leaves nothing behind.
+//! Every call refused once: not the end of an undisturbed run any more, but one that tells the truth and leaves nothing
+//! behind.
 
 use simulator::{ApiError, FaultKind};
 

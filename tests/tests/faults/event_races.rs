@@ -1,5 +1,5 @@
-//! Events that are lost, late, repeated or out of order, and the truth that is looked at besides: the end is the same, only the time is another, and the
-//! output of the waiting state tells who woke it.
+//! Events that are lost, late, repeated or out of order, and the truth that is looked at besides: the end is the same,
+//! only the time is another, and the output of the waiting state tells who woke it.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};

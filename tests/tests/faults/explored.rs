@@ -82,7 +82,8 @@ fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     }
 }
 
-/// Seeds 1363, 1445, 4420: the sweep could not look up what a rollout that was stopped was aimed at, because its target is an ARN.
+/// Seeds 1363, 1445, 4420: the sweep could not look up what a rollout that was stopped was aimed at, because its target
+/// is an ARN.
 #[test]
 fn a_stopped_rollout_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     let at = |at_seconds, what| Happening { at_seconds, what };
@@ -110,7 +111,8 @@ fn a_stopped_rollout_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
 }
 
-/// Seed 5322: a migration ended while nobody could write down that it did, and ECS had forgotten it when somebody could: its wait lasted to the limit.
+/// Seed 5322: a migration ended while nobody could write down that it did, and ECS had forgotten it when somebody
+/// could: its wait lasted to the limit.
 #[test]
 fn a_task_that_ecs_has_forgotten_is_not_waited_for_to_the_limit() {
     let at = |at_seconds, what| Happening { at_seconds, what };
@@ -131,7 +133,8 @@ fn a_task_that_ecs_has_forgotten_is_not_waited_for_to_the_limit() {
     assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
 }
 
-/// Seed 854: a tag was moved to a new image and its event was lost; found in the registry, it counted as pushed when it was found, and took the place of a newer one.
+/// Seed 854: a tag was moved to a new image and its event was lost; found in the registry, it counted as pushed when it
+/// was found, and took the place of a newer one.
 #[test]
 fn a_moved_tag_whose_push_was_lost_stands_where_its_image_was_pushed() {
     let at = |at_seconds, what| Happening { at_seconds, what };
@@ -171,7 +174,8 @@ fn a_moved_tag_whose_push_was_lost_stands_where_its_image_was_pushed() {
     assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
 }
 
-/// One of two runs that plan the same environment fails and ends the release; the other left a deployment behind that nobody concluded.
+/// One of two runs that plan the same environment fails and ends the release; the other left a deployment behind that
+/// nobody concluded.
 #[test]
 fn a_plan_that_comes_behind_the_end_of_its_release_leaves_nothing() {
     let at = |at_seconds, what| Happening { at_seconds, what };
@@ -250,7 +254,8 @@ fn put(shop: &mut Shop, table: &str, item: &Value) {
         .unwrap();
 }
 
-/// The invariants that are found violated by a release before whose deployment a person orders something that is then gone without a trace.
+/// The invariants that are found violated by a release before whose deployment a person orders something that is then
+/// gone without a trace.
 fn found_after(order: impl Fn(&str) -> Vec<String>, is_order: fn(&Value) -> bool) -> BTreeSet<&'static str> {
     found(|shop, truth| {
         let at = shop.now();

@@ -32,7 +32,8 @@ pub(crate) struct End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub(crate) end: End,
-    /// What must not be in any run: rows left open, a broken chain, a token where none belongs, an execution that failed.
+    /// What must not be in any run: rows left open, a broken chain, a token where none belongs, an execution that
+    /// failed.
     pub(crate) problems: Vec<String>,
     /// The states that the releases entered, then those of the deployments.
     pub(crate) path: Vec<String>,

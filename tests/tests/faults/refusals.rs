@@ -59,7 +59,8 @@ fn a_storm_of_errors_in_ecs_is_outlasted_wherever_it_begins() {
     }
 }
 
-/// F85: a permission that is missing ends the deployment at once, with the locks free and with what had happened by then.
+/// F85: a permission that is missing ends the deployment at once, with the locks free and with what had happened by
+/// then.
 #[test]
 fn a_missing_permission_fails_fast_and_clean() {
     let cases = [
@@ -127,7 +128,8 @@ fn a_rollout_outlasts_a_shortage_of_capacity_within_its_time() {
     ends_as_undisturbed(&mut shop, &digest);
 }
 
-/// F31 and F58: a task for which there is no room never started, so it is started again; when the attempts are used up nothing has happened.
+/// F31 and F58: a task for which there is no room never started, so it is started again; when the attempts are used up
+/// nothing has happened.
 #[test]
 fn a_migration_for_which_there_is_no_room_fails_with_nothing_done() {
     let mut shop = Shop::open(1);
@@ -149,8 +151,8 @@ fn shortage(shop: &mut Shop, duration: SignedDuration) {
         .push(CapacityShortage::fargate(now, now + duration));
 }
 
-/// F43: Step Functions took the token and nobody heard. The first repetition within the client, and the next look of another invocation, are told that
-/// the task has timed out; both are the success that they look for.
+/// F43: Step Functions took the token and nobody heard. The first repetition within the client, and the next look of
+/// another invocation, are told that the task has timed out; both are the success that they look for.
 #[test]
 fn a_token_whose_answer_is_lost_is_not_sent_in_vain() {
     for answers in [1, 3] {
@@ -202,8 +204,8 @@ fn functions_that_are_throttled_for_minutes_cost_time_only() {
     }
 }
 
-/// F44: Step Functions takes no answer for as long as the state waits. The state goes on by itself and finds that the rollout has long won; the answer that comes later
-/// closes its row.
+/// F44: Step Functions takes no answer for as long as the state waits. The state goes on by itself and finds that the
+/// rollout has long won; the answer that comes later closes its row.
 #[test]
 fn an_answer_that_comes_when_its_state_has_gone_on_changes_nothing() {
     let mut shop = Shop::open(1);

@@ -12,8 +12,8 @@ use simulator::World;
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence, Pattern};
 use simulator_step_functions::StepFunctions;
 
-/// Longer than a push that is delivered again after minutes takes to its end, and then the period of every schedule: what a sweep or a reconciliation heals is
-/// healed after it.
+/// Longer than a push that is delivered again after minutes takes to its end, and then the period of every schedule:
+/// what a sweep or a reconciliation heals is healed after it.
 pub(crate) const SWEPT: SignedDuration = SignedDuration::from_mins(9);
 
 /// How many disturbed runs a sampled loop makes at most. Every loop has all of its runs in an ignored test beside it.

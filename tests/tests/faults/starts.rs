@@ -23,8 +23,8 @@ fn ends_as_undisturbed(shop: &mut Shop, digest: &str) {
     assert_eq!(observed.problems, Vec::<String>::new());
 }
 
-/// F01 in its second half: the push was seen and written down, and then nobody started the release. Every attempt at the event dies; the reading on a
-/// schedule starts what is claimed.
+/// F01 in its second half: the push was seen and written down, and then nobody started the release. Every attempt at
+/// the event dies; the reading on a schedule starts what is claimed.
 #[test]
 fn a_release_that_was_claimed_and_never_started_is_started_by_the_next_reconciliation() {
     let mut shop = Shop::open(1);

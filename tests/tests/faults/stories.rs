@@ -36,7 +36,8 @@ pub(crate) enum Story {
     HangingMigration,
     /// Another version is pushed while the migration runs, and waits for the lock.
     Queue,
-    /// Somebody else publishes a revision of a task definition between the gate and the lock: everything is planned again.
+    /// Somebody else publishes a revision of a task definition between the gate and the lock: everything is planned
+    /// again.
     Replanned,
 }
 
@@ -111,8 +112,9 @@ impl Story {
     }
 }
 
-/// The pipeline of the shop, into which nothing comes for an hour, and which is looked at twice with a pause that an alarm could end. All far apart: whatever is tried again
-/// and again comes before the next of them, so that how often something is asked does not depend on what is disturbed. Its worker scales.
+/// The pipeline of the shop, into which nothing comes for an hour, and which is looked at twice with a pause that an
+/// alarm could end. All far apart: whatever is tried again and again comes before the next of them, so that how often
+/// something is asked does not depend on what is disturbed. Its worker scales.
 fn guarded(now: Timestamp) -> String {
     let local = |at: Timestamp| at.to_zoned(TimeZone::UTC).datetime();
     let (from, to) = (
@@ -125,7 +127,8 @@ fn guarded(now: Timestamp) -> String {
         "    verification: {{soak_seconds: 0, services: {{interval_seconds: 600}}, checks: {{errors: {{{alarms}}}}}}}\n"
     );
     altered(&[
-        // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often whatever is disturbed.
+        // The pause between two looks at the snapshot is longer than it takes, so that it is looked at as often
+        // whatever is disturbed.
         (
             "  orders: {}\n",
             "  orders: {restore_point: {instance: shop-orders, snapshot: true, timeout_seconds: 30000}}\n",

@@ -1,8 +1,10 @@
-//! Every Task state of the machines as they were deployed × everything that can happen to it: its function dies before its effect or after it, runs twice,
-//! is late, reaches its timeout, the state's own time runs out, and it fails with every error that there is.
+//! Every Task state of the machines as they were deployed × everything that can happen to it: its function dies before
+//! its effect or after it, runs twice, is late, reaches its timeout, the state's own time runs out, and it fails with
+//! every error that there is.
 //!
-//! The Task states are read from the account, and who tries what is read from the calls that were made: a Task that is added to a machine is disturbed from
-//! then on, and [`every_task_state_is_reached_by_a_story`] fails while no story reaches it.
+//! The Task states are read from the account, and who tries what is read from the calls that were made: a Task that is
+//! added to a machine is disturbed from then on, and [`every_task_state_is_reached_by_a_story`] fails while no story
+//! reaches it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -58,7 +60,8 @@ const TRIES: usize = 12;
 /// The calls that move something.
 const ACTS: [&str; 2] = ["RunTask", "UpdateService"];
 
-/// What a failing state leaves is found by the sweeps only: an end that nobody wrote, and a wait that nobody needs, some time after the deadline of its step.
+/// What a failing state leaves is found by the sweeps only: an end that nobody wrote, and a wait that nobody needs,
+/// some time after the deadline of its step.
 const HEALED: SignedDuration = SignedDuration::from_hours(1);
 
 /// One visit to a Task state: which of its tries begins it, from 1.
@@ -295,7 +298,8 @@ fn count<T: Ord>(items: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-/// What the ledger says, without what was only seen on the way: how often a task or a rollout is looked at is nothing that a disturbance must keep.
+/// What the ledger says, without what was only seen on the way: how often a task or a rollout is looked at is nothing
+/// that a disturbance must keep.
 fn records(shop: &Shop) -> BTreeMap<String, usize> {
     let is_sight = |kind: &str| ["task_state", "service_progress"].contains(&kind);
     let items = shop.items("esclusa-ledger");
@@ -399,7 +403,8 @@ impl Stage {
         stories.flat_map(|undisturbed| undisturbed.visits.iter().map(move |visit| (undisturbed, visit)))
     }
 
-    /// What every state outlasts: the errors that pass, and the time of its function that is used up. Before the effect of the function, and after it.
+    /// What every state outlasts: the errors that pass, and the time of its function that is used up. Before the effect
+    /// of the function, and after it.
     fn outlasted(&self) -> [Vec<FunctionFault>; 2] {
         let passing = self.deployed.passing();
         assert!(passing.contains(DIES), "a function that dies is not among {passing:?}");

@@ -8,7 +8,8 @@ use crate::support::Account;
 
 const CLUSTER: &str = "imagy-production";
 
-/// Brings versions into production by hand, past all other environments: nobody hears of their pushes, and nobody looks for them. The digest of each.
+/// Brings versions into production by hand, past all other environments: nobody hears of their pushes, and nobody looks
+/// for them. The digest of each.
 fn in_production(account: &mut Account, versions: &[&str]) -> Vec<String> {
     account.disturb_pushes(Occurrence::Every, Fault::Drop);
     let mut digests = Vec::new();
@@ -68,9 +69,9 @@ fn a_version_whose_tags_the_environment_does_not_take_comes_there_by_no_name() {
     for (version, words) in [
         (
             "v0.5.0",
-            "`production` does not take tag `v0.5.0`: no pattern of `tags.allow` matches",
+            "`production` does not accept tag `v0.5.0`: no pattern of `tags.allow` matches",
         ),
-        (&digest, "`production` takes none of the tags of `sha256:"),
+        (&digest, "`production` accepts none of the tags of `sha256:"),
     ] {
         for command in [
             &["deploy", "nest-demo", "production", version][..],

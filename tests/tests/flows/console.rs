@@ -64,7 +64,7 @@ fn whoever_aws_knows_votes_through_the_api_and_nobody_else() {
     let other_plan = json!({"release": release, "approves": true, "plan": "another"});
     let (status, answer) = http(&mut account, "/api/votes", Some(&administrator), &other_plan);
     assert!(
-        status == 409 && answer["error"].to_string().contains("another one now"),
+        status == 409 && answer["error"].to_string().contains("has changed"),
         "{answer}"
     );
     let question = json!({"release": release, "check": "errors", "choice": "keep", "reason": "known"});
@@ -107,7 +107,7 @@ fn the_command_line_decides_through_the_console_where_there_is_one() {
     );
     let again = account.lab.esclusa(&[&through[..], &["approve", &release]].concat());
     assert!(
-        again.code == 1 && again.err.contains("said so already"),
+        again.code == 1 && again.err.contains("already said so"),
         "{}",
         again.err
     );
@@ -168,9 +168,13 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
     let again = account
         .lab
         .esclusa(&[&["--console-url", url.as_str(), "hold", &release], &why[..]].concat());
-    assert!(again.code == 1 && again.err.contains("is held by"), "{}", again.err);
+    assert!(
+        again.code == 1 && again.err.contains("is already held by"),
+        "{}",
+        again.err
+    );
     let free = through(&mut account, &[&["release-hold", &release], &why[..]].concat());
-    assert!(free.contains("is held no more"), "{free}");
+    assert!(free.contains("is no longer held"), "{free}");
     let frozen = through(&mut account, &[&["freeze"], &place[..], &why[..]].concat());
     assert!(
         frozen.contains("`nest-demo` in `development` is frozen until it is lifted"),
@@ -180,11 +184,11 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
         &mut account,
         &["acknowledge", &release, "dashboard", "--note", "all green"],
     );
-    assert!(seen.contains("`ana` has seen to `dashboard`"), "{seen}");
+    assert!(seen.contains("`ana` acknowledged `dashboard`"), "{seen}");
     account.pass(SignedDuration::from_mins(10));
     account.assert_acts(&[]);
     let thawed = through(&mut account, &[&["unfreeze"], &place[..], &why[..]].concat());
-    assert!(thawed.contains("is frozen no more"), "{thawed}");
+    assert!(thawed.contains("is no longer frozen"), "{thawed}");
     account.settle();
     account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
     let pinned = through(&mut account, &[&["pin"], &place[..], &why[..]].concat());
@@ -194,7 +198,7 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
     );
     let second = pushed(&mut account, "v1.1.0");
     let loose = through(&mut account, &[&["unpin"], &place[..], &why[..]].concat());
-    assert!(loose.contains("is pinned no more"), "{loose}");
+    assert!(loose.contains("is no longer pinned"), "{loose}");
     let stopped = through(&mut account, &[&["stop", &second], &why[..]].concat());
     assert!(stopped.contains("`v1.1.0` stops"), "{stopped}");
     account.settle();
@@ -203,7 +207,7 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
         &mut account,
         &[&["quarantine", "add", "nest-demo", "v1.1.0"], &why[..]].concat(),
     );
-    assert!(bad.contains("it comes into no environment any more"), "{bad}");
+    assert!(bad.contains("it no longer enters any environment"), "{bad}");
     let decided = account.records("person_decided");
     assert_eq!(decided.len(), 9, "{decided:#?}");
     assert!(
@@ -231,5 +235,8 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
     );
     let silent = json!({"release": second, "reason": " "});
     let silent = http(&mut account, "/orders/hold", Some(&Principal::Administrator), &silent);
-    assert!(silent.0 == 409 && silent.1["error"] == "say why", "{silent:?}");
+    assert!(
+        silent.0 == 409 && silent.1["error"] == "a reason is required",
+        "{silent:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! The criteria by which a release is taken back, each crossed, just not crossed, crossed for a while, and with nothing or too little to see: how the release
-//! ends, and what the ledger holds of the looks.
+//! The criteria by which a release is taken back, each crossed, just not crossed, crossed for a while, and with nothing
+//! or too little to see: how the release ends, and what the ledger holds of the looks.
 
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
@@ -104,7 +104,8 @@ const LETTER: &str = "fail: 4, at most 0 above the baseline of 3 is allowed";
 /// Seconds of which nobody sees the end.
 const EVER: u32 = 86_400;
 
-/// What the containers of an image show: each metric with its values, one a minute or none at all, and the answers of the endpoint.
+/// What the containers of an image show: each metric with its values, one a minute or none at all, and the answers of
+/// the endpoint.
 #[derive(Clone)]
 struct Shows {
     errors: Vec<f64>,
@@ -238,8 +239,8 @@ fn moment(value: &Value) -> Timestamp {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Asserts how the last release ended, over one that ran from this task definition: what runs now, whether its image is in quarantine, and what the ledger holds of
-/// the end. The reason begins so, and ends with what was seen last.
+/// Asserts how the last release ended, over one that ran from this task definition: what runs now, whether its image is
+/// in quarantine, and what the ledger holds of the end. The reason begins so, and ends with what was seen last.
 #[track_caller]
 fn assert_end(account: &mut Account, definition: &str, end: &str, check: &str, why: &str) {
     account.assert_all_ended(&[GOOD, end]);
@@ -263,7 +264,8 @@ fn assert_end(account: &mut Account, definition: &str, end: &str, check: &str, w
     account.assert_left("FREE");
 }
 
-/// Asserts that everything was seen well for a quarter of an hour after the last look at the check that saw something else.
+/// Asserts that everything was seen well for a quarter of an hour after the last look at the check that saw something
+/// else.
 #[track_caller]
 fn assert_soaked(account: &Account, check: &str) {
     let looks = account.records("checks_measured");
@@ -291,7 +293,9 @@ fn assert_rows(before: &Shows, criterion: Criterion<'_>, rows: &[Row]) {
         assert_eq!(evidence(&account, check), *looks);
         let why = match *end {
             TAKEN_BACK => format!("check `{check}`: {how}: "),
-            _ => format!("it was not healthy for 900 seconds on end within 1800 seconds: check `{check}`: "),
+            _ => format!(
+                "it was not healthy for 900 seconds without interruption within 1800 seconds: check `{check}`: "
+            ),
         };
         assert_end(&mut account, &definition, end, check, &why);
         if *end == GOOD {
@@ -449,7 +453,8 @@ fn a_dead_letter_takes_back_and_those_that_were_there_before_do_not() {
     assert_rows(&Shows::silent(), DEAD_LETTERS, &rows);
 }
 
-/// The looks are five minutes apart, and the letter lay there for one of them. Nothing that comes before or after it is bad.
+/// The looks are five minutes apart, and the letter lay there for one of them. Nothing that comes before or after it is
+/// bad.
 #[test]
 fn a_dead_letter_that_comes_and_goes_between_two_looks_takes_back() {
     let file = DEAD_LETTERS
@@ -515,7 +520,8 @@ fn dead_letters_of_which_nothing_or_too_little_is_reported_are_judged_as_the_fil
     judged(&[("Maximum}", counted), ("no_data: pass", enough)], too_few);
 }
 
-/// The looks are a quarter of a minute apart: an illness of 135 seconds is seen for two minutes, and one of 120 for a look less.
+/// The looks are a quarter of a minute apart: an illness of 135 seconds is seen for two minutes, and one of 120 for a
+/// look less.
 #[test]
 fn an_endpoint_that_is_not_healthy_for_two_minutes_takes_back_and_says_which_of_its_checks_was_not() {
     const ILL_WITH_200: &str = "fail: status 200, Unhealthy, `npgsql` Healthy, `rabbitmq` Unhealthy, `redis` Healthy";
@@ -538,12 +544,12 @@ fn an_endpoint_that_is_not_healthy_for_two_minutes_takes_back_and_says_which_of_
         (
             page(200, 0),
             TAKEN_BACK,
-            &[HEALTHY, "fail: status 200, and the body is no JSON"],
+            &[HEALTHY, "fail: status 200, but the body is not JSON"],
         ),
         (
             page(404, 0),
             TAKEN_BACK,
-            &[HEALTHY, "fail: status 404, and the body is no JSON"],
+            &[HEALTHY, "fail: status 404, but the body is not JSON"],
         ),
     ];
     assert_rows(&Shows::default(), HEALTH, &rows);
@@ -605,8 +611,8 @@ impl Asked {
         )
     }
 
-    /// An account in which a release that shows this is asked about, the task definition of the one before, and the question as the ledger holds it, beside the
-    /// numbers of the look that asked.
+    /// An account in which a release that shows this is asked about, the task definition of the one before, and the
+    /// question as the ledger holds it, beside the numbers of the look that asked.
     #[track_caller]
     fn asks(&self, shows: &Shows) -> (Account, String, Question) {
         let check = self.criterion.check;
@@ -710,7 +716,7 @@ fn a_criterion_that_is_not_crossed_or_cannot_be_seen_asks_nobody() {
             &definition,
             end,
             check,
-            "it was not healthy for 900 seconds on end",
+            "it was not healthy for 900 seconds without interruption",
         );
     }
 }

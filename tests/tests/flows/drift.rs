@@ -72,7 +72,7 @@ fn what_somebody_changed_in_production_is_told_in_the_plan_of_staging_and_keeps_
     assert_eq!(
         told,
         "note: drift: `api` differs from what runs in `production` in `containers.api.environment.FEATURE_X`, `containers.api.stopTimeout`; \
-         declare that for the environments, or name it in `same_as.except`\n"
+         declare it for each environment, or list it in `same_as.except`\n"
     );
     account.push("v3", Kind::Good);
     account.settle();

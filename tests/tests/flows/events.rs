@@ -1,4 +1,5 @@
-//! Events that start nothing: what the rules of the template let through is recorded with its reason or ends in the dead-letter queue.
+//! Events that start nothing: what the rules of the template let through is recorded with its reason or ends in the
+//! dead-letter queue.
 
 use std::path::Path;
 
@@ -25,7 +26,8 @@ enum Left {
 /// Longer than the retries of a function that fails.
 const RETRIES: SignedDuration = SignedDuration::from_mins(5);
 
-/// An account with an image in its registry whose push nobody has heard of and nobody looks for, and the event of this push.
+/// An account with an image in its registry whose push nobody has heard of and nobody looks for, and the event of this
+/// push.
 fn unheard() -> (Account, Value) {
     let mut account = Account::with("imagy-catalog");
     account.disturb_pushes(Occurrence::Nth(1), Fault::Drop);
@@ -105,7 +107,7 @@ fn an_event_that_is_no_push_for_us_starts_nothing_and_says_why() {
             "a tag that is denied",
             "/detail/image-tag",
             Some(json!("latest")),
-            Left::Ignored("no environment takes tag `latest`"),
+            Left::Ignored("no environment accepts tag `latest`"),
         ),
         ("no tag", "/detail/image-tag", None, Left::Nothing),
         (
@@ -248,7 +250,7 @@ fn an_event_that_a_wider_rule_would_let_through_is_ignored_by_the_function_itsel
         (
             "/detail/image-tag",
             Some("sha256-7f7f.sig"),
-            "no environment takes tag `sha256-7f7f.sig`",
+            "no environment accepts tag `sha256-7f7f.sig`",
         ),
     ];
     for (number, (pointer, value, reason)) in table.into_iter().enumerate() {
@@ -406,8 +408,8 @@ fn samples() -> Vec<(String, Value)> {
     files.iter().map(read).collect()
 }
 
-/// Puts every sample on the bus, changed by `change`, and tells what is left: the stored events by resource and whether they mean the end, and the reasons
-/// why pushes start nothing.
+/// Puts every sample on the bus, changed by `change`, and tells what is left: the stored events by resource and whether
+/// they mean the end, and the reasons why pushes start nothing.
 fn left_by_samples(variant: Variant, change: impl Fn(&str, &mut Value)) -> (Map<String, Value>, Vec<String>) {
     let mut account = Account::with("nest-demo");
     let inbox = |account: &Account| -> Vec<Value> {

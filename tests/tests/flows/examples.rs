@@ -227,7 +227,8 @@ fn two_beats_never_run_at_once() {
     assert_eq!(states.len(), 2, "one beat before and one after: {states:?}");
 }
 
-/// The orders of the platform guide as people live with them: staging by itself, production when the tech lead agrees, within its windows.
+/// The orders of the platform guide as people live with them: staging by itself, production when the tech lead agrees,
+/// within its windows.
 #[test]
 fn orders_come_into_production_when_the_lead_agrees_and_the_window_is_open() {
     let mut account = Account::with("imagy-orders");
@@ -250,8 +251,8 @@ fn orders_come_into_production_when_the_lead_agrees_and_the_window_is_open() {
     account.assert_left("FREE");
 }
 
-/// What an image shows when it is bad in one way is seen by one check, which says so, and goes back in staging: by itself, or when nobody has answered for ten
-/// minutes where the platform guide has people decide.
+/// What an image shows when it is bad in one way is seen by one check, which says so, and goes back in staging: by
+/// itself, or when nobody has answered for ten minutes where the platform guide has people decide.
 #[test]
 fn every_way_in_which_an_image_can_be_bad_is_seen_in_staging_by_the_check_for_it() {
     const BY_HAND: &str = "and nobody answered in time";

@@ -75,7 +75,7 @@ fn a_release_waits_until_somebody_who_may_agrees() {
     account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
     let again = account.lab.esclusa(&["approve", &release]);
     assert!(
-        again.code == 1 && again.err.contains("said so already"),
+        again.code == 1 && again.err.contains("already said so"),
         "{}{}",
         again.out,
         again.err
@@ -88,7 +88,7 @@ fn a_release_waits_until_somebody_who_may_agrees() {
     assert_eq!((decided.len(), &decided[0]["body"]["person"]), (1, &json!("ana")));
     let too_late = account.lab.esclusa(&["approve", &release]);
     assert!(
-        too_late.code == 1 && too_late.err.contains("waits at no gate"),
+        too_late.code == 1 && too_late.err.contains("is not waiting at a gate"),
         "{}",
         too_late.err
     );
@@ -101,7 +101,7 @@ fn who_may_not_decide_is_told_so_and_one_no_of_who_may_ends_the_release() {
     let release = pushed(&mut account, "v1.0.0");
     let refused = account.lab.esclusa(&["approve", &release]);
     assert!(
-        refused.code == 1 && refused.err.contains("none of those who may decide"),
+        refused.code == 1 && refused.err.contains("may not decide about"),
         "{}",
         refused.err
     );
@@ -149,7 +149,7 @@ fn nobody_agrees_with_a_wish_of_their_own() {
         .unwrap_or(mine);
     let refused = account.lab.esclusa(&["approve", &asked]);
     assert!(
-        refused.code == 1 && refused.err.contains("asked for this release"),
+        refused.code == 1 && refused.err.contains("requested this release"),
         "{}{}",
         refused.out,
         refused.err
@@ -177,7 +177,7 @@ fn a_window_opens_by_itself_and_what_was_agreed_before_is_remembered() {
     let mut account = gated(&gates, [CALLER, "nobody"]);
     let release = pushed(&mut account, "v1.0.0");
     let waiting = account.esclusa(&["approvals"]).out;
-    assert!(waiting.contains("outside of the windows"), "{waiting}");
+    assert!(waiting.contains("outside the windows"), "{waiting}");
     account.esclusa(&["approve", &release]);
     account.settle();
     account.assert_ended("SUCCEEDED", "none", "proven");
@@ -201,7 +201,7 @@ fn a_night_that_is_allowed_once_lets_in_and_an_hour_of_it_that_is_denied_every_w
     assert!(told.contains("`development` at 2026-11-02 23:00:00Z"), "{told}");
     let release = pushed(&mut account, "v1.0.0");
     let waiting = account.esclusa(&["approvals"]).out;
-    let closed = "window: outside of the windows of the environment (until 2026-11-02 23:00:00Z)";
+    let closed = "window: outside the windows of the environment (until 2026-11-02 23:00:00Z)";
     assert!(waiting.contains(closed), "{waiting}");
     account.settle();
     account.assert_ended("SUCCEEDED", "none", "proven");
@@ -310,7 +310,8 @@ fn a_freeze_that_begins_while_somebody_is_asked_outlasts_the_answer() {
     assert_left(&mut account);
 }
 
-/// The deployment waits for the lock while the window closes: it does not act, and its release stands at the gate again.
+/// The deployment waits for the lock while the window closes: it does not act, and its release stands at the gate
+/// again.
 #[test]
 fn a_gate_that_closes_while_the_lock_is_waited_for_is_asked_again() {
     let mut account = gated("    lock: {waiting: queue}\n", [CALLER, "nobody"]);
@@ -363,7 +364,7 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
     let mut account = gated(asked, [CALLER, "nobody"]);
     account.push_labelled(Some("v1.0.1"), Kind::Good, &[("com.example.tests", "failed")]);
     account.settle();
-    let told = "the image says `com.example.tests` is `failed`, and not `passed`";
+    let told = "the image says `com.example.tests` is `failed`, not `passed`";
     assert!(account.reasons().contains(told), "{}", account.reasons());
     // Of an index the labels of its first platform are read.
     let platform = account.push_labelled(None, Kind::Good, &[("com.example.tests", "passed")]);
@@ -374,19 +375,19 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
     account.pass(SignedDuration::from_secs(5));
     let waiting = account.esclusa(&["approvals"]).out;
     assert!(
-        waiting.contains("somebody must see to `flags` (the feature flags are set), `dashboards`"),
+        waiting.contains("somebody must acknowledge `flags` (the feature flags are set), `dashboards`"),
         "{waiting}"
     );
     account.esclusa(&["acknowledge", &release, "flags", "--note", "both on"]);
     for (name, told) in [
-        ("flags", "was seen to already"),
+        ("flags", "is already acknowledged"),
         (
             "dashboards",
-            "is none of those who may decide about `nest-demo/development`: `luis`",
+            "may not decide about `nest-demo/development`: only `luis` may",
         ),
         (
             "tests",
-            "nobody is asked for `tests` in `development`, but for `dashboards`, `flags`",
+            "no acknowledgement `tests` is needed in `development`; it needs `dashboards`, `flags`",
         ),
     ] {
         let refused = account.lab.esclusa(&["acknowledge", &release, name]);
@@ -398,7 +399,7 @@ fn what_must_be_seen_to_is_waited_for_and_what_an_image_must_say_is_refused_at_o
     }
     account.pass(SignedDuration::from_mins(5));
     let waiting = account.esclusa(&["approvals"]).out;
-    assert!(waiting.contains("somebody must see to `dashboards`"), "{waiting}");
+    assert!(waiting.contains("somebody must acknowledge `dashboards`"), "{waiting}");
     account.assert_acts(&[]);
 }
 
@@ -419,7 +420,7 @@ fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
     std::fs::write(&holidays, r#"{"all": "souls"}"#).unwrap();
     let wrong = account.lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
     assert!(
-        wrong.code == 2 && wrong.err.contains("is no JSON list of dates"),
+        wrong.code == 2 && wrong.err.contains("is not a JSON list of dates"),
         "{}",
         wrong.err
     );
@@ -437,7 +438,8 @@ fn holidays_of_a_file_keep_a_release_out_until_the_day_after() {
     );
 }
 
-/// It was in force when it was asked for, so that nothing had to be asked. Under the lock it is not any more, and what holds others holds it.
+/// It was in force when it was asked for, so that nothing had to be asked. Under the lock it is not any more, and what
+/// holds others holds it.
 #[test]
 fn a_version_that_is_in_force_no_more_when_its_turn_comes_passes_the_gates_first() {
     let mut account = Account::running("superbowleto", "v1");

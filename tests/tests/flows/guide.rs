@@ -1,5 +1,5 @@
-//! The promotion of the platform guide: develop at once, staging after five healthy minutes, production with the approval of a tech lead within its windows; and its
-//! hotfixes.
+//! The promotion of the platform guide: develop at once, staging after five healthy minutes, production with the
+//! approval of a tech lead within its windows; and its hotfixes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -139,14 +139,16 @@ fn story(account: &Account, release: &str) -> String {
 /// Every environment on the way.
 const ALL: [&str; 3] = ["develop", "staging", "production"];
 
-/// The pipeline of the guide with a first version everywhere, so that it is known how long deployments take. It came through as a hotfix.
+/// The pipeline of the guide with a first version everywhere, so that it is known how long deployments take. It came
+/// through as a hotfix.
 pub(crate) fn known() -> Account {
     let mut account = guide();
     hurried(&mut account, "hotfix-0000000");
     account
 }
 
-/// Has the lead agree as soon as a release comes to the gates, and through the console, so that nobody waits for a sweep.
+/// Has the lead agree as soon as a release comes to the gates, and through the console, so that nobody waits for a
+/// sweep.
 pub(crate) fn agree_at_once(account: &mut Account, release: &str) {
     account.run_until_entered(release, "AwaitGate");
     account.pass(SignedDuration::from_secs(5));
@@ -182,7 +184,7 @@ fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monda
     for part in [
         "Seen in staging",
         "healthy for 5 min",
-        "(5 min are asked)",
+        "(5 min required)",
         "✓ `services`: `imagy-catalog` runs 1 (passed 1",
         "Seen in develop",
         "`imagy-catalog` goes back to `imagy-catalog-production:1`",
@@ -191,9 +193,9 @@ fn a_push_on_friday_afternoon_is_approved_on_saturday_and_in_production_on_monda
         assert!(asked.contains(part), "{part}: {asked}");
     }
     let status = account.esclusa(&["status", "imagy-catalog"]).out;
-    let stands = "window: outside of the windows of the environment (until 2026-11-09 15:00:00Z)";
+    let stands = "window: outside the windows of the environment (until 2026-11-09 15:00:00Z)";
     assert!(
-        status.contains("production: stands at its gates since") && status.contains(stands),
+        status.contains("production: at the gates since") && status.contains(stands),
         "{status}"
     );
     account.esclusa(&["approve", &release, "--reason", "seen in staging"]);
@@ -255,7 +257,8 @@ fn the_same_as_a_hotfix_waits_for_nothing_but_the_approval_and_owes_the_rest() {
     }
 }
 
-/// Brings a hotfix through while an older release is on its way, and asserts that it is verified everywhere and owes what it did without. Its release.
+/// Brings a hotfix through while an older release is on its way, and asserts that it is verified everywhere and owes
+/// what it did without. Its release.
 #[track_caller]
 fn hurried_past(account: &mut Account, older: &str) -> String {
     let hotfix = hurried(account, "hotfix-4f2c1ea");
@@ -432,7 +435,7 @@ fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
     let foretold_of = foretold(&mut account, "4f2c1e9");
     let told = account.esclusa(&["when", "imagy-catalog", "4f2c1e9"]).out;
     assert!(
-        told.contains("`production` at 2026-11-09 15:00:00Z, if 1 of `lead` must agree before")
+        told.contains("`production` at 2026-11-09 15:00:00Z (1 of `lead` must agree first)")
             && told.contains("it waits for window"),
         "{told}"
     );
@@ -453,9 +456,9 @@ fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
         .esclusa(&["why", "imagy-catalog", "production", "--version", "4f2c1e9"])
         .out;
     for part in [
-        "`4f2c1e9` does not: `hotfix-0000000` runs in",
+        "`4f2c1e9` does not run there: `hotfix-0000000` has been running in",
         "staging: SUCCEEDED",
-        "gate window: outside of the windows",
+        "gate window: outside the windows",
         "gate approval: 1 of `lead` must agree",
     ] {
         assert!(why.contains(part), "{why}");
@@ -465,10 +468,10 @@ fn what_is_foretold_is_what_happens_and_why_it_is_there_is_told() {
     assert_as_foretold(&account, &release, &ALL, &foretold_of);
     let why = account.esclusa(&["why", "imagy-catalog", "production"]).out;
     for part in [
-        "`4f2c1e9` runs in `imagy-catalog/production` since",
+        "`4f2c1e9` has been running in `imagy-catalog/production` since",
         "production: SUCCEEDED",
         "gate window: open",
-        "lead agreed at",
+        "lead approved at",
         ": seen in staging",
     ] {
         assert!(why.contains(part), "{why}");

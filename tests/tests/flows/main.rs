@@ -1,4 +1,5 @@
-//! Whole flows in the simulated account: the path of states, the end, what ECS runs afterwards, the calls that were made, and what is left behind.
+//! Whole flows in the simulated account: the path of states, the end, what ECS runs afterwards, the calls that were
+//! made, and what is left behind.
 
 #![expect(
     clippy::unwrap_used,

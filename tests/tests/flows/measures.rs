@@ -1,4 +1,5 @@
-//! Checks over the targets of load balancers, over the lines of a log and over the consumers of a queue, each crossed and not crossed.
+//! Checks over the targets of load balancers, over the lines of a log and over the consumers of a queue, each crossed
+//! and not crossed.
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -124,7 +125,8 @@ fn logged() -> Account {
     account
 }
 
-/// Pushes an image whose containers log so once a minute from the end of their third minute on, that many times, and waits for the end.
+/// Pushes an image whose containers log so once a minute from the end of their third minute on, that many times, and
+/// waits for the end.
 fn push_that_logs(account: &mut Account, tag: &str, text: &str, times: u32) {
     let line = json!({"container": "nestapp", "text": text, "every_seconds": 60, "after_seconds": 180, "for_seconds": 60 * times});
     account.release_that_behaves(tag, &json!({"programs": [], "log_every": [line]}));
@@ -160,6 +162,12 @@ fn one_line_too_many_takes_the_release_back_and_is_shown_without_its_secret() {
         100,
     );
     account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
+    // What it wrote says nothing about the version before it, which runs alone since then.
+    let holds = account.esclusa(&["recheck", "nest-demo", "development"]).out;
+    assert!(
+        holds.contains("the verification of `v1.0.0` in `development` holds"),
+        "{holds}"
+    );
     let reasons = account.reasons();
     let why = "check `errors`: it failed: lines that match: 3, at most 2 allowed, the last one: FATAL no connection with DB_PASSWORD=(hidden";
     assert!(reasons.contains(why), "{reasons}");
@@ -180,7 +188,8 @@ fn consuming(idle: &str) -> Account {
     edited(&[(PUSH, &verified_by(&check))])
 }
 
-/// What a queue shows while an image runs, once a minute: messages that wait and are in flight, and those that are received, asked for in vain and deleted.
+/// What a queue shows while an image runs, once a minute: messages that wait and are in flight, and those that are
+/// received, asked for in vain and deleted.
 fn queue(shown: [u32; 5]) -> Value {
     let names = [
         "ApproximateNumberOfMessagesVisible",

@@ -1,4 +1,5 @@
-//! Migrations that fail, never start, are lost or hang. Whatever happens, no service is touched and the evidence is kept.
+//! Migrations that fail, never start, are lost or hang. Whatever happens, no service is touched and the evidence is
+//! kept.
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -297,8 +298,8 @@ fn a_migration_runs_once_in_the_group_migration_and_can_be_found_by_who_started_
     );
 }
 
-/// F45: a token that Step Functions does not know is nobody's: the row is left to a person, the sweep does not send it again, and the state goes on by its own
-/// deadline.
+/// F45: a token that Step Functions does not know is nobody's: the row is left to a person, the sweep does not send it
+/// again, and the state goes on by its own deadline.
 #[test]
 fn a_token_that_nobody_knows_is_quarantined_and_not_sent_again() {
     let mut account = Account::with("imagy-catalog");

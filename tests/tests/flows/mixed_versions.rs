@@ -1,8 +1,9 @@
-//! F83: the deployer is upgraded while releases are on their way. Step Functions keeps the definition that an execution began with, and Lambda does not keep
-//! the function: an execution of an earlier definition, over rows that an earlier version wrote, comes to its end with the functions of today.
+//! F83: the deployer is upgraded while releases are on their way. Step Functions keeps the definition that an execution
+//! began with, and Lambda does not keep the function: an execution of an earlier definition, over rows that an earlier
+//! version wrote, comes to its end with the functions of today.
 //!
-//! `fixtures/earlier` has the definitions of the earliest version that still counts, as they were. A change that breaks this test needs a way for executions
-//! that are on their way, or a new earliest version and a note in the changelog.
+//! `fixtures/earlier` has the definitions of the earliest version that still counts, as they were. A change that breaks
+//! this test needs a way for executions that are on their way, or a new earliest version and a note in the changelog.
 
 use std::path::Path;
 

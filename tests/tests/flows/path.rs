@@ -23,7 +23,8 @@ pub(crate) fn release(environments: usize) -> Vec<&'static str> {
     path
 }
 
-/// The end of a release after its last deployment, whether it went through all its environments or did not come into force in one.
+/// The end of a release after its last deployment, whether it went through all its environments or did not come into
+/// force in one.
 pub(crate) const CLOSED: &[&str] = &["EnvironmentEnded", "MoreWaves?", "CloseRelease", "Closed"];
 
 /// A release that is refused when its first wave is planned.

@@ -406,7 +406,7 @@ fn an_alarm_there_speaks_of_what_is_verified_with_it_there() {
     account.assert_ended("SUCCEEDED", "schema_moved", "proven");
     let holds = |account: &mut Account| {
         let told = account.esclusa(&["status", "superbowleto", "prd"]).out;
-        !told.contains("does not work")
+        !told.contains("has failed verification")
     };
     assert!(holds(&mut account));
     account.say_alarm("errors", "ALARM");
@@ -419,7 +419,8 @@ fn an_alarm_there_speaks_of_what_is_verified_with_it_there() {
     assert_production_runs(&mut account, &first);
 }
 
-/// A deployment that died has suspended the scaling of a service there, and a cluster and a service of the same names are at home.
+/// A deployment that died has suspended the scaling of a service there, and a cluster and a service of the same names
+/// are at home.
 #[test]
 fn what_was_suspended_there_is_restored_there_by_the_sweep() {
     let scaling = "    services: {server: {scaling: {min: 1, max: 4, suspend: true}}}\n";
@@ -515,7 +516,7 @@ fn replicated(script: impl FnOnce(&mut Ecr)) -> Account {
 fn a_release_waits_until_its_image_has_arrived_there() {
     let mut account = replicated(|ecr| ecr.replication.takes = SignedDuration::from_mins(25));
     let told = account.esclusa(&["when", "superbowleto", "v1.0.0"]).out;
-    let waits = "when it has been replicated to `210987654321/eu-west-1/superbowleto`, which nobody can foretell";
+    let waits = "once it has been replicated to `210987654321/eu-west-1/superbowleto`, which cannot be predicted";
     let line = told.lines().find(|line| line.contains("`prd`")).unwrap();
     assert!(line.contains("not before") && line.contains(waits), "{told}");
     assert!(

@@ -145,7 +145,8 @@ fn fields_that_are_newer_than_this_program_survive_a_registration() {
     );
 }
 
-/// A plan that is made twice, and is written down the second time while its release ends without it, is concluded as well.
+/// A plan that is made twice, and is written down the second time while its release ends without it, is concluded as
+/// well.
 #[test]
 fn a_plan_that_comes_while_its_release_ends_is_concluded() {
     let mut account = Account::running("imagy-catalog", "v1");

@@ -1,4 +1,5 @@
-//! What would go wrong in the middle of a release and can be known before it: it ends before anything moves, and says what helps.
+//! What would go wrong in the middle of a release and can be known before it: it ends before anything moves, and says
+//! what helps.
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -17,7 +18,7 @@ fn an_image_of_before_us_that_is_gone_is_refused_until_the_pipeline_accepts_that
     repository.get_mut("pm4-ecommerce").unwrap().clear();
     account.assert_refuses(&[
         "the image that `nestapp` of `nest-demo` runs now",
-        "pm4-ecommerce:latest`, of a deployment that was not ours, cannot be pulled any more",
+        "pm4-ecommerce:latest`, of a deployment that was not ours, can no longer be pulled",
         "`accept: [fallback_gone]`",
     ]);
     let text = std::fs::read_to_string(&account.example.file).unwrap();
@@ -28,7 +29,8 @@ fn an_image_of_before_us_that_is_gone_is_refused_until_the_pipeline_accepts_that
     account.assert_release_ended(&last, "SUCCEEDED", "none", "proven");
 }
 
-/// ECS resolved the tag to a digest when the deployment began: that digest is what it goes back to, wherever the tag points since.
+/// ECS resolved the tag to a digest when the deployment began: that digest is what it goes back to, wherever the tag
+/// points since.
 #[test]
 fn a_tag_that_has_moved_since_hides_no_image_that_is_gone() {
     let mut account = Account::with("nest-demo");
@@ -41,7 +43,7 @@ fn a_tag_that_has_moved_since_hides_no_image_that_is_gone() {
         ..running
     };
     images.insert(digest, moved);
-    account.assert_refuses(&["cannot be pulled any more", "`accept: [fallback_gone]`"]);
+    account.assert_refuses(&["can no longer be pulled", "`accept: [fallback_gone]`"]);
 }
 
 #[test]

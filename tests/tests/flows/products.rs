@@ -33,7 +33,7 @@ fn a_version_waits_until_the_rest_of_its_product_stands_there_as_well() {
     account.assert_acts(&[]);
     let waiting = account.esclusa(&["approvals"]).out;
     assert!(
-        waiting.contains("`frontend` has not come here under the same tag"),
+        waiting.contains("`frontend` has not arrived here under the same tag"),
         "{waiting}"
     );
     let frontend = pushed(&mut account, "frontend", Kind::Good);

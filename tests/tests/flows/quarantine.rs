@@ -33,7 +33,7 @@ fn the_evidence_of_a_crash_loop_is_in_the_ledger_with_one_sentence() {
     let sentence = body["sentence"].as_str().unwrap();
     assert_eq!(
         sentence,
-        "container `api` ends with exit code 1 (3 of 3 stopped tasks); it wrote last: `panic: missing setting RATING_URL`"
+        "container `api` ends with exit code 1 (3 of 3 stopped tasks); its last output: `panic: missing setting RATING_URL`"
     );
     assert_eq!(body["blame"], "release");
     let tasks = body["tasks"].as_array().unwrap();
@@ -99,12 +99,12 @@ fn an_image_that_a_person_puts_into_quarantine_comes_no_further_until_it_is_let_
     let told = account.esclusa(&add).out;
     assert!(told.contains(&format!("`{bad}` is in quarantine")), "{told}");
     let at_work = format!(
-        "release `{release}` is at work with it in `develop`, and comes no further: `esclusa stop {release}` stops it"
+        "release `{release}` is deploying it in `develop` and goes no further: `esclusa stop {release}` stops it"
     );
     assert!(told.contains(&at_work), "{told}");
     let again = account.lab.esclusa(&add);
     assert!(
-        again.code == 1 && again.err.contains("is in quarantine already"),
+        again.code == 1 && again.err.contains("is already in quarantine"),
         "{}",
         again.err
     );
@@ -154,7 +154,7 @@ fn a_release_that_waits_is_kept_while_its_image_may_be_let_out_of_quarantine() {
     let add = ["quarantine", "add", "nest-demo", "v1.0.0", "--reason", "a leaked key"];
     let told = account.esclusa(&add).out;
     assert!(
-        told.contains(&format!("release `{release}` comes no further with it")),
+        told.contains(&format!("release `{release}` goes no further with it")),
         "{told}"
     );
     account.esclusa(&["approve", &release]);

@@ -1,4 +1,5 @@
-//! What an earlier version wrote down: `fixtures/records` has a set for every version that was released, and the functions of today go on over each.
+//! What an earlier version wrote down: `fixtures/records` has a set for every version that was released, and the
+//! functions of today go on over each.
 //!
 //! A set is written by [`write_the_records_of_this_version`], once, and never changed afterwards.
 
@@ -44,7 +45,8 @@ fn kept(account: &Account, table: &str) -> Vec<Value> {
     all
 }
 
-/// `cargo test --workspace --test flows -- --ignored write_the_records_of_this_version` writes the set of the version of the workspace.
+/// `cargo test --workspace --test flows -- --ignored write_the_records_of_this_version` writes the set of the version
+/// of the workspace.
 #[test]
 #[ignore = "writes the set of a version that is about to be released"]
 fn write_the_records_of_this_version() {

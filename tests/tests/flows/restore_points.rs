@@ -1,4 +1,5 @@
-//! The restore point of a database: verified in the plan, and again right before the migration, when it is written down.
+//! The restore point of a database: verified in the plan, and again right before the migration, when it is written
+//! down.
 
 use jiff::SignedDuration;
 use lab::images::Kind;

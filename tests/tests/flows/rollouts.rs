@@ -8,7 +8,8 @@ use simulator::kernel::Behaviour;
 use crate::path::{self, BACK, EVIDENCE, NEXT, SERVICE, SERVICE_STOPPED, TASK, WAY_BACK_END};
 use crate::support::Account;
 
-/// Pushes an image of superbowleto whose migration works and whose containers of this name behave so; waits for the end.
+/// Pushes an image of superbowleto whose migration works and whose containers of this name behave so; waits for the
+/// end.
 fn release_with(account: &mut Account, tag: &str, container: &str, outcome: &Value) -> String {
     let mut manifest: Value = serde_json::from_str(&Kind::Good.manifest(tag, &account.example.commands())).unwrap();
     let annotation = &mut manifest["annotations"][Behaviour::ANNOTATION];
@@ -273,6 +274,7 @@ fn where_the_pipeline_says_stop_the_services_stay_as_they_are_and_a_person_is_as
         "  - name: stg\n    trigger: push\n",
         "  - name: stg\n    trigger: push\n    on_failure: stop\n",
     );
+    account.release("v0", Kind::Good);
     account.release("v1", Kind::Good);
     let before = account.definition_of("superbowleto-stg", "superbowleto-s-stg");
     account.forget_calls();
@@ -282,6 +284,15 @@ fn where_the_pipeline_says_stop_the_services_stay_as_they_are_and_a_person_is_as
     account.assert_acts(&[("RegisterTaskDefinition", 2), ("RunTask", 1), ("UpdateService", 2)]);
     assert_ne!(account.definition_of("superbowleto-stg", "superbowleto-s-stg"), before);
     account.assert_left("QUARANTINED");
+    // Whoever goes back now means what was verified last, not what was before that.
+    for (lock, _) in account.locks() {
+        account.esclusa(&["unlock", &lock, "--reason", "looked at"]);
+    }
+    account.esclusa(&["rollback", "superbowleto", "stg", "--reason", "it does not start"]);
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_eq!(account.definition_of("superbowleto-stg", "superbowleto-s-stg"), before);
+    account.assert_left("FREE");
 }
 
 /// F95: somebody deletes the service while its rollout is under way. Nothing can be brought back to where it was.

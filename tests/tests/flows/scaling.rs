@@ -1,4 +1,5 @@
-//! What is registered with Application Auto Scaling: what the environment declares, wherever it is otherwise, and nothing on the way back.
+//! What is registered with Application Auto Scaling: what the environment declares, wherever it is otherwise, and
+//! nothing on the way back.
 
 use jiff::SignedDuration;
 use lab::images::Kind;

@@ -38,7 +38,7 @@ fn a_migration_that_breaks_what_runs_waits_for_the_release_that_does_without_wha
     account.assert_acts(&[]);
     let reasons = account.reasons();
     assert!(
-        reasons.contains("`imagy-catalog` runs code that is `v1.4.0`, and the schema that this release needs takes `v1.5.0` and later")
+        reasons.contains("`imagy-catalog` runs code that is `v1.4.0`, but the schema that this release needs requires `v1.5.0` or later")
             && reasons.contains("release `v1.5.0` or later first"),
         "{reasons}"
     );
@@ -66,7 +66,7 @@ fn a_migration_that_breaks_what_runs_waits_for_the_release_that_does_without_wha
     };
     let refused = back(&mut account, &first);
     assert!(
-        refused.contains("the schema of `catalog` takes the code of `v1.5.0` and later since the release")
+        refused.contains("the schema of `catalog` has required the code of `v1.5.0` or later since the release")
             && refused.contains("what `imagy-catalog` goes back to is `v1.4.0`"),
         "{refused}"
     );
@@ -116,7 +116,7 @@ fn code_that_the_schema_does_not_take_is_not_brought_back_and_a_person_is_asked(
     let reasons = account.reasons();
     assert!(
         reasons.contains(
-            "`imagy-catalog` is not brought back: it ran `v1.4.0` before, and the schema takes `v1.5.0` and later only"
+            "`imagy-catalog` is not brought back: it ran `v1.4.0` before, and the schema requires `v1.5.0` or later"
         ),
         "{reasons}"
     );

@@ -1,4 +1,5 @@
-//! What happens while a release soaks: an alarm ends the pause, a person is asked, somebody else wants the lock; and afterwards, when it does not work any more.
+//! What happens while a release soaks: an alarm ends the pause, a person is asked, somebody else wants the lock; and
+//! afterwards, when it does not work any more.
 
 use std::rc::Rc;
 
@@ -219,13 +220,13 @@ fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
     account.say_alarm("errors", "ALARM");
     account.pass(SignedDuration::from_mins(1));
     let status = account.esclusa(&["status", "nest-demo", "development"]).out;
-    assert!(status.contains("does not work since"), "{status}");
+    assert!(status.contains("has failed verification since"), "{status}");
     let fails = account.lab.esclusa(&["recheck", "nest-demo", "development"]);
     assert_eq!(fails.code, 1, "{}{}", fails.out, fails.err);
     account.say_alarm("errors", "OK");
     account.pass(SignedDuration::from_mins(1));
     let status = account.esclusa(&["status", "nest-demo", "development"]).out;
-    assert!(!status.contains("does not work since"), "{status}");
+    assert!(!status.contains("has failed verification since"), "{status}");
     account.say_alarm("errors", "ALARM");
     account.pass(SignedDuration::from_mins(1));
     let revoked = account.releases()[1].clone();
@@ -254,7 +255,7 @@ fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
         "errors",
     ]);
     assert!(
-        refused.code == 1 && refused.err.contains("does not work since"),
+        refused.code == 1 && refused.err.contains("has failed verification since"),
         "{}",
         refused.err
     );
@@ -272,6 +273,45 @@ fn what_fails_its_recheck_is_nothing_to_go_back_to_until_it_works_again() {
     account.assert_left("FREE");
 }
 
+/// Two looks at one moment: what the earlier one saw is old when the later one is written down.
+#[test]
+fn a_recheck_that_is_overtaken_by_a_later_one_changes_nothing() {
+    let mut account = alarmed(60, "", "");
+    account.release("v1.0.0", Kind::Good);
+    let verified: Vec<Value> = account
+        .rows("ENVIRONMENT#nest-demo#development")
+        .into_iter()
+        .filter(|row| row["sk"].as_str().unwrap().starts_with("VERIFIED#"))
+        .collect();
+    assert_eq!(verified.len(), 1, "{verified:?}");
+    let looked_at = |account: &mut Account, at: Timestamp| {
+        account.administer(
+            "dynamodb",
+            "UpdateItem",
+            json!({
+                "TableName": "esclusa-control",
+                "Key": {"pk": {"S": verified[0]["pk"]}, "sk": {"S": verified[0]["sk"]}},
+                "UpdateExpression": "SET looked_at = :at",
+                "ExpressionAttributeValues": {":at": {"S": at.to_string()}},
+            }),
+        );
+    };
+    let now = account.lab.world().now();
+    looked_at(&mut account, now + SignedDuration::from_mins(10));
+    account.say_alarm("errors", "ALARM");
+    account.pass(SignedDuration::from_mins(1));
+    let revoked = |account: &Account| {
+        account
+            .rows("ENVIRONMENT#")
+            .iter()
+            .any(|row| row["revoked"].is_object())
+    };
+    assert!(!revoked(&account));
+    looked_at(&mut account, now);
+    account.lab.esclusa(&["recheck", "nest-demo", "development"]);
+    assert!(revoked(&account));
+}
+
 /// What was verified is what runs, whoever has asked for it since and found nothing to do.
 #[test]
 fn what_was_found_in_force_already_is_checked_again_as_what_it_was() {
@@ -285,7 +325,7 @@ fn what_was_found_in_force_already_is_checked_again_as_what_it_was() {
         !account
             .esclusa(&["status", "nest-demo", "development"])
             .out
-            .contains("does not work since")
+            .contains("has failed verification since")
     };
     account.say_alarm("errors", "ALARM");
     assert!(!works(&mut account));
@@ -306,17 +346,18 @@ fn what_is_gone_back_to_is_checked_again_by_its_alarm() {
     account.pass(SignedDuration::from_mins(1));
     let status = account.esclusa(&["status", "nest-demo", "development"]).out;
     assert!(
-        !status.contains("does not work since"),
+        !status.contains("has failed verification since"),
         "what the other did says nothing about it: {status}"
     );
     account.say_alarm("errors", "ALARM");
     account.pass(SignedDuration::from_mins(1));
     let status = account.esclusa(&["status", "nest-demo", "development"]).out;
-    assert!(status.contains("does not work since"), "{status}");
+    assert!(status.contains("has failed verification since"), "{status}");
     account.assert_left("FREE");
 }
 
-/// It was let in, and is found not to work elsewhere while it waits for its lock: it stands at the gates again, and is kept there.
+/// It was let in, and is found not to work elsewhere while it waits for its lock: it stands at the gates again, and is
+/// kept there.
 #[test]
 fn what_fails_its_recheck_while_it_waits_for_the_lock_may_be_mended_as_well() {
     let mut account = Account::with("nest-demo");
@@ -357,6 +398,10 @@ fn what_gave_way_while_it_soaked_is_what_runs() {
     assert!(told.out.contains("it runs in `development`"), "{}", told.out);
     let told = account.esclusa(&["quarantine", "add", "nest-demo", "v1.0.0", "--reason", "so did this"]);
     assert!(!told.out.contains("it runs in"), "{}", told.out);
+    account.esclusa(&["pin", "nest-demo", "development", "--reason", "the sale"]);
+    let pins = account.records("person_decided");
+    let pin = pins.iter().find(|record| record["body"]["decision"] == "pin").unwrap();
+    assert_eq!(pin["body"]["tag"], "v1.1.0");
 }
 
 /// Pushes a version that is verified in the first environment and waits at the gates of the second. Its release.
@@ -392,7 +437,7 @@ fn what_fails_its_recheck_while_it_waits_for_production_comes_there_only_when_it
     account.pass(SignedDuration::from_mins(3));
     let asked = account.esclusa(&["approvals"]).out;
     for part in [
-        "does not work in `development` since ",
+        "has failed verification in `development` since ",
         "check `errors`: in `ALARM`: `errors`",
         "`esclusa recheck`",
     ] {
@@ -418,8 +463,8 @@ fn what_fails_its_recheck_while_it_waits_for_production_comes_there_only_when_it
     let reasons = account.reasons();
     for part in [
         "it ended in `production`",
-        "`v1.1.0` does not work in `development` since ",
-        "look once more with `esclusa recheck nest-demo development`",
+        "`v1.1.0` has failed verification in `development` since ",
+        "run `esclusa recheck nest-demo development`",
     ] {
         assert!(reasons.contains(part), "{reasons}");
     }
@@ -470,7 +515,7 @@ fn a_smoke_test_is_passed_once_and_names_the_step_that_fails() {
     push_that_answers(&mut account, "v1.1.0", &broken);
     account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
     let reasons = account.reasons();
-    let why = "check `smoke`: it failed 2 times: `a task is made`: status 500 in place of 201";
+    let why = "check `smoke`: it failed 2 times: `a task is made`: status 500 instead of 201";
     assert!(reasons.contains(why), "{reasons}");
     account.assert_left("FREE");
 }

@@ -162,7 +162,8 @@ impl Account {
         account
     }
 
-    /// Applies the pipeline again as another version: what was pushed before it is nothing that the registry is read for.
+    /// Applies the pipeline again as another version: what was pushed before it is nothing that the registry is read
+    /// for.
     pub(crate) fn apply_again(&mut self) {
         let text = std::fs::read_to_string(&self.example.file).unwrap();
         let at = self.lab.world().kernel().now();
@@ -407,8 +408,8 @@ impl Account {
         releases[0].clone()
     }
 
-    /// Asserts the states that an execution entered. How often it looks at one rollout until the counts show what happened depends on the moment: several
-    /// looks in a row count as one.
+    /// Asserts the states that an execution entered. How often it looks at one rollout until the counts show what
+    /// happened depends on the moment: several looks in a row count as one.
     #[track_caller]
     pub(crate) fn assert_path(&self, execution: &str, segments: &[&[&str]]) {
         let another_look = ["PauseBeforeNextLook", "AwaitService", "JudgeService", "ServiceOutcome?"];
@@ -636,8 +637,8 @@ impl Account {
         self.assert_left("FREE");
     }
 
-    /// Asserts what holds after every flow whose executions are over: the records are whole, nobody waits, no act is without its outcome, no lock is
-    /// held, and the locks are as told.
+    /// Asserts what holds after every flow whose executions are over: the records are whole, nobody waits, no act is
+    /// without its outcome, no lock is held, and the locks are as told.
     #[track_caller]
     pub(crate) fn assert_left(&mut self, lock_status: &str) {
         let answer = self.lab.esclusa(&["audit", "verify", "--all"]);

@@ -1,4 +1,5 @@
-//! What is measured becomes metrics, and the alarms of the template go off for what a person must look at, and for nothing else.
+//! What is measured becomes metrics, and the alarms of the template go off for what a person must look at, and for
+//! nothing else.
 
 use std::collections::BTreeMap;
 
@@ -124,7 +125,8 @@ fn how_long_a_release_stood_at_a_gate_is_measured() {
     assert!((1_500.0..=2_100.0).contains(&stood), "{stood} s");
 }
 
-/// The alarm says what is true now: a measure that is lost is made up for, and nobody is told that all is well before it is.
+/// The alarm says what is true now: a measure that is lost is made up for, and nobody is told that all is well before
+/// it is.
 #[test]
 fn a_lock_in_quarantine_is_told_until_somebody_has_looked() {
     let mut account = watched(Account::with_logs("imagy-catalog"));

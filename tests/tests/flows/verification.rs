@@ -49,7 +49,8 @@ fn a_release_that_works_for_five_minutes_is_good_and_every_look_is_in_the_ledger
         .collect();
     assert_eq!(shown, ["pass"; 6]);
     assert_eq!(looks[5]["body"]["end"]["end"], "passed");
-    // The pointer by which the alarm's events find it is kept as long as its plan, and written anew by each that follows.
+    // The pointer by which the alarm's events find it is kept as long as its plan, and written anew by each that
+    // follows.
     let expires = |account: &Account| {
         let watches = account.rows("ALARM#errors");
         assert_eq!(watches.len(), 1, "{watches:#?}");
@@ -71,7 +72,7 @@ fn an_alarm_during_the_soak_takes_the_release_back_and_its_image_goes_nowhere_ag
     account.push("v1.1.0", Kind::Good);
     account.pass(SignedDuration::from_mins(4));
     let status = account.esclusa(&["status", "nest-demo"]).out;
-    assert!(status.contains("is verified: healthy since"), "{status}");
+    assert!(status.contains("verifying: healthy since"), "{status}");
     account.say_alarm("errors", "ALARM");
     account.settle();
     account.assert_ended("ROLLED_BACK", "reverted", "verification_failed");
@@ -86,7 +87,8 @@ fn an_alarm_during_the_soak_takes_the_release_back_and_its_image_goes_nowhere_ag
     assert_left(&mut account);
 }
 
-/// A container that works for a while and exits, without a health check: ECS calls the rollout complete and starts the task again and again.
+/// A container that works for a while and exits, without a health check: ECS calls the rollout complete and starts the
+/// task again and again.
 #[test]
 fn a_crash_loop_that_ecs_does_not_see_is_no_success() {
     let mut account = verified();
@@ -129,7 +131,8 @@ fn a_service_that_scales_during_the_soak_begins_it_again_and_is_not_taken_back()
     assert!(looks.iter().any(|look| shown(look) == "inconclusive"), "{looks:#?}");
 }
 
-/// Somebody else brings the service to another revision while it soaks: that is not fought, and is no failure of the image.
+/// Somebody else brings the service to another revision while it soaks: that is not fought, and is no failure of the
+/// image.
 #[test]
 fn a_service_that_somebody_moves_during_the_soak_stays_where_it_was_brought() {
     let mut account = verified();
@@ -171,8 +174,8 @@ fn a_release_that_cannot_be_seen_to_work_is_taken_back_and_its_image_may_come_ag
     assert_left(&mut account);
 }
 
-/// The environments of an application whose smoke test is a one-off task with the released image: production follows development, and both say besides
-/// what comes of it.
+/// The environments of an application whose smoke test is a one-off task with the released image: production follows
+/// development, and both say besides what comes of it.
 fn tested_by_a_task(besides: &str) -> Account {
     let mut account = Account::with("nest-demo");
     let mut text = std::fs::read_to_string(&account.example.file).unwrap();

@@ -1,4 +1,5 @@
-//! Environments that go together: at the same time, none before all of them can be planned, and the first bad one stops those that have not begun.
+//! Environments that go together: at the same time, none before all of them can be planned, and the first bad one stops
+//! those that have not begun.
 
 use jiff::SignedDuration;
 use lab::images::Kind;
@@ -9,7 +10,8 @@ use crate::path::{self, CLOSED};
 use crate::planning::latest;
 use crate::support::Account;
 
-/// The platform guide's service, whose develop and staging environments go together. `of_staging` is said of staging besides.
+/// The platform guide's service, whose develop and staging environments go together. `of_staging` is said of staging
+/// besides.
 fn together(of_staging: &str) -> Account {
     let mut account = Account::with("imagy-catalog");
     let text = std::fs::read_to_string(&account.example.file).unwrap();
@@ -179,7 +181,8 @@ fn plan_changes_and_is_refused(account: &mut Account) {
     account.lab.world_mut().add_function_fault(again, refused);
 }
 
-/// What breaks the way of both environments is one reason of the end of their release, whose execution closes as any other.
+/// What breaks the way of both environments is one reason of the end of their release, whose execution closes as any
+/// other.
 #[test]
 fn two_environments_that_cannot_be_planned_again_end_one_release() {
     let mut account = together("");

@@ -16,7 +16,8 @@ enum Mutation {
 
 use Mutation::{Remove, Set};
 
-/// A place (JSON pointer), what is done there, and the finding that must name it: check, state, and a part of the sentence.
+/// A place (JSON pointer), what is done there, and the finding that must name it: check, state, and a part of the
+/// sentence.
 type Mutant = (&'static str, Mutation, Check, &'static str, &'static str);
 
 /// At least one mutant for every check. It may cause other findings besides the one that names it.

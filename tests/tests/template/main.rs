@@ -17,7 +17,8 @@ const FUNCTIONS: [&str; 10] = [
     "Intake", "Observe", "Register", "Migrate", "Update", "Traffic", "Record", "Resume", "Notify", "Console",
 ];
 
-/// The functions that act on releases: what they may do with the two tables they share. The others have what they need and no more.
+/// The functions that act on releases: what they may do with the two tables they share. The others have what they need
+/// and no more.
 const ACTING: [&str; 8] = [
     "Intake", "Observe", "Register", "Migrate", "Update", "Traffic", "Record", "Resume",
 ];
@@ -97,7 +98,8 @@ const POWERS: [(&str, &[&str]); 53] = [
     ("states:StartExecution", &["Intake"]),
 ];
 
-/// Actions for which IAM knows no resource that could be named; for the network interfaces of a function Lambda asks for all of them.
+/// Actions for which IAM knows no resource that could be named; for the network interfaces of a function Lambda asks
+/// for all of them.
 const WITHOUT_RESOURCE: [&str; 16] = [
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
@@ -117,7 +119,8 @@ const WITHOUT_RESOURCE: [&str; 16] = [
     "xray:PutTraceSegments",
 ];
 
-/// The functions that reach what is in the place of an environment: in another account or Region each has a role of its own.
+/// The functions that reach what is in the place of an environment: in another account or Region each has a role of its
+/// own.
 const PLACED: [&str; 6] = ["Observe", "Register", "Migrate", "Update", "Traffic", "Resume"];
 
 /// The powers over what is the deployer's own, which is at home.
@@ -402,7 +405,8 @@ fn a_table_cannot_be_lost_by_accident() {
     }
 }
 
-/// Whoever tells people writes only what was told, and whoever hears from them only what they decided: a whole table is nobody's who talks to the outside.
+/// Whoever tells people writes only what was told, and whoever hears from them only what they decided: a whole table is
+/// nobody's who talks to the outside.
 #[test]
 fn who_talks_to_people_writes_no_more_than_that() {
     let template = template();

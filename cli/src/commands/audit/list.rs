@@ -40,7 +40,7 @@ pub(super) async fn execute(
     match output.format() {
         Format::Text => {
             if records.is_empty() {
-                output.note("no record: ask about more with `--application`, `--since` or `--day`")?;
+                output.note("no records: select more with `--application`, `--since` or `--day`")?;
             } else {
                 output.text(story(&records, output.width()))?;
             }
@@ -144,7 +144,7 @@ fn moment(text: &str, now: Timestamp, edge: Edge) -> Result<Timestamp, CommandEr
         .or_else(|| text.parse::<jiff::Span>().ok().and_then(ago));
     read.ok_or_else(|| {
         CommandError::InvalidInput(format!(
-            "`{text}` is no time: write `2026-11-21T14:00Z`, `2026-11-21`, or how long ago, as `90min` or `2d`"
+            "`{text}` is not a time: write `2026-11-21T14:00Z`, `2026-11-21`, or how long ago, as `90min` or `2d`"
         ))
     })
 }

@@ -258,7 +258,7 @@ fn text(report: &Report) -> String {
     } in &report.chains
     {
         let state = if broken.is_empty() {
-            palette::good("whole ").to_string()
+            palette::good("intact").to_string()
         } else {
             palette::error("BROKEN").to_string()
         };
@@ -286,7 +286,7 @@ fn text(report: &Report) -> String {
         words::count(records, "record")
     );
     text.push_str(&match damaged {
-        0 => format!("{checked}: all whole\n"),
+        0 => format!("{checked}: all intact\n"),
         _ => format!("{checked}: {}\n", palette::error(format_args!("{damaged} broken"))),
     });
     text

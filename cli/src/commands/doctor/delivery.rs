@@ -83,8 +83,8 @@ pub(super) async fn topics(
     heard
 }
 
-/// Whether the secrets that functions were told of are there, and what Slack says of the token. Their values are not asked for: only `notify` has the token, and it
-/// asks Slack.
+/// Whether the secrets that functions were told of are there, and what Slack says of the token. Their values are not
+/// asked for: only `notify` has the token, and it asks Slack.
 pub(super) async fn slack(
     stack: &str,
     functions: &BTreeMap<String, Seen<FunctionFacts>>,

@@ -37,10 +37,9 @@ pub(super) async fn tables(stack: &str, session: &Session) -> Pieces<TableFacts>
             (Seen::Absent, Seen::Absent)
         };
         let facts = described.map(|described| TableFacts {
-            status: described.table_status.map_or_else(
-                || "in no state that is told".to_owned(),
-                |status| status.as_str().to_owned(),
-            ),
+            status: described
+                .table_status
+                .map_or_else(|| "in an unknown state".to_owned(), |status| status.as_str().to_owned()),
             deletion_protection: described.deletion_protection_enabled.unwrap_or(false),
             recovery,
             expires_by,
@@ -126,7 +125,8 @@ pub(super) async fn machines(
     machines
 }
 
-/// A definition with the ARNs of the functions, as the deployment of the stack fills it; nothing where one of them is not known.
+/// A definition with the ARNs of the functions, as the deployment of the stack fills it; nothing where one of them is
+/// not known.
 fn filled(definition: &str, functions: &Pieces<FunctionFacts>) -> Option<Value> {
     let mut text = definition.to_owned();
     for (name, facts) in functions {

@@ -104,7 +104,7 @@ pub(crate) async fn execute(
         );
     if let Committed::Lost(key) = session.journal.commit(commit).await? {
         return Err(CommandError::refused(format!(
-            "row `{}` was written by somebody else at this moment; nothing was changed: look with `esclusa pipelines show {application}`, then apply again",
+            "row `{}` was just changed by somebody else; nothing was done: check with `esclusa pipelines show {application}`, then apply again",
             key.pk
         )));
     }
@@ -168,7 +168,7 @@ async fn repository_changes(
         return Ok(changes);
     }
     Err(CommandError::refused(format!(
-        "{}; a repository's pushes go to one application: take the image out of one of the two pipelines. Nothing was changed",
+        "{}; a repository's pushes go to one application: remove the image from one of the two pipelines. Nothing was changed",
         foreign.join("; ")
     )))
 }

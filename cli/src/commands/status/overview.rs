@@ -154,7 +154,7 @@ fn warning(undelivered: &Undelivered) -> String {
         .unwrap_or_default();
     let count = usize::try_from(undelivered.count).unwrap_or(usize::MAX);
     format!(
-        "\n{} {} could not be delivered{since}: each message in the dead-letter queue says what could not do what; mend that, then delete it\n",
+        "\n{} {} could not be delivered{since}: each message in the dead-letter queue says what failed; fix that, then delete it\n",
         palette::warning("attention:"),
         words::count(count, "event")
     )
@@ -421,7 +421,7 @@ fn since(row: &EnvironmentRow) -> String {
     let since = words::time(row.since);
     match &row.revoked {
         Some(revoked) => format!(
-            "{since}; does not work since {}: {}",
+            "{since}; has failed verification since {}: {}",
             words::time(revoked.at),
             revoked.why
         ),
@@ -452,10 +452,7 @@ fn write_details(text: &mut String, status: &EnvironmentStatus, width: Option<u1
         )?;
     }
     if !status.schemas.is_empty() {
-        let mut table = Columns::new(
-            &["database", "moved by", "migration", "takes code since", "since"],
-            width,
-        );
+        let mut table = Columns::new(&["database", "moved by", "migration", "oldest code", "since"], width);
         for (database, state) in &status.schemas {
             table.row(schema_cells(database, state));
         }
@@ -513,6 +510,7 @@ mod tests {
             tag: tag.to_owned(),
             since,
             revoked: None,
+            looked_at: None,
         }
     }
 

@@ -56,7 +56,7 @@ fn write_release(text: &mut String, release: &ReleaseSituation, width: Option<u1
         .unwrap_or_default();
     writeln!(
         text,
-        "  asked for {} by {}{reason}",
+        "  requested {} by {}{reason}",
         words::time(release.created_at),
         release.requested_by
     )?;
@@ -87,7 +87,7 @@ fn write_restore_points(text: &mut String, deployment: &DeploymentSituation) -> 
         let name = &point.name;
         let begun = words::time(point.begun_at);
         let Some(secured) = &point.secured else {
-            writeln!(text, "  before `{name}`: a snapshot is being taken since {begun}")?;
+            writeln!(text, "  before `{name}`: snapshot in progress since {begun}")?;
             continue;
         };
         let restorable = match (secured.latest_restorable, &secured.lack) {

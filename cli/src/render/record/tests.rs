@@ -32,7 +32,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
     let end = json!({"verdict": "ROLLED_BACK", "effect": "schema_moved", "reason": "rollout_failed", "reasons": ["the rollout of `api` failed", "`migrate` had completed"]});
     let ana = "arn:aws:sts::123456789012:assumed-role/deployer/ana";
     let push = json!({"event": "17793124", "repository": "shop", "tag": "main-3f2a", "action": "PUSH", "facts": {"release": RELEASE, "generation": 4}});
-    let ignored = json!({"event": "17793125", "repository": "shop", "tag": "sha256-0f.sig", "facts": {"reason": "no environment takes tag `sha256-0f.sig`"}});
+    let ignored = json!({"event": "17793125", "repository": "shop", "tag": "sha256-0f.sig", "facts": {"reason": "no environment accepts tag `sha256-0f.sig`"}});
     let claimed = json!({"kind": "push", "tag": "main-3f2a", "environments": ["develop", "production"], "requestedBy": "event 17793124", "reason": null, "targetRelease": null});
     let acts = json!({"action": "ecs:UpdateService", "target": service, "facts": {}});
     let outcome = json!({"action": "ecs:UpdateService", "target": service, "step": {"mode": "way_back"}, "outcome": {"called": true, "ecsDeploymentId": "ecs-svc/42", "serviceDeploymentArn": null}});
@@ -71,7 +71,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         "holds": false, "changed": true, "revoked": {"at": "2026-11-21T14:06:00Z", "why": "check `errors`: in `ALARM`: `shop-errors`"},
     });
     let waits = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "closed": null, "gates": [
-        {"gate": "window", "is_open": false, "sentence": "outside of the windows of the environment", "until": "2026-11-23T15:00:00Z"},
+        {"gate": "window", "is_open": false, "sentence": "outside the windows of the environment", "until": "2026-11-23T15:00:00Z"},
         {"gate": "approval", "is_open": false, "sentence": "1 of `ana`, `luis` must agree"},
     ]});
     let rejected = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "gates": [], "closed": {"closed": "rejected", "by": "`luis`: not today"}});
@@ -131,7 +131,7 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         (
             RecordKind::DecisionRefused,
             "slack:T0TEAM/U0EVA",
-            json!({"why": "`slack:T0TEAM/U0EVA` is none of those who may decide about `shop/develop`: `ana`"}),
+            json!({"why": "`slack:T0TEAM/U0EVA` may not decide about `shop/develop`: only `ana` may"}),
         ),
         (RecordKind::PersonDecided, ana, approved),
         (RecordKind::PersonDecided, ana, frozen),
@@ -182,7 +182,7 @@ fn every_outcome_of_an_act_is_told_in_words() {
             json!({"taskArn": null, "reasons": ["RESOURCE:CPU"]}),
             "no task was started: RESOURCE:CPU",
         ),
-        ("ecs:StopTask", json!({"stopping": true}), "the task is told to stop"),
+        ("ecs:StopTask", json!({"stopping": true}), "the task was asked to stop"),
         (
             "ecs:UpdateService",
             json!({"called": true, "ecsDeploymentId": "ecs-svc/1"}),
@@ -211,12 +211,12 @@ fn every_outcome_of_an_act_is_told_in_words() {
         (
             "application-autoscaling:RegisterScalableTarget",
             json!({"suspended": true}),
-            "it does not scale for now",
+            "scaling suspended",
         ),
         (
             "application-autoscaling:RegisterScalableTarget",
             json!({"restored": true}),
-            "it scales again as before",
+            "scaling restored",
         ),
         (
             "rds:CreateDBSnapshot",
@@ -242,7 +242,7 @@ fn a_task_that_ecs_has_forgotten_is_no_gap_in_the_story() {
     let record = &records(vec![(RecordKind::TaskStopped, "esclusa/migrate", forgotten)])[0];
     assert_eq!(
         sentence(record),
-        "nothing tells how task `migrate` ended: ECS knows it no longer"
+        "nothing tells how task `migrate` ended: ECS no longer lists it"
     );
 }
 

@@ -73,7 +73,8 @@ impl Subject {
     }
 }
 
-/// How long a function that an execution invoked may outlive the execution: longer than the longest timeout of a function in `template.yaml`.
+/// How long a function that an execution invoked may outlive the execution: longer than the longest timeout of a
+/// function in `template.yaml`.
 pub const AFTERLIFE: SignedDuration = SignedDuration::from_secs(90);
 
 /// One act, as it is announced.
@@ -182,10 +183,12 @@ fn fences_of(fences: &BTreeMap<String, u64>, owner: &str) -> Vec<Fence> {
 }
 
 impl Journal {
-    /// Announces an act together with the rows that say what it is about to change, or finds that it was announced before. No act without this.
+    /// Announces an act together with the rows that say what it is about to change, or finds that it was announced
+    /// before. No act without this.
     ///
     /// # Errors
-    /// `FenceLost` when a lock of the deployment is gone; `Stopped` when the act goes on and the release is stopped; `Conflict` when a row of `commit` was not as expected; otherwise those of [`Journal::commit`].
+    /// `FenceLost` when a lock of the deployment is gone; `Stopped` when the act goes on and the release is stopped;
+    /// `Conflict` when a row of `commit` was not as expected; otherwise those of [`Journal::commit`].
     pub async fn announce(&self, act: &Act<'_>, commit: Commit<'_>) -> Result<Announced, Failure> {
         let stored: Option<Stored<IntentRow>> = self.control().get(&act.key()).await?;
         let locks = self.locks(act.deployment).await?;
@@ -313,8 +316,9 @@ impl Journal {
         }
     }
 
-    /// Settles an act whose first call AWS refused, so that it is known to have moved nothing, and answers the failure. Any other failure leaves the act
-    /// open. Never for a repeat: that the repeat was refused says nothing about the call before it.
+    /// Settles an act whose first call AWS refused, so that it is known to have moved nothing, and answers the failure.
+    /// Any other failure leaves the act open. Never for a repeat: that the repeat was refused says nothing about
+    /// the call before it.
     pub async fn settle_refused(&self, act: &Act<'_>, failure: Failure, commit: Commit<'_>) -> Failure {
         if !matches!(failure.kind, ErrorKind::Refused | ErrorKind::AccessDenied) {
             return failure;
@@ -326,11 +330,12 @@ impl Journal {
         }
     }
 
-    /// Writes down what came of an act, together with the rows that follow from it, and answers what is written: where that was done before, the
-    /// outcome from then.
+    /// Writes down what came of an act, together with the rows that follow from it, and answers what is written: where
+    /// that was done before, the outcome from then.
     ///
     /// # Errors
-    /// `Conflict` when a row was not as expected; `Defect` when nobody announced the act; otherwise those of [`Journal::commit`].
+    /// `Conflict` when a row was not as expected; `Defect` when nobody announced the act; otherwise those of
+    /// [`Journal::commit`].
     pub async fn settle(&self, act: &Act<'_>, outcome: &Value, commit: Commit<'_>) -> Result<Value, Failure> {
         let stored = self.control().require::<IntentRow>(&act.key()).await?;
         if let Some(recorded) = &stored.row.intent.outcome {
@@ -354,8 +359,9 @@ impl Journal {
         self.commit(commit).await?.or_failure().map(|_| outcome.clone())
     }
 
-    /// Writes down what the world shows of an act of a deployment that has ended without its outcome. The chain of its release is closed and anchored, so the
-    /// record goes into that of the application. Nothing is written where the outcome is there.
+    /// Writes down what the world shows of an act of a deployment that has ended without its outcome. The chain of its
+    /// release is closed and anchored, so the record goes into that of the application. Nothing is written where
+    /// the outcome is there.
     ///
     /// # Errors
     /// `Conflict` when somebody else wrote the row; otherwise those of [`Journal::commit`].

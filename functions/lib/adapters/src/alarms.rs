@@ -31,7 +31,8 @@ impl AlarmReader {
         }
     }
 
-    /// The states of those alarms, such as `OK`; one that does not exist is not in the answer. Nothing is asked about none.
+    /// The states of those alarms, such as `OK`; one that does not exist is not in the answer. Nothing is asked about
+    /// none.
     ///
     /// # Errors
     /// As every call to AWS.

@@ -173,15 +173,17 @@ impl Known {
     }
 }
 
-/// When a release that stands at these gates ends because nobody agreed, or saw to what is asked for, as far as that can be said.
+/// When a release that stands at these gates ends because nobody agreed, or saw to what is asked for, as far as that
+/// can be said.
 #[must_use]
 pub fn expires(gates: &GatesRow, environment: Option<&ResolvedEnvironment>) -> Option<Timestamp> {
     let windows = environment.and_then(|environment| environment.windows.as_ref());
     approval_expires(&gates.reports, gates.since, gates.approval.as_ref()?, windows)
 }
 
-/// What was seen of the image of a release before it comes into an environment, the nearest first: in the environments on its way, and where there are none in
-/// those that the pipeline names before this one. By the digest, because it may have come there with another release. None where no environment is before this one.
+/// What was seen of the image of a release before it comes into an environment, the nearest first: in the environments
+/// on its way, and where there are none in those that the pipeline names before this one. By the digest, because it may
+/// have come there with another release. None where no environment is before this one.
 async fn upstream(
     control: &ControlTable,
     release: &ReleaseRow,

@@ -44,7 +44,8 @@ impl ConsoleClient {
     /// What is answered to a document.
     ///
     /// # Errors
-    /// `Refused` with the reason of the console where it did not do it; `AccessDenied` where the caller was not let in; `Transient` where nobody answered.
+    /// `Refused` with the reason of the console where it did not do it; `AccessDenied` where the caller was not let in;
+    /// `Transient` where nobody answered.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url);
         let body = body.to_string();
@@ -64,7 +65,7 @@ impl ConsoleClient {
             (200, _) => Ok(answer),
             (400..500, Some(reason)) => Err(Failure::refused(reason)),
             (403, None) => Err(Failure::access_denied(format!(
-                "the console at `{}` does not let the caller in: allow `execute-api:Invoke` on `{path}` of its API",
+                "the console at `{}` refuses the caller: allow `execute-api:Invoke` on `{path}` of its API",
                 self.url
             ))),
             (status @ 400..500, None) => Err(Failure::refused(format!(

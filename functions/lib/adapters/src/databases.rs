@@ -110,8 +110,8 @@ impl SnapshotTaker {
         Ok(status.map(|status| SnapshotState::read(status.as_deref().unwrap_or_default())))
     }
 
-    /// Takes a snapshot under this name, and answers whether it did: a database that is not available, such as one that is being backed up, cannot be copied
-    /// now. A snapshot that is there already is the one of an earlier call.
+    /// Takes a snapshot under this name, and answers whether it did: a database that is not available, such as one that
+    /// is being backed up, cannot be copied now. A snapshot that is there already is the one of an earlier call.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the database does not exist.

@@ -63,8 +63,8 @@ pub fn gate_resource(deployment_id: &str) -> String {
     format!("gates/{deployment_id}")
 }
 
-/// The lock that a deployment holds which migrates a database: one for each application and environment, unless the pipeline says under which name others
-/// share it.
+/// The lock that a deployment holds which migrates a database: one for each application and environment, unless the
+/// pipeline says under which name others share it.
 #[must_use]
 pub fn database_lock(home: &Home, environment: &ResolvedEnvironment, database: &Name) -> String {
     let Home { account, region } = home;
@@ -276,7 +276,8 @@ impl Journal {
         self.control().get(&step_key(deployment_id, step)).await
     }
 
-    /// What events, and descriptions that were kept like events, told about a resource, in no order that means anything.
+    /// What events, and descriptions that were kept like events, told about a resource, in no order that means
+    /// anything.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`](crate::control::ControlTable::get).

@@ -163,7 +163,8 @@ impl ImageReader {
         }
     }
 
-    /// The images of a repository that have a tag and were pushed since then. Nothing where there is no such repository.
+    /// The images of a repository that have a tag and were pushed since then. Nothing where there is no such
+    /// repository.
     ///
     /// # Errors
     /// As every call to AWS.
@@ -255,7 +256,7 @@ impl ImageReader {
                     .as_ref()
                     .map_or("no reason", ImageFailureCode::as_str);
                 Err(Failure::refused(format!(
-                    "ecr does not hand out the manifest of `{digest}`: `{code}`"
+                    "ECR did not return the manifest of `{digest}`: `{code}`"
                 )))
             }
         }
@@ -282,7 +283,8 @@ impl ConfigurationReader {
     /// The labels of a configuration. None where the repository does not have it, which ECR lets no manifest name.
     ///
     /// # Errors
-    /// As every call to AWS; `Transient` when its bytes do not come, or are others; `Refused` when they are no configuration of an image, or too many.
+    /// As every call to AWS; `Transient` when its bytes do not come, or are others; `Refused` when they are no
+    /// configuration of an image, or too many.
     pub async fn labels(
         &self,
         repository: &Repository,
@@ -326,7 +328,7 @@ impl ConfigurationReader {
         };
         let failed = |why: String| {
             Failure::transient(format!(
-                "the bucket of the registry does not hand out the configuration `{digest}` of the image: {why}"
+                "the bucket of the registry did not return the configuration `{digest}` of the image: {why}"
             ))
         };
         match self.http.send(call).await? {
@@ -356,7 +358,7 @@ fn read_labels(digest: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, F
         )));
     }
     let document: Document = serde_json::from_slice(bytes)
-        .map_err(|error| Failure::refused(format!("`{digest}` is no configuration of an image: {error}")))?;
+        .map_err(|error| Failure::refused(format!("`{digest}` is not the configuration of an image: {error}")))?;
     let labels = document.config.and_then(|config| config.labels).unwrap_or_default();
     let labels = labels.into_iter();
     Ok(labels.map(|(name, text)| (name, text.unwrap_or_default())).collect())
@@ -398,7 +400,7 @@ fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result
         architecture: String,
     }
     let document: Document = serde_json::from_str(text)
-        .map_err(|error| Failure::refused(format!("the manifest of `{digest}` is none of an image: {error}")))?;
+        .map_err(|error| Failure::refused(format!("the manifest of `{digest}` is not that of an image: {error}")))?;
     let media_type = media_type.or(document.media_type).ok_or_else(|| {
         Failure::refused(format!(
             "the manifest of `{digest}` names no media type: push it again with a current builder"

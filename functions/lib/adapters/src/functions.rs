@@ -59,7 +59,8 @@ impl FunctionTester {
 
 /// That a call is made once and has this much time, whatever its client is set to.
 pub(crate) fn once_within(limit: Duration) -> Builder {
-    // The limits of the client that are not named here stay in force: that of an attempt is meant for calls that answer at once.
+    // The limits of the client that are not named here stay in force: that of an attempt is meant for calls that answer
+    // at once.
     let limits = TimeoutConfig::builder()
         .operation_timeout(limit)
         .operation_attempt_timeout(limit)
@@ -100,7 +101,8 @@ mod tests {
         }
     }
 
-    /// One test by a client as the functions have it: its calls end sooner than a function that tests, and are repeated.
+    /// One test by a client as the functions have it: its calls end sooner than a function that tests, and are
+    /// repeated.
     async fn test(answer: Answer) -> (Result<FunctionSight, Failure>, Vec<Duration>, usize) {
         let (recorded, asked) = (Recorded::new([answer]), Asked::default());
         let limits = TimeoutConfig::builder()

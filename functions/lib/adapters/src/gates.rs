@@ -1,4 +1,5 @@
-//! What has happened about a release that stands at the gates of an environment: what people have said, and who else comes there.
+//! What has happened about a release that stands at the gates of an environment: what people have said, and who else
+//! comes there.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::control::rows::{
     TogetherRow,
 };
 use crate::control::{ControlTable, Key, Repository, Stored};
-use crate::planning::pipeline_version;
+use crate::planning::{digest_in_force, pipeline_version};
 
 /// What stands for all applications, and for all environments of one.
 pub const EVERYTHING: &str = "*";
@@ -170,7 +171,8 @@ impl Said {
     }
 }
 
-/// The first of the environments that a release comes through before this one, in which it was found not to work since it was verified there.
+/// The first of the environments that a release comes through before this one, in which it was found not to work since
+/// it was verified there.
 ///
 /// # Errors
 /// Those of [`ControlTable::latest`].
@@ -189,7 +191,8 @@ pub async fn failed_upstream(
     Ok(None)
 }
 
-/// The last time that the image of a release was verified in an environment. By the digest: where it was in force already it came with an earlier release.
+/// The last time that the image of a release was verified in an environment. By the digest: where it was in force
+/// already it came with an earlier release.
 ///
 /// # Errors
 /// Those of [`ControlTable::latest`].
@@ -234,22 +237,37 @@ pub async fn pin(control: &ControlTable, application: &str, environment: &str) -
 /// How many of the newest deployments of an image are looked at.
 const RIVALS: usize = 25;
 
-/// The other deployments of the image of a release into an environment: those that were planned last, and the one in force.
+/// The deployments of an image into an environment, by its key: those that were planned last, the newest first, and the
+/// one in force.
+///
+/// # Errors
+/// Those of [`ControlTable::list`].
+pub async fn deployments_into(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+    image: &str,
+) -> Result<Vec<DeploymentPointerRow>, Failure> {
+    let partition = Key::deployments_into(application, environment, image);
+    let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
+        control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
+    let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
+    let all = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
+    Ok(all.map(|stored| stored.row).collect())
+}
+
+/// The other deployments of the image of a release into an environment.
 ///
 /// # Errors
 /// Those of [`ControlTable::list`].
 pub async fn rivals(control: &ControlTable, release: &ReleaseRow, environment: &str) -> Result<Vec<Rival>, Failure> {
-    let partition = Key::deployments_into(&release.application, environment, &release.image);
-    let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
-        control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
-    let in_force: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
-    let others = planned.into_iter().map(|(_, stored)| stored).chain(in_force);
+    let others = deployments_into(control, &release.application, environment, &release.image).await?;
     let mut rivals = Vec::new();
     for DeploymentPointerRow {
         deployment_id,
         release_id,
         asked,
-    } in others.map(|stored| stored.row)
+    } in others
     {
         if release_id == release.release_id {
             continue;
@@ -264,7 +282,8 @@ pub async fn rivals(control: &ControlTable, release: &ReleaseRow, environment: &
     Ok(rivals)
 }
 
-/// Where the other images stand that come into an environment together with that of a release. None where it comes alone: what a person asks for, and a hotfix.
+/// Where the other images stand that come into an environment together with that of a release. None where it comes
+/// alone: what a person asks for, and a hotfix.
 ///
 /// # Errors
 /// Those of [`ControlTable::list`].
@@ -291,7 +310,8 @@ pub async fn companions(
     Ok(companions)
 }
 
-/// Where the image that a tag points to now stands in an environment: it runs there, whoever brought it, or its release is on the way there.
+/// Where the image that a tag points to now stands in an environment: it runs there, whoever brought it, or its release
+/// is on the way there.
 async fn stands(
     control: &ControlTable,
     application: &str,
@@ -303,16 +323,12 @@ async fn stands(
     let Some(SeenTagRow { tag: seen, release_id }) = seen.map(|stored| stored.row) else {
         return Ok(Stands::Elsewhere);
     };
-    let runs: Option<Stored<EnvironmentRow>> = control.get(&Key::environment(application, environment)).await?;
-    let running = runs.and_then(|stored| stored.row.digests.get(&image.image).cloned());
+    let running = digest_in_force(control, application, environment, &image.image).await?;
     if running.as_deref() == Some(seen.digest.as_str()) {
         return Ok(Stands::Ready);
     }
-    let partition = Key::deployments_into(application, environment, &image.image);
-    let planned: Vec<(String, Stored<DeploymentPointerRow>)> =
-        control.latest(&partition, Key::PLANNED_PREFIX, RIVALS).await?;
-    let mut planned = planned.into_iter().map(|(_, stored)| stored.row);
-    let Some(pointer) = planned.find(|pointer| pointer.release_id == release_id) else {
+    let deployments = deployments_into(control, application, environment, &image.image).await?;
+    let Some(pointer) = deployments.iter().find(|pointer| pointer.release_id == release_id) else {
         return Ok(Stands::Elsewhere);
     };
     let deployment: Stored<DeploymentRow> = control.require(&Key::deployment(&pointer.deployment_id)).await?;

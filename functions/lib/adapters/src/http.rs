@@ -1,4 +1,5 @@
-//! Requests to what is no service of AWS: an endpoint, asked as a client of the service would, and the API of Slack. Redirects are not followed.
+//! Requests to what is no service of AWS: an endpoint, asked as a client of the service would, and the API of Slack.
+//! Redirects are not followed.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -1,7 +1,8 @@
-//! The only writer of both tables: rows of the control table change together with the ledger records that witness the change, in one transaction.
+//! The only writer of both tables: rows of the control table change together with the ledger records that witness the
+//! change, in one transaction.
 //!
-//! Hence a handler that runs twice finds its own first run in the row, loses the compare-and-set and writes nothing more; and what the ledger does not
-//! show has not happened.
+//! Hence a handler that runs twice finds its own first run in the row, loses the compare-and-set and writes nothing
+//! more; and what the ledger does not show has not happened.
 
 use std::collections::HashMap;
 
@@ -224,8 +225,8 @@ impl Journal {
     /// Writes `commit`, or nothing of it.
     ///
     /// # Errors
-    /// `Transient` when the chain is too busy or DynamoDB does not answer: repeating is safe, because the rows say whether it was written.
-    /// `AccessDenied`; `Defect` for a commit that DynamoDB cannot take.
+    /// `Transient` when the chain is too busy or DynamoDB does not answer: repeating is safe, because the rows say
+    /// whether it was written. `AccessDenied`; `Defect` for a commit that DynamoDB cannot take.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<Committed, Failure> {
         let mut last = Failure::transient("the ledger is busy");
         for _ in 0..ATTEMPTS {
@@ -390,7 +391,8 @@ fn built<T>(result: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T,
     result.map_err(|error| Failure::defect(format!("a transaction cannot be built: {error}")))
 }
 
-/// A lost fence outranks a lost row, a lost row outranks a lost race for the head of a chain: only the last is worth another try.
+/// A lost fence outranks a lost row, a lost row outranks a lost race for the head of a chain: only the last is worth
+/// another try.
 fn canceled_because(actions: &[Action], reasons: &[CancellationReason]) -> Result<Try, Failure> {
     let failed = |code: &'static str| {
         actions

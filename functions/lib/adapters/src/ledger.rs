@@ -1,4 +1,5 @@
-//! Reading the ledger table. Records are written by the [`Journal`](crate::journal::Journal) alone, and never changed by anybody.
+//! Reading the ledger table. Records are written by the [`Journal`](crate::journal::Journal) alone, and never changed
+//! by anybody.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! Narrow ports to the outside world and their AWS side.
 //!
-//! Concrete structs over the SDK's clients, one file per service and one type per power: what a function is built with is what its role
-//! allows. They carry out and report; they decide nothing. What AWS may legitimately answer is a typed outcome, everything else a
-//! failure named by the reaction it needs. Tests replace the HTTP client underneath.
+//! Concrete structs over the SDK's clients, one file per service and one type per power: what a function is built with
+//! is what its role allows. They carry out and report; they decide nothing. What AWS may legitimately answer is a typed
+//! outcome, everything else a failure named by the reaction it needs. Tests replace the HTTP client underneath.
 
 pub mod acts;
 pub mod alarms;

@@ -25,8 +25,8 @@ const BYTES_KEPT: usize = 16_000;
 /// The most lines that one call hands out (`GetLogEvents`).
 const LINES_PER_CALL: u16 = 10_000;
 
-/// For how long pages of matching lines are read in one look. There may be any number of them, and most are empty: a call ends after a while of searching,
-/// and a group has a stream for every task that there ever was.
+/// For how long pages of matching lines are read in one look. There may be any number of them, and most are empty: a
+/// call ends after a while of searching, and a group has a stream for every task that there ever was.
 const READING: SignedDuration = SignedDuration::from_secs(15);
 
 /// How long one call that searches may take.
@@ -100,8 +100,8 @@ impl LogReader {
         }
     }
 
-    /// What a container of a task wrote last, masked; nothing where it does not log to CloudWatch. The log decorates other evidence, so one that cannot be
-    /// read is no failure: what was in the way is kept in its place.
+    /// What a container of a task wrote last, masked; nothing where it does not log to CloudWatch. The log decorates
+    /// other evidence, so one that cannot be read is no failure: what was in the way is kept in its place.
     pub async fn last_words(&self, definition: &Value, container: &str, task_arn: &str) -> LastWords {
         let Some(place) = LogPlace::of(definition, container) else {
             return LastWords::default();
@@ -123,8 +123,8 @@ impl LogReader {
         }
     }
 
-    /// The last lines of a stream, oldest first: at most `lines`, of together at most `bytes` of text; nothing where there is no such
-    /// group or stream (a container that never started has none).
+    /// The last lines of a stream, oldest first: at most `lines`, of together at most `bytes` of text; nothing where
+    /// there is no such group or stream (a container that never started has none).
     ///
     /// # Errors
     /// As every call to AWS.
@@ -169,8 +169,8 @@ impl LogReader {
         Ok(tail)
     }
 
-    /// The lines of a log group that match a pattern, by the time at which they were written, from where lines were not `counted` for good before:
-    /// `FilterLogEvents` (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>). Nothing is read on when there are
+    /// The lines of a log group that match a pattern, by the time at which they were written, from where lines were not
+    /// `counted` for good before: `FilterLogEvents` (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>). Nothing is read on when there are
     /// more of them than may be.
     ///
     /// # Errors

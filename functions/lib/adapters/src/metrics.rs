@@ -28,7 +28,8 @@ const VALUE: &str = "the_value";
 const USED: &str = "used";
 const QUOTA: &str = "quota";
 
-/// How long a datapoint of a usage metric is, and how far back one is looked for, in seconds: they are published every minute, and late.
+/// How long a datapoint of a usage metric is, and how far back one is looked for, in seconds: they are published every
+/// minute, and late.
 const USAGE_PERIOD_SECONDS: i64 = 60;
 const USAGE_WINDOW_SECONDS: i64 = 1_800;
 
@@ -63,8 +64,8 @@ impl MetricReader {
         }
     }
 
-    /// What CloudWatch shows of a measure: the periods since the verification began that were not judged for good `before`, each with its samples, and what it was
-    /// before the deployment began where the limit asks for it.
+    /// What CloudWatch shows of a measure: the periods since the verification began that were not judged for good
+    /// `before`, each with its samples, and what it was before the deployment began where the limit asks for it.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
@@ -100,8 +101,9 @@ impl MetricReader {
         Ok(sight)
     }
 
-    /// How many vCPU Fargate runs on demand in this account and Region, and how many it may run: CloudWatch knows the quota that a usage metric counts against, so
-    /// that nobody needs a permission to read quotas. Nothing where there is no usage to be seen, as where nothing runs.
+    /// How many vCPU Fargate runs on demand in this account and Region, and how many it may run: CloudWatch knows the
+    /// quota that a usage metric counts against, so that nobody needs a permission to read quotas. Nothing where
+    /// there is no usage to be seen, as where nothing runs.
     ///
     /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Quotas-Visualize-Alarms.html>
     ///
@@ -213,7 +215,8 @@ impl MetricReader {
             .iter()
             .chain(results.iter().flat_map(MetricDataResult::messages));
         let told: Vec<&str> = told.filter_map(MessageData::value).collect();
-        // It also tells of datapoints that it left out, such as those of a division by zero, beside those that there are.
+        // It also tells of datapoints that it left out, such as those of a division by zero, beside those that there
+        // are.
         let mut unknown = told
             .iter()
             .filter(|told| !told.contains("data-points have been dropped"));

@@ -1,5 +1,5 @@
-//! Places: accounts and Regions other than the one Esclusa runs in, and the credentials for them. In each there is one role per function, which holds that
-//! function's power there and trusts that function only.
+//! Places: accounts and Regions other than the one Esclusa runs in, and the credentials for them. In each there is one
+//! role per function, which holds that function's power there and trusts that function only.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +36,8 @@ pub struct TargetRoles {
 }
 
 impl TargetRoles {
-    /// The roles, by the variables of a function; none where prefix or external id are missing. The accounts are separated by commas.
+    /// The roles, by the variables of a function; none where prefix or external id are missing. The accounts are
+    /// separated by commas.
     #[must_use]
     pub fn read<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let prefix = variable("ESCLUSA_TARGET_ROLE_PREFIX")?;
@@ -135,7 +136,8 @@ impl Places {
     /// The configuration of a place; none at home.
     ///
     /// # Errors
-    /// `AccessDenied` when its role cannot be assumed: names the role and says what to do. `Refused` when no other place is connected.
+    /// `AccessDenied` when its role cannot be assumed: names the role and says what to do. `Refused` when no other
+    /// place is connected.
     pub async fn config(&self, place: &Home) -> Result<Option<SdkConfig>, Failure> {
         if *place == self.home {
             return Ok(None);
@@ -148,7 +150,7 @@ impl Places {
         };
         if !roles.accounts.iter().any(|account| account == place.account.as_str()) {
             return Err(Failure::refused(format!(
-                "account {} is none of those that Esclusa is connected with: write another `account` in the pipeline, or deploy the stack with it in the parameter `TargetAccounts`",
+                "Esclusa is not connected to account {}: correct `account` in the pipeline, or deploy the stack with it in the parameter `TargetAccounts`",
                 place.account
             )));
         }
@@ -243,8 +245,7 @@ impl Places {
             let failure = failure("sts:AssumeRole", &error);
             match failure.kind {
                 ErrorKind::AccessDenied => Failure::access_denied(format!(
-                    "the role `{role}` in account {} cannot be assumed: it is not there, does not trust the function `{}` any more, or asks for another external \
-                     id; deploy `target-account.yaml` there again, with the external id of the parameter `TargetExternalId`, then deploy again ({})",
+                    "the role `{role}` in account {} cannot be assumed: it does not exist, no longer trusts the function `{}`, or requires another external id; deploy `target-account.yaml` there again, with the external id of the parameter `TargetExternalId`, then deploy again ({})",
                     place.account, self.function, failure.message
                 )),
                 _ => failure,

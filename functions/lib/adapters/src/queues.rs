@@ -42,7 +42,7 @@ impl QueueReader {
         let mut depth = 0_u64;
         for name in COUNTED {
             let number = attributes.get(&name).and_then(|number| number.parse::<u64>().ok());
-            let number = number.ok_or_else(|| Failure::transient(format!("`{ACTION}` does not tell `{name}`")))?;
+            let number = number.ok_or_else(|| Failure::transient(format!("`{ACTION}` did not report `{name}`")))?;
             depth = depth.saturating_add(number);
         }
         Ok(depth)

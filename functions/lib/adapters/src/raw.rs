@@ -1,7 +1,8 @@
 //! JSON through the SDK, whole.
 //!
-//! The SDK reads and writes what its model knows and drops the rest without a word: a task definition copied through it loses every
-//! field newer than the SDK. Where that matters, the SDK signs, sends, retries and reads errors, and the JSON is ours both ways.
+//! The SDK reads and writes what its model knows and drops the rest without a word: a task definition copied through it
+//! loses every field newer than the SDK. Where that matters, the SDK signs, sends, retries and reads errors, and the
+//! JSON is ours both ways.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,7 @@ impl ResponseBody {
         let body = body.ok_or_else(|| Failure::defect(format!("the answer to `{action}` was not kept")))?;
         serde_json::from_slice(&body).map_err(|error| {
             Failure::transient(format!(
-                "the answer to `{action}` is no JSON (column {})",
+                "the answer to `{action}` is not JSON (column {})",
                 error.column()
             ))
         })
@@ -61,7 +62,8 @@ impl Intercept for ResponseBody {
     }
 }
 
-/// Sends `body` instead of what the SDK made of the typed input: before the first attempt, so that every attempt signs it.
+/// Sends `body` instead of what the SDK made of the typed input: before the first attempt, so that every attempt signs
+/// it.
 pub(crate) struct RequestBody(Vec<u8>);
 
 impl RequestBody {

@@ -33,8 +33,8 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// Whether it goes back because its release is stopped. One that goes back already does so anyway, one that the schema does not let go back goes on, and
-    /// before ECS shows the service deployment nothing can be asked of it.
+    /// Whether it goes back because its release is stopped. One that goes back already does so anyway, one that the
+    /// schema does not let go back goes on, and before ECS shows the service deployment nothing can be asked of it.
     ///
     /// # Errors
     /// Those of [`Journal::stop`].

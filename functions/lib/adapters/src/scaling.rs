@@ -104,7 +104,8 @@ impl ScalingRegistrar {
         Ok(())
     }
 
-    /// Suspends what of the scaling of a service is to be suspended, and resumes the rest. Repeating it changes nothing.
+    /// Suspends what of the scaling of a service is to be suspended, and resumes the rest. Repeating it changes
+    /// nothing.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the service is not registered.

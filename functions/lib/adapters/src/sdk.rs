@@ -15,8 +15,8 @@ use jiff::Timestamp;
 /// The client of an SDK with this configuration.
 ///
 /// Its quota of retries, <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>, is its own. By default all clients of a service and
-/// Region share one in the whole process, so that an account that throttles would use up the retries of all others, and what one simulated world goes
-/// through would change how another one ends.
+/// Region share one in the whole process, so that an account that throttles would use up the retries of all others, and
+/// what one simulated world goes through would change how another one ends.
 #[macro_export]
 macro_rules! client {
     ($sdk:ident, $config:expr) => {{
@@ -31,8 +31,8 @@ pub fn own_quota() -> RetryPartition {
     RetryPartition::custom("client").build()
 }
 
-/// How ECS begins to say that two revisions of a family are registered at the same time, with a code, `ClientException`, that is final otherwise:
-/// <https://github.com/hashicorp/terraform-provider-aws/issues/9777>.
+/// How ECS begins to say that two revisions of a family are registered at the same time, with a code,
+/// `ClientException`, that is final otherwise: <https://github.com/hashicorp/terraform-provider-aws/issues/9777>.
 const AT_ONCE: &str = "Too many concurrent attempts";
 
 /// How a failure begins where nobody is signed in.
@@ -61,8 +61,8 @@ pub fn is_not_signed_in(failure: &Failure) -> bool {
 
 /// The failure that an error of `action` means; `action` is in IAM's spelling, such as `ecs:RunTask`.
 ///
-/// Callers look at the errors they can act upon first (an image that does not exist, an execution that exists already) and leave
-/// the rest to this.
+/// Callers look at the errors they can act upon first (an image that does not exist, an execution that exists already)
+/// and leave the rest to this.
 pub fn failure<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -125,8 +125,8 @@ fn remedy(message: &str) -> &'static str {
 
 /// The reaction that an AWS error code needs, over all services in use.
 ///
-/// What is not listed is taken for AWS saying that the account is not as the call requires it (a missing cluster, a limit, an
-/// unsupported combination): AWS checked and did nothing, and repeating changes nothing.
+/// What is not listed is taken for AWS saying that the account is not as the call requires it (a missing cluster, a
+/// limit, an unsupported combination): AWS checked and did nothing, and repeating changes nothing.
 pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
     match code {
         "Throttling"

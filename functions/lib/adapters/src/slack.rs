@@ -15,7 +15,8 @@ const API: &str = "https://slack.com/api";
 /// How long Slack is waited for when a message is written.
 const WRITE_SECONDS: u32 = 10;
 
-/// How long it is waited for when somebody is answered: they see an error when we do not answer them within three seconds.
+/// How long it is waited for when somebody is answered: they see an error when we do not answer them within three
+/// seconds.
 const ANSWER_SECONDS: u32 = 1;
 
 /// How long is waited where Slack says that it was too much and not for how long.

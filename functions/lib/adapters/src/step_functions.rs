@@ -42,7 +42,8 @@ impl StateMachineStarter {
         }
     }
 
-    /// Starts an execution by name. Step Functions compares the input as text: the same `input` is always written the same way.
+    /// Starts an execution by name. Step Functions compares the input as text: the same `input` is always written the
+    /// same way.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the state machine does not exist; `Defect` when its ARN is none.
@@ -143,7 +144,7 @@ impl ExecutionReader {
             started_at: timestamp(&answer.start_date),
             stopped_at: answer.stop_date.as_ref().and_then(timestamp),
             output: output
-                .map_err(|_| Failure::transient(format!("the answer to `{ACTION}` has an output that is no JSON")))?,
+                .map_err(|_| Failure::transient(format!("the answer to `{ACTION}` has an output that is not JSON")))?,
             error: answer.error,
             cause: answer.cause,
         }))

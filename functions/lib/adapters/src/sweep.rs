@@ -32,7 +32,8 @@ impl SweepStarter {
         }
     }
 
-    /// Begins a round and does not wait for it. One that cannot be begun is no failure: the schedule begins one within two minutes.
+    /// Begins a round and does not wait for it. One that cannot be begun is no failure: the schedule begins one within
+    /// two minutes.
     pub async fn begin(&self) {
         let begun = self
             .client

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A task token: whoever has it can end the waiting state. It is read from a payload, kept in the control table and sent back to
-/// Step Functions; it is never printed, and it has no serialised form by which it could become part of a record or an answer.
+/// A task token: whoever has it can end the waiting state. It is read from a payload, kept in the control table and
+/// sent back to Step Functions; it is never printed, and it has no serialised form by which it could become part of a
+/// record or an answer.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct TaskToken(String);

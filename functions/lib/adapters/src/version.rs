@@ -22,8 +22,8 @@ pub struct Chosen {
 /// Finds the image of a version, and holds it against the tags that the environment takes.
 ///
 /// # Errors
-/// `Refused` when the image is not named where there are several, is elsewhere, is not there or is not taken by the environment; otherwise those of
-/// [`ImageReader::by_version`].
+/// `Refused` when the image is not named where there are several, is elsewhere, is not there or is not taken by the
+/// environment; otherwise those of [`ImageReader::by_version`].
 pub async fn choose(
     images: &ImageReader,
     environment: &ResolvedEnvironment,
@@ -37,7 +37,7 @@ pub async fn choose(
     }
     let Lookup::Found(found) = images.by_version(&Repository::of(image, home), version).await? else {
         return Err(Failure::refused(format!(
-            "there is no image `{version}` in repository `{0}`: push it first, or look with `aws ecr list-images --repository-name {0}`",
+            "there is no image `{version}` in repository `{0}`: push it first, or check with `aws ecr list-images --repository-name {0}`",
             image.repository
         )));
     };

@@ -1,4 +1,5 @@
-//! Prints the JSON Schema of the pipeline file: `cargo run -q -p esclusa-core --example pipeline_schema > docs/pipeline.schema.json`.
+//! Prints the JSON Schema of the pipeline file: `cargo run -q -p esclusa-core --example pipeline_schema >
+//! docs/pipeline.schema.json`.
 
 use std::io::{self, Write as _};
 

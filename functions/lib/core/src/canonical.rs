@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Writes `value` without insignificant whitespace and with the keys of every object in ascending order of their Unicode code points.
+/// Writes `value` without insignificant whitespace and with the keys of every object in ascending order of their
+/// Unicode code points.
 ///
-/// Two values that are equal as JSON documents, whatever the order of their keys, give the same text. Numbers keep the form they were read in.
+/// Two values that are equal as JSON documents, whatever the order of their keys, give the same text. Numbers keep the
+/// form they were read in.
 pub fn canonical_json(value: &Value) -> String {
     let mut text = String::new();
     write_value(&mut text, value);

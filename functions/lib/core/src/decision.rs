@@ -1,4 +1,5 @@
-//! Whether somebody may decide: about a release that waits for an approval, and about a check that asks. Where the decision comes from makes no difference.
+//! Whether somebody may decide: about a release that waits for an approval, and about a check that asks. Where the
+//! decision comes from makes no difference.
 
 use jiff::Timestamp;
 
@@ -11,13 +12,13 @@ use crate::verification::Question;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The release waits at no gate.
-    #[error("release `{release}` waits at no gate: `esclusa approvals` lists those that do")]
+    #[error("release `{release}` is not waiting at a gate: `esclusa approvals` lists those that are")]
     NotWaiting {
         /// The release.
         release: String,
     },
     /// It waits before this environment no more.
-    #[error("release `{release}` waits for nobody in `{environment}`: {how}")]
+    #[error("release `{release}` no longer waits for a decision in `{environment}`: {how}")]
     Settled {
         /// The release.
         release: String,
@@ -28,7 +29,7 @@ pub enum Refusal {
     },
     /// It waits before another environment.
     #[error(
-        "release `{release}` does not wait for `{environment}` any more: `esclusa status --release {release}` shows where it stands"
+        "release `{release}` is no longer waiting for `{environment}`: `esclusa status --release {release}` shows where it stands"
     )]
     Elsewhere {
         /// The release.
@@ -51,7 +52,9 @@ pub enum Refusal {
         why: String,
     },
     /// The plan is another one now.
-    #[error("the plan of `{release}` for `{environment}` is another one now: look at it, and decide about that")]
+    #[error(
+        "the plan of `{release}` for `{environment}` has changed: review it with `esclusa approvals` and vote again"
+    )]
     OtherPlan {
         /// The release.
         release: String,
@@ -59,13 +62,13 @@ pub enum Refusal {
         environment: String,
     },
     /// Nobody has to agree.
-    #[error("nobody has to agree to what comes into `{place}`")]
+    #[error("`{place}` requires no approval")]
     NobodyDecides {
         /// Application and environment.
         place: String,
     },
     /// Whoever wants to decide is nobody who may.
-    #[error("`{principal}` is none of those who may decide about `{place}`: {names}")]
+    #[error("`{principal}` may not decide about `{place}`: only {names} may")]
     NotApprover {
         /// Who.
         principal: String,
@@ -75,7 +78,7 @@ pub enum Refusal {
         names: String,
     },
     /// Whoever wants to decide might when the release began, and may not any more.
-    #[error("`{person}` is none of those any more who may decide about `{place}`, as its pipeline says now")]
+    #[error("`{person}` may no longer decide about `{place}` in the current pipeline version")]
     Removed {
         /// Who.
         person: Key,
@@ -83,7 +86,7 @@ pub enum Refusal {
         place: String,
     },
     /// Whoever asked for the release wants to agree with it.
-    #[error("`{person}` asked for this release: another one of {names} must agree")]
+    #[error("`{person}` requested this release: another of {names} must agree")]
     OwnWish {
         /// Who.
         person: Key,
@@ -91,7 +94,7 @@ pub enum Refusal {
         names: String,
     },
     /// Whoever pushed the image wants to agree with it.
-    #[error("`{person}` pushed this image, as it says itself: another one of {names} must agree")]
+    #[error("`{person}` pushed this image, as the image itself says: another of {names} must agree")]
     OwnPush {
         /// Who.
         person: Key,
@@ -99,14 +102,14 @@ pub enum Refusal {
         names: String,
     },
     /// The same was said before.
-    #[error("`{person}` said so already; nothing was done")]
+    #[error("`{person}` has already said so; nothing was done")]
     SaidAlready {
         /// Who.
         person: Key,
     },
     /// Nothing is asked about the check.
     #[error(
-        "release `{release}` asks nothing about `{check}`: {instead}; `esclusa status --release {release}` shows where it stands"
+        "release `{release}` has no open question about `{check}`: {instead}; `esclusa status --release {release}` shows where it stands"
     )]
     NotAsked {
         /// The release.
@@ -118,7 +121,7 @@ pub enum Refusal {
     },
     /// The question was answered, or is another one now.
     #[error(
-        "this question about `{check}` is not open any more: `esclusa status --release {release}` shows where it stands"
+        "this question about `{check}` is no longer open: `esclusa status --release {release}` shows where it stands"
     )]
     OtherQuestion {
         /// The release.
@@ -127,7 +130,7 @@ pub enum Refusal {
         check: String,
     },
     /// The time to answer is over.
-    #[error("the question about `{check}` was open until {}: it is too late", .until.strftime("%Y-%m-%d %H:%M:%SZ"))]
+    #[error("the question about `{check}` was open until {}: it is too late to answer", .until.strftime("%Y-%m-%d %H:%M:%SZ"))]
     TooLate {
         /// The check.
         check: String,
@@ -135,7 +138,7 @@ pub enum Refusal {
         until: Timestamp,
     },
     /// Whoever wants to answer is none of the people of the pipeline.
-    #[error("`{principal}` is none of the people of `{application}`")]
+    #[error("`{principal}` is not one of the people of `{application}`")]
     Stranger {
         /// Who.
         principal: String,
@@ -149,7 +152,7 @@ pub enum Refusal {
         by: String,
     },
     /// The very same request was taken before.
-    #[error("this was taken already; nothing was done")]
+    #[error("this request was already taken; nothing was done")]
     Repeated,
 }
 
@@ -197,7 +200,8 @@ pub struct Ballot<'a> {
     pub now: Approvers<'a>,
 }
 
-/// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever asked for the release or pushed its image.
+/// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever
+/// asked for the release or pushed its image.
 ///
 /// # Errors
 /// Why they may not.
@@ -235,7 +239,8 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
     Ok(person.clone())
 }
 
-/// Whether an answer to a question counts. Whoever comes from AWS was let through by its permissions; a member of Slack must be one of the people.
+/// Whether an answer to a question counts. Whoever comes from AWS was let through by its permissions; a member of Slack
+/// must be one of the people.
 ///
 /// # Errors
 /// Why it does not.
@@ -373,7 +378,7 @@ mod tests {
         let late = answers("slack:T0/U0ANA", "2026-11-02T10:10:00Z").unwrap_err();
         assert_eq!(
             late.to_string(),
-            "the question about `errors` was open until 2026-11-02 10:10:00Z: it is too late"
+            "the question about `errors` was open until 2026-11-02 10:10:00Z: it is too late to answer"
         );
     }
 }

@@ -13,7 +13,8 @@ pub struct Undelivered {
     pub since: Option<Timestamp>,
 }
 
-/// What to remember when the queue was looked at; nothing where it says what was known. Only a queue that was seen empty begins anew.
+/// What to remember when the queue was looked at; nothing where it says what was known. Only a queue that was seen
+/// empty begins anew.
 #[must_use]
 pub fn seen(known: Option<&Undelivered>, count: u64, now: Timestamp) -> Option<Undelivered> {
     let since = match (count, known) {

@@ -1,4 +1,5 @@
-//! Failures, named by the reaction they require: the name is the `errorType` that `Retry` and `Catch` of the state machines branch on.
+//! Failures, named by the reaction they require: the name is the `errorType` that `Retry` and `Catch` of the state
+//! machines branch on.
 
 use std::fmt;
 use std::str::FromStr;

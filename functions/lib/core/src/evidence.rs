@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::migration::{ContainerFacts, StopCode, TaskFacts};
+use crate::words;
 
 /// What was found when a rollout had failed.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +62,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         let words = evidence
             .last_line
             .filter(|_| cause.has_words)
-            .map(|line| format!("; it wrote last: `{}`", line.trim()));
+            .map(|line| format!("; its last output: `{}`", line.trim()));
         let times = match (count(cause), causes.len()) {
             (1, 1) => String::new(),
             (count, all) => format!(" ({count} of {all} stopped tasks)"),
@@ -85,8 +86,13 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     if unhealthy > 0 {
         return Diagnosis {
             sentence: format!(
-                "{unhealthy} of {} running tasks fail their health check",
-                evidence.running.len()
+                "{unhealthy} of {} {}",
+                words::counted(evidence.running.len(), "running task"),
+                if unhealthy == 1 {
+                    "fails its health check"
+                } else {
+                    "fail their health check"
+                }
             ),
             blame: Blame::Release,
         };
@@ -222,7 +228,7 @@ mod tests {
         let table = [
             (
                 task("EssentialContainerExited", exited, &api(1)),
-                "container `api` ends with exit code 1; it wrote last: `no database`",
+                "container `api` ends with exit code 1; its last output: `no database`",
                 Blame::Release,
             ),
             (
@@ -231,7 +237,7 @@ mod tests {
                     exited,
                     &json!([{"name": "api", "exitCode": 137, "reason": "OutOfMemoryError: container killed due to memory usage"}]),
                 ),
-                "container `api` ran out of memory: OutOfMemoryError: container killed due to memory usage; it wrote last: `no database`",
+                "container `api` ran out of memory: OutOfMemoryError: container killed due to memory usage; its last output: `no database`",
                 Blame::Release,
             ),
             (
@@ -240,7 +246,7 @@ mod tests {
                     "Task failed container health checks",
                     &json!([]),
                 ),
-                "tasks are stopped as unhealthy: Task failed container health checks; it wrote last: `no database`",
+                "tasks are stopped as unhealthy: Task failed container health checks; its last output: `no database`",
                 Blame::Release,
             ),
             (
@@ -331,7 +337,7 @@ mod tests {
         };
         assert_eq!(
             diagnose(&unhealthy).sentence,
-            "1 of 1 running tasks fail their health check"
+            "1 of 1 running task fails its health check"
         );
     }
 

@@ -1,5 +1,6 @@
-//! Hotfixes: releases that do without the soak of the environments on their way and without windows, as the pipeline says, and owe them afterwards. What nobody
-//! does without: the approval, the lock, the audit, and that every check passes.
+//! Hotfixes: releases that do without the soak of the environments on their way and without windows, as the pipeline
+//! says, and owe them afterwards. What nobody does without: the approval, the lock, the audit, and that every check
+//! passes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,8 @@ pub fn is_hotfix(pipeline: &Pipeline, tag: &Tag) -> Result<bool, Failure> {
     Ok(rules.decide(tag).is_allowed())
 }
 
-/// Takes out of an environment what a hotfix does without there, and keeps what that is. The soak of the last environment on its way stays: nothing comes after it.
+/// Takes out of an environment what a hotfix does without there, and keeps what that is. The soak of the last
+/// environment on its way stays: nothing comes after it.
 pub fn ease(environment: &mut ResolvedEnvironment, is_last: bool) {
     let skips = environment.hotfix.as_ref().map_or(&[][..], |hotfix| &hotfix.skips);
     let mut skipped = Vec::new();
@@ -59,7 +61,7 @@ pub fn ease(environment: &mut ResolvedEnvironment, is_last: bool) {
 pub fn notes(skipped: &[Skipped]) -> Vec<String> {
     let note = |skipped: &Skipped| match skipped {
         Skipped::Soak(seconds) => format!("a hotfix: the soak of {seconds} seconds is skipped"),
-        Skipped::Windows(_) => "a hotfix: it may come outside of the windows".to_owned(),
+        Skipped::Windows(_) => "a hotfix: it may be deployed outside the windows".to_owned(),
     };
     skipped.iter().map(note).collect()
 }

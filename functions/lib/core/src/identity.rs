@@ -1,6 +1,7 @@
 //! Who a release and a deployment are, and when a push is a new one.
 //!
-//! Ids are hashes of what makes the thing the same thing: whoever computes them again, after a crash or from a duplicate event, gets the same id.
+//! Ids are hashes of what makes the thing the same thing: whoever computes them again, after a crash or from a
+//! duplicate event, gets the same id.
 
 mod generation;
 
@@ -67,8 +68,8 @@ pub enum RequestKind {
     Rollback,
 }
 
-/// What makes a request by hand the same request. What a tag points to, or where a rollback leads, is found once and is no part of it: a repeat finds the
-/// release of the first.
+/// What makes a request by hand the same request. What a tag points to, or where a rollback leads, is found once and is
+/// no part of it: a repeat finds the release of the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestIdentity {
     /// What was asked for.
@@ -201,7 +202,8 @@ impl FromStr for DeploymentId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        // `{application}-{hash}-{environment}-{attempt}`: names may contain hyphens, so the reading is the one that writes the same text again.
+        // `{application}-{hash}-{environment}-{attempt}`: names may contain hyphens, so the reading is the one that
+        // writes the same text again.
         let read = || {
             let (rest, attempt) = text.rsplit_once('-')?;
             let attempt: u8 = attempt.parse().ok()?;

@@ -1,4 +1,5 @@
-//! What an image says of itself, whether an object of a registry is one that can be deployed, and whether its repository is where Esclusa reads.
+//! What an image says of itself, whether an object of a registry is one that can be deployed, and whether its
+//! repository is where Esclusa reads.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +28,8 @@ const CONFIGURATIONS: [&str; 2] = [
 const OF_BASE_IMAGES: &str = "org.opencontainers.image.";
 
 /// What an image says of itself: the [labels](https://github.com/opencontainers/image-spec/blob/main/config.md#properties) of its configuration, and the
-/// annotations of its manifest, which count where both say something. What a label says of the version of an image may be that of its base image: such labels
-/// say nothing.
+/// annotations of its manifest, which count where both say something. What a label says of the version of an image may
+/// be that of its base image: such labels say nothing.
 #[must_use]
 pub fn said(labels: BTreeMap<String, String>, annotations: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut said = labels;
@@ -37,7 +38,8 @@ pub fn said(labels: BTreeMap<String, String>, annotations: BTreeMap<String, Stri
     said
 }
 
-/// Whether an object with these media types and status is an image that can be pulled; absent values are those of older registries and of indexes.
+/// Whether an object with these media types and status is an image that can be pulled; absent values are those of older
+/// registries and of indexes.
 ///
 /// # Errors
 /// Why not, for people.

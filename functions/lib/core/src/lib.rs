@@ -35,3 +35,4 @@ pub mod verification;
 pub mod version;
 pub mod wave;
 pub mod way_back;
+pub mod words;

@@ -33,7 +33,8 @@ pub fn of_arn(arn: &str) -> Option<Home> {
     })
 }
 
-/// Whether an event that happened in an account and Region may be about a resource: one of another place is none of its business.
+/// Whether an event that happened in an account and Region may be about a resource: one of another place is none of its
+/// business.
 ///
 /// # Errors
 /// Why not, for people.
@@ -50,8 +51,8 @@ pub fn check_event(account: &str, region: &str, arn: &str) -> Result<(), String>
     }
 }
 
-/// Whether a deployment into an environment at `of` may be carried out by whoever acts at `here`; none is home. The names of clusters and services mean something
-/// else in every other place.
+/// Whether a deployment into an environment at `of` may be carried out by whoever acts at `here`; none is home. The
+/// names of clusters and services mean something else in every other place.
 ///
 /// # Errors
 /// `Refused` when its place is not reached any more; `Defect` when it is taken for one of elsewhere.
@@ -59,7 +60,7 @@ pub fn check_here(deployment_id: &str, of: Option<&Home>, here: Option<&Home>) -
     match of {
         _ if of == here => Ok(()),
         Some(place) => Err(Failure::refused(format!(
-            "deployment `{deployment_id}` is in account {}, `{}`, which is not reached any more: deploy the stack with the parameter `TargetExternalId` again",
+            "deployment `{deployment_id}` is in account {}, `{}`, which can no longer be reached: deploy the stack with the parameter `TargetExternalId` again",
             place.account, place.region
         ))),
         None => Err(Failure::defect(format!(

@@ -1,4 +1,5 @@
-//! The quarantine of a digest: what failed in one environment, and what a person knows to be bad, goes into none, until a person says so by name.
+//! The quarantine of a digest: what failed in one environment, and what a person knows to be bad, goes into none, until
+//! a person says so by name.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ impl Quarantine {
             Cause::Ordered { by } => format!("`{by}` put it there"),
         };
         format!(
-            "the image `{image}`, `{digest}`, is in quarantine since {since}: {how}: {}",
+            "the image `{image}`, `{digest}`, has been in quarantine since {since}: {how}: {}",
             self.why
         )
     }
@@ -94,7 +95,7 @@ impl Quarantine {
     pub fn release(&self, by: &str, why: &str, at: Timestamp) -> Result<Self, Failure> {
         if let Some(released) = &self.released {
             return Err(Failure::refused(format!(
-                "`{}` is in no quarantine: {} released it at {}: {}",
+                "`{}` is not in quarantine: {} released it at {}: {}",
                 self.digest, released.by, released.at, released.why
             )));
         }
@@ -112,8 +113,9 @@ impl Quarantine {
     }
 }
 
-/// Whether an end shows that the released image does not work: a one-off task of it failed by its own word, or a rollout failed and nothing around the release
-/// is to blame. What was never tried, what somebody else moved and what nobody knows says nothing about the image.
+/// Whether an end shows that the released image does not work: a one-off task of it failed by its own word, or a
+/// rollout failed and nothing around the release is to blame. What was never tried, what somebody else moved and what
+/// nobody knows says nothing about the image.
 #[must_use]
 pub fn is_shown_by(end: &End, blames: &[Blame]) -> bool {
     if end.verdict.is_in_force() {
@@ -217,7 +219,7 @@ mod tests {
         assert!(row.is_of("shop-0f-develop-1") && !row.is_of("shop-0f-develop-2"));
         assert_eq!(serde_json::to_value(&row).unwrap(), failed);
         let image: Key = "app".parse().unwrap();
-        let said = format!("the image `app`, `{digest}`, is in quarantine since 1970-01-01T00:00:00Z: ");
+        let said = format!("the image `app`, `{digest}`, has been in quarantine since 1970-01-01T00:00:00Z: ");
         assert_eq!(
             row.sentence(&image),
             format!("{said}it failed in `develop` of `shop`: it crashes")

@@ -168,7 +168,7 @@ impl PlannedRestorePoint {
         }
         let Some(latest) = facts.latest_restorable else {
             return lack(
-                format!("the {kind} `{name}` has no moment yet to which it can be restored"),
+                format!("the {kind} `{name}` has no point yet to which it can be restored"),
                 look,
             );
         };
@@ -176,7 +176,7 @@ impl PlannedRestorePoint {
         if age > SignedDuration::from_secs(self.at_most_seconds.into()) {
             return lack(
                 format!(
-                    "the {kind} `{name}` can be restored to {latest} only, {} seconds ago and more than the {} that are allowed",
+                    "the {kind} `{name}` can be restored only to {latest}, {} seconds ago, more than the {} that are allowed",
                     age.as_secs(),
                     self.at_most_seconds
                 ),
@@ -302,7 +302,7 @@ mod tests {
                 "modify-db-instance",
             ),
             (cluster(), Some(off), 0, "kept for 0 days", "modify-db-cluster"),
-            (instance(), Some(new), 0, "no moment yet", "describe-db-instances"),
+            (instance(), Some(new), 0, "no point yet", "describe-db-instances"),
             (
                 instance(),
                 Some(member),

@@ -1,4 +1,5 @@
-//! How a service scales by itself: what the environment declares, against what is registered with Application Auto Scaling.
+//! How a service scales by itself: what the environment declares, against what is registered with Application Auto
+//! Scaling.
 //!
 //! Bounds and policies are settings of the environment and no part of a release: a way back leaves them as they are.
 
@@ -75,8 +76,9 @@ impl Suspended {
     };
 }
 
-/// What has to be restored after a deployment that suspends the scaling of a service: what `live` shows, or what was `held` by one that has not restored it.
-/// Nothing where somebody else has suspended everything: then that is how it stays.
+/// What has to be restored after a deployment that suspends the scaling of a service: what `live` shows, or what was
+/// `held` by one that has not restored it. Nothing where somebody else has suspended everything: then that is how it
+/// stays.
 #[must_use]
 pub fn before_suspension(live: &ScalingFacts, held: Option<Suspended>) -> Option<Suspended> {
     held.or(Some(live.suspended).filter(|suspended| *suspended != Suspended::ALL))
@@ -230,7 +232,8 @@ impl Policy {
     }
 }
 
-/// Our policies for metrics that are not declared any more. They stay: taking one out takes away the scaling of whoever counts on it.
+/// Our policies for metrics that are not declared any more. They stay: taking one out takes away the scaling of whoever
+/// counts on it.
 pub fn undeclared<'a>(planned: &'a PlannedScaling, live: &'a ScalingFacts) -> impl Iterator<Item = &'a str> {
     let is_declared = |name: &str| {
         planned

@@ -1,7 +1,8 @@
 //! The schema of a database, as far as releases moved it: which code may run on it, and how a migration is undone.
 //!
-//! An image says what version its code is and what its migrations ask of the code that runs beside them: [`crate::image::said`]. What was run is
-//! remembered for each database, so that no plan and no way back brings code onto a schema that it does not know.
+//! An image says what version its code is and what its migrations ask of the code that runs beside them:
+//! [`crate::image::said`]. What was run is remembered for each database, so that no plan and no way back brings code
+//! onto a schema that it does not know.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -104,7 +105,8 @@ pub struct Declared {
     /// The version of its code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<CodeVersion>,
-    /// The oldest version of the code that works with the schema as its migrations leave it; any, where it says nothing.
+    /// The oldest version of the code that works with the schema as its migrations leave it; any, where it says
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compatible_since: Option<CodeVersion>,
     /// The last migration in it, by the name that its tool knows it by.
@@ -113,7 +115,8 @@ pub struct Declared {
     /// The commit that it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// What else it says, by name, with what looks like a secret masked; the first of many, each no longer than people read.
+    /// What else it says, by name, with what looks like a secret masked; the first of many, each no longer than people
+    /// read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// How much it says besides.
@@ -148,11 +151,12 @@ fn labels(said: &BTreeMap<String, String>) -> (BTreeMap<String, String>, usize) 
 }
 
 impl Declared {
-    /// Reads what an image that was pushed under `tag` says of itself. Where it does not tell its version the tag does, if it is one.
+    /// Reads what an image that was pushed under `tag` says of itself. Where it does not tell its version the tag does,
+    /// if it is one.
     ///
     /// # Errors
-    /// [`NotAVersion`] when what its migrations are compatible with is no version. The version of the code is a name that others write as well: what is
-    /// none there says nothing.
+    /// [`NotAVersion`] when what its migrations are compatible with is no version. The version of the code is a name
+    /// that others write as well: what is none there says nothing.
     pub fn read(said: &BTreeMap<String, String>, tag: &str) -> Result<Self, NotAVersion> {
         let declared = said.get(ANNOTATION_VERSION).and_then(|version| version.parse().ok());
         let text = |name: &str| said.get(name).filter(|text| !text.is_empty()).cloned();
@@ -185,7 +189,8 @@ pub struct SchemaState {
     /// The version of the code that they came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<CodeVersion>,
-    /// The oldest version of the code that the schema takes, of all migrations that were run; any, where none says more.
+    /// The oldest version of the code that the schema takes, of all migrations that were run; any, where none says
+    /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compatible_since: Option<CodeVersion>,
     /// The last migration that is known to be complete, by the name that its tool knows it by.
@@ -254,11 +259,11 @@ pub fn floor<'a>(states: impl IntoIterator<Item = &'a SchemaState>) -> Option<Co
     floors.fold(None, higher)
 }
 
-/// The states of the schemas after a deployment that moved them, by database; those that it did not move are not there. `revisions` are the revisions that
-/// it ran, by their key in the plan.
+/// The states of the schemas after a deployment that moved them, by database; those that it did not move are not there.
+/// `revisions` are the revisions that it ran, by their key in the plan.
 ///
-/// A migration counts as soon as it was started: one that failed or was lost may have moved the schema. One whose down command completed counts as never
-/// started.
+/// A migration counts as soon as it was started: one that failed or was lost may have moved the schema. One whose down
+/// command completed counts as never started.
 #[must_use]
 pub fn moved(
     plan: &Plan,
@@ -283,17 +288,24 @@ pub fn moved(
             continue;
         };
         let Some(database) = &task.database else { continue };
-        let undone = way_back.iter().enumerate().find_map(|(index, back)| {
-            let is_its = migration(back).is_some_and(|back| back.name == task.name);
-            is_its.then(|| last(Mode::WayBack, index)).flatten()
-        });
-        if undone == Some(StepOutcome::Done) {
+        let taken_back = |task: &PlannedTask| {
+            way_back.iter().enumerate().find_map(|(index, back)| {
+                let is_its = migration(back).is_some_and(|back| back.name == task.name);
+                is_its.then(|| last(Mode::WayBack, index)).flatten()
+            })
+        };
+        if taken_back(task) == Some(StepOutcome::Done) {
             continue;
         }
         let before = plan.schemas.get(database);
-        let complete = outcome == StepOutcome::Done && undone.is_none();
+        let steps = plan.steps.iter().enumerate();
+        let mut of_database = steps.filter_map(|(index, step)| {
+            let task = migration(step)?;
+            (task.database.as_ref() == Some(database)).then_some((index, task))
+        });
         if let Some(undoes) = &task.undoes {
-            let state = if complete {
+            // It is where it was only when every one of them is taken back.
+            let state = if of_database.all(|(index, _)| last(Mode::Forward, index) == Some(StepOutcome::Done)) {
                 undoes.to.as_deref().cloned()
             } else {
                 before.cloned().map(|before| SchemaState {
@@ -305,6 +317,8 @@ pub fn moved(
             states.insert(database.clone(), state);
             continue;
         }
+        // Where another one is taken back, nobody knows the name of what is left.
+        let complete = outcome == StepOutcome::Done && of_database.all(|(_, task)| taken_back(task).is_none());
         let Some((image, digest)) = plan.released() else {
             continue;
         };

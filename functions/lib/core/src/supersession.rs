@@ -1,7 +1,9 @@
-//! Whether a deployment gives way to a newer one. An older push never replaces a newer one in an environment, unless a person asks for it.
+//! Whether a deployment gives way to a newer one. An older push never replaces a newer one in an environment, unless a
+//! person asks for it.
 //!
-//! Releases of one image may wait for the lock of an environment in any order, and the lock is given in any order. The question is therefore asked under
-//! the lock, where nothing else in the environment can move, and again by whoever gets it next.
+//! Releases of one image may wait for the lock of an environment in any order, and the lock is given in any order. The
+//! question is therefore asked under the lock, where nothing else in the environment can move, and again by whoever
+//! gets it next.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -70,8 +72,8 @@ impl Asked {
         }
     }
 
-    /// Whether this stands above `ours`. A person stands above whatever was asked for before, a push never above a person; between a push and what a person
-    /// asked for before it, as between two pushes, the policy decides.
+    /// Whether this stands above `ours`. A person stands above whatever was asked for before, a push never above a
+    /// person; between a push and what a person asked for before it, as between two pushes, the policy decides.
     fn is_newer_than(&self, ours: &Self, newest: Newest) -> bool {
         let by_policy = || match (self.candidate(), ours.candidate()) {
             (Some(this), Some(ours)) => compare_age(newest, &this, &ours).is_gt(),
@@ -98,11 +100,13 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// A rival that ended without a trace, or was brought back, takes nobody's turn; one that waits does so where the newest of those that wait goes.
+    /// A rival that ended without a trace, or was brought back, takes nobody's turn; one that waits does so where the
+    /// newest of those that wait goes.
     fn counts(&self, waiting: Waiting) -> bool {
         let leaves_something = |end: &End| {
             let is_clean = matches!(end.effect, Effect::None | Effect::Reverted);
-            // One that gave way while it soaked is what the next one replaces, and what stays if that one is brought back.
+            // One that gave way while it soaked is what the next one replaces, and what stays if that one is brought
+            // back.
             end.is_in_force() || !is_clean
         };
         self.end
@@ -111,15 +115,17 @@ impl Rival {
     }
 }
 
-/// The release that a deployment gives way to: the first, by the policy, of the rivals that stand above it and wait, run, are in force or have left something
-/// behind. Where all that wait are deployed in turn, those that only wait do not count: a newer one in force still does.
+/// The release that a deployment gives way to: the first, by the policy, of the rivals that stand above it and wait,
+/// run, are in force or have left something behind. Where all that wait are deployed in turn, those that only wait do
+/// not count: a newer one in force still does.
 ///
-/// What a person asked for gives way to a later wish of a person only. It also ends what was before it: a version that a person went back from does not stand
-/// above what is pushed after that.
+/// What a person asked for gives way to a later wish of a person only. It also ends what was before it: a version that
+/// a person went back from does not stand above what is pushed after that.
 #[must_use]
 pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals: &'a [Rival]) -> Option<&'a str> {
     let counting = || rivals.iter().filter(|rival| rival.counts(waiting));
-    // A wish that waits for its turn will be carried out: it ends what was before it already now, whoever of the two gets the lock first.
+    // A wish that waits for its turn will be carried out: it ends what was before it already now, whoever of the two
+    // gets the lock first.
     let wishes = rivals.iter().filter(|rival| rival.counts(Waiting::Supersede));
     let wishes = wishes.map(|rival| &rival.asked).filter(|asked| asked.is_person());
     let since = wishes.map(Asked::moment).filter(|moment| *moment < ours.moment()).max();
@@ -147,8 +153,9 @@ pub struct InQueue {
     pub is_hotfix: bool,
 }
 
-/// The release that one which is in force and only soaks gives way to: a rollback by hand that was asked for after it, always, because whoever goes back has seen enough;
-/// the newest that stands above it, where that is a hotfix, or the policy says so.
+/// The release that one which is in force and only soaks gives way to: a rollback by hand that was asked for after it,
+/// always, because whoever goes back has seen enough; the newest that stands above it, where that is a hotfix, or the
+/// policy says so.
 #[must_use]
 pub fn soak_gives_way<'a>(newest: Newest, soaking: Soaking, ours: &Asked, queue: &'a [InQueue]) -> Option<&'a str> {
     let rollback = |waits: &&InQueue| waits.is_rollback && waits.asked.moment() > ours.moment();
@@ -359,7 +366,8 @@ mod tests {
             superseded_by(Newest::Version, Waiting::Supersede, &push("v9.0.1", 1, 30), &rivals),
             None
         );
-        // Also while both still wait: the one that waits gives way to the person, and then nobody stands above the third.
+        // Also while both still wait: the one that waits gives way to the person, and then nobody stands above the
+        // third.
         let waiting = [
             rival("v10", push("v10.0.0", 1, 10), None),
             rival("rollback", person(20), None),

@@ -152,9 +152,9 @@ pub fn environments_for(pipeline: &Pipeline, tag: &Tag) -> Result<Result<Vec<Str
         return Ok(Ok(environments));
     }
     Ok(Err(if refused.is_empty() {
-        "no environment of the pipeline takes pushes".to_owned()
+        "no environment of the pipeline accepts pushes".to_owned()
     } else {
-        format!("no environment takes tag `{tag}`: {}", refused.join("; "))
+        format!("no environment accepts tag `{tag}`: {}", refused.join("; "))
     }))
 }
 
@@ -223,8 +223,8 @@ pub struct Candidate<'a> {
 
 /// Which of two pushes is the newer: `Greater` when `left` is.
 ///
-/// By push, the later one; of two generations of one tag in the same second, the higher. By version, the higher semantic version; a tag that names no
-/// version is older than any that does; equal versions are compared by push.
+/// By push, the later one; of two generations of one tag in the same second, the higher. By version, the higher
+/// semantic version; a tag that names no version is older than any that does; equal versions are compared by push.
 pub fn compare_age(newest: Newest, left: &Candidate<'_>, right: &Candidate<'_>) -> Ordering {
     let by_generation = if left.tag == right.tag {
         left.generation.cmp(&right.generation)
@@ -338,11 +338,11 @@ mod tests {
             "  - {name: staging, trigger: push, cluster: b, tags: {allow: [\"v*\"], deny: [\"*-rc\"]}}\n";
         assert_eq!(
             going_to(environments, "v1-rc").unwrap_err(),
-            "no environment takes tag `v1-rc`: `staging`: denied by `*-rc`"
+            "no environment accepts tag `v1-rc`: `staging`: denied by `*-rc`"
         );
         assert_eq!(
             going_to("  - {name: production, trigger: manual, cluster: c}\n", "v1").unwrap_err(),
-            "no environment of the pipeline takes pushes"
+            "no environment of the pipeline accepts pushes"
         );
     }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::{Digest, InvalidName, ResolvedEnvironment, Tag};
 use crate::tags::{TagPatternError, TagRules};
 
-/// A version as people name it. As text, and in JSON, it is the tag or the digest: a tag has no colon, a digest always has.
+/// A version as people name it. As text, and in JSON, it is the tag or the digest: a tag has no colon, a digest always
+/// has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Version {
@@ -64,9 +65,11 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why the tag policy of an environment does not take an image; none when it does. `tags` are those that point to the image now.
+/// Why the tag policy of an environment does not take an image; none when it does. `tags` are those that point to the
+/// image now.
 ///
-/// The tag by which it is named decides. What is named by its digest comes in by any of its tags, and without a tag where every tag would be taken.
+/// The tag by which it is named decides. What is named by its digest comes in by any of its tags, and without a tag
+/// where every tag would be taken.
 ///
 /// # Errors
 /// When a pattern of the policy means nothing.
@@ -80,14 +83,14 @@ pub fn refusal(
     let digest = match version {
         Version::Tag(tag) => {
             let decision = rules.decide(tag);
-            let refusal = format!("`{name}` does not take tag `{tag}`: {decision}");
+            let refusal = format!("`{name}` does not accept tag `{tag}`: {decision}");
             return Ok((!decision.is_allowed()).then_some(refusal));
         }
         Version::Digest(digest) => digest,
     };
     let tags: Vec<Tag> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
     if tags.is_empty() {
-        let refusal = format!("`{name}` takes some tags only, and `{digest}` has none");
+        let refusal = format!("`{name}` accepts only some tags, and `{digest}` has none");
         return Ok((!environment.tags.takes_every_tag()).then_some(refusal));
     }
     let decided: Vec<_> = tags.iter().map(|tag| (tag, rules.decide(tag))).collect();
@@ -99,7 +102,7 @@ pub fn refusal(
         .map(|(tag, decision)| format!("`{tag}`: {decision}"))
         .collect();
     Ok(Some(format!(
-        "`{name}` takes none of the tags of `{digest}`: {}",
+        "`{name}` accepts none of the tags of `{digest}`: {}",
         reasons.join("; ")
     )))
 }
@@ -143,7 +146,7 @@ mod tests {
         assert_eq!(refused(releases, "v1.4.0", &["main"]), None);
         assert_eq!(
             refused(releases, "main", &["main", "v1.4.0"]).unwrap(),
-            "`production` does not take tag `main`: no pattern of `tags.allow` matches"
+            "`production` does not accept tag `main`: no pattern of `tags.allow` matches"
         );
     }
 
@@ -154,13 +157,13 @@ mod tests {
         assert_eq!(
             refused(releases, &digest(), &["main", "v1-rc1"]).unwrap(),
             format!(
-                "`production` takes none of the tags of `{}`: `main`: no pattern of `tags.allow` matches; `v1-rc1`: denied by `*-rc*`",
+                "`production` accepts none of the tags of `{}`: `main`: no pattern of `tags.allow` matches; `v1-rc1`: denied by `*-rc*`",
                 digest()
             )
         );
         assert_eq!(
             refused(releases, &digest(), &[]).unwrap(),
-            format!("`production` takes some tags only, and `{}` has none", digest())
+            format!("`production` accepts only some tags, and `{}` has none", digest())
         );
         assert_eq!(refused("", &digest(), &[]), None);
     }

@@ -1,4 +1,5 @@
-//! Waves: environments of a release that go together. What a release does in one of them stops those that have not begun.
+//! Waves: environments of a release that go together. What a release does in one of them stops those that have not
+//! begun.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,8 @@ pub fn waves_of(pipeline: &Pipeline, environments: &[String]) -> BTreeMap<String
     waves
 }
 
-/// The environments of a release in the order in which it goes: one after another, and those of a wave at the same time.
+/// The environments of a release in the order in which it goes: one after another, and those of a wave at the same
+/// time.
 #[must_use]
 pub fn in_waves(environments: &[String], waves: &BTreeMap<String, String>) -> Vec<Vec<String>> {
     let mut ordered: Vec<Vec<String>> = Vec::new();
@@ -100,8 +102,8 @@ pub const ATTEMPTS_PER_ENVIRONMENT: u32 = 5;
 /// How soon a plan that changed on the way is made anew, unless AWS is away: after that nobody is waited for.
 const MADE_ANEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// The environment that stops the others of its wave: the first in which the release is not in force. Where its plan changed on the way it is asked for again,
-/// as often as that is done and where that comes about, and stops nobody.
+/// The environment that stops the others of its wave: the first in which the release is not in force. Where its plan
+/// changed on the way it is asked for again, as often as that is done and where that comes about, and stops nobody.
 #[must_use]
 pub fn first_failed<'a>(standings: impl IntoIterator<Item = Standing<'a>>, now: Timestamp) -> Option<WaveFailed> {
     standings.into_iter().find_map(|standing| {

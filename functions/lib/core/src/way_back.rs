@@ -1,6 +1,7 @@
-//! The way back: which services a deployment that failed must bring back to what ran before, in which order, and which migrations are taken back after them.
+//! The way back: which services a deployment that failed must bring back to what ran before, in which order, and which
+//! migrations are taken back after them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{PinnedDigest, Plan, PlannedService, PlannedStep, PlannedTask, Target, VerifiedRevision};
 use crate::schema::{CodeVersion, Fit, Undoes, fit, floor, higher, migration};
@@ -30,15 +31,18 @@ pub struct WayBack {
     pub left: Vec<String>,
 }
 
-/// The steps back, the last service first: one for every service that runs, or may run, something of this deployment. Each goes back to what it ran before;
-/// where that was never verified and its rollout was not complete either, it never worked, and the service goes back to the last revision that was verified.
+/// The steps back, the last service first: one for every service that runs, or may run, something of this deployment.
+/// Each goes back to what it ran before; where that was never verified and its rollout was not complete either, it
+/// never worked, and the service goes back to the last revision that was verified.
 ///
-/// Left alone are services that ran the release before the deployment came to them, services that ECS itself brought back, services that somebody else
-/// moved since, and services that ran nothing before. Bringing back a service that is back already finds it there and calls nothing. A service whose former
-/// code the schema does not take any more stays where it is: a person decides.
+/// Left alone are services that ran the release before the deployment came to them, services that ECS itself brought
+/// back, services that somebody else moved since, and services that ran nothing before. Bringing back a service that is
+/// back already finds it there and calls nothing. A service whose former code the schema does not take any more stays
+/// where it is: a person decides.
 ///
-/// When every service is back, the migrations are taken back whose pipeline says so, the last one first. Only one that was complete is: one that failed
-/// half-way is left to the next release. A deployment that itself takes migrations back has no way back once one of these was begun.
+/// When every service is back, the migrations are taken back whose pipeline says so, the last one first. Only one that
+/// was complete is: one that failed half-way is left to the next release. A deployment that itself takes migrations
+/// back has no way back once one of these was begun.
 #[must_use]
 pub fn way_back(plan: &Plan, taken: &[TakenStep<'_>]) -> WayBack {
     let began = |taken: &&TakenStep<'_>| last(taken).is_some_and(|record| record.outcome != StepOutcome::NeverStarted);
@@ -70,13 +74,18 @@ pub fn way_back(plan: &Plan, taken: &[TakenStep<'_>]) -> WayBack {
         }
     }
     if back.left.is_empty() && taken.iter().all(is_free_of_the_release) {
-        let downs = migrations().collect::<Vec<_>>();
-        back.steps.extend(
-            downs
-                .into_iter()
-                .rev()
-                .filter_map(|(taken, task)| step_down(plan, taken, task)),
-        );
+        let begun = migrations().collect::<Vec<_>>();
+        let mut stays = BTreeSet::new();
+        for (taken, task) in begun.into_iter().rev() {
+            // A migration is never taken back from under one that came after it.
+            let step = (!stays.contains(&task.database)).then(|| step_down(plan, taken, task));
+            match step.flatten() {
+                Some(step) => back.steps.push(step),
+                None => {
+                    stays.insert(&task.database);
+                }
+            }
+        }
     }
     back
 }
@@ -116,11 +125,11 @@ fn step_back(taken: &TakenStep<'_>, floor: Option<&CodeVersion>) -> Back {
         && fit(destination.version.as_ref(), Some(floor)) != Fit::Runs
     {
         let runs = destination.version.map_or_else(
-            || "code of a version that nobody knows".to_owned(),
+            || "code of an unknown version".to_owned(),
             |version| format!("`{version}`"),
         );
         return Back::Left(format!(
-            "`{}` is not brought back: it ran {runs} before, and the schema takes `{floor}` and later only",
+            "`{}` is not brought back: it ran {runs} before, and the schema requires `{floor}` or later",
             planned.service
         ));
     }
@@ -465,7 +474,7 @@ mod tests {
         assert!(too_old.steps.is_empty());
         assert_eq!(
             too_old.left,
-            ["`gunicorn` is not brought back: it ran `v1.3.0` before, and the schema takes `v1.4.0` and later only"]
+            ["`gunicorn` is not brought back: it ran `v1.3.0` before, and the schema requires `v1.4.0` or later"]
         );
         assert_eq!(failed(Some("v1.4.0"), None).left.len(), 1, "nobody knows how old it is");
     }

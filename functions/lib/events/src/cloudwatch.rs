@@ -16,7 +16,8 @@ open_enum! {
     }
 }
 
-/// The detail of `CloudWatch Alarm State Change`: which alarm, and its new state. The alarm itself is read from the API.
+/// The detail of `CloudWatch Alarm State Change`: which alarm, and its new state. The alarm itself is read from the
+/// API.
 ///
 /// Follows "Alarm events and EventBridge" of the CloudWatch User Guide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

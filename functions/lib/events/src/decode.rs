@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Why JSON could not be read. Names the place and the kind of mistake, never the value: payloads carry task tokens and the
-/// environment of containers, and this text ends in logs and execution histories.
+/// Why JSON could not be read. Names the place and the kind of mistake, never the value: payloads carry task tokens and
+/// the environment of containers, and this text ends in logs and execution histories.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {reason}")]
 pub struct DecodeError {

@@ -28,7 +28,8 @@ open_enum! {
 
 /// The detail of `ECR Image Action`: a push, a deletion or a change of storage class.
 ///
-/// Follows "Sample events from Amazon ECR" of the ECR User Guide. Delivery is best effort: a push may have no event at all.
+/// Follows "Sample events from Amazon ECR" of the ECR User Guide. Delivery is best effort: a push may have no event at
+/// all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct EcrImageAction {

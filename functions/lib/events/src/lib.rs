@@ -1,8 +1,8 @@
 //! Tolerant types of the AWS events that Esclusa consumes.
 //!
-//! Events are hints: they may be lost, repeated, late and out of order, and AWS adds members at will. So every type here accepts
-//! unknown members, nulls and unknown values, keeps only what a decision can need, and never carries what must not be logged (the
-//! environment of container overrides, inputs and outputs of executions).
+//! Events are hints: they may be lost, repeated, late and out of order, and AWS adds members at will. So every type
+//! here accepts unknown members, nulls and unknown values, keeps only what a decision can need, and never carries what
+//! must not be logged (the environment of container overrides, inputs and outputs of executions).
 
 mod cloudwatch;
 mod decode;

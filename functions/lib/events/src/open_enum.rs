@@ -1,6 +1,7 @@
 //! Enumerations that AWS may extend.
 
-/// Declares an enumeration of strings with an `Unknown` arm that keeps a value newer than this code, for serde both ways.
+/// Declares an enumeration of strings with an `Unknown` arm that keeps a value newer than this code, for serde both
+/// ways.
 macro_rules! open_enum {
     ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$outer])*

@@ -30,7 +30,8 @@ impl ExecutionStatus {
     }
 }
 
-/// The detail of `Step Functions Execution Status Change`, without input, output and cause: those are read from the API.
+/// The detail of `Step Functions Execution Status Change`, without input, output and cause: those are read from the
+/// API.
 ///
 /// Follows "Step Functions events" of the Step Functions Developer Guide. Delivery is best effort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

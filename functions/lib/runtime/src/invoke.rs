@@ -23,8 +23,8 @@ const LOGGED_CHARACTERS: usize = 200;
 /// How much of a failure's message goes to Step Functions, in characters.
 const MESSAGE_CHARACTERS: usize = 1_800;
 
-/// Lets `function` handle one invocation that begins `now`, for at most `limit` where its caller does not end it by itself. The payload is never logged, only the members that name what it is
-/// about.
+/// Lets `function` handle one invocation that begins `now`, for at most `limit` where its caller does not end it by
+/// itself. The payload is never logged, only the members that name what it is about.
 pub async fn invoke<F: Function>(
     function: Result<&F, &Failure>,
     payload: Value,
@@ -86,7 +86,8 @@ async fn handle<F: Function>(
     invocation: &Invocation,
     limit: Option<Duration>,
 ) -> Result<Value, Failure> {
-    // Boxed: the future of a handler holds those of the SDK, and a type nested that deep is beyond the compiler's limit.
+    // Boxed: the future of a handler holds those of the SDK, and a type nested that deep is beyond the compiler's
+    // limit.
     let handled = AssertUnwindSafe(function.handle(payload, invocation).boxed()).catch_unwind();
     let handled = match limit {
         Some(limit) => tokio::time::timeout(limit, handled).await,
@@ -140,7 +141,8 @@ pub fn diagnostic(failure: &Failure) -> Diagnostic {
     }
 }
 
-/// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every character of ours may have a backslash before it.
+/// The message, cut where the state machines would cut the JSON around it: they keep 4,000 characters, in which every
+/// character of ours may have a backslash before it.
 fn bounded(message: &str) -> String {
     let message: String = message
         .chars()
@@ -211,7 +213,8 @@ mod tests {
         run_at(noon(), Ok(&Obedient), payload).await
     }
 
-    /// Every test has a subscriber: what first logs without one would be remembered as a line that nobody wants, for the others too.
+    /// Every test has a subscriber: what first logs without one would be remembered as a line that nobody wants, for
+    /// the others too.
     async fn run_at(
         now: Timestamp,
         function: Result<&Obedient, &Failure>,

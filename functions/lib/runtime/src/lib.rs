@@ -1,7 +1,7 @@
 //! Lambda wiring: configuration from the environment, logs, measures, and errors that Step Functions can branch on.
 //!
-//! A function implements [`Function`]; its `main` is one call of [`run`]. Nothing else of a function knows that Lambda exists, so the
-//! simulator runs the same code.
+//! A function implements [`Function`]; its `main` is one call of [`run`]. Nothing else of a function knows that Lambda
+//! exists, so the simulator runs the same code.
 
 mod environment;
 mod function;

@@ -1,7 +1,7 @@
 //! One JSON object per line, with a timestamp: without one Lambda takes every line for INFO.
 //!
-//! Keys follow the structured-logging conventions of Powertools for AWS Lambda: `timestamp`, `level`, `message`, `service`,
-//! `function_name`, `request_id` and the fields of the spans and the event, flat.
+//! Keys follow the structured-logging conventions of Powertools for AWS Lambda: `timestamp`, `level`, `message`,
+//! `service`, `function_name`, `request_id` and the fields of the spans and the event, flat.
 
 use std::io::Write;
 
@@ -17,15 +17,17 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::{Environment, telemetry};
 
-/// Crates whose names begin so are ours. All others log at WARN whatever the level: at DEBUG and TRACE the SDK prints bodies, which
-/// carry task tokens and the environment of containers.
+/// Crates whose names begin so are ours. All others log at WARN whatever the level: at DEBUG and TRACE the SDK prints
+/// bodies, which carry task tokens and the environment of containers.
 const OURS: &str = "esclusa";
 
-/// Where the Lambda runtime logs every failure of a handler as ERROR, which a lock held by somebody else is not. We log failures ourselves.
+/// Where the Lambda runtime logs every failure of a handler as ERROR, which a lock held by somebody else is not. We log
+/// failures ourselves.
 const REPEATS: &str = "lambda_runtime::layers::panic";
 
-/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for, and measures at every level. Lambda filters once more, by the application log
-/// level of the function, and takes measures for INFO. `clock` says when a line was written.
+/// A subscriber that writes JSON lines to `writer`, at the level that the environment asks for, and measures at every
+/// level. Lambda filters once more, by the application log level of the function, and takes measures for INFO. `clock`
+/// says when a line was written.
 pub fn subscriber<C, W>(
     environment: &Environment,
     function_name: &'static str,

@@ -8,8 +8,9 @@ use crate::{Invocation, Measure};
 /// What a round has at least, on a clock by which Lambda would leave it nothing.
 const LEAST: SignedDuration = SignedDuration::from_secs(10);
 
-/// A round of the sweep of a function, which its end measures. One thing that cannot be looked at keeps no other from its look, and fails no invocation: the next round looks
-/// again, and a repeated invocation would look at everything once more. It is logged, counted, and told by an alarm when it goes on.
+/// A round of the sweep of a function, which its end measures. One thing that cannot be looked at keeps no other from
+/// its look, and fails no invocation: the next round looks again, and a repeated invocation would look at everything
+/// once more. It is logged, counted, and told by an alarm when it goes on.
 #[derive(Debug)]
 #[must_use = "the end of a round is what is measured"]
 pub struct Round {
@@ -34,7 +35,8 @@ impl Round {
         }
     }
 
-    /// Everything there is to look at, in the order of this round: where there is not enough time for all, each round begins elsewhere.
+    /// Everything there is to look at, in the order of this round: where there is not enough time for all, each round
+    /// begins elsewhere.
     #[must_use]
     pub fn in_turn<T>(&self, mut all: Vec<T>) -> Vec<T> {
         // Rounds come every other minute or less often: their number alone would leave some places out for ever.
@@ -53,7 +55,8 @@ impl Round {
         has_time
     }
 
-    /// Notes that something, `what`, could not be looked at or put right. Where somebody else was faster there is nothing to note.
+    /// Notes that something, `what`, could not be looked at or put right. Where somebody else was faster there is
+    /// nothing to note.
     pub fn failed(&mut self, what: &str, failure: &Failure) {
         if failure.kind == ErrorKind::Conflict {
             tracing::info!(what, message = %failure.message, "a sweep met others at the same thing");

@@ -20,8 +20,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Runs `F` as a Lambda function until the sandbox ends.
 ///
-/// A function that cannot be built answers every invocation with the reason, which then reaches the state machine; a process that
-/// exits would only say that it did.
+/// A function that cannot be built answers every invocation with the reason, which then reaches the state machine; a
+/// process that exits would only say that it did.
 #[must_use]
 pub fn run<F: Function>(environment: &Environment) -> ExitCode {
     let subscriber = log::subscriber(environment, F::NAME, now, std::io::stdout);

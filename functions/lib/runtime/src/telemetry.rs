@@ -1,8 +1,9 @@
-//! What is counted and timed. A measure is a line of the log in the embedded metric format of CloudWatch, which makes metrics of it: no call, no permission, no time.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! What is counted and timed. A measure is a line of the log in the embedded metric format of CloudWatch, which makes
+//! metrics of it: no call, no permission, no time. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! Every measure has the dimension `service`, the stack's name. Others are words of few values each: every combination is a metric that is paid for. What a measure is
-//! about, such as the release, stands beside it in its line, where CloudWatch Logs Insights finds it.
+//! Every measure has the dimension `service`, the stack's name. Others are words of few values each: every combination
+//! is a metric that is paid for. What a measure is about, such as the release, stands beside it in its line, where
+//! CloudWatch Logs Insights finds it.
 
 use esclusa_core::error::ErrorKind;
 use esclusa_core::verdict::{Effect, Verdict};
@@ -27,8 +28,8 @@ pub const METRICS: [(&str, &[&str]); 11] = [
     ("FailedInvocations", &["error_kind"]),
 ];
 
-/// Something that is counted or timed. A repeat of the function that measures may measure again: these are for people to look at and to be woken by, and nothing is decided
-/// by them.
+/// Something that is counted or timed. A repeat of the function that measures may measure again: these are for people
+/// to look at and to be woken by, and nothing is decided by them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Measure<'a> {
     /// A deployment has ended: `DeploymentSeconds`, from its start.
@@ -81,19 +82,22 @@ pub enum Measure<'a> {
         /// Since the release stands at the gates.
         took: SignedDuration,
     },
-    /// A sweep has found what an event or an execution should have done: `SweepFinds`. Waits that a sweep ended are in `WaitSeconds`.
+    /// A sweep has found what an event or an execution should have done: `SweepFinds`. Waits that a sweep ended are in
+    /// `WaitSeconds`.
     Found {
         /// What: `push`, `release`, `end` or `act`.
         found: &'a str,
         /// How many.
         count: usize,
     },
-    /// A sweep has gone its round, whatever became of what it looked at: `Sweeps`. Where there are none, nothing makes up for what is lost.
+    /// A sweep has gone its round, whatever became of what it looked at: `Sweeps`. Where there are none, nothing makes
+    /// up for what is lost.
     Swept {
         /// The function.
         sweeper: &'a str,
     },
-    /// Some of what a sweep looked at could not be looked at, or put right, or there was not enough time for all of it: `SweepFailures`.
+    /// Some of what a sweep looked at could not be looked at, or put right, or there was not enough time for all of it:
+    /// `SweepFailures`.
     SweepFailed,
     /// An event was taken up: `EventLagSeconds`, since what it tells of has happened.
     EventTaken {

@@ -18,7 +18,8 @@ const ENVIRONMENTS: [u32; 3] = [1, 3, 10];
 /// A month, as AWS's price lists count it.
 const MONTH_HOURS: f64 = 730.0;
 
-/// What one invocation is taken to last, in seconds: functions wait for a few answers of AWS, and their own work is a few milliseconds.
+/// What one invocation is taken to last, in seconds: functions wait for a few answers of AWS, and their own work is a
+/// few milliseconds.
 const INVOCATION_SECONDS: f64 = 0.15;
 
 /// The memory of a function, in GB.

@@ -1,4 +1,5 @@
-//! How soon the programs of the functions answer for the first time, how much memory they take and how large they are, beside the smallest function there is.
+//! How soon the programs of the functions answer for the first time, how much memory they take and how large they are,
+//! beside the smallest function there is.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -27,8 +28,8 @@ const FUNCTIONS: [&str; 10] = [
 /// How often each program is started, one after the other in turn, so that a noisy moment concerns all of them.
 const ROUNDS: usize = 15;
 
-/// Where Debian has all roots of trust in one file. Besides, it has each in a file of its own, and reads them all unless it is told not to; the image that
-/// the functions run on has the one file.
+/// Where Debian has all roots of trust in one file. Besides, it has each in a file of its own, and reads them all
+/// unless it is told not to; the image that the functions run on has the one file.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The longest time for a first answer.

@@ -1,4 +1,5 @@
-//! How soon an execution goes on after what it waits for has happened, and what finding that out costs: by events, and by a waiter that polls, of the same deployment.
+//! How soon an execution goes on after what it waits for has happened, and what finding that out costs: by events, and
+//! by a waiter that polls, of the same deployment.
 
 use jiff::{SignedDuration, Timestamp};
 use lab::Lab;
@@ -79,7 +80,8 @@ fn looks(world: &World, wait: &Wait) -> usize {
     during.filter(|call| call.input.to_string().contains(name)).count()
 }
 
-/// What a waiter makes of a wait that asks at once and then again and again: how late it finds out, in seconds, and how often it has asked.
+/// What a waiter makes of a wait that asks at once and then again and again: how late it finds out, in seconds, and how
+/// often it has asked.
 fn polled(wait: &Wait, every: SignedDuration) -> (f64, f64) {
     let mut asks = 1.0;
     let mut at = wait.began;

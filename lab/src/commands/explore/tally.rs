@@ -39,7 +39,8 @@ pub(crate) struct Tally {
     pub(crate) violating: BTreeMap<u64, Vec<String>>,
     /// How often each end came out.
     ends: BTreeMap<String, u64>,
-    /// How often each fault struck: by what the struck function was asked for, then by fault. What was to strike after the effect and struck before is left out.
+    /// How often each fault struck: by what the struck function was asked for, then by fault. What was to strike after
+    /// the effect and struck before is left out.
     landed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 

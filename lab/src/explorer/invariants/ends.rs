@@ -39,7 +39,8 @@ impl Findings<'_> {
         }
     }
 
-    /// Whoever waits is woken soon after what it waits for is over: by its event, or by a sweep where something went wrong.
+    /// Whoever waits is woken soon after what it waits for is over: by its event, or by a sweep where something went
+    /// wrong.
     pub(super) fn ends_are_noticed(&mut self) {
         let world = self.shop.lab.world();
         let within = self.truth.noticed_within;

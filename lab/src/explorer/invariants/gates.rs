@@ -18,8 +18,8 @@ const SKEWED: SignedDuration = SignedDuration::from_secs(240);
 const GOES_ON: [&str; 3] = ["ecs:RegisterTaskDefinition", "ecs:RunTask", "ecs:UpdateService"];
 
 impl Findings<'_> {
-    /// Where windows and approvals are, what begins something begins it after the window has opened, and after an approver who did not ask for it has agreed
-    /// with the plan that is carried out; a no is the end of it.
+    /// Where windows and approvals are, what begins something begins it after the window has opened, and after an
+    /// approver who did not ask for it has agreed with the plan that is carried out; a no is the end of it.
     pub(super) fn nobody_comes_unasked(&mut self) {
         let account = self.shop.account;
         let is_windowed = |environment: &str| match account {
@@ -132,8 +132,9 @@ impl Findings<'_> {
         }
     }
 
-    /// From a stop on nothing more of a release is begun, and whoever takes locks during a freeze, a hold or a pin to another version begins nothing before that
-    /// is over; nor does a push that was found not to work in the environment before.
+    /// From a stop on nothing more of a release is begun, and whoever takes locks during a freeze, a hold or a pin to
+    /// another version begins nothing before that is over; nor does a push that was found not to work in the
+    /// environment before.
     pub(super) fn nobody_comes_who_may_not(&mut self) {
         let mut found = Vec::new();
         // People stop and freeze only what is of the shop.
@@ -150,7 +151,8 @@ impl Findings<'_> {
                 .iter()
                 .find(|release| release.release_id == deployment.release_id);
             let is_rollback = release.is_some_and(|release| release.kind == ReleaseKind::Rollback);
-            // Whether something that began and was over, unless it still stands, stood when the locks were taken and still does.
+            // Whether something that began and was over, unless it still stands, stood when the locks were taken and
+            // still does.
             let stands = |from: Timestamp, over: Option<Timestamp>, at: Timestamp| {
                 locked.is_some_and(|locked| from < *locked) && over.is_none_or(|over| at < over)
             };
@@ -195,7 +197,8 @@ impl Findings<'_> {
         }
     }
 
-    /// Whether the last look before a moment at what a release had come to in the first environment was that it does not work.
+    /// Whether the last look before a moment at what a release had come to in the first environment was that it does
+    /// not work.
     fn failed_before(&self, release_id: &str, moment: Timestamp) -> bool {
         let is_of = |id: &str| {
             let mut deployments = self.deployments.iter();

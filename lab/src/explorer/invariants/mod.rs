@@ -1,4 +1,5 @@
-//! What must hold after every run, read from ECS, Step Functions, the tables and the calls that were made; no decision of Esclusa is asked.
+//! What must hold after every run, read from ECS, Step Functions, the tables and the calls that were made; no decision
+//! of Esclusa is asked.
 //!
 //! | | holds |
 //! |---|---|

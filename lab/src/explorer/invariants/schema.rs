@@ -56,7 +56,8 @@ impl Findings<'_> {
         }
     }
 
-    /// Walks through the acts: no service is brought to code that is older than what a migration before has left the schema for.
+    /// Walks through the acts: no service is brought to code that is older than what a migration before has left the
+    /// schema for.
     pub(super) fn code_fits_its_schema(&mut self) {
         let tasks = migrations(self.shop);
         let mut found = Vec::new();

@@ -8,7 +8,8 @@ use super::{Findings, is_at, pair, told};
 use crate::explorer::seen::{migrations, running};
 use crate::explorer::{Place, Shop};
 
-/// How long an alarm of the verification may fire without being seen: looks at it are twenty seconds apart, and may be a minute late.
+/// How long an alarm of the verification may fire without being seen: looks at it are twenty seconds apart, and may be
+/// a minute late.
 const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(110);
 
 impl Findings<'_> {
@@ -75,7 +76,8 @@ impl Findings<'_> {
         release.map(|release| release.digest.clone())
     }
 
-    /// The alarm had fired for a while when a release was called good, or its servers answered with errors all the time.
+    /// The alarm had fired for a while when a release was called good, or its servers answered with errors all the
+    /// time.
     pub(super) fn verified_works(&mut self) {
         let mut found = Vec::new();
         for (deployment_id, at) in &self.written.verified {

@@ -1,5 +1,5 @@
-//! Metric alarms. An alarm that watches a metric is evaluated every minute and changes its state by itself; an alarm without one keeps the state that it was
-//! put into. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html>
+//! Metric alarms. An alarm that watches a metric is evaluated every minute and changes its state by itself; an alarm
+//! without one keeps the state that it was put into. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html>
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};

@@ -408,7 +408,8 @@ impl Context for Asked<'_> {
     }
 }
 
-/// Start times are rounded down to the minute, and periods are counted from there: times that are multiples of the period give periods that are.
+/// Start times are rounded down to the minute, and periods are counted from there: times that are multiples of the
+/// period give periods that are.
 pub(super) fn get(input: Input<'_>, kernel: &Kernel) -> Result<Value, ApiError> {
     let known = [
         "MetricDataQueries",

@@ -1,5 +1,5 @@
-//! Metric math, as far as it is simulated: numbers, ids, `+ - * /`, parentheses, `FILL(id, n)`, `SUM([ids])`, `SUM(METRICS())` and `SERVICE_QUOTA(id)`.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html>
+//! Metric math, as far as it is simulated: numbers, ids, `+ - * /`, parentheses, `FILL(id, n)`, `SUM([ids])`,
+//! `SUM(METRICS())` and `SERVICE_QUOTA(id)`. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html>
 
 use std::collections::BTreeMap;
 
@@ -263,7 +263,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What cannot be read is either no metric math or of the part that is not simulated: it is refused as the latter unless nothing is left.
+    /// What cannot be read is either no metric math or of the part that is not simulated: it is refused as the latter
+    /// unless nothing is left.
     fn refused(&mut self) -> ApiError {
         let text = self.text;
         match self.peek() {

@@ -1,5 +1,5 @@
-//! Layers and configurations: the blobs that manifests refer to, uploaded part by part, and handed out from where they are stored, which is no endpoint of
-//! ECR.
+//! Layers and configurations: the blobs that manifests refer to, uploaded part by part, and handed out from where they
+//! are stored, which is no endpoint of ECR.
 
 use std::collections::BTreeMap;
 
@@ -186,7 +186,8 @@ pub(super) fn download_url(input: Input<'_>, kernel: &Kernel) -> Result<Value, A
     Ok(json!({"layerDigest": digest, "downloadUrl": address(repository, digest, kernel)}))
 }
 
-/// The labels of an image: what the configuration says that its manifest names, or for an index the labels of the first of its images that has some.
+/// The labels of an image: what the configuration says that its manifest names, or for an index the labels of the first
+/// of its images that has some.
 pub(super) fn labels(repository: &str, manifest: &str, kernel: &Kernel) -> BTreeMap<String, String> {
     let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
     let digest = manifest.pointer("/config/digest").and_then(Value::as_str);

@@ -27,7 +27,8 @@ pub(super) fn authorize(request: &Request, kernel: &Kernel) -> Value {
     }]})
 }
 
-/// Who asked for a token, and until when it is good. As little is secret in it as in the keys of the simulated accounts.
+/// Who asked for a token, and until when it is good. As little is secret in it as in the keys of the simulated
+/// accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
     /// The key that signed the request.
@@ -41,7 +42,8 @@ impl Token {
         STANDARD.encode(format!("{}/{}", self.access_key_id, self.expires_at.as_second()))
     }
 
-    /// Reads the header `Authorization` of a request to the registry: `Basic`, with the user `AWS` and the password that [`authorize`] gave.
+    /// Reads the header `Authorization` of a request to the registry: `Basic`, with the user `AWS` and the password
+    /// that [`authorize`] gave.
     pub(crate) fn from_header(header: &str) -> Option<Self> {
         let decode = |text: &str| String::from_utf8(STANDARD.decode(text).ok()?).ok();
         let (scheme, credentials) = header.split_once(' ')?;

@@ -1,5 +1,5 @@
-//! Filter patterns over lines without structure: words and quoted phrases, all of which, or one of which with `?`, must be in the line.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
+//! Filter patterns over lines without structure: words and quoted phrases, all of which, or one of which with `?`, must
+//! be in the line. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
 //!
 //! Patterns over JSON and over columns, regular expressions, and terms that must not be there are refused by name.
 

@@ -510,8 +510,8 @@ impl Key {
         Self::new(format!("CHAIN#{chain}"), "HEAD")
     }
 
-    /// Whether the row serves only a deployment that is at work and what is found out, or told, about it soon after: the ledger keeps what it said, and the row
-    /// of the deployment how it ended.
+    /// Whether the row serves only a deployment that is at work and what is found out, or told, about it soon after:
+    /// the ledger keeps what it said, and the row of the deployment how it ended.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         let is_work = self.pk.starts_with("DEPLOYMENT#") && self.sk != "DEPLOYMENT";

@@ -1,8 +1,8 @@
 //! The control table: everything that Esclusa must know to go on, and nothing that only history needs.
 //!
-//! Every row carries `row_version`, the version of its format, and `revision`, which grows by one with every write. A write names what it expects to
-//! find, either nothing or the revision that was read, so that every change is a compare-and-set. Reads are strongly consistent: decisions never come
-//! from an index.
+//! Every row carries `row_version`, the version of its format, and `revision`, which grows by one with every write. A
+//! write names what it expects to find, either nothing or the revision that was read, so that every change is a
+//! compare-and-set. Reads are strongly consistent: decisions never come from an index.
 
 mod key;
 pub mod rows;
@@ -22,7 +22,8 @@ use crate::sdk::failure;
 
 pub use key::{Key, Repository};
 
-/// How long a row is kept that nobody acts upon any more: much longer than an execution runs, waits to be redriven, and has its name kept.
+/// How long a row is kept that nobody acts upon any more: much longer than an execution runs, waits to be redriven, and
+/// has its name kept.
 const SPENT_AFTER: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// The version of the format of every row that this program writes.
@@ -174,7 +175,8 @@ impl ControlTable {
     /// Reads one row.
     ///
     /// # Errors
-    /// [`ErrorKind::Transient`] or [`ErrorKind::AccessDenied`] from DynamoDB; [`ErrorKind::Defect`] for a row of a format that this program does not know.
+    /// [`ErrorKind::Transient`] or [`ErrorKind::AccessDenied`] from DynamoDB; [`ErrorKind::Defect`] for a row of a
+    /// format that this program does not know.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<Stored<T>>, Failure> {
         let answer = self
             .client
@@ -202,10 +204,12 @@ impl ControlTable {
         })
     }
 
-    /// Reads the rows of a partition whose sort key begins with `prefix`, in ascending order of the sort key, each with its sort key.
+    /// Reads the rows of a partition whose sort key begins with `prefix`, in ascending order of the sort key, each with
+    /// its sort key.
     ///
     /// # Errors
-    /// Those of [`ControlTable::get`]; `Defect` for a partition of more rows than one listing reads: a part of a list is never acted upon.
+    /// Those of [`ControlTable::get`]; `Defect` for a partition of more rows than one listing reads: a part of a list
+    /// is never acted upon.
     pub async fn list<T: DeserializeOwned>(&self, pk: &str, prefix: &str) -> Result<Vec<(String, Stored<T>)>, Failure> {
         let rows = self.query(pk, prefix, true, LIST_LIMIT).await?;
         if rows.len() < LIST_LIMIT {
@@ -224,7 +228,8 @@ impl ControlTable {
         self.query(pk, "", true, usize::MAX).await
     }
 
-    /// Reads the last `limit` rows of a partition whose sort key begins with `prefix`, in descending order of the sort key.
+    /// Reads the last `limit` rows of a partition whose sort key begins with `prefix`, in descending order of the sort
+    /// key.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`].

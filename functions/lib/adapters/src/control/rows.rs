@@ -1,5 +1,5 @@
-//! The rows of the control table that belong to no protocol of their own. Lock, waiter, inbox, intent and tag rows are types of
-//! [`esclusa_core::protocol`] and [`esclusa_core::identity`], because their transitions are.
+//! The rows of the control table that belong to no protocol of their own. Lock, waiter, inbox, intent and tag rows are
+//! types of [`esclusa_core::protocol`] and [`esclusa_core::identity`], because their transitions are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ use esclusa_core::verdict::{End, StepKind, StepRecord, StepReference};
 use esclusa_core::verification::Revoked;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::Key;
 
 use super::key::Repository;
 
@@ -284,6 +286,25 @@ pub struct DeploymentPointerRow {
     pub asked: Asked,
 }
 
+/// The pointer by which an open wait is found: the rows of the closed ones are kept beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenWaitRow {
+    /// What is waited for.
+    pub resource: String,
+    /// Who waits.
+    pub execution_arn: String,
+    /// The state that waits.
+    pub state: String,
+}
+
+impl OpenWaitRow {
+    /// The row of the wait itself.
+    #[must_use]
+    pub fn wait_key(&self) -> Key {
+        Key::waiter(&self.resource, &self.execution_arn, &self.state)
+    }
+}
+
 /// Where a release stands at the gates of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatesRow {
@@ -438,7 +459,8 @@ pub struct StepRow {
     pub judged_at: Option<Timestamp>,
 }
 
-/// The scaling of a service that a deployment has suspended. It stays until nobody can suspend it for that deployment any more.
+/// The scaling of a service that a deployment has suspended. It stays until nobody can suspend it for that deployment
+/// any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuspendedScalingRow {
     /// The deployment.
@@ -484,7 +506,8 @@ pub struct InboxRow {
     pub expires_at: i64,
 }
 
-/// Which step a task belongs to, by the announcement that its mark names: events of the task carry nothing else of ours.
+/// Which step a task belongs to, by the announcement that its mark names: events of the task carry nothing else of
+/// ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedByRow {
     /// The deployment.
@@ -575,6 +598,9 @@ pub struct EnvironmentRow {
     /// That it was found not to work afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
+    /// When the last re-check looked at it; none where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
 }
 
 /// What a release does that came to the gates before they remembered it.

@@ -1,4 +1,5 @@
-//! What a person decides, written once, wherever it comes from: votes about a release that waits, answers to the questions of checks, and orders.
+//! What a person decides, written once, wherever it comes from: votes about a release that waits, answers to the
+//! questions of checks, and orders.
 
 mod orders;
 
@@ -239,14 +240,11 @@ impl Journal {
                 format!("the image `{image}` did not arrive in `{repository}` in time")
             }
             (None, Some(Closed::WaveFailed(failed))) => {
-                format!(
-                    "`{}`, which goes together with it, ended {}",
-                    failed.environment, failed.verdict
-                )
+                format!("`{}`, in the same wave, ended {}", failed.environment, failed.verdict)
             }
             (None, Some(Closed::Stopped { by, why })) => format!("it was stopped by `{by}`: {why}"),
             (None, Some(Closed::Superseded { by })) => format!("the newer release `{by}` takes its place"),
-            (None, None) => "it was let in".to_owned(),
+            (None, None) => "it was admitted".to_owned(),
         };
         Ok(Refusal::Settled {
             release,
@@ -334,7 +332,8 @@ impl Journal {
         }
     }
 
-    /// Writes down that somebody wanted to decide who may not. Whether it was written: a repeat of the same request, which `along` tells, is not.
+    /// Writes down that somebody wanted to decide who may not. Whether it was written: a repeat of the same request,
+    /// which `along` tells, is not.
     ///
     /// # Errors
     /// What the tables answered.

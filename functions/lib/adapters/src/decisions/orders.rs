@@ -1,4 +1,5 @@
-//! What a person orders about releases and environments, written once, wherever it comes from: the command line, the API, a button.
+//! What a person orders about releases and environments, written once, wherever it comes from: the command line, the
+//! API, a button.
 
 mod quarantine;
 mod wish;
@@ -19,6 +20,7 @@ use crate::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleasePointer
 use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::gates::{EVERYTHING, Electorate};
 use crate::journal::{Commit, Committed, Journal};
+use crate::planning::release_in_force;
 
 /// What is frozen.
 struct Frozen<'a> {
@@ -37,7 +39,7 @@ impl Orderer<'_> {
     /// An order from now on.
     fn order(&self, reason: &str, until: Option<Timestamp>) -> Result<gate::Order, Refusal> {
         if let Some(until) = until.filter(|until| *until <= self.at) {
-            return Err(refused(format!("`{until}` is no time to come")));
+            return Err(refused(format!("`{until}` must be in the future")));
         }
         Ok(gate::Order {
             by: self.by.to_owned(),
@@ -71,7 +73,7 @@ impl Journal {
     /// What the tables answered.
     pub async fn order(&self, wish: &Wish, by: &str, along: &[Change]) -> Ordered {
         if wish.reason().is_some_and(|reason| reason.trim().is_empty()) {
-            return Ok(Err(refused("say why")));
+            return Ok(Err(refused("a reason is required")));
         }
         let orderer = Orderer {
             by,
@@ -163,7 +165,7 @@ impl Journal {
             .filter(|held| held.holds(orderer.at))
         {
             return Ok(Err(refused(format!(
-                "release `{release}` is held by `{by}` already: {reason}"
+                "release `{release}` is already held by `{by}`: {reason}"
             ))));
         }
         let held = match orderer.order(reason, until) {
@@ -174,7 +176,7 @@ impl Journal {
         let change = Change::put(key, &held, Expected::unchanged(stored.as_ref()))?;
         let draft = about(&row, orderer.by, &body)?;
         let told = json!({"hold": held, "tag": row.tag});
-        let what = "the hold of the release changed at this moment";
+        let what = "the hold of the release has just changed";
         self.written(&row.application, (vec![change], draft), (told, what), orderer)
             .await
     }
@@ -193,7 +195,7 @@ impl Journal {
         let change = Change::put(key, &lifted, Expected::Revision(stored.revision))?;
         let draft = about(&row, orderer.by, &body)?;
         let told = json!({"hold": lifted, "tag": row.tag});
-        let what = "the hold of the release changed at this moment";
+        let what = "the hold of the release has just changed";
         self.written(&row.application, (vec![change], draft), (told, what), orderer)
             .await
     }
@@ -212,7 +214,7 @@ impl Journal {
         let change = Change::put(Key::stop(release), &stop, Expected::Absent)?;
         let draft = about(&row, orderer.by, &body)?;
         let told = json!({"stop": stop, "tag": row.tag});
-        let what = "the release is stopped already";
+        let what = "the release is already stopped";
         self.written(&row.application, (vec![change], draft), (told, what), orderer)
             .await
     }
@@ -229,11 +231,22 @@ impl Journal {
             .control()
             .get(&Key::environment(application.as_str(), environment.as_str()))
             .await?;
-        let Some(EnvironmentRow { digests, tag, .. }) = current.map(|stored| stored.row) else {
+        let Some(EnvironmentRow {
+            mut digests, mut tag, ..
+        }) = current.map(|stored| stored.row)
+        else {
             return Ok(Err(refused(format!(
-                "nothing of ours runs in `{place}` that it could keep: see `esclusa status {application}`"
+                "nothing deployed by Esclusa runs in `{place}`, so there is nothing to pin: see `esclusa status {application}`"
             ))));
         };
+        // What was verified last is not what runs where one gave way to another.
+        for (image, digest) in &mut digests {
+            let in_force = release_in_force(self.control(), application.as_str(), environment.as_str(), image).await?;
+            if let Some(release) = in_force.filter(|release| release.digest != *digest) {
+                digest.clone_from(&release.digest);
+                tag.clone_from(&release.tag);
+            }
+        }
         let key = Key::pin(application.as_str(), environment.as_str());
         let stored: Option<Stored<gate::Pin>> = self.control().get(&key).await?;
         let order = match orderer.order(reason, until) {
@@ -244,7 +257,7 @@ impl Journal {
         let body = json!({"decision": "pin", "place": format!("`{place}`"), "tag": pin.tag, "digests": pin.digests, "reason": pin.order.reason, "until": pin.order.until});
         let change = Change::put(key, &pin, Expected::unchanged(stored.as_ref()))?;
         let draft = of_place(Some(application), Some(environment), orderer.by, &body)?;
-        let what = "the pin of the environment changed at this moment";
+        let what = "the pin of the environment has just changed";
         let told = json!({"pin": pin});
         self.written(application.as_str(), (vec![change], draft), (told, what), orderer)
             .await
@@ -261,7 +274,7 @@ impl Journal {
         let key = Key::pin(application.as_str(), environment.as_str());
         let stored: Option<Stored<gate::Pin>> = self.control().get(&key).await?;
         let Some(stored) = stored.filter(|stored| stored.row.order.holds(orderer.at)) else {
-            return Ok(Err(refused(format!("`{place}` is pinned to nothing"))));
+            return Ok(Err(refused(format!("`{place}` is not pinned"))));
         };
         let body = json!({"decision": "unpin", "place": format!("`{place}`"), "tag": stored.row.tag, "reason": reason});
         let pin = gate::Pin {
@@ -270,7 +283,7 @@ impl Journal {
         };
         let change = Change::put(key, &pin, Expected::Revision(stored.revision))?;
         let draft = of_place(Some(application), Some(environment), orderer.by, &body)?;
-        let what = "the pin of the environment changed at this moment";
+        let what = "the pin of the environment has just changed";
         let told = json!({"pin": pin});
         self.written(application.as_str(), (vec![change], draft), (told, what), orderer)
             .await
@@ -295,12 +308,13 @@ impl Journal {
         }
         let draft = of_place(place.application, place.environment, orderer.by, &body)?;
         let told = json!({"freeze": freeze, "place": place.to_string()});
-        let what = "somebody else froze it at this moment";
+        let what = "somebody else has just frozen it";
         self.written(place.chain(), (vec![change], draft), (told, what), orderer)
             .await
     }
 
-    /// Stops every release that is on its way into a place that was frozen. What goes back goes on: it is what somebody needs then.
+    /// Stops every release that is on its way into a place that was frozen. What goes back goes on: it is what somebody
+    /// needs then.
     async fn stop_all(&self, place: &Frozen<'_>, reason: &str, told: Value, orderer: &Orderer<'_>) -> Ordered {
         let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
         let mut stopped = Vec::new();
@@ -343,7 +357,7 @@ impl Journal {
         let body = json!({"decision": "unfreeze", "place": place.to_string(), "reason": reason, "since": since});
         let draft = of_place(place.application, place.environment, orderer.by, &body)?;
         let told = json!({"lifted": since.len(), "place": place.to_string()});
-        let what = "a freeze of it changed at this moment";
+        let what = "a freeze of it has just changed";
         self.written(place.chain(), (changes, draft), (told, what), orderer)
             .await
     }
@@ -371,10 +385,10 @@ impl Journal {
             let instead = if names.is_empty() {
                 String::new()
             } else {
-                format!(", but for {}", names.join(", "))
+                format!("; it needs {}", names.join(", "))
             };
             return Ok(Err(refused(format!(
-                "nobody is asked for `{name}` in `{}`{instead}",
+                "no acknowledgement `{name}` is needed in `{}`{instead}",
                 deployment.environment
             ))));
         };
@@ -409,7 +423,7 @@ impl Journal {
         let key = Key::acknowledgement(release, &deployment.environment, name);
         let change = Change::put(key, &said, Expected::Absent)?;
         let told = json!({"acknowledged": said, "name": name, "person": person, "tag": row.tag, "environment": deployment.environment});
-        let what = format!("`{name}` was seen to already");
+        let what = format!("`{name}` is already acknowledged");
         self.written(&row.application, (vec![change], draft), (told, &what), orderer)
             .await
     }
@@ -439,7 +453,7 @@ impl Journal {
         let body = json!({"decision": "settle_debt", "tag": row.tag, "owed": owed, "reason": reason});
         let draft = about(&row, orderer.by, &body)?;
         let told = json!({"settled": owed, "tag": row.tag});
-        let what = format!("what release `{release}` owes changed at this moment: look with `esclusa debts`");
+        let what = format!("what release `{release}` owes has just changed: check with `esclusa debts`");
         self.written(&row.application, (changes, draft), (told, &what), orderer)
             .await
     }

@@ -1,4 +1,5 @@
-//! ECS, cut by power: who may read cannot act, and each act has its own type, so that a function is built only with what its role allows.
+//! ECS, cut by power: who may read cannot act, and each act has its own type, so that a function is built only with
+//! what its role allows.
 
 mod described;
 mod reader;
@@ -65,8 +66,8 @@ pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
     }
 }
 
-/// A client that calls once. `RegisterTaskDefinition` and `UpdateService` know no client token: after an answer that was lost, whoever repeats the call
-/// looks first at what the one before has done.
+/// A client that calls once. `RegisterTaskDefinition` and `UpdateService` know no client token: after an answer that
+/// was lost, whoever repeats the call looks first at what the one before has done.
 fn acting(config: &SdkConfig) -> Client {
     let once = aws_sdk_ecs::config::Builder::from(config).retry_config(RetryConfig::disabled());
     Client::from_conf(once.build())

@@ -119,7 +119,8 @@ impl EcsReader {
         Err(endless(ACTION))
     }
 
-    /// Describes tasks of one cluster by ARN. A task that was just started, or stopped more than an hour ago, may be missing.
+    /// Describes tasks of one cluster by ARN. A task that was just started, or stopped more than an hour ago, may be
+    /// missing.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when the cluster does not exist.

@@ -28,8 +28,8 @@ impl TaskDefinitionRegistrar {
 
     /// Registers `definition`, in the shape of `RegisterTaskDefinition`, with `tags` added to its own.
     ///
-    /// Registering knows no client token: a call whose answer was lost leaves a revision behind, and a repeat makes a second one.
-    /// Look for the tags among the family's newest revisions before registering again.
+    /// Registering knows no client token: a call whose answer was lost leaves a revision behind, and a repeat makes a
+    /// second one. Look for the tags among the family's newest revisions before registering again.
     ///
     /// # Errors
     /// As every call to AWS; `InvalidInput` when `definition` is no object; `Refused` when AWS does not accept it.

@@ -37,7 +37,8 @@ pub struct RunTask {
     pub network: Network,
     /// The group it belongs to; `family:{family}` unless given.
     pub group: Option<String>,
-    /// What differs from the task definition, in the shape of the API. ECS shows it to everybody who may describe the task: no secrets here.
+    /// What differs from the task definition, in the shape of the API. ECS shows it to everybody who may describe the
+    /// task: no secrets here.
     pub container_overrides: Value,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -79,7 +80,8 @@ impl TaskRunner {
         }
     }
 
-    /// Runs one task and answers with what AWS answered, success or error: [`esclusa_core::migration`] decides what it means.
+    /// Runs one task and answers with what AWS answered, success or error: [`esclusa_core::migration`] decides what it
+    /// means.
     ///
     /// # Errors
     /// The call did not succeed; without a status, the task may run all the same.

@@ -43,11 +43,12 @@ impl ServiceUpdater {
         Self { client: acting(config) }
     }
 
-    /// Updates a service and answers with the service, which shows its new primary deployment. An update to what is in force starts no deployment.
+    /// Updates a service and answers with the service, which shows its new primary deployment. An update to what is in
+    /// force starts no deployment.
     ///
     /// # Errors
-    /// As every call to AWS; `Refused` when the service does not exist or is not active, or AWS does not accept the change.
-    /// After `Transient` the update may have been made: compare before repeating.
+    /// As every call to AWS; `Refused` when the service does not exist or is not active, or AWS does not accept the
+    /// change. After `Transient` the update may have been made: compare before repeating.
     pub async fn update(&self, request: &UpdateService) -> Result<Value, Failure> {
         const ACTION: &str = "ecs:UpdateService";
         let body = ResponseBody::default();

@@ -45,8 +45,8 @@ pub async fn environments_that_run(
     Ok(running)
 }
 
-/// The digest of an image, by its key, that is in force in an environment: also one that gave way while it soaked, which nobody has verified. None where nothing of
-/// it was deployed.
+/// The digest of an image, by its key, that is in force in an environment: also one that gave way while it soaked,
+/// which nobody has verified. None where nothing of it was deployed.
 ///
 /// # Errors
 /// Those of [`ControlTable::get`].
@@ -56,15 +56,29 @@ pub async fn digest_in_force(
     environment: &str,
     image: &str,
 ) -> Result<Option<String>, Failure> {
-    let partition = Key::deployments_into(application, environment, image);
-    let last: Option<Stored<DeploymentPointerRow>> = control.get(&Key::deployment_in_force(&partition)).await?;
-    if let Some(last) = last {
-        let release: Option<Stored<ReleaseRow>> = control.get(&Key::release(&last.row.release_id)).await?;
-        if let Some(release) = release {
-            return Ok(Some(release.row.digest));
-        }
+    if let Some(release) = release_in_force(control, application, environment, image).await? {
+        return Ok(Some(release.digest));
     }
     // It came with a release of another image, or so long ago that its release is not kept.
     let verified: Option<Stored<EnvironmentRow>> = control.get(&Key::environment(application, environment)).await?;
     Ok(verified.and_then(|stored| stored.row.digests.get(image).cloned()))
+}
+
+/// The release of an image, by its key, that is in force in an environment; none where the image came with a release of
+/// another one, or so long ago that its release is not kept.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn release_in_force(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+    image: &str,
+) -> Result<Option<ReleaseRow>, Failure> {
+    let key = Key::deployment_in_force(&Key::deployments_into(application, environment, image));
+    let Some(last) = control.get::<DeploymentPointerRow>(&key).await? else {
+        return Ok(None);
+    };
+    let release: Option<Stored<ReleaseRow>> = control.get(&Key::release(&last.row.release_id)).await?;
+    Ok(release.map(|stored| stored.row))
 }

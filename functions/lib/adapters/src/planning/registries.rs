@@ -142,7 +142,8 @@ impl Planner {
         let Some(definition) = self.ecs.describe_task_definition(task_definition_arn).await? else {
             return Ok(fallback);
         };
-        // A tag is resolved by the first task of a deployment, and may have moved since: the revision knows the digest that ECS goes back to.
+        // A tag is resolved by the first task of a deployment, and may have moved since: the revision knows the digest
+        // that ECS goes back to.
         let shown = self
             .ecs
             .describe_service_revisions(&service.current_service_revisions)
@@ -166,8 +167,9 @@ impl Planner {
         Ok(fallback)
     }
 
-    /// Whether an image that somebody else chose can be pulled, where its registry is one that is read. What a repository does not have that is none of the pipeline's
-    /// may come back by itself, as through a pull-through cache.
+    /// Whether an image that somebody else chose can be pulled, where its registry is one that is read. What a
+    /// repository does not have that is none of the pipeline's may come back by itself, as through a pull-through
+    /// cache.
     async fn sight(
         &self,
         reference: &str,

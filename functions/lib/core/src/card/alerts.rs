@@ -61,7 +61,8 @@ fn named<'a>(mut words: Line, members: impl Iterator<Item = &'a MemberId>) -> Li
     words
 }
 
-/// How it ended. Who follows the card hears of every end; the channel of those after which something is not as somebody wanted it.
+/// How it ended. Who follows the card hears of every end; the channel of those after which something is not as somebody
+/// wanted it.
 fn ended(facts: &Facts<'_>, end: &End, name: &str) -> Alert {
     let tone = verdict_tone(end);
     let mut words = Line::text(format!("{name} in {}: {}", facts.environment, verdict_words(end)));
@@ -91,7 +92,7 @@ pub(super) fn alerts(facts: &Facts<'_>) -> Vec<Alert> {
     let name = format!("{} {}", facts.application, facts.tag);
     match facts.standing {
         Standing::Gates { approval, removed, .. } if is_asked(facts) => {
-            let words = Line::text(format!("{name} waits for an approval for {}.", facts.environment));
+            let words = Line::text(format!("{name} is waiting for approval in {}.", facts.environment));
             let members = approval
                 .into_iter()
                 .flat_map(|approval| asked_members(facts, approval, removed));
@@ -104,7 +105,7 @@ pub(super) fn alerts(facts: &Facts<'_>) -> Vec<Alert> {
         // The card that shows it at work for the first time tells so itself; one that was there before only changes.
         Standing::UnderWay { has_waited: true, .. } => alerts.push(Alert {
             key: format!("start:{}", facts.plan_hash.unwrap_or_default()),
-            words: Line::text(format!("{name} in {}: it has begun", facts.environment)),
+            words: Line::text(format!("{name} in {}: started", facts.environment)),
             audience: Audience::Thread,
         }),
         Standing::Ended {

@@ -57,7 +57,7 @@ const APPROVE: Button = Button {
     press: Press::Approve,
     label: "Approve",
     style: Some("primary"),
-    confirm: "The release may come, as this card shows it.",
+    confirm: "The release may be deployed as this card shows it.",
 };
 
 const REJECT: Button = Button {
@@ -69,9 +69,9 @@ const REJECT: Button = Button {
 
 const LET_GO: Button = Button {
     press: Press::ReleaseHold,
-    label: "Let it go on",
+    label: "Release the hold",
     style: None,
-    confirm: "The release is held no more; its gates are asked again.",
+    confirm: "The release is no longer held; its gates are checked again.",
 };
 
 /// The buttons where an approval is missing.
@@ -82,7 +82,7 @@ const DECIDE: &[Button] = &[
         press: Press::Hold,
         label: "Hold",
         style: None,
-        confirm: "The release comes no further until somebody lets it go on.",
+        confirm: "The release goes no further until somebody releases the hold.",
     },
 ];
 
@@ -154,14 +154,14 @@ pub(super) fn asks(facts: &Facts<'_>) -> Vec<Ask> {
     };
     if is_asked(facts) {
         return vec![Ask {
-            words: Line::text("May this release come?"),
+            words: Line::text("Deploy this release?"),
             pointer: pointer(facts.plan_hash, None, None),
             buttons: if is_held(facts) { DECIDE_HELD } else { DECIDE },
         }];
     }
     if is_held(facts) {
         return vec![Ask {
-            words: Line::text("This release is held. May it go on?"),
+            words: Line::text("This release is on hold. Let it continue?"),
             pointer: pointer(facts.plan_hash, None, None),
             buttons: HELD,
         }];
@@ -188,7 +188,7 @@ pub(super) fn question_words(name: &str, check: &CheckState, question: Question)
         line.push(Part::text(format!(": {}", last.sentence)));
     }
     line.push(Part::text(format!(
-        ". What becomes of the release? Without an answer {unanswered}, "
+        ". Keep the release or roll it back? Without an answer {unanswered}; decide by "
     )));
     line.push(Part::Time(question.until));
     line

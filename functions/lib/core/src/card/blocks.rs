@@ -30,7 +30,8 @@ const LINE_MAX: usize = 700;
 /// The room for the note that lines are left out, with the command that shows them.
 const NOTE_ROOM: usize = 140;
 
-/// `blocks` and `text` of a message that shows the card. Where Slack shows no blocks, such as in a notification, it shows the text.
+/// `blocks` and `text` of a message that shows the card. Where Slack shows no blocks, such as in a notification, it
+/// shows the text.
 #[must_use]
 pub fn message(card: &Card) -> Value {
     let mut blocks = vec![header(&card.title), section(&status(card))];
@@ -51,7 +52,8 @@ pub fn message(card: &Card) -> Value {
     json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks})
 }
 
-/// `text` of a message that tells people in the thread of the card and, where everybody must hear of it, in the channel.
+/// `text` of a message that tells people in the thread of the card and, where everybody must hear of it, in the
+/// channel.
 #[must_use]
 pub fn alert_message(alert: &Alert) -> Value {
     let text = alert.words.mrkdwn(ALERT_TEXT_MAX);

@@ -8,8 +8,9 @@ use crate::pipeline::{Approval, Windows};
 /// How many openings and closings are looked at: more than there are while the hours of any approval pass.
 const STEPS_MAX: usize = 2_000;
 
-/// When a release that stands at the gates `since` a moment ends because nobody agreed, or saw to what is asked for; none where it does not, or where nobody can say when. Hours count only
-/// while the windows are open, where these are asked.
+/// When a release that stands at the gates `since` a moment ends because nobody agreed, or saw to what is asked for;
+/// none where it does not, or where nobody can say when. Hours count only while the windows are open, where these are
+/// asked.
 #[must_use]
 pub fn approval_expires(
     reports: &[GateReport],

@@ -1,4 +1,5 @@
-//! Text of a card, in parts: what is foreign is never taken for markup, and what does not fit is cut between characters, with how much is left out.
+//! Text of a card, in parts: what is foreign is never taken for markup, and what does not fit is cut between
+//! characters, with how much is left out.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,5 @@
-//! The card of a release in an environment: what people must know to decide about it, and what became of it. Facts come in, a card goes out; the same card is
-//! shown in Slack and as text.
+//! The card of a release in an environment: what people must know to decide about it, and what became of it. Facts come
+//! in, a card goes out; the same card is shown in Slack and as text.
 //!
 //! A card shows moments and never how long something takes from now: it is another one only when something is.
 
@@ -102,7 +102,8 @@ pub struct Facts<'a> {
     pub plan_hash: Option<&'a str>,
     /// What the plan changes.
     pub summary: Option<&'a Summary>,
-    /// What was seen of it in the environments before this one, the nearest first; none where there is no environment before.
+    /// What was seen of it in the environments before this one, the nearest first; none where there is no environment
+    /// before.
     pub upstream: Option<&'a [Upstream]>,
     /// Where it stands.
     pub standing: Standing<'a>,
@@ -241,8 +242,8 @@ fn status(facts: &Facts<'_>) -> (Tone, Line) {
                 .map(|report| report.gate.as_str())
                 .collect();
             let mut line = match waits.as_slice() {
-                [] => Line::text("It is about to be started"),
-                waits => Line::text(format!("Waits: {}", waits.join(", "))),
+                [] => Line::text("About to start"),
+                waits => Line::text(format!("Waiting for: {}", waits.join(", "))),
             };
             if let Some(since) = since.filter(|_| !waits.is_empty()) {
                 line.push(Part::text(", since "));
@@ -251,13 +252,13 @@ fn status(facts: &Facts<'_>) -> (Tone, Line) {
             (Tone::Waits, line)
         }
         Standing::Queued { since } => {
-            let line = Line::from([Part::text("Waits for its turn, since "), Part::Time(since)]);
+            let line = Line::from([Part::text("Waiting its turn since "), Part::Time(since)]);
             (Tone::Waits, line)
         }
         Standing::UnderWay { since, .. } => {
             let is_verified = facts.verification.is_some_and(|state| state.end.is_none());
             let what = if is_verified {
-                "In force, and being verified"
+                "In force, being verified"
             } else {
                 "Being deployed"
             };
@@ -274,7 +275,9 @@ fn status(facts: &Facts<'_>) -> (Tone, Line) {
             let first = end.reasons.first().map_or("the plan changed", String::as_str);
             (
                 Tone::Waits,
-                Line::text(format!("The plan changed, and is made and asked about again: {first}")),
+                Line::text(format!(
+                    "The plan changed; it is made again and needs a new decision: {first}"
+                )),
             )
         }
         Standing::Ended { end, at, .. } => {
@@ -300,9 +303,9 @@ fn closed_words(closed: &Closed) -> Line {
             Part::text(" in time"),
         ]),
         Closed::WaveFailed(WaveFailed { environment, verdict }) => Line::from([
-            Part::text("Does not come: "),
+            Part::text("Not deployed: "),
             Part::code(environment.as_str()),
-            Part::text(format!(", which goes together with it, ended {verdict}")),
+            Part::text(format!(", in the same wave, ended {verdict}")),
         ]),
         Closed::Stopped { by, why } => Line::from([
             Part::text("Stopped by "),
@@ -318,9 +321,9 @@ fn closed_words(closed: &Closed) -> Line {
 fn verdict_words(end: &End) -> &'static str {
     match end.verdict {
         Verdict::Succeeded => "Succeeded",
-        Verdict::Unchanged => "In force already: nothing was done",
+        Verdict::Unchanged => "Already in force: nothing was done",
         Verdict::RolledBack => "Rolled back",
-        Verdict::Failed if end.effect.is_dirty() => "Failed, and a person must look",
+        Verdict::Failed if end.effect.is_dirty() => "Failed; a person must look",
         Verdict::Failed => "Failed",
         Verdict::Superseded => "Superseded by a newer release",
         Verdict::Rejected => "Rejected",
@@ -348,7 +351,7 @@ fn who(people: &People, principal: &str) -> Part {
 
 fn quarantine_of_locks() -> Line {
     Line::from([
-        Part::text("Nothing comes here until somebody has looked: "),
+        Part::text("No deployments here until somebody has looked: "),
         Part::code("esclusa locks"),
     ])
 }

@@ -9,9 +9,9 @@ use crate::verification::{CheckState, Outcome};
 pub(super) fn origin(facts: &Facts<'_>) -> Section {
     let mut lines = Vec::new();
     let what = if facts.is_rollback {
-        "Goes back, asked for by "
+        "Rollback requested by "
     } else {
-        "Asked for by "
+        "Requested by "
     };
     if let Some(principal) = facts.requested_by {
         let mut line = Line::from([Part::text(what), who(facts.people, principal)]);
@@ -84,7 +84,9 @@ pub(super) fn summary_sections(summary: &Summary, audit: &str) -> [Section; 4] {
     let back = summary.services.iter().map(|moved| {
         let mut line = Line::from([Part::code(moved.service.as_str())]);
         match (&moved.previous, moved.stays) {
-            (_, true) => line.push(Part::text(" does not go back: the schema does not take what runs now")),
+            (_, true) => line.push(Part::text(
+                " does not go back: the schema does not accept what runs now",
+            )),
             (Some(previous), false) => {
                 line.push(Part::text(" goes back to "));
                 line.push(Part::code(previous.as_str()));
@@ -141,9 +143,7 @@ pub(super) fn gates(facts: &Facts<'_>) -> Section {
                     line.push(Part::text(format!("; {time} ends ")));
                     line.push(Part::Time(at));
                 }
-                None => line.push(Part::text(format!(
-                    "; {time} ends after {hours} hours in which the windows are open"
-                ))),
+                None => line.push(Part::text(format!("; {time} ends after {hours} open hours"))),
             }
         }
         line
@@ -170,7 +170,8 @@ pub(super) fn votes(facts: &Facts<'_>) -> Section {
     Section::new("Votes", lines.collect())
 }
 
-/// Whether it is told how often a check was measured. While it goes on that is another number with every look, and no card changes for that alone.
+/// Whether it is told how often a check was measured. While it goes on that is another number with every look, and no
+/// card changes for that alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counts {
     Shown,
@@ -208,9 +209,9 @@ pub(super) fn verification(facts: &Facts<'_>) -> Section {
     let mut lines = Vec::new();
     if let Some(state) = facts.verification {
         if let Some(since) = state.healthy_since {
-            let mut line = Line::from([Part::text("Healthy without a break since "), Part::Time(since)]);
+            let mut line = Line::from([Part::text("Healthy without interruption since "), Part::Time(since)]);
             if let Some(asked) = state.soak().asked {
-                line.push(Part::text(format!(", {} are asked", span(asked))));
+                line.push(Part::text(format!(", {} required", span(asked))));
             }
             lines.push(line);
         }

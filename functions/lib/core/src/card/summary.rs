@@ -85,8 +85,8 @@ pub enum Undo {
 impl Undo {
     pub(super) const fn words(self) -> &'static str {
         match self {
-            Self::Automatic => "undone where the deployment goes back",
-            Self::OnDemand => "undone only when a person asks for it",
+            Self::Automatic => "undone if the deployment goes back",
+            Self::OnDemand => "undone only on request",
             Self::Never => "cannot be undone",
             Self::Undoes => "takes a migration back",
         }

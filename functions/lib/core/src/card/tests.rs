@@ -262,7 +262,7 @@ fn who_is_asked_sees_that_it_does_not_work_elsewhere_any_more_or_was_never_seen_
         ..upstream()
     };
     let text = shown(Some(&[revoked]));
-    let words = "✗ It does not work there since 2026-11-02 08:55 UTC: check `errors`: 12 errors, more than 3";
+    let words = "✗ It has failed verification there since 2026-11-02 08:55 UTC: check `errors`: 12 errors, more than 3";
     assert!(text.contains(words), "{text}");
     let text = shown(Some(&[]));
     assert!(
@@ -323,13 +323,13 @@ fn what_is_decided_or_over_is_shown_as_it_is_and_has_no_buttons() {
         asks_again,
     };
     for (standing, words, tone, told) in [
-        (gates(&open[..], None), "about to be started", Tone::Waits, 0),
+        (gates(&open[..], None), "About to start", Tone::Waits, 0),
         (gates(&missing[..], Some(&closed)), "Superseded by", Tone::Over, 0),
         (UNDER_WAY, "Being deployed", Tone::Works, 0),
         (over(&stopped, false), "Stopped", Tone::Over, 1),
         (over(&rolled_back, false), "Rolled back", Tone::Bad, 1),
         (over(&dirty, false), "a person must look", Tone::Bad, 1),
-        (over(&changed, true), "asked about again", Tone::Waits, 0),
+        (over(&changed, true), "needs a new decision", Tone::Waits, 0),
     ] {
         let card = card(&facts(&people, standing));
         assert_eq!(buttons(&message(&card)), Vec::<String>::new(), "{words}");

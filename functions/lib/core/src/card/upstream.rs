@@ -8,7 +8,8 @@ use super::{Facts, Line, Part, Section, Standing};
 use crate::span::span;
 use crate::verification::{Revoked, State};
 
-/// That a version was verified in an environment, and what was seen of it there. It is shown and decides nothing, so that no plan is another one by it.
+/// That a version was verified in an environment, and what was seen of it there. It is shown and decides nothing, so
+/// that no plan is another one by it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Upstream {
     /// The environment.
@@ -43,19 +44,21 @@ fn seen(upstream: &Upstream) -> Section {
     match upstream.verification.as_ref().map(|state| (state, state.soak())) {
         None => first.push(Part::text("; nothing was measured")),
         Some((state, soak)) => {
-            let asked = soak.asked.map(|asked| format!(" ({} are asked)", span(asked)));
+            let asked = soak.asked.map(|asked| format!(" ({} required)", span(asked)));
             let (so_far, asked) = (span(soak.so_far), asked.unwrap_or_default());
             let looks = match state.looks {
                 1 => "1 look".to_owned(),
                 looks => format!("{looks} looks"),
             };
-            first.push(Part::text(format!("; healthy for {so_far} on end{asked}, {looks}")));
+            first.push(Part::text(format!(
+                "; healthy for {so_far} without interruption{asked}, {looks}"
+            )));
         }
     }
     let mut lines = vec![first];
     if let Some(Revoked { at, why }) = &upstream.revoked {
         lines.push(Line::from([
-            Part::text("✗ It does not work there since "),
+            Part::text("✗ It has failed verification there since "),
             Part::Time(*at),
             Part::text(format!(": {why}")),
         ]));

@@ -3,6 +3,7 @@
 use super::expected::ALARMS;
 use super::installation::is_needed;
 use super::{AlarmFacts, AppFacts, DEPLOY, Group, Observed, Seen, Verdict, listed};
+use crate::words;
 
 /// What the app needs to write.
 const WRITE: &str = "chat:write";
@@ -19,7 +20,7 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
         |messages| match messages {
             0 => Verdict::ok("empty"),
             messages => Verdict::problem(
-                format!("{messages} messages could not be delivered"),
+                format!("{} could not be delivered", words::counted(*messages, "message")),
                 format!(
                     "each says what is broken: `aws sqs receive-message --queue-url $(aws sqs get-queue-url --queue-name {queue} --query QueueUrl --output text) --attribute-names All --message-attribute-names All --max-number-of-messages 10`"
                 ),
@@ -46,10 +47,10 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
             format!("`aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS`");
         group.look(format!("topic {name}"), subscriptions, DEPLOY, |heard| {
             match (heard.confirmed, heard.pending) {
-                (0, 0) => Verdict::warning("nobody hears of these alarms: it has no subscription", subscribe),
+                (0, 0) => Verdict::warning("nobody is notified of these alarms: it has no subscription", subscribe),
                 (0, pending) => Verdict::warning(
-                    format!("nobody hears of these alarms: {pending} subscriptions wait for their confirmation"),
-                    "follow the link in the message that each was sent",
+                    format!("nobody is notified of these alarms: confirmation pending for {pending}"),
+                    "follow the link in the message that each address was sent",
                 ),
                 (1, _) => Verdict::ok("1 confirmed subscription"),
                 (confirmed, _) => Verdict::ok(format!("{confirmed} confirmed subscriptions")),
@@ -61,18 +62,18 @@ pub(super) fn delivery(observed: &Observed, group: &mut Group<'_>) {
 fn alarm_verdict(name: &str, alarm: &AlarmFacts) -> Verdict {
     if alarm.state == "ALARM" {
         return Verdict::problem(
-            "it fires",
+            "it is firing",
             format!("`aws cloudwatch describe-alarms --alarm-names {name}` says why"),
         );
     }
     if !alarm.actions_enabled {
         return Verdict::warning(
-            "its actions are off: it tells nobody",
+            "its actions are off: it notifies nobody",
             format!("`aws cloudwatch enable-alarm-actions --alarm-names {name}`"),
         );
     }
     if alarm.actions.is_empty() {
-        return Verdict::warning("it tells nobody", DEPLOY);
+        return Verdict::warning("it notifies nobody", DEPLOY);
     }
     Verdict::ok(match alarm.state.as_str() {
         "INSUFFICIENT_DATA" => "no data yet",
@@ -135,17 +136,17 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
     if let Some(app) = &observed.slack.app {
         group.look("app", app, "", |facts| match facts {
             AppFacts::Refused { code } => Verdict::problem(
-                format!("Slack does not take its token: `{code}`"),
+                format!("Slack rejects its token: `{code}`"),
                 "store the token of the installed app: `aws secretsmanager put-secret-value --secret-id ARN --secret-string file:///dev/stdin`",
             ),
             AppFacts::Valid { scopes, .. } if !scopes.is_empty() && !scopes.iter().any(|scope| scope == WRITE) => {
                 Verdict::problem(
-                    format!("it may not write: it has the scopes {}", listed(scopes.iter().map(String::as_str))),
+                    format!("it may not post: it has the scopes {}", listed(scopes.iter().map(String::as_str))),
                     format!("add the scope `{WRITE}` to the app, and install it again"),
                 )
             }
             AppFacts::Valid { team, .. } => Verdict::ok(format!(
-                "writes into the workspace `{team}`; that it is a member of a channel shows with its first card"
+                "posts to the workspace `{team}`; whether it is a member of a channel shows with its first card"
             )),
         });
     }

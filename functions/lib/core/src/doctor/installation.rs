@@ -6,7 +6,8 @@ use super::{DEPLOY, Group, Observed, Recovery, Seen, TableFacts, Verdict, listed
 /// The variable in which a function says of which version it is.
 const VERSION: &str = "ESCLUSA_VERSION";
 
-/// Of how many seconds a clock may be wrong before people read wrong times, and before AWS refuses what is signed with it.
+/// Of how many seconds a clock may be wrong before people read wrong times, and before AWS refuses what is signed with
+/// it.
 const SKEW_SEEN_SECONDS: i64 = 30;
 const SKEW_REFUSED_SECONDS: i64 = 300;
 
@@ -17,13 +18,13 @@ pub(super) fn stack(observed: &Observed, group: &mut Group<'_>) {
     group.look("clock of this machine", &observed.clock_ahead, "", |ahead| {
         let seconds = ahead.as_secs();
         let seen = match seconds {
-            0 => "as that of AWS".to_owned(),
-            1.. => format!("{seconds} s ahead of that of AWS"),
-            _ => format!("{} s behind that of AWS", seconds.unsigned_abs()),
+            0 => "in step with AWS".to_owned(),
+            1.. => format!("{seconds} s ahead of AWS"),
+            _ => format!("{} s behind AWS", seconds.unsigned_abs()),
         };
-        let help = "set it by a time server: `timedatectl set-ntp true`";
+        let help = "sync it with a time server: `timedatectl set-ntp true`";
         match seconds.abs() {
-            SKEW_REFUSED_SECONDS.. => Verdict::problem(format!("{seen}: AWS refuses what is signed with it"), help),
+            SKEW_REFUSED_SECONDS.. => Verdict::problem(format!("{seen}: AWS refuses requests signed by it"), help),
             SKEW_SEEN_SECONDS.. => Verdict::warning(seen, help),
             _ => Verdict::ok(seen),
         }
@@ -41,7 +42,7 @@ pub(super) fn stack(observed: &Observed, group: &mut Group<'_>) {
         group.look(format!("function {function}"), seen, DEPLOY, |facts| {
             let update = facts.last_update.as_deref().unwrap_or("Successful");
             let version = facts.variables.get(VERSION).map(String::as_str);
-            let said = version.unwrap_or("of no version that it says");
+            let said = version.unwrap_or("of an unknown version");
             let help = format!("`aws lambda get-function-configuration --function-name {function}` says why");
             match (facts.state.as_str(), update) {
                 ("Active", "Successful") if version == Some(&observed.version) => {
@@ -87,14 +88,14 @@ fn table_verdict(observed: &Observed, table: &str, expires_by: Option<&str>, fac
     }
     if !facts.deletion_protection {
         return Verdict::problem(
-            "anybody with the permission deletes it by one call: deletion protection is off",
+            "anybody with the permission can delete it with one call: deletion protection is off",
             format!("`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`"),
         );
     }
     let kept = match &facts.recovery {
         Seen::Found(Recovery::Off) => {
             return Verdict::problem(
-                "nothing is kept to restore it from: point-in-time recovery is off",
+                "there is nothing to restore it from: point-in-time recovery is off",
                 format!(
                     "`aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
                 ),
@@ -111,9 +112,9 @@ fn table_verdict(observed: &Observed, table: &str, expires_by: Option<&str>, fac
             }
             format!("restorable until {until}")
         }
-        Seen::Absent => "of its backups nothing is said".to_owned(),
-        Seen::Denied { action } => format!("its backups are not yours to see (`{action}`)"),
-        Seen::Unreadable { why } => format!("its backups could not be looked at ({why})"),
+        Seen::Absent => "nothing is known about its backups".to_owned(),
+        Seen::Denied { action } => format!("you may not see its backups (`{action}`)"),
+        Seen::Unreadable { why } => format!("its backups could not be checked ({why})"),
     };
     match (&facts.expires_by, expires_by) {
         (Seen::Found(found), expected) if found.as_deref() != expected => {
@@ -121,7 +122,7 @@ fn table_verdict(observed: &Observed, table: &str, expires_by: Option<&str>, fac
                 |attribute: Option<&str>| attribute.map_or("nothing".to_owned(), |attribute| format!("`{attribute}`"));
             Verdict::problem(
                 format!(
-                    "its items expire by {} and must by {}",
+                    "its items expire by {} and must expire by {}",
                     said(found.as_deref()),
                     said(expected)
                 ),
@@ -162,7 +163,8 @@ pub(super) fn triggers(observed: &Observed, group: &mut Group<'_>) {
     }
 }
 
-/// Whether what not every installation has is needed in this one; nothing where that cannot be seen, which decides nothing.
+/// Whether what not every installation has is needed in this one; nothing where that cannot be seen, which decides
+/// nothing.
 pub(super) fn is_needed(observed: &Observed, only: Option<Only>) -> Option<bool> {
     match only {
         None => Some(true),
@@ -171,7 +173,8 @@ pub(super) fn is_needed(observed: &Observed, only: Option<Only>) -> Option<bool>
     }
 }
 
-/// Whether a rule or a schedule is enabled as it must be, and invokes its function. `targets` are not known where they cannot be seen.
+/// Whether a rule or a schedule is enabled as it must be, and invokes its function. `targets` are not known where they
+/// cannot be seen.
 fn verdict(
     observed: &Observed,
     trigger: Trigger,
@@ -181,9 +184,9 @@ fn verdict(
     enable: String,
 ) -> Verdict {
     match (is_needed(observed, trigger.only), enabled) {
-        (Some(true), false) => return Verdict::problem("it is disabled: nothing comes by it", enable),
+        (Some(true), false) => return Verdict::problem("it is disabled: it delivers nothing", enable),
         (Some(false), true) => {
-            return Verdict::warning("it is enabled, and what it is for is not configured", DEPLOY);
+            return Verdict::warning("it is enabled, but what it serves is not configured", DEPLOY);
         }
         (_, false) => return Verdict::ok("disabled, as nothing needs it"),
         (_, true) => {}
@@ -193,7 +196,7 @@ fn verdict(
         Some(targets) if targets.is_empty() => Verdict::problem("it invokes nothing", DEPLOY),
         Some(targets) if !targets.iter().any(|target| target.ends_with(&function)) => Verdict::problem(
             format!(
-                "it invokes {}, and not `{}-{}`",
+                "it invokes {}, not `{}-{}`",
                 listed(targets),
                 observed.stack,
                 trigger.function
@@ -201,7 +204,7 @@ fn verdict(
             DEPLOY,
         ),
         Some(_) => Verdict::ok(format!("{well}, invokes `{}-{}`", observed.stack, trigger.function)),
-        None => Verdict::ok(format!("{well}; whom it invokes could not be looked at")),
+        None => Verdict::ok(format!("{well}; what it invokes could not be checked")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whether an installation is as it must be: one list of findings, each with what was seen and what helps. Nothing that is found ends the looking.
+//! Whether an installation is as it must be: one list of findings, each with what was seen and what helps. Nothing that
+//! is found ends the looking.
 
 mod delivery;
 mod expected;
@@ -16,7 +17,8 @@ pub use observed::{
 };
 pub use seen::Seen;
 
-/// What brings back what is missing. A deployment compares templates, and leaves alone what somebody changed or deleted by hand.
+/// What brings back what is missing. A deployment compares templates, and leaves alone what somebody changed or deleted
+/// by hand.
 const DEPLOY: &str = "deploy the stack: `scripts/deploy`; where somebody changed or deleted it by hand, revert that (docs/OPERATIONS.md)";
 
 /// How something is.
@@ -129,11 +131,11 @@ impl Group<'_> {
             Seen::Denied { action } => Verdict {
                 status: Status::Unknown,
                 seen: format!("not permitted: you may not call `{action}`"),
-                help: Some(format!("have `{action}` allowed to you, or ask somebody who may")),
+                help: Some(format!("get permission for `{action}`, or ask somebody who has it")),
             },
             Seen::Unreadable { why } => Verdict {
                 status: Status::Unknown,
-                seen: format!("could not be looked at: {why}"),
+                seen: format!("could not be checked: {why}"),
                 help: None,
             },
         };
@@ -161,7 +163,7 @@ pub fn diagnose(observed: &Observed) -> Vec<Finding> {
             group.add(
                 "pipelines",
                 Verdict::warning(
-                    "no pipeline was applied yet",
+                    "no pipeline has been applied yet",
                     "`esclusa init APPLICATION --cluster CLUSTER`, then `esclusa pipelines apply pipeline.yaml`",
                 ),
             );

@@ -112,7 +112,8 @@ pub struct MachineFacts {
     pub status: String,
     /// Its definition, as it was deployed.
     pub definition: Value,
-    /// The definition that whoever looks knows, with the functions of the installation; none where those cannot be seen.
+    /// The definition that whoever looks knows, with the functions of the installation; none where those cannot be
+    /// seen.
     pub known: Option<Value>,
 }
 

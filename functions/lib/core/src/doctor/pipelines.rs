@@ -7,6 +7,7 @@ use super::{
     DEPLOY, FamilyFacts, Group, Observed, ObservedEnvironment, ObservedPipeline, ServiceFacts, Status, Verdict,
 };
 use crate::plan::{Refusal, check_hook_roles, check_name, check_roles};
+use crate::words;
 
 pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
     let application = &pipeline.application;
@@ -56,7 +57,7 @@ pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: 
                 Verdict::ok(format!("matches the rule `{rule}`"))
             } else {
                 Verdict::problem(
-                    format!("does not match the rule `{rule}`: a push is heard only when the registry is searched"),
+                    format!("does not match the rule `{rule}`: a push is found only when the registry is searched"),
                     "change `RepositoryPattern` of the stack: `scripts/deploy --guided`",
                 )
             }
@@ -85,7 +86,7 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
             format!("{name}: {elsewhere}"),
             Verdict {
                 status: Status::Unknown,
-                seen: "only the functions may assume the roles of there: a plan says what is missing".to_owned(),
+                seen: "only the functions may assume the roles there: a plan says what is missing".to_owned(),
                 help: None,
             },
         );
@@ -145,16 +146,16 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
             .iter()
             .map(|database| ("database", database, powers.check_database(database)));
         for (what, named, refused) in functions.chain(databases) {
-            let verdict = refused.map_or_else(|| Verdict::ok("within what the installation may work with"), refusal);
+            let verdict = refused.map_or_else(|| Verdict::ok("within the powers of the installation"), refusal);
             group.add(format!("{name}: {what} {named}"), verdict);
         }
     }
     for (alarm, seen) in alarms {
-        let help = "create it, or take it out of the checks of the pipeline file";
+        let help = "create it, or remove it from the checks of the pipeline file";
         group.look(format!("{name}: alarm {alarm}"), seen, help, |state| {
             match state.as_str() {
                 "ALARM" => Verdict::problem(
-                    "it fires now: a release is refused until it is well",
+                    "it is firing: a release is refused until it clears",
                     format!("`aws cloudwatch describe-alarms --alarm-names {alarm}` says why"),
                 ),
                 state => Verdict::ok(state),
@@ -176,12 +177,12 @@ fn service_verdict(facts: &ServiceFacts) -> Verdict {
     }
     if let Some(controller) = text("/deploymentController/type").filter(|controller| *controller != "ECS") {
         return Verdict::problem(
-            format!("it is deployed by {controller}, and not by ECS itself"),
+            format!("it is deployed by {controller}, not by ECS itself"),
             "migrate it to the deployment controller `ECS`",
         );
     }
     let (running, desired) = (number("/runningCount"), number("/desiredCount"));
-    let counts = format!("{running} of {desired} tasks run");
+    let counts = format!("{running} of {} running", words::counted(desired, "task"));
     let strategy = text("/deploymentConfiguration/strategy").filter(|strategy| *strategy != "ROLLING");
     if let Some(strategy) = strategy.filter(|_| !facts.accepts_breaker_off) {
         return Verdict::problem(
@@ -193,9 +194,9 @@ fn service_verdict(facts: &ServiceFacts) -> Verdict {
     }
     if desired == 0 {
         return match facts.start_count.filter(|count| *count > 0) {
-            Some(count) => Verdict::ok(format!("no task is wanted; a release starts {count}")),
+            Some(count) => Verdict::ok(format!("its desired count is 0; a release starts {count}")),
             None => Verdict::problem(
-                "no task is wanted: a release is refused",
+                "its desired count is 0: a release is refused",
                 "start it, or give the service a `start_count` in the pipeline file",
             ),
         };

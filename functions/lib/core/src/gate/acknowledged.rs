@@ -31,7 +31,7 @@ pub fn unsaid(asked: &IndexMap<Key, Acknowledgement>, image: &BTreeMap<String, S
         let said = image.get(annotation);
         let message = match said {
             Some(said) if said == is => return None,
-            Some(said) => format!("`{name}`: the image says `{annotation}` is `{said}`, and not `{is}`"),
+            Some(said) => format!("`{name}`: the image says `{annotation}` is `{said}`, not `{is}`"),
             None => format!("`{name}`: the image does not say that `{annotation}` is `{is}`"),
         };
         Some((name.clone(), message))
@@ -68,11 +68,11 @@ pub(super) fn acknowledged(
         return None;
     }
     Some(if missing.is_empty() {
-        open("acknowledgements", format!("seen to: {}", seen_to.join(", ")))
+        open("acknowledgements", format!("acknowledged: {}", seen_to.join(", ")))
     } else {
         waits(
             "acknowledgements",
-            format!("somebody must see to {}", missing.join(", ")),
+            format!("somebody must acknowledge {}", missing.join(", ")),
             None,
         )
     })

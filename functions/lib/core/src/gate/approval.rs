@@ -67,8 +67,9 @@ pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
     people.find(|(_, person)| is_meant(person)).map(|(name, _)| name)
 }
 
-/// Whether the time to agree is over and the pipeline lets the release in then. Nobody has agreed by that: it is written down as what the pipeline declares, and
-/// whoever says no before the deployment is started is still heard. Nobody is silent who has held the release, nor where everything is frozen.
+/// Whether the time to agree is over and the pipeline lets the release in then. Nobody has agreed by that: it is
+/// written down as what the pipeline declares, and whoever says no before the deployment is started is still heard.
+/// Nobody is silent who has held the release, nor where everything is frozen.
 #[must_use]
 pub fn is_let_in_at_expiry(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> bool {
     let silence = policy
@@ -101,8 +102,9 @@ pub(super) fn hours_of_silence(approval: &Approval) -> Option<u32> {
         .filter(|_| approval.at_expiry == AtExpiry::Approve)
 }
 
-/// The open hours after which silence lets this release in: the longer of what the version says that it began with and of what the newest one says, and only where
-/// both do. A hotfix needs people, because its hours are not those in which somebody looks.
+/// The open hours after which silence lets this release in: the longer of what the version says that it began with and
+/// of what the newest one says, and only where both do. A hotfix needs people, because its hours are not those in which
+/// somebody looks.
 pub(super) fn lets_in(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Option<u32> {
     let hours = hours_of_silence(approval).filter(|_| !facts.is_hotfix)?;
     match policy.now {
@@ -118,8 +120,8 @@ pub(super) struct Agreed {
     pub(super) is_missing: bool,
 }
 
-/// Counts the votes. Whoever agrees must be one of the approvers by the version that the release began with, and by the newest one. A no of somebody who might say
-/// it stands, whatever becomes of that person.
+/// Counts the votes. Whoever agrees must be one of the approvers by the version that the release began with, and by the
+/// newest one. A no of somebody who might say it stands, whatever becomes of that person.
 pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Agreed {
     let people = policy.people;
     let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
@@ -160,9 +162,7 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
     let sentence = if agree.len() >= quorum {
         format!("{} agreed", names(&agree))
     } else if let Some((hours, at)) = let_in {
-        format!(
-            "nobody said no in {hours} open hours, so that the pipeline lets it in since {at:.0} (`at_expiry: approve`)"
-        )
+        format!("nobody rejected it within {hours} open hours, so it was admitted at {at:.0} (`at_expiry: approve`)")
     } else {
         let still_named = |name: &&Key| policy.now.is_none_or(|now| now.still_name(name));
         let left: Vec<&Key> = may
@@ -175,7 +175,8 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
             agree: &agree,
             removed: &removed,
         };
-        let by_default = silence.map(|hours| format!("; it is let in where nobody says no in {hours} open hours"));
+        let by_default =
+            silence.map(|hours| format!("; it is admitted if nobody rejects it within {hours} open hours"));
         format!("{tally}{}", by_default.unwrap_or_default())
     };
     let report = if is_missing {
@@ -212,11 +213,11 @@ impl std::fmt::Display for Tally<'_> {
             let removed = names(self.removed);
             write!(
                 formatter,
-                "; {removed} agreed, and is no approver any more as the pipeline says now"
+                "; {removed} agreed, but may no longer approve in the current pipeline version"
             )?;
         }
         if self.left.len() < self.missing {
-            formatter.write_str("; not enough are left who may: `esclusa stop` ends it")?;
+            formatter.write_str("; too few approvers are left: `esclusa stop` ends it")?;
         }
         Ok(())
     }
@@ -235,7 +236,8 @@ pub(super) fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) 
     raised.min(approvers.max(wanted))
 }
 
-/// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to know.
+/// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to
+/// know.
 pub(super) fn expiry(
     open_hours: u32,
     times: Option<&OpenTimes>,

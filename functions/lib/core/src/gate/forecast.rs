@@ -42,7 +42,7 @@ fn asked_of_people(policy: &GatePolicy<'_>, is_hotfix: bool) -> Vec<String> {
         let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
         let quorum = quorum(approval, true, approval.approvers.len());
         let by_default = hours_of_silence(approval).filter(|_| !is_hotfix);
-        let by_default = by_default.map(|hours| format!(", or nobody says no in {hours} open hours"));
+        let by_default = by_default.map(|hours| format!(", or nobody rejects it within {hours} open hours"));
         format!(
             "{quorum} of {} must agree{}",
             names.join(", "),
@@ -50,7 +50,7 @@ fn asked_of_people(policy: &GatePolicy<'_>, is_hotfix: bool) -> Vec<String> {
         )
     });
     let seen_to = policy.acknowledgements.iter().filter_map(|(name, asked)| match asked {
-        Acknowledgement::Person { .. } => Some(format!("somebody must see to `{name}`")),
+        Acknowledgement::Person { .. } => Some(format!("somebody must acknowledge `{name}`")),
         Acknowledgement::Image { .. } => None,
     });
     approval.into_iter().chain(seen_to).collect()

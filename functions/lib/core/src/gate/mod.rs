@@ -1,8 +1,8 @@
-//! Gates: whether a release may come into an environment now, and if not, why and until when. Facts come in, a report goes out; the same report is what the state
-//! machine branches on and what people read.
+//! Gates: whether a release may come into an environment now, and if not, why and until when. Facts come in, a report
+//! goes out; the same report is what the state machine branches on and what people read.
 //!
-//! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes every gate: whoever goes back has a fire. A stop
-//! ends even that.
+//! A gate is asked before the deployment is started, after every wait, and once more under the lock. Going back passes
+//! every gate: whoever goes back has a fire. A stop ends even that.
 
 mod acknowledged;
 mod approval;
@@ -119,7 +119,7 @@ impl FailedUpstream {
             environment,
             revoked: Revoked { at, why },
         } = self;
-        format!("{version} does not work in `{environment}` since {at}: {why}")
+        format!("{version} has failed verification in `{environment}` since {at}: {why}")
     }
 }
 
@@ -185,7 +185,8 @@ pub enum Passage {
     Over(Closed),
 }
 
-/// Asks all gates of an environment. Windows that are none keep everything out: they were checked when the pipeline was applied.
+/// Asks all gates of an environment. Windows that are none keep everything out: they were checked when the pipeline was
+/// applied.
 #[must_use]
 pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (Passage, Vec<GateReport>) {
     if let Some(Stop { by, reason, .. }) = facts.stop {
@@ -231,7 +232,8 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
         let hours = hours.filter(|_| agreed.is_missing || is_unseen);
         expires = hours.and_then(|hours| expiry(hours, times.as_ref(), facts.since, now));
         over = agreed.rejected.map(|by| Closed::Rejected { by }).or(over);
-        // Where silence lets in, the end of the time is no end: at most a hold or a freeze is over before it does. It acknowledges nothing, though.
+        // Where silence lets in, the end of the time is no end: at most a hold or a freeze is over before it does. It
+        // acknowledges nothing, though.
         if over.is_none() && (silence.is_none() || is_unseen) && expires.is_some_and(|at| at <= now) {
             over = Some(Closed::Expired);
         }
@@ -250,7 +252,9 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let next = opens.chain(expires).filter(|at| *at > now).min();
     let pause = next.map_or(PAUSE_MAX, |next| next.duration_since(now));
     let copied = facts.copies.iter().filter(|copy| !copy.is_there);
-    let pause = copied.map(Copy::pause).fold(pause, SignedDuration::min);
+    let pause = copied
+        .map(|copy| copy.pause(facts.since, now))
+        .fold(pause, SignedDuration::min);
     let pause = pause.clamp(PAUSE_MIN, PAUSE_MAX);
     (Passage::Wait { pause }, reports)
 }
@@ -314,7 +318,7 @@ fn quarantined(quarantine: &Quarantine, now: Timestamp) -> Option<GateReport> {
         Cause::Failed { environment, .. } => format!("it failed in `{environment}`"),
         Cause::Ordered { by } => format!("`{by}` put it there"),
     };
-    let sentence = format!("its image is in quarantine since {since}: {how}: {why}");
+    let sentence = format!("its image has been in quarantine since {since}: {how}: {why}");
     let mend = "`esclusa quarantine release` lets it out";
     quarantine
         .is_in_force()

@@ -1,11 +1,13 @@
-//! What people order: that nothing comes into a place, that a release comes no further, that an environment keeps its version, that a release stops.
+//! What people order: that nothing comes into a place, that a release comes no further, that an environment keeps its
+//! version, that a release stops.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What somebody has ordered, until somebody lifts it or the time is over. Over a place it is a freeze, over a release a hold.
+/// What somebody has ordered, until somebody lifts it or the time is over. Over a place it is a freeze, over a release
+/// a hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Order {
     /// Who is asked about it.

@@ -7,9 +7,6 @@ use super::{Closed, GateReport, open, waits};
 /// The shortest time in which nothing is asked after a registry that does not have a digest yet.
 const PAUSE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How often a registry is asked about a digest at most: a release can be asked at its gates so many times only.
-const LOOKS: u32 = 60;
-
 /// An image that is replicated to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
@@ -30,9 +27,11 @@ impl Copy {
         since.saturating_add(limit).unwrap_or(Timestamp::MAX)
     }
 
-    /// How long nothing is asked after the registry.
-    pub(super) fn pause(&self) -> SignedDuration {
-        SignedDuration::from_secs(i64::from(self.seconds / LOOKS)).max(PAUSE)
+    /// How long nothing is asked after the registry, the longer the longer it was waited for: a release of a large wave
+    /// can be asked at its gates twenty times only, and four hours are fifteen of these pauses.
+    pub(super) fn pause(&self, since: Timestamp, now: Timestamp) -> SignedDuration {
+        let left = self.until(since).duration_since(now);
+        (now.duration_since(since) / 2).max(PAUSE).min(left)
     }
 
     /// Where the gate stands for a release that came to it at `since`.
@@ -42,7 +41,7 @@ impl Copy {
             return open("replication", format!("the image `{image}` is in `{repository}`"));
         }
         let until = self.until(since);
-        let sentence = format!("the image `{image}` is not in `{repository}` yet; it is waited for until {until:.0}");
+        let sentence = format!("the image `{image}` is not in `{repository}` yet; waiting for it until {until:.0}");
         waits("replication", sentence, None)
     }
 

@@ -260,6 +260,13 @@ fn a_copy_that_has_not_arrived_is_asked_after_every_minute_until_its_time_is_ove
     let (image, repository) = ("app".to_owned(), "210987654321/eu-west-1/shop".to_owned());
     let closed = Closed::NotReplicated { image, repository };
     assert_eq!(asked(false, "2026-11-26T16:00:00Z").0, Passage::Over(closed));
+    // A release of the largest wave is asked at its gates twenty times at most.
+    let (mut now, mut looks) = ("2026-11-26T15:00:00Z".to_owned(), 0);
+    while let (Passage::Wait { pause }, _) = asked(false, &now) {
+        (now, looks) = (at(&now).saturating_add(pause).unwrap().to_string(), looks + 1);
+    }
+    assert_eq!(now, "2026-11-26T16:00:00Z", "it is over in time");
+    assert!(looks < 15, "{looks}");
     assert_eq!(
         asked(true, "2026-11-26T17:00:00Z").0,
         Passage::Open,
@@ -274,7 +281,8 @@ fn a_copy_that_has_not_arrived_is_asked_after_every_minute_until_its_time_is_ove
     assert_eq!(pass(&policy, &back, at("2026-11-26T15:00:00Z")).0, Passage::Open);
 }
 
-/// Asked on a Thursday at three in the afternoon in Lima: an hour of the window is left, and the weekend does not count.
+/// Asked on a Thursday at three in the afternoon in Lima: an hour of the window is left, and the weekend does not
+/// count.
 #[test]
 fn the_time_to_agree_is_counted_in_open_hours_and_what_was_agreed_is_remembered() {
     let approval = approval(1, UnknownPusher::IsNobody);
@@ -445,11 +453,11 @@ fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_
         [
             (
                 "upstream",
-                "this version does not work in `staging` since 2026-11-26T15:30:00Z: check `errors`; it waits until `esclusa recheck` finds that it works again"
+                "this version has failed verification in `staging` since 2026-11-26T15:30:00Z: check `errors`; it waits until `esclusa recheck` finds that it works again"
             ),
             (
                 "quarantine",
-                "its image is in quarantine since 2026-11-26T15:30:00Z: it failed in `europe`: it crashes; it waits until `esclusa quarantine release` lets it out"
+                "its image has been in quarantine since 2026-11-26T15:30:00Z: it failed in `europe`: it crashes; it waits until `esclusa quarantine release` lets it out"
             ),
         ]
     );
@@ -543,16 +551,16 @@ fn what_people_see_to_is_asked_of_those_who_may_and_what_an_image_says_of_the_im
         let (passage, reports) = pass(&policy, &facts, at("2026-11-26T16:00:00Z"));
         (passage == Passage::Open, reports[0].sentence.clone())
     };
-    let told = "somebody must see to `flags` (the feature flags are set), `notes` (the changelog is written)";
+    let told = "somebody must acknowledge `flags` (the feature flags are set), `notes` (the changelog is written)";
     assert_eq!(ask(&[]), (false, told.to_owned()));
-    let told = "somebody must see to `flags` (the feature flags are set)";
+    let told = "somebody must acknowledge `flags` (the feature flags are set)";
     assert_eq!(
         ask(&[("flags", ANA), ("notes", ANA)]),
         (false, told.to_owned()),
         "she may not"
     );
     assert!(!ask(&[("flags", LUIS), ("notes", "arn:aws:iam::1:user/mallory")]).0);
-    let told = "seen to: `flags` by `luis`, `notes` by `ana`";
+    let told = "acknowledged: `flags` by `luis`, `notes` by `ana`";
     assert_eq!(ask(&[("flags", LUIS), ("notes", ANA)]), (true, told.to_owned()));
     for (annotation, expected) in [
         (
@@ -561,7 +569,7 @@ fn what_people_see_to_is_asked_of_those_who_may_and_what_an_image_says_of_the_im
         ),
         (
             Some("failed"),
-            Some("`tests`: the image says `com.example.tests` is `failed`, and not `passed`"),
+            Some("`tests`: the image says `com.example.tests` is `failed`, not `passed`"),
         ),
         (Some("passed"), None),
     ] {

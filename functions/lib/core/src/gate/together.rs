@@ -1,4 +1,5 @@
-//! Images of one product that come into an environment together: none before all of them stand there under the same tag.
+//! Images of one product that come into an environment together: none before all of them stand there under the same
+//! tag.
 
 use serde::{Deserialize, Serialize};
 
@@ -65,14 +66,17 @@ pub(super) fn together(companions: &[Companion]) -> Option<GateReport> {
         .iter()
         .filter_map(|Companion { image, stands }| match stands {
             Stands::Ready => None,
-            Stands::Elsewhere => Some(format!("`{image}` has not come here under the same tag")),
-            Stands::Waits { gates } if gates.is_empty() => Some(format!("`{image}` is about to be asked here")),
+            Stands::Elsewhere => Some(format!("`{image}` has not arrived here under the same tag")),
+            Stands::Waits { gates } if gates.is_empty() => Some(format!("`{image}` is about to reach its gates here")),
             Stands::Waits { gates } => Some(format!("`{image}` waits here for {}", gates.join(" and "))),
         });
     let missing: Vec<String> = missing.collect();
     if missing.is_empty() {
         let names: Vec<String> = companions.iter().map(|known| format!("`{}`", known.image)).collect();
-        return Some(open(TOGETHER, format!("it comes together with {}", names.join(", "))));
+        return Some(open(
+            TOGETHER,
+            format!("it is deployed together with {}", names.join(", ")),
+        ));
     }
     Some(waits(TOGETHER, missing.join("; "), None))
 }
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn two_that_wait_only_for_each_other_are_both_let_in() {
         let waiting = together(&[companion("frontend", Stands::Elsewhere)]).unwrap();
-        assert!(!waiting.is_open && waiting.sentence == "`frontend` has not come here under the same tag");
+        assert!(!waiting.is_open && waiting.sentence == "`frontend` has not arrived here under the same tag");
         let stands = Stands::of(Some(&[waiting]));
         assert_eq!(stands, Stands::Ready);
         assert!(together(&[companion("backend", stands)]).unwrap().is_open);
@@ -105,7 +109,7 @@ mod tests {
         assert!(!report.is_open);
         assert_eq!(report.sentence, "`engine` waits here for approval");
         let unasked = together(&[companion("engine", Stands::of(None))]).unwrap();
-        assert!(!unasked.is_open && unasked.sentence.contains("about to be asked"));
+        assert!(!unasked.is_open && unasked.sentence.contains("about to reach its gates"));
         assert_eq!(together(&[]), None);
     }
 }

@@ -1,6 +1,8 @@
-//! When an environment is open. Everything is computed in the zone of the file, so that a window keeps its hours when the clocks change.
+//! When an environment is open. Everything is computed in the zone of the file, so that a window keeps its hours when
+//! the clocks change.
 //!
-//! What is denied wins over everything. A holiday closes what is allowed every week, and not what is allowed once: that was written for its day.
+//! What is denied wins over everything. A holiday closes what is allowed every week, and not what is allowed once: that
+//! was written for its day.
 
 mod check;
 mod stretches;
@@ -51,7 +53,7 @@ pub enum WindowError {
         to: DateTime,
     },
     /// What is allowed is denied as well, or left out by the clocks.
-    #[error("it never opens: nothing of it is left by `deny` and by the change of clocks")]
+    #[error("it never opens: `deny` and changes of the clock leave nothing of it")]
     NeverOpens,
 }
 
@@ -253,7 +255,7 @@ impl OpenTimes {
         if self.holidays.contains(&today) {
             return format!("{today} is a holiday");
         }
-        "outside of the windows of the environment".to_owned()
+        "outside the windows of the environment".to_owned()
     }
 
     /// The day before a moment: what begins before that day is over at that moment.
@@ -291,7 +293,8 @@ fn zone_of(windows: &Windows) -> Result<TimeZone, WindowError> {
     })
 }
 
-/// The instant of a local time: the change of clocks for one that it leaves out, and the first of two where it comes twice.
+/// The instant of a local time: the change of clocks for one that it leaves out, and the first of two where it comes
+/// twice.
 fn instant(zone: &TimeZone, local: DateTime) -> Option<Timestamp> {
     let at = zone.to_ambiguous_timestamp(local);
     match at.offset() {

@@ -91,23 +91,23 @@ impl fmt::Display for LateReason {
 /// A registry refuses to push the digest that a tag already points to. Two pushes of one digest under one tag therefore
 /// have a push of another digest between them. From this follow, in this order:
 ///
-/// 1. *The tag points elsewhere now*: the push is over, whenever it happened. Nothing is lost, because what the tag points
-///    to has its own event, and the regular reading of the registry finds it if that event is lost. A registry that answers
-///    with a stale view costs one such reading, not a push.
-/// 2. *The row has this digest*. The event of the accepted push, repeated, is not later than the row. An event that is later
-///    proves that the tag went away and came back in between, so it is a new push: A → B → A is three generations when all
-///    are seen, and two when B was never seen while it was current. A late duplicate of the first A is not later than the
-///    row of the third and is no push. A row that was found by reading the registry has no event time, only a time of our
-///    clock, so every event of that digest is taken for the push that was found. A reading of the registry never makes a
-///    new push of the digest that the row has.
-/// 3. *The row has another digest*, and the tag points to this one: the tag has moved since. An event before the row is a
-///    late duplicate of an older push of the digest; the push that moved the tag has its own event, and accepting it twice
-///    is what must not happen. Any other is the new push. Event times have whole seconds: at equal times it is the registry
-///    that tells, and the row counts as found there.
+/// 1. *The tag points elsewhere now*: the push is over, whenever it happened. Nothing is lost, because what the tag
+///    points to has its own event, and the regular reading of the registry finds it if that event is lost. A registry
+///    that answers with a stale view costs one such reading, not a push.
+/// 2. *The row has this digest*. The event of the accepted push, repeated, is not later than the row. An event that is
+///    later proves that the tag went away and came back in between, so it is a new push: A → B → A is three generations
+///    when all are seen, and two when B was never seen while it was current. A late duplicate of the first A is not
+///    later than the row of the third and is no push. A row that was found by reading the registry has no event time,
+///    only a time of our clock, so every event of that digest is taken for the push that was found. A reading of the
+///    registry never makes a new push of the digest that the row has.
+/// 3. *The row has another digest*, and the tag points to this one: the tag has moved since. An event before the row is
+///    a late duplicate of an older push of the digest; the push that moved the tag has its own event, and accepting it
+///    twice is what must not happen. Any other is the new push. Event times have whole seconds: at equal times it is
+///    the registry that tells, and the row counts as found there.
 ///
-/// Wrong either way is harmless: a push taken for a duplicate has the digest that is already on its way, and a push accepted
-/// twice ends unchanged. The caller writes the row by compare-and-set; of two that decide at once, one loses and decides
-/// again.
+/// Wrong either way is harmless: a push taken for a duplicate has the digest that is already on its way, and a push
+/// accepted twice ends unchanged. The caller writes the row by compare-and-set; of two that decide at once, one loses
+/// and decides again.
 pub fn observe_push(current: Option<&TagRow>, seen: &PushSeen) -> PushObservation {
     match &seen.registry_digest {
         None => return PushObservation::Late(LateReason::TagDeleted),
@@ -128,7 +128,8 @@ pub fn observe_push(current: Option<&TagRow>, seen: &PushSeen) -> PushObservatio
     }
     let mut next = next_row(row.generation, seen);
     if !is_later {
-        // The registry tells that there was a push; the event's time does not tell which. The push's own event is still to come.
+        // The registry tells that there was a push; the event's time does not tell which. The push's own event is still
+        // to come.
         next.found_by = FoundBy::Registry;
         next.event_time = row.event_time;
     }
@@ -138,10 +139,12 @@ pub fn observe_push(current: Option<&TagRow>, seen: &PushSeen) -> PushObservatio
 /// How long an event may take before its push is looked for in the registry: EventBridge delivers within seconds.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long a push is looked for: longer than EventBridge tries to deliver an event, and than a deployer is dead over a weekend.
+/// How long a push is looked for: longer than EventBridge tries to deliver an event, and than a deployer is dead over a
+/// weekend.
 const SOUGHT: SignedDuration = SignedDuration::from_hours(24 * 4);
 
-/// From when on pushes are looked for in the registry: what was pushed before the pipeline was applied was pushed under other rules, or none.
+/// From when on pushes are looked for in the registry: what was pushed before the pipeline was applied was pushed under
+/// other rules, or none.
 #[must_use]
 pub fn sought_since(applied_at: Timestamp, now: Timestamp) -> Timestamp {
     now.saturating_sub(SOUGHT)

@@ -6,13 +6,14 @@ use serde_json::Value;
 use crate::canonical::canonical_json;
 use crate::error::Failure;
 
-/// Names under which AWS and this program carry what must never be written down. Compared without case, hyphens and underscores.
+/// Names under which AWS and this program carry what must never be written down. Compared without case, hyphens and
+/// underscores.
 const FORBIDDEN_NAMES: [&str; 6] = ["token", "tasktoken", "secret", "password", "authorization", "signature"];
 
 /// The facts of a record as canonical JSON text.
 ///
-/// A [`Secret`](crate::secret::Secret) has no serialised form, so it cannot get here by its type; an object member named like a task token is refused
-/// by its name. The `clientToken` of `RunTask` is no secret and may be recorded.
+/// A [`Secret`](crate::secret::Secret) has no serialised form, so it cannot get here by its type; an object member
+/// named like a task token is refused by its name. The `clientToken` of `RunTask` is no secret and may be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Body(String);

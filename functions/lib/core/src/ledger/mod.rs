@@ -1,7 +1,8 @@
 //! The ledger: an append-only chain of records, each of which remembers the hash of the one before it.
 //!
-//! `hash` = SHA-256 of the canonical JSON of every other field of the record, `previous_hash` included. The first record of a chain remembers 64 zeros.
-//! Sequence numbers start at 1 and have no gaps, so a removed record shows. A removed *end* shows against the head, which is anchored outside the table.
+//! `hash` = SHA-256 of the canonical JSON of every other field of the record, `previous_hash` included. The first
+//! record of a chain remembers 64 zeros. Sequence numbers start at 1 and have no gaps, so a removed record shows. A
+//! removed *end* shows against the head, which is anchored outside the table.
 
 mod body;
 mod chain;
@@ -171,7 +172,8 @@ impl Record {
         canonical_sha256(&Value::Object(fields))
     }
 
-    /// The day it was written, in UTC, as `2026-11-21`: the key of the listing by day. It follows from `at` and is no part of the hash.
+    /// The day it was written, in UTC, as `2026-11-21`: the key of the listing by day. It follows from `at` and is no
+    /// part of the hash.
     pub fn day(&self) -> String {
         self.at.strftime("%Y-%m-%d").to_string()
     }
@@ -186,7 +188,8 @@ impl Record {
     }
 }
 
-/// Writes `draft` down at the end of the chain: the record, and the head that must replace `head` in the same transaction.
+/// Writes `draft` down at the end of the chain: the record, and the head that must replace `head` in the same
+/// transaction.
 pub fn append(head: &Head, draft: Draft, at: Timestamp) -> (Record, Head) {
     let environment_key = match (&draft.application, &draft.environment) {
         (Some(application), Some(environment)) => Some(format!("{application}/{environment}")),

@@ -58,7 +58,8 @@ impl fmt::Display for Damage {
 
 /// Verifies `records`, all of one chain in ascending order, against a head that was anchored outside the ledger.
 ///
-/// Whoever rewrites a record must rewrite every later one as well; that shows at the anchor, and then the last record is the one that is named.
+/// Whoever rewrites a record must rewrite every later one as well; that shows at the anchor, and then the last record
+/// is the one that is named.
 ///
 /// # Errors
 /// [`Broken`] names the first record that is not as it was written.

@@ -1,4 +1,5 @@
-//! What the answer to `RunTask` means: an answer of HTTP 200 may have started nothing, and an error may have started a task.
+//! What the answer to `RunTask` means: an answer of HTTP 200 may have started nothing, and an error may have started a
+//! task.
 
 use serde_json::Value;
 
@@ -31,7 +32,8 @@ pub enum RunTaskDecision {
         /// The reasons that ECS gives.
         reasons: Vec<String>,
     },
-    /// The client token belongs to tasks with other parameters: adopt one that [is the same run](is_same_run), else leave it to a person.
+    /// The client token belongs to tasks with other parameters: adopt one that [is the same run](is_same_run), else
+    /// leave it to a person.
     Inspect {
         /// Their ARNs.
         task_arns: Vec<String>,

@@ -1,4 +1,5 @@
-//! From a stopped task to what it means. One container is judged by its name; the others are reported and decide nothing.
+//! From a stopped task to what it means. One container is judged by its name; the others are reported and decide
+//! nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +96,8 @@ impl TaskOutcome {
     }
 }
 
-/// Exit codes by which a shell reports that a process was ended from outside: SIGINT, SIGKILL (out of memory included), SIGTERM.
+/// Exit codes by which a shell reports that a process was ended from outside: SIGINT, SIGKILL (out of memory included),
+/// SIGTERM.
 const ENDED_FROM_OUTSIDE: [i64; 3] = [130, 137, 143];
 
 /// Judges a task by the container named `judged_container`. `attempt` counts from 1.
@@ -109,8 +111,8 @@ const ENDED_FROM_OUTSIDE: [i64; 3] = [130, 137, 143];
 /// | `TaskFailedToStart`, no exit code, never running | never started |
 /// | any other stop code, or no exit code | unknown: stopped from outside, or lost with its host; also an exit code 0, which a process that ends well on SIGTERM gives |
 ///
-/// What never started is run again while attempts are left; an unknown effect only where the pipeline declares the task idempotent; a failure by its
-/// own word never.
+/// What never started is run again while attempts are left; an unknown effect only where the pipeline declares the task
+/// idempotent; a failure by its own word never.
 pub fn classify(task: &TaskFacts, judged_container: &str, policy: Policy, attempt: u32) -> TaskJudgement {
     let judged = task.container(judged_container);
     let (outcome, why) = outcome(task, judged, judged_container);
@@ -160,7 +162,8 @@ pub fn evidence_expired(task_arn: &str, policy: Policy, attempt: u32) -> TaskJud
     }
 }
 
-/// What follows from the outcome of one attempt, as it is written down: the same for a judgement and for whoever reads it later. `attempt` counts from 1.
+/// What follows from the outcome of one attempt, as it is written down: the same for a judgement and for whoever reads
+/// it later. `attempt` counts from 1.
 #[must_use]
 pub const fn next_after(outcome: StepOutcome, policy: Policy, attempt: u32) -> Next {
     let attempts_left = attempt < policy.start_attempts;
@@ -191,7 +194,9 @@ fn outcome(task: &TaskFacts, judged: Option<&ContainerFacts>, name: &str) -> (Ta
         ),
         (Some(StopCode::EssentialContainerExited), Some(code)) if ENDED_FROM_OUTSIDE.contains(&code) => (
             TaskOutcome::UnknownEffect,
-            format!("container `{name}` was ended from outside with exit code {code}{words}; it may have done a part"),
+            format!(
+                "container `{name}` was ended from outside with exit code {code}{words}; it may have done part of its work"
+            ),
         ),
         (Some(StopCode::EssentialContainerExited), Some(exit_code)) => (
             TaskOutcome::Failed { exit_code },
@@ -216,7 +221,7 @@ fn outcome(task: &TaskFacts, judged: Option<&ContainerFacts>, name: &str) -> (Ta
             (
                 TaskOutcome::UnknownEffect,
                 format!(
-                    "container `{name}` ended {ended} while the task was stopped by `{code}`{words}; it may have done a part"
+                    "container `{name}` ended {ended} while the task was stopped by `{code}`{words}; it may have done part of its work"
                 ),
             )
         }

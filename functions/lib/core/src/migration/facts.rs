@@ -1,4 +1,5 @@
-//! The facts of a task, from `DescribeTasks` (numbers for times) or from an event (text for times), whatever else they carry.
+//! The facts of a task, from `DescribeTasks` (numbers for times) or from an event (text for times), whatever else they
+//! carry.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -113,7 +114,8 @@ impl TaskFacts {
     /// Reads a task of `DescribeTasks` or the `detail` of a task event.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::error::ErrorKind::InvalidInput) when it has no ARN or no status; everything else may be missing or strange.
+    /// [`InvalidInput`](crate::error::ErrorKind::InvalidInput) when it has no ARN or no status; everything else may be
+    /// missing or strange.
     pub fn from_json(task: &Value) -> Result<Self, Failure> {
         let required = |name: &str| {
             text(task, name).ok_or_else(|| Failure::invalid_input(format!("a task of ECS has no `{name}`")))

@@ -1,4 +1,5 @@
-//! The mark by which a task is known for one of ours: `startedBy`, which `ListTasks` filters by and every event of the task carries.
+//! The mark by which a task is known for one of ours: `startedBy`, which `ListTasks` filters by and every event of the
+//! task carries.
 
 /// What the mark begins with; the rule for the events of tasks selects it.
 const PREFIX: &str = "esclusa/";

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::task_definition::masked_value;
 
-/// The whole task without the values of environment variables in its overrides, which may be anything, and with the commands of its overrides masked where
-/// they look like secrets. Names stay.
+/// The whole task without the values of environment variables in its overrides, which may be anything, and with the
+/// commands of its overrides masked where they look like secrets. Names stay.
 pub fn redact(task: &Value) -> Value {
     let mut task = task.clone();
     if let Some(overrides) = task.get_mut("overrides") {

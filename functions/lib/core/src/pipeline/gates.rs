@@ -14,7 +14,8 @@ use super::names::{Key, MemberId};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
-    /// ARNs of IAM principals as AWS tells them, such as `arn:aws:sts::123456789012:assumed-role/tech-lead/ana`; `*` stands for anything.
+    /// ARNs of IAM principals as AWS tells them, such as `arn:aws:sts::123456789012:assumed-role/tech-lead/ana`; `*`
+    /// stands for anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub iam: Vec<String>,
@@ -67,7 +68,7 @@ impl Windows {
         };
         let text = files.get(path).ok_or_else(|| format!("there is no file `{path}`"))?;
         let days: Vec<Holiday> = serde_json::from_str(text).map_err(|error| {
-            format!("`{path}` is no JSON list of dates such as `[\"2026-12-08\", {{\"date\": \"2026-12-25\", \"name\": \"Christmas\"}}]`: {error}")
+            format!("`{path}` is not a JSON list of dates such as `[\"2026-12-08\", {{\"date\": \"2026-12-25\", \"name\": \"Christmas\"}}]`: {error}")
         })?;
         self.holidays.extend(days.into_iter().map(|day| match day {
             Holiday::Day(date) | Holiday::Named { date } => date,
@@ -101,9 +102,11 @@ pub struct Window {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 7))]
     pub days: Vec<Day>,
-    /// When it begins: a time of day such as `10:00`, or of what comes once a date and a time, such as `2026-12-20T00:00`.
+    /// When it begins: a time of day such as `10:00`, or of what comes once a date and a time, such as
+    /// `2026-12-20T00:00`.
     pub from: String,
-    /// When it ends, in the same way. Of what comes every week one that is not after `from` is of the next day, and `24:00` is midnight.
+    /// When it ends, in the same way. Of what comes every week one that is not after `from` is of the next day, and
+    /// `24:00` is midnight.
     pub to: String,
     /// Why, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +163,8 @@ pub enum AtExpiry {
     /// It ends.
     #[default]
     End,
-    /// It comes, unless somebody has said no or an acknowledgement is missing: where silence is consent. A hotfix ends all the same.
+    /// It comes, unless somebody has said no or an acknowledgement is missing: where silence is consent. A hotfix ends
+    /// all the same.
     Approve,
 }
 

@@ -39,8 +39,8 @@ impl Environment {
         }
     }
 
-    /// The name of the environment that a tag means: of all parts of the tag that stand where `${environment}` does in a pattern of `tags.allow` and are the
-    /// name of such an environment, the shortest.
+    /// The name of the environment that a tag means: of all parts of the tag that stand where `${environment}` does in
+    /// a pattern of `tags.allow` and are the name of such an environment, the shortest.
     fn named_by(&self, tag: &Tag) -> Option<EnvironmentName> {
         let splits = self.tags.allow.iter().filter_map(|pattern| pattern.split_once(NAME));
         let named = splits.filter_map(|(before, after)| {
@@ -100,7 +100,8 @@ impl Pipeline {
         self.environments.iter().filter(|environment| environment.is_pattern())
     }
 
-    /// The environments that a tag may mean, in the order of the file: every one that the file names, and of a pattern the one that the tag names.
+    /// The environments that a tag may mean, in the order of the file: every one that the file names, and of a pattern
+    /// the one that the tag names.
     pub fn environments_of(&self, tag: &Tag) -> impl Iterator<Item = Cow<'_, Environment>> {
         self.environments.iter().filter_map(|environment| {
             if !environment.is_pattern() {
@@ -212,6 +213,6 @@ mod tests {
         let fixed = refused(&PATTERN.replace("main-*", "${environment}-*"));
         assert!(fixed.contains("only a pattern"), "{fixed}");
         let name = refused(&PATTERN.replace("pr-*", "PR *"));
-        assert!(name.contains("no name of an environment"), "{name}");
+        assert!(name.contains("not the name of an environment"), "{name}");
     }
 }

@@ -1,6 +1,7 @@
 //! The pipeline file: its model, its parser, its rules, and what it means in one environment.
 //!
-//! [`parse`] reads YAML and reports everything that is wrong with a position; [`resolve`] gives the one form that later decisions use.
+//! [`parse`] reads YAML and reports everything that is wrong with a position; [`resolve`] gives the one form that later
+//! decisions use.
 
 mod gates;
 mod made;

@@ -1,5 +1,5 @@
-//! The pipeline file as types. The JSON Schema that editors and the parser use is generated from them: the text of a field's documentation
-//! is what an editor shows.
+//! The pipeline file as types. The JSON Schema that editors and the parser use is generated from them: the text of a
+//! field's documentation is what an editor shows.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -86,7 +86,8 @@ pub struct Environment {
     /// How it is verified that what was deployed works; nothing is looked at after the rollout unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
-    /// That it is set like another environment, but for what the file declares for each of them. What else differs is a note of the plan.
+    /// That it is set like another environment, but for what the file declares for each of them. What else differs is
+    /// a note of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<SameAs>,
     /// When releases may come here; at any time unless given.
@@ -98,7 +99,8 @@ pub struct Environment {
     /// What must have been seen to before a release comes here, by names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub acknowledgements: IndexMap<Key, Acknowledgement>,
-    /// Images of the product that come here together, by their keys: a push of one waits until the others stand here under the same tag.
+    /// Images of the product that come here together, by their keys: a push of one waits until the others stand here
+    /// under the same tag.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub together: Vec<Key>,
@@ -111,7 +113,8 @@ pub struct Environment {
     /// The Region of the environment; the Region Esclusa runs in unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// Where images lie for this environment that are replicated to it. What is not named is pulled from its own repository.
+    /// Where images lie for this environment that are replicated to it. What is not named is pulled from its own
+    /// repository.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub images: IndexMap<Key, Replica>,
     /// The name of the ECS cluster. Placeholders are allowed.
@@ -159,8 +162,9 @@ pub struct SlackNotifications {
 pub struct SameAs {
     /// The name of the environment.
     pub environment: EnvironmentName,
-    /// What may differ besides, by its path in the plan, such as `cpu` or `containers.api.environment.LOG_LEVEL`, with `*` as wildcard; with the key of a
-    /// task definition before it in that one only, such as `web.cpu`. It stands for everything below it.
+    /// What may differ besides, by its path in the plan, such as `cpu` or `containers.api.environment.LOG_LEVEL`, with
+    /// `*` as wildcard; with the key of a task definition before it in that one only, such as `web.cpu`. It stands
+    /// for everything below it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub except: Vec<String>,
@@ -289,7 +293,8 @@ pub struct LockPolicy {
     /// What becomes of a release that waits when a newer one comes to wait as well.
     #[serde(default)]
     pub waiting: Waiting,
-    /// What becomes of a release that is in force and only soaks when a newer one of the same image comes to wait. A rollback by hand never waits for a soak.
+    /// What becomes of a release that is in force and only soaks when a newer one of the same image comes to wait. A
+    /// rollback by hand never waits for a soak.
     #[serde(default)]
     pub soaking: Soaking,
     /// Seconds that a deployment waits for its turn; then it ends without having moved anything.

@@ -1,4 +1,5 @@
-//! Names, checked once at the border: a value of one of these types is valid everywhere. What does not fit is refused, never sanitised.
+//! Names, checked once at the border: a value of one of these types is valid everywhere. What does not fit is refused,
+//! never sanitised.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;

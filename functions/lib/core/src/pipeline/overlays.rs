@@ -1,4 +1,5 @@
-//! What an environment changes in the rest of the file: every field may be left out. Scalars and lists replace, maps merge by key.
+//! What an environment changes in the rest of the file: every field may be left out. Scalars and lists replace, maps
+//! merge by key.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;

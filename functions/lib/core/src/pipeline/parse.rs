@@ -13,8 +13,8 @@ const DEPTH_MAX: usize = 64;
 
 /// Reads a pipeline file.
 ///
-/// Everything that is wrong is reported at once, as far as it can be told apart: what depends on a field that is itself wrong is checked once that
-/// field is right. A pipeline that is returned resolves in every one of its environments.
+/// Everything that is wrong is reported at once, as far as it can be told apart: what depends on a field that is itself
+/// wrong is checked once that field is right. A pipeline that is returned resolves in every one of its environments.
 pub fn parse(yaml: &str) -> Result<Pipeline, PipelineErrors> {
     let (root, mut errors) = read(yaml);
     let pipeline = root.and_then(|root| check(&root, &mut errors));
@@ -53,7 +53,8 @@ fn check(root: &Node, errors: &mut Vec<PipelineError>) -> Option<Pipeline> {
     Some(pipeline)
 }
 
-/// The document with its positions. After a duplicate key reading goes on with the first of the two, so that the rest is checked as well.
+/// The document with its positions. After a duplicate key reading goes on with the first of the two, so that the rest
+/// is checked as well.
 fn read(yaml: &str) -> (Option<Node>, Vec<PipelineError>) {
     let first = read_with(yaml, DuplicateKeyPolicy::Error);
     let error = match first {

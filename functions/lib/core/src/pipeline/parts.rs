@@ -1,4 +1,5 @@
-//! What an application is made of, as the pipeline file says it: images, databases, task definitions, tasks and services.
+//! What an application is made of, as the pipeline file says it: images, databases, task definitions, tasks and
+//! services.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -24,7 +25,8 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// The name by which several applications share it: whoever migrates under this name waits for the others. Placeholders are allowed.
+    /// The name by which several applications share it: whoever migrates under this name waits for the others.
+    /// Placeholders are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_as: Option<String>,
     /// The moment to which it can be restored, which is verified and recorded before each of its migrations.
@@ -61,7 +63,8 @@ pub struct RestorePoint {
 pub struct TaskDefinition {
     /// The family in ECS. Placeholders are allowed.
     pub family: String,
-    /// The base: `latest`, the most recent ACTIVE revision of the family, or `{file: …}`, a task definition in AWS format stored with the pipeline.
+    /// The base: `latest`, the most recent ACTIVE revision of the family, or `{file: …}`, a task definition in AWS
+    /// format stored with the pipeline.
     #[serde(default)]
     pub from: DefinitionSource,
     /// CPU units of the task.
@@ -98,7 +101,8 @@ pub enum DefinitionSource {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Container {
-    /// The image of the application that this container runs, pinned by digest. A container without it keeps its image.
+    /// The image of the application that this container runs, pinned by digest. A container without it keeps its
+    /// image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Key>,
     /// The command, replacing the base's.
@@ -239,11 +243,13 @@ pub struct Task {
     pub network: Option<Network>,
 }
 
-/// How a migration is taken back: the same image and task definition, another command. It runs after the services are back.
+/// How a migration is taken back: the same image and task definition, another command. It runs after the services are
+/// back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Down {
-    /// Overrides for this run, by container. `${previous_migration}` stands for the name of the migration to go back to.
+    /// Overrides for this run, by container. `${previous_migration}` stands for the name of the migration to go back
+    /// to.
     #[schemars(extend("minProperties" = 1))]
     pub containers: IndexMap<String, ContainerOverride>,
     /// Whether it also runs on the way back of a deployment that failed; otherwise only when a person asks for it.
@@ -296,7 +302,8 @@ pub struct Service {
     /// Services that are updated before this one. Without it, the order of declaration holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Key>,
-    /// The count to start with where the live desired count is 0. Otherwise the live count is left alone. Without it, a service at 0 is refused.
+    /// The count to start with where the live desired count is 0. Otherwise the live count is left alone. Without it,
+    /// a service at 0 is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5_000))]
     pub start_count: Option<u32>,

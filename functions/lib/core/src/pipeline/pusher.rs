@@ -13,8 +13,8 @@ use crate::gate::person_of;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pusher {
-    /// The name of an annotation of its manifest or a label of its configuration, such as `com.example.author`. It says a name in `people`, the id of a member of
-    /// Slack, or the ARN of an IAM principal.
+    /// The name of an annotation of its manifest or a label of its configuration, such as `com.example.author`. It
+    /// says a name in `people`, the id of a member of Slack, or the ARN of an IAM principal.
     pub annotation: String,
 }
 
@@ -30,8 +30,8 @@ pub enum Pushed<'a> {
 }
 
 impl Pusher {
-    /// Who pushed an image that says this of itself. It is a claim of whoever made the image: it may take somebody out of those who decide about it, and lets nobody
-    /// decide.
+    /// Who pushed an image that says this of itself. It is a claim of whoever made the image: it may take somebody out
+    /// of those who decide about it, and lets nobody decide.
     #[must_use]
     pub fn of<'a>(&self, people: &'a People, said: &'a BTreeMap<String, String>) -> Pushed<'a> {
         let claim = said.get(&self.annotation).map(|claim| claim.trim());

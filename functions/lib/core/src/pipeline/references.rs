@@ -8,7 +8,8 @@ use super::names::Key;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cycle(pub(super) Vec<Key>);
 
-/// Sorts the keys so that each comes after those it names; where that leaves a choice, the order of declaration decides.
+/// Sorts the keys so that each comes after those it names; where that leaves a choice, the order of declaration
+/// decides.
 ///
 /// A name that is not a key is ignored here: it is reported as an unknown reference.
 pub(super) fn order(after: &IndexMap<&Key, &[Key]>) -> Result<Vec<Key>, Cycle> {

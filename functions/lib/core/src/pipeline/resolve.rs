@@ -559,7 +559,8 @@ impl Resolver<'_> {
     }
 }
 
-/// The databases and their overlays, without the restore points that an environment asks none for, and without what it names another database in place of.
+/// The databases and their overlays, without the restore points that an environment asks none for, and without what it
+/// names another database in place of.
 fn restore_points(
     pipeline: &Pipeline,
     environment: &Environment,
@@ -593,7 +594,8 @@ fn keep_for_the_plan(containers: &mut IndexMap<String, ContainerOverride>) {
     }
 }
 
-/// The container whose exit code counts: the one that is named, else the only one overridden, else the only one the task definition sets.
+/// The container whose exit code counts: the one that is named, else the only one overridden, else the only one the
+/// task definition sets.
 fn judged_container(task: &Task, definition: Option<&TaskDefinition>) -> Option<String> {
     if let Some(container) = &task.container {
         return Some(container.clone());

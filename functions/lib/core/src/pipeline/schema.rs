@@ -16,7 +16,8 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-/// An optional field is left out, not set to null. Null has a meaning only as a value of `environment` and `secrets`, which are no fields.
+/// An optional field is left out, not set to null. Null has a meaning only as a value of `environment` and `secrets`,
+/// which are no fields.
 fn forbid_null_fields(schema: &mut schemars::Schema) {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;

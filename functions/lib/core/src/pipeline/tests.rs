@@ -320,7 +320,7 @@ fn a_check_over_a_log_names_a_group_and_a_pattern_and_one_over_targets_takes_all
         ),
         (
             "{log: {group: \"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop\", pattern: ERROR}}",
-            "measure.log.group: must be the name of a log group (such as `/ecs/shop`, and no ARN)",
+            "measure.log.group: must be the name of a log group (such as `/ecs/shop`, not an ARN)",
         ),
         (
             "{log: {group: '', pattern: ERROR}}",
@@ -397,7 +397,7 @@ fn a_check_judges_a_task_that_only_tests_and_may_run_again() {
         "  migrate:\n    run: before_services",
         "  migrate:\n    run: after_services",
     );
-    assert_snapshot!(judged("migrate", migrates), @"34:67: environments[0].verification.checks.a.measure.task: the task `migrate` migrates a database, so that it decides by itself (check a task that only tests)");
+    assert_snapshot!(judged("migrate", migrates), @"34:67: environments[0].verification.checks.a.measure.task: the task `migrate` migrates a database, so it decides by itself (check a task that only tests)");
     assert_snapshot!(judged("flush", same), @"34:67: environments[0].verification.checks.a.measure.task: the task `flush` may not run again when it is not known how it ended (give it `idempotent: true`, or leave the check out)");
     let again = ("run: after_services,", "run: after_services, idempotent: true,");
     assert_snapshot!(judged("flush", again), @"nothing is wrong");
@@ -521,9 +521,9 @@ fn a_member_of_slack_is_one_person_and_a_channel_is_given_by_its_id() {
         "nothing is wrong"
     );
     let twice = after("people: {ana: {slack: [U0ANA]}, luis: {slack: [U0ANA]}}\n");
-    assert!(twice.contains("the Slack member `U0ANA` is `ana` already"), "{twice}");
+    assert!(twice.contains("the Slack member `U0ANA` is already `ana`"), "{twice}");
     let again = after("people: {ana: {slack: [U0ANA, U0ANA]}}\n");
-    assert!(again.contains("`U0ANA` is here already"), "{again}");
+    assert!(again.contains("`U0ANA` is already listed here"), "{again}");
     for wrong in [
         "people: {ana: {slack: [ana]}}\n",
         "notifications: {slack: {channel: \"#deployments\"}}\n",
@@ -600,7 +600,7 @@ fn holidays_of_a_file_are_those_of_the_windows_that_name_it() {
     assert!(
         days(r#"{"christmas": "2026-12-25"}"#)
             .unwrap_err()
-            .contains("`peru.json` is no JSON list of dates")
+            .contains("`peru.json` is not a JSON list of dates")
     );
     assert!(days(r#"["2026-02-30"]"#).is_err());
     let missing = pipeline.clone().with_files(&std::collections::BTreeMap::new());
@@ -618,5 +618,5 @@ fn an_environment_has_no_more_services_than_can_be_concluded_at_once() {
     // Three are there already.
     assert_eq!(of(37), "nothing is wrong");
     let said = of(38);
-    assert!(said.contains("has 41 services, and 40 are possible"), "{said}");
+    assert!(said.contains("has 41 services, but at most 40 are possible"), "{said}");
 }

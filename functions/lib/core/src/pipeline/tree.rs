@@ -85,7 +85,8 @@ pub(super) fn line_and_column(location: &Location) -> (u64, u64) {
     (location.line().max(1), location.column().max(1))
 }
 
-/// Where `path` is written; the nearest node above it that exists otherwise. With `at_key`, the position of the last key instead of its value.
+/// Where `path` is written; the nearest node above it that exists otherwise. With `at_key`, the position of the last
+/// key instead of its value.
 pub(super) fn locate(root: &Node, path: &Path, at_key: bool) -> (u64, u64) {
     let mut node = root;
     let mut location = &root.referenced;

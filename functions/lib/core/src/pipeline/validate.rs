@@ -1,4 +1,5 @@
-//! Rules of the whole file: every name that is used exists, everything that is declared is used, every environment resolves.
+//! Rules of the whole file: every name that is used exists, everything that is declared is used, every environment
+//! resolves.
 
 use indexmap::IndexMap;
 
@@ -55,7 +56,8 @@ pub(super) fn environments(pipeline: &Pipeline, root: &Node) -> Vec<PipelineErro
         };
         for problem in resolved.err().into_iter().flatten() {
             let own = problem.path.below(&prefix);
-            // What the environment itself says is where its author looks; everything else comes from the part all environments share.
+            // What the environment itself says is where its author looks; everything else comes from the part all
+            // environments share.
             let path = if exists(root, &own) { own } else { problem.path };
             check.report(&path, problem.message, problem.hint);
         }
@@ -69,7 +71,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// What environments made from a pattern share: everything but what their names make different. Two of them must not be the same services.
+    /// What environments made from a pattern share: everything but what their names make different. Two of them must
+    /// not be the same services.
     fn pattern(
         &mut self,
         pipeline: &Pipeline,
@@ -266,9 +269,9 @@ impl Check<'_> {
             for (index, member) in person.slack.iter().enumerate() {
                 if let Some(first) = seen.insert(member, name) {
                     let whom = if first == name {
-                        "is here already".to_owned()
+                        "is already listed here".to_owned()
                     } else {
-                        format!("is `{first}` already")
+                        format!("is already `{first}`")
                     };
                     let path = path.key(name).key("slack").index(index);
                     self.report(&path, format!("the Slack member `{member}` {whom}"), None);
@@ -327,18 +330,22 @@ impl Check<'_> {
             let path = path.key("together").index(index);
             self.known("image", Some(image), &pipeline.images, &path);
             if environment.together.iter().take(index).any(|earlier| earlier == image) {
-                self.report(&path, format!("`{image}` is here already"), None);
+                self.report(&path, format!("`{image}` is already listed here"), None);
             }
         }
         if environment.trigger == Trigger::Manual && !environment.together.is_empty() {
-            let hint = Some("leave `together` out: what a person deploys comes alone".to_owned());
-            self.report(&path.key("together"), "only pushes come together".to_owned(), hint);
+            let hint = Some("leave `together` out: what a person deploys is deployed alone".to_owned());
+            self.report(
+                &path.key("together"),
+                "only pushes are deployed together".to_owned(),
+                hint,
+            );
         }
         if let [alone] = environment.together.as_slice() {
             let hint = Some("name the others as well, or leave `together` out".to_owned());
             self.report(
                 &path.key("together"),
-                format!("`{alone}` would come together with nothing"),
+                format!("`{alone}` would be deployed together with nothing"),
                 hint,
             );
         }
@@ -401,7 +408,7 @@ impl Check<'_> {
             if sample.parse::<EnvironmentName>().is_err() {
                 let hint =
                     Some("lower-case letters, digits and single hyphens, with `*` and `?` for what differs".to_owned());
-                let message = format!("`{}` is no name of an environment", glob.escape_debug());
+                let message = format!("`{}` is not the name of an environment", glob.escape_debug());
                 self.report(&path.key("names").index(index), message, hint);
             }
         }

@@ -1,4 +1,5 @@
-//! What the pipeline file says about verification: for how long a release must work before it counts as good, and what is looked at.
+//! What the pipeline file says about verification: for how long a release must work before it counts as good, and what
+//! is looked at.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -13,8 +14,8 @@ pub struct Verification {
     /// Seconds for which everything must be healthy without a break; any other look begins them again.
     #[schemars(range(min = 0, max = 21_600))]
     pub soak_seconds: u32,
-    /// Seconds, from the end of the rollout, in which it must have been healthy for that long; then the verification has failed. `soak_seconds` and a quarter of an
-    /// hour unless given.
+    /// Seconds, from the end of the rollout, in which it must have been healthy for that long; then the verification
+    /// has failed. `soak_seconds` and a quarter of an hour unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 43_200))]
     pub timeout_seconds: Option<u32>,
@@ -47,7 +48,8 @@ pub struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
-    /// Seconds in which somebody may answer. The check is measured on meanwhile; one that recovers is no question any more.
+    /// Seconds in which somebody may answer. The check is measured on meanwhile; one that recovers is no question any
+    /// more.
     #[serde(default = "default_answer_seconds")]
     #[schemars(range(min = 60, max = 21_600))]
     pub answer_seconds: u32,
@@ -114,7 +116,8 @@ pub struct MetricMeasure {
     /// The metrics, by the names that `expression` uses.
     #[schemars(extend("minProperties" = 1))]
     pub metrics: IndexMap<Key, Metric>,
-    /// Metric math of CloudWatch over those names, such as `100 * errors / requests`. It may be left out where there is one metric.
+    /// Metric math of CloudWatch over those names, such as `100 * errors / requests`. It may be left out where there
+    /// is one metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
     /// Seconds of one datapoint. Every whole one since the rollout is judged, once it is there.
@@ -123,14 +126,17 @@ pub struct MetricMeasure {
     pub period_seconds: u32,
     /// What it must keep to.
     pub limit: Limit,
-    /// How many samples a metric must have in the period; with fewer nothing is clear, and without a datapoint of that metric there is no data.
+    /// How many samples a metric must have in the period; with fewer nothing is clear, and without a datapoint of that
+    /// metric there is no data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
-    /// Seconds before the deployment in which the baseline is looked for: their mean, or for a level the last datapoint in them.
+    /// Seconds before the deployment in which the baseline is looked for: their mean, or for a level the last
+    /// datapoint in them.
     #[serde(default = "default_baseline_seconds")]
     #[schemars(range(min = 300, max = 86_400))]
     pub baseline_seconds: u32,
-    /// What it means that there is no datapoint, none of the metric that counts the samples, or none from before the deployment where the limit needs one.
+    /// What it means that there is no datapoint, none of the metric that counts the samples, or none from before the
+    /// deployment where the limit needs one.
     #[serde(default)]
     pub no_data: NoData,
 }
@@ -197,7 +203,8 @@ pub struct HttpMeasure {
     #[serde(default = "default_status")]
     #[schemars(range(min = 100, max = 599))]
     pub status: u16,
-    /// What `status` of the JSON body must say, such as `Healthy`; the checks in its `checks` must say the same, each by its name.
+    /// What `status` of the JSON body must say, such as `Healthy`; the checks in its `checks` must say the same, each
+    /// by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<String>,
     /// Seconds in which the whole answer must be there.
@@ -313,7 +320,8 @@ pub struct LogMeasure {
 pub struct ConsumersMeasure {
     /// The name of the queue, such as `orders-staging`. Placeholders are allowed.
     pub queue: String,
-    /// Seconds, whole minutes, in which a message must be deleted while there are some in the queue: longer than the longest of them takes.
+    /// Seconds, whole minutes, in which a message must be deleted while there are some in the queue: longer than the
+    /// longest of them takes.
     #[serde(default = "default_stalled_seconds")]
     #[schemars(range(min = 60, max = 3_600))]
     pub stalled_seconds: u32,
@@ -361,11 +369,13 @@ pub struct Pace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 21_600))]
     pub failing_seconds: Option<u32>,
-    /// Measurements in a row that may show nothing clear, such as a metric without data; any number, within the time of the verification, unless given.
+    /// Measurements in a row that may show nothing clear, such as a metric without data; any number, within the time
+    /// of the verification, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000))]
     pub inconclusive_limit: Option<u32>,
-    /// Measurements in a row that may not be possible at all; any number, within the time of the verification, unless given.
+    /// Measurements in a row that may not be possible at all; any number, within the time of the verification, unless
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000))]
     pub error_limit: Option<u32>,

@@ -1,13 +1,14 @@
 //! Is there room for the tasks that come before those of the service that is replaced have gone?
 //!
-//! Fargate runs as many vCPU on demand at once as its quota says, and CloudWatch shows the quota and what of it is used: that is what is looked at
-//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html>). Whether Fargate has machines nobody can ask beforehand.
+//! Fargate runs as many vCPU on demand at once as its quota says, and CloudWatch shows the quota and what of it is
+//! used: that is what is looked at (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html>). Whether Fargate has machines nobody can ask beforehand.
 
 use serde_json::Value;
 
 use super::preflight::Findings;
 use super::{ObservedService, PlannedService, PlannedTask};
 use crate::pipeline::{Hazard, ResolvedEnvironment};
+use crate::words;
 
 /// CPU units of one vCPU.
 const UNITS_PER_VCPU: f64 = 1024.0;
@@ -37,7 +38,8 @@ pub enum RunsOn {
 }
 
 impl RunsOn {
-    /// Reads a service of `DescribeServices`. A service without a strategy runs on its launch type, which is `EC2` where none is shown.
+    /// Reads a service of `DescribeServices`. A service without a strategy runs on its launch type, which is `EC2`
+    /// where none is shown.
     #[must_use]
     pub fn of(service: &Value) -> Self {
         let strategy = service.get("capacityProviderStrategy").and_then(Value::as_array);
@@ -56,8 +58,9 @@ impl RunsOn {
     }
 }
 
-/// Whether the tasks find room that ECS starts when a service is updated. Where the quota cannot hold them beside those that must stay, whatever else runs, nothing
-/// would move until the deadline. What others use is another number when the rollout begins: where that leaves too little it is told, and the rollout waits.
+/// Whether the tasks find room that ECS starts when a service is updated. Where the quota cannot hold them beside those
+/// that must stay, whatever else runs, nothing would move until the deadline. What others use is another number when
+/// the rollout begins: where that leaves too little it is told, and the rollout waits.
 pub(super) fn check_service(
     environment: &ResolvedEnvironment,
     planned: &PlannedService,
@@ -69,7 +72,7 @@ pub(super) fn check_service(
     let name = &planned.service;
     if let RunsOn::Other(on) = &live.runs_on {
         findings.notes.push(format!(
-            "whether there is room for more tasks of `{name}` is not looked at: they run on `{on}`"
+            "whether there is room for more tasks of `{name}` is not checked: they run on `{on}`"
         ));
         return findings;
     }
@@ -100,17 +103,19 @@ pub(super) fn check_service(
     }
     let room = format!("{} and each task of `{name}` takes {}", said(usage), vcpus_text(vcpus));
     if at_once > holds {
-        let message = format!("{room}: {at_once} tasks must run at once, and the quota holds {holds}");
+        let tasks = words::counted(at_once, "task");
+        let message = format!("{room}: {tasks} must run at once, and the quota holds {holds}");
         findings.add(environment, Hazard::NoCapacity, message, HELP);
     } else {
         findings.notes.push(format!(
-            "{room}: {fits} of the {more} tasks that may come beside those that run find room now, and the rollout goes in smaller steps or waits"
+            "{room}: there is room now for {fits} of the {more} tasks that may start beside those that run, so the rollout goes in smaller steps or waits"
         ));
     }
     findings
 }
 
-/// Whether a one-off task finds room. One that finds none at its moment is tried again, and fails the release in the end.
+/// Whether a one-off task finds room. One that finds none at its moment is tried again, and fails the release in the
+/// end.
 pub(super) fn check_task(
     environment: &ResolvedEnvironment,
     task: &PlannedTask,
@@ -129,7 +134,7 @@ pub(super) fn check_task(
         } else {
             findings
                 .notes
-                .push(format!("{room}: it finds no room now, and is tried again"));
+                .push(format!("{room}: there is no room for it now, and it is tried again"));
         }
     }
     findings

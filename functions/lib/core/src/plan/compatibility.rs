@@ -1,4 +1,5 @@
-//! Does the schema take the code? What a plan would bring onto a schema that does not know it is refused before anything moves.
+//! Does the schema take the code? What a plan would bring onto a schema that does not know it is refused before
+//! anything moves.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ pub(super) fn check_coming(
         environment,
         Hazard::IncompatibleSchema,
         format!(
-            "the schema of `{database}` takes the code of {} and later since the release `{}`, and {what} is {}",
+            "the schema of `{database}` has required the code of {} or later since the release `{}`, and {what} is {}",
             named(since),
             state.release_id,
             age(version)
@@ -66,7 +67,7 @@ pub(super) fn check_running(
         environment,
         Hazard::IncompatibleSchema,
         format!(
-            "`{service}` runs code that is {}, and the schema that this release needs takes {} and later: it would break beside the migrations, and ECS \
+            "`{service}` runs code that is {}, but the schema that this release needs requires {} or later: it would break during the migrations, and ECS \
              could not go back to it",
             age(version),
             named(since)
@@ -79,7 +80,8 @@ pub(super) fn check_running(
     findings
 }
 
-/// Whether what a service runs now may be gone back to once the schema takes code since `since` only. What runs nothing has nothing to go back to.
+/// Whether what a service runs now may be gone back to once the schema takes code since `since` only. What runs nothing
+/// has nothing to go back to.
 pub(super) fn is_kept(live: &ObservedService, since: Option<&CodeVersion>) -> bool {
     let version = running(live).and_then(|revision| revision.version.as_ref());
     live.facts.running == 0 || fit(version, since) == Fit::Runs
@@ -100,7 +102,8 @@ pub(super) fn without_rollback(mut configuration: Value) -> Value {
     configuration
 }
 
-/// The overrides of a down command with the name of the migration to go back to; none where the command needs the name and nobody knows it.
+/// The overrides of a down command with the name of the migration to go back to; none where the command needs the name
+/// and nobody knows it.
 pub(super) fn filled(mut overrides: Value, previous: Option<&str>) -> Option<Value> {
     if !needs_name(&overrides) {
         return Some(overrides);
@@ -143,8 +146,5 @@ fn named(version: Option<&CodeVersion>) -> String {
 }
 
 fn age(version: Option<&CodeVersion>) -> String {
-    version.map_or_else(
-        || "of a version that nobody knows".to_owned(),
-        |version| format!("`{version}`"),
-    )
+    version.map_or_else(|| "of an unknown version".to_owned(), |version| format!("`{version}`"))
 }

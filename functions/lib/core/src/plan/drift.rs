@@ -1,5 +1,5 @@
-//! What differs between two environments that are to be set alike, beyond what the pipeline file declares for each of them. It is told and refuses nothing, and no
-//! value is shown: names only.
+//! What differs between two environments that are to be set alike, beyond what the pipeline file declares for each of
+//! them. It is told and refuses nothing, and no value is shown: names only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ impl Twin<'_> {
         let theirs = self.observed.settings.get(key)?;
         let Some(live) = self.observed.live.get(key) else {
             return Some(format!(
-                "nothing runs `{key}` in `{there}` yet, so that it cannot be said whether this environment is set alike"
+                "nothing runs `{key}` in `{there}` yet, so this environment cannot be compared with it"
             ));
         };
         let mut drift = paths(live, &revision.definition);
@@ -45,7 +45,7 @@ impl Twin<'_> {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "drift: `{key}` differs from what runs in `{there}` in {}{more}; declare that for the environments, or name it in `same_as.except`",
+            "drift: `{key}` differs from what runs in `{there}` in {}{more}; declare it for each environment, or list it in `same_as.except`",
             named.join(", ")
         ))
     }
@@ -66,7 +66,8 @@ fn paths(left: &Value, right: &Value) -> BTreeSet<String> {
     diff(left, right).into_iter().map(|change| change.path).collect()
 }
 
-/// Where the settings of two environments make something else of the same definition. What does not fit into it is no declared difference.
+/// Where the settings of two environments make something else of the same definition. What does not fit into it is no
+/// declared difference.
 fn declared(definition: &Value, ours: &TaskDefinition, theirs: &TaskDefinition) -> BTreeSet<String> {
     let no_images = BTreeMap::new();
     match (

@@ -1,5 +1,6 @@
-//! What ECS goes back to when the next deployment of a service fails, where that is no revision of ours: a deployment that somebody made before Esclusa came, or
-//! beside it. Of ours the digests are known; of this one only what its task definition and its service revision say.
+//! What ECS goes back to when the next deployment of a service fails, where that is no revision of ours: a deployment
+//! that somebody made before Esclusa came, or beside it. Of ours the digests are known; of this one only what its task
+//! definition and its service revision say.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +47,8 @@ pub struct EcrImage {
 }
 
 impl EcrImage {
-    /// Reads a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:v1`; none for one of another registry.
+    /// Reads a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:v1`; none for one of another
+    /// registry.
     #[must_use]
     pub fn parse(reference: &str) -> Option<Self> {
         let (host, path) = reference.split_once('/')?;
@@ -90,13 +92,13 @@ pub(super) fn check(environment: &ResolvedEnvironment, service: &str, fallback: 
                 environment,
                 Hazard::FallbackGone,
                 format!(
-                    "the image that `{container}` of `{service}` runs now, `{reference}`, of a deployment that was not ours, cannot be pulled any more: if this \
+                    "the image that `{container}` of `{service}` runs now, `{reference}`, of a deployment that was not ours, can no longer be pulled: if this \
                      deployment fails ECS cannot go back to it"
                 ),
                 "push it again, and keep what runs out of the repository's lifecycle policy",
             ),
             Sight::NotLookedAt => findings.notes.push(format!(
-                "whether the image that `{container}` of `{service}` runs now, `{reference}`, can still be pulled is not looked at: it is in no repository that \
+                "whether the image that `{container}` of `{service}` runs now, `{reference}`, can still be pulled is not checked: it is in no repository that \
                  this installation may read"
             )),
         }

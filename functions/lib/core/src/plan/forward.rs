@@ -31,8 +31,9 @@ const CLAIM_CHARACTERS: usize = 100;
 
 /// Plans a release into an environment, or says everything that is in the way.
 ///
-/// The steps are those whose task definition runs the released image, and the one-off commands whose task definition runs no image of the application at all.
-/// Another image in the same task definition is pinned to the digest in force; where there is none it stays as it is in the base, which a note says.
+/// The steps are those whose task definition runs the released image, and the one-off commands whose task definition
+/// runs no image of the application at all. Another image in the same task definition is pinned to the digest in force;
+/// where there is none it stays as it is in the base, which a note says.
 pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
     let nothing = BTreeMap::new();
     let said = observed.images.get(&input.image).map_or(&nothing, |image| &image.said);
@@ -160,7 +161,8 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
     Ok(plan.sealed())
 }
 
-/// The verification with the checks of those tasks that the plan runs; what their ends mean is then for the checks to say.
+/// The verification with the checks of those tasks that the plan runs; what their ends mean is then for the checks to
+/// say.
 fn judging(mut verification: Verification, steps: &mut [PlannedStep], notes: &mut Vec<String>) -> Verification {
     verification.checks.retain(|name, check| {
         let Measure::Task(judged) = &check.measure else {
@@ -189,7 +191,7 @@ pub fn unreachable(environment: &ResolvedEnvironment, home: &Home) -> Option<Ref
     let place = environment.place(home);
     (place != *home).then(|| {
         let message = format!(
-            "`{}` is in account {}, `{}`, but Esclusa runs in {}, `{}`, and reaches no other place",
+            "`{}` is in account {}, `{}`, but Esclusa runs in {}, `{}`, and reaches no other account or Region",
             environment.name, place.account, place.region, home.account, home.region
         );
         let help = "deploy the stack with the parameters `TargetAccounts` and `TargetExternalId`, and `target-account.yaml` there";
@@ -272,7 +274,7 @@ impl Planner<'_> {
         let Some(observed) = &self.observed.twin else {
             let there = &declared.environment;
             self.notes.push(format!(
-                "`{there}` could not be read, so that it cannot be said whether this environment is set alike"
+                "`{there}` could not be read, so this environment cannot be compared with it"
             ));
             return;
         };
@@ -284,7 +286,8 @@ impl Planner<'_> {
         self.notes.extend(notes);
     }
 
-    /// What can be known beforehand about the alarms of the verification: one that fires already would take the release back.
+    /// What can be known beforehand about the alarms of the verification: one that fires already would take the release
+    /// back.
     fn check_verification(&mut self) {
         let environment = &self.input.environment;
         let checks = environment
@@ -307,7 +310,7 @@ impl Planner<'_> {
                     Some("ALARM") => findings.add(
                         environment,
                         Hazard::AlarmFiring,
-                        format!("the alarm `{alarm}` fires now, by which the check `{check}` of the verification would take the release back"),
+                        format!("the alarm `{alarm}` is firing, and the check `{check}` of the verification would roll the release back because of it"),
                         format!("wait until it is `OK`: `aws cloudwatch describe-alarms --alarm-names {alarm}`"),
                     ),
                     Some(_) => {}
@@ -334,22 +337,21 @@ impl Planner<'_> {
             .extend(powers.and_then(|powers| powers.note_of_lines(task, revision)));
     }
 
-    /// Who pushed the image, where it says so. What it says, or that it does not, is a note: the quorum of an approval depends on it.
+    /// Who pushed the image, where it says so. What it says, or that it does not, is a note: the quorum of an approval
+    /// depends on it.
     fn pushed_by(&mut self, said: &BTreeMap<String, String>) -> Option<Key> {
         let environment = &self.input.environment;
         let pusher = environment.pusher.as_ref()?;
         let annotation = &pusher.annotation;
         let (note, person) = match pusher.of(&environment.people, said) {
             Pushed::By(person) => {
-                let note = format!(
-                    "`{person}` pushed the image, as its `{annotation}` says, and does not count among those who agree"
-                );
+                let note = format!("`{person}` pushed the image, as its `{annotation}` says, and may not approve it");
                 (note, Some(person.clone()))
             }
             Pushed::ByStranger(claim) => {
                 let claim: String = masked_text(claim).chars().take(CLAIM_CHARACTERS).collect();
                 let note = format!(
-                    "the image says in `{annotation}` that `{claim}` pushed it, who is none of the `people`: nobody knows who it was"
+                    "the image says in `{annotation}` that `{claim}` pushed it, who is not one of the `people`: who it was is unknown"
                 );
                 (note, None)
             }
@@ -549,7 +551,7 @@ impl Planner<'_> {
         let container_overrides = compatibility::filled(container_overrides(&down.containers), previous);
         if container_overrides.is_none() {
             self.notes.push(format!(
-                "`{}` cannot be taken back: nobody knows the name of the migration before it, which an image tells by the label or annotation `{ANNOTATION_MIGRATION}`",
+                "`{}` cannot be taken back: the name of the migration before it is unknown, which an image states in the label or annotation `{ANNOTATION_MIGRATION}`",
                 task.name
             ));
         }

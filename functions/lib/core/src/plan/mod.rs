@@ -1,4 +1,5 @@
-//! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose afterwards.
+//! The plan: everything that a deployment will do, decided before anything moves, and nothing left to choose
+//! afterwards.
 
 mod capacity;
 mod compatibility;
@@ -50,7 +51,8 @@ pub struct PlanInput {
     pub image: Key,
     /// The tag under which it is released, or its digest.
     pub tag: String,
-    /// The digests of the images: the released one, and for every other image the one in force in the environment, where there is one.
+    /// The digests of the images: the released one, and for every other image the one in force in the environment,
+    /// where there is one.
     pub digests: BTreeMap<Key, Digest>,
     /// The files stored with the pipeline, by their path.
     pub files: BTreeMap<String, Value>,
@@ -81,7 +83,8 @@ pub struct Observed {
     pub quarantined: BTreeMap<Digest, Quarantine>,
     /// The digests that services run now and that are in their repositories no longer, or archived there.
     pub gone: BTreeSet<Digest>,
-    /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not here.
+    /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not
+    /// here.
     pub alarms: BTreeMap<String, String>,
     /// What Fargate runs in the place of the environment, where CloudWatch shows it.
     pub fargate: Option<FargateUsage>,
@@ -210,7 +213,8 @@ pub struct Platform {
 /// Everything that a deployment will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// What an approval binds to: a hash over digests, definitions, tasks, targets and the pipeline's version; not over counts and times.
+    /// What an approval binds to: a hash over digests, definitions, tasks, targets and the pipeline's version; not
+    /// over counts and times.
     pub plan_hash: String,
     /// The application.
     pub application: ApplicationName,
@@ -248,7 +252,8 @@ pub struct Plan {
     /// What is skipped for a hotfix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
-    /// Whether every service already runs what the steps would bring, completed and verified by us: then nothing is called.
+    /// Whether every service already runs what the steps would bring, completed and verified by us: then nothing is
+    /// called.
     pub unchanged: bool,
     /// What a reader of the plan should know.
     pub notes: Vec<String>,
@@ -362,7 +367,8 @@ pub struct PlannedTask {
     pub timeout_seconds: u32,
     /// Tries when it never started.
     pub start_attempts: u32,
-    /// Whether a check of the verification says what its end means. Otherwise one that does not end well ends the deployment.
+    /// Whether a check of the verification says what its end means. Otherwise one that does not end well ends the
+    /// deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_for_a_check: bool,
 }
@@ -401,7 +407,8 @@ pub struct PlannedService {
     pub deployment_configuration: Value,
     /// How many tasks to start where the live count is 0 when the service is updated; any other count is left alone.
     pub start_count: Option<u32>,
-    /// How it shall scale; none where the pipeline does not say, and for going back, which leaves bounds and policies as they are.
+    /// How it shall scale; none where the pipeline does not say, and for going back, which leaves bounds and policies
+    /// as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<PlannedScaling>,
     /// Seconds until the rollout is stopped and rolled back.
@@ -449,7 +456,8 @@ impl Plan {
         self.revisions.iter().find(|revision| revision.key == *key)
     }
 
-    /// Lets the end of its last step be the end, as the earliest state machines do: then each task says itself how it ended.
+    /// Lets the end of its last step be the end, as the earliest state machines do: then each task says itself how it
+    /// ended.
     pub fn drop_verification(&mut self) {
         self.verification = None;
         for step in &mut self.steps {
@@ -481,7 +489,8 @@ impl Plan {
 }
 
 impl PlannedStep {
-    /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts and live settings are left out.
+    /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts
+    /// and live settings are left out.
     fn substance(&self) -> Value {
         match self {
             Self::Task(task) => {

@@ -1,4 +1,5 @@
-//! What the installation may do, as its parameters say, and what a deployment needs beyond it: said before anything moves, where AWS would say it in the middle.
+//! What the installation may do, as its parameters say, and what a deployment needs beyond it: said before anything
+//! moves, where AWS would say it in the middle.
 
 use serde_json::Value;
 use wildmatch::WildMatch;
@@ -9,8 +10,8 @@ use crate::pipeline::{Measure, ResolvedEnvironment};
 use crate::restore_point::restored_databases;
 use crate::task_definition::containers;
 
-/// What the installation may do, as its parameters say: names with `*` as wildcard, and the roles that may be passed. What an older installation does not say of
-/// itself is not known, and nothing is refused for it.
+/// What the installation may do, as its parameters say: names with `*` as wildcard, and the roles that may be passed.
+/// What an older installation does not say of itself is not known, and nothing is refused for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Powers {
     /// The clusters whose services it may update.
@@ -58,8 +59,8 @@ impl Powers {
         check_name("database", &identifier, self.databases.as_deref()?, "DatabasePattern")
     }
 
-    /// What is in the way of what an environment asks AWS about while it is deployed into: the databases whose migrations have a restore point, and what its
-    /// verification looks at.
+    /// What is in the way of what an environment asks AWS about while it is deployed into: the databases whose
+    /// migrations have a restore point, and what its verification looks at.
     pub(super) fn check_environment(&self, environment: &ResolvedEnvironment) -> Vec<Refusal> {
         let mut refusals: Vec<Refusal> = restored_databases(environment)
             .values()
@@ -77,7 +78,8 @@ impl Powers {
         refusals
     }
 
-    /// Whether the last lines of a one-off task can be kept when it fails: it runs even so, but what went wrong is told by its exit code only.
+    /// Whether the last lines of a one-off task can be kept when it fails: it runs even so, but what went wrong is told
+    /// by its exit code only.
     pub(super) fn note_of_lines(&self, task: &PlannedTask, revision: &PlannedRevision) -> Option<String> {
         let (_, container) = containers(&revision.definition).find(|(name, _)| *name == task.container)?;
         let group = container.pointer("/logConfiguration/options/awslogs-group")?.as_str()?;
@@ -110,8 +112,8 @@ pub(crate) fn check_roles(family: &str, definition: &Value, powers: &Powers) -> 
     impassable(roles, &format!("the family `{family}`"), powers)
 }
 
-/// The roles of the lifecycle hooks of a service that may not be passed. An update of the service names its hooks again, and ECS asks whether whoever names a
-/// role may pass it: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-permissions.html>.
+/// The roles of the lifecycle hooks of a service that may not be passed. An update of the service names its hooks
+/// again, and ECS asks whether whoever names a role may pass it: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-permissions.html>.
 pub(crate) fn check_hook_roles(service: &str, deployment_configuration: &Value, powers: &Powers) -> Vec<Refusal> {
     let hooks = deployment_configuration.get("lifecycleHooks").and_then(Value::as_array);
     let roles = hooks

@@ -1,4 +1,5 @@
-//! What makes a deployment less safe than it looks: each is refused before anything moves, unless the pipeline accepts it by name.
+//! What makes a deployment less safe than it looks: each is refused before anything moves, unless the pipeline accepts
+//! it by name.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use super::{Observed, ObservedService, PlannedTask};
 use crate::pipeline::{Hazard, Key, ResolvedEnvironment, ResolvedService};
 use crate::restore_point::PlannedRestorePoint;
 use crate::service_deployment::DeploymentCounts;
+use crate::words;
 
 /// ECS refuses an update of a service that has this many deployments at work ("5 active deployments exist").
 const ACTIVE_DEPLOYMENTS_MAX: usize = 5;
@@ -44,14 +46,15 @@ impl Findings {
     }
 }
 
-/// Makes notes of what a rollout that is under way in the environment looks like: the plan is made again when it is over, under the lock.
+/// Makes notes of what a rollout that is under way in the environment looks like: the plan is made again when it is
+/// over, under the lock.
 pub(super) fn postpone(refusals: &mut Vec<Refusal>, notes: &mut Vec<String>, under_way: Option<&str>) {
     let Some(under_way) = under_way else { return };
     refusals.retain(|refusal| {
         let is_of_it = matches!(&refusal.kind, RefusalKind::Hazard(hazard) if hazard.is_of_a_rollout());
         if is_of_it {
             notes.push(format!(
-                "{}; it is looked at again when `{under_way}` is over, which is under way",
+                "{}; it is checked again when `{under_way}` is over, which is under way",
                 refusal.message
             ));
         }
@@ -90,7 +93,7 @@ pub(super) fn check(
             environment,
             Hazard::ActiveDeployments,
             format!(
-                "`{name}` has {} deployments at work, and ECS takes no more: {}",
+                "`{name}` has {} deployments in progress, and ECS accepts no more: {}",
                 at_work.len(),
                 listed(&at_work)
             ),
@@ -107,8 +110,8 @@ pub(super) fn check(
             environment,
             Hazard::NoWayBack,
             format!(
-                "`{name}` runs {} tasks of a deployment that never completed, and no revision of it was verified: there is nothing to go back to",
-                live.facts.running
+                "`{name}` runs {} of a deployment that never completed, and no revision of it was verified: there is nothing to go back to",
+                words::counted(live.facts.running, "task")
             ),
             format!("wait until it is steady: `aws ecs wait services-stable --cluster {cluster} --services {name}`"),
         );
@@ -123,7 +126,7 @@ pub(super) fn check(
                 environment,
                 Hazard::FallbackGone,
                 format!(
-                    "the image that `{container}` of `{name}` runs now, `{}`, cannot be pulled any more: if this deployment fails ECS cannot go back to it",
+                    "the image that `{container}` of `{name}` runs now, `{}`, can no longer be pulled: if this deployment fails ECS cannot go back to it",
                     pinned.digest
                 ),
                 "push it again, and keep what runs out of the repository's lifecycle policy",
@@ -142,8 +145,8 @@ pub(super) struct Watch {
     pub(super) notes: Vec<String>,
 }
 
-/// Looks at the alarms by which ECS watches the deployments of a service: while one of them fires when a deployment begins, ECS ignores all of them for as long
-/// as it lasts (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html>).
+/// Looks at the alarms by which ECS watches the deployments of a service: while one of them fires when a deployment
+/// begins, ECS ignores all of them for as long as it lasts (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html>).
 pub(super) fn watch(name: &str, live: &ObservedService, observed: &Observed) -> Watch {
     let state = |alarm: &str| observed.alarms.get(alarm).map(String::as_str);
     let firing: Vec<&str> = live.alarms().filter(|alarm| state(alarm) == Some("ALARM")).collect();
@@ -152,7 +155,7 @@ pub(super) fn watch(name: &str, live: &ObservedService, observed: &Observed) -> 
         blind: (!firing.is_empty()).then(|| {
             (
                 format!(
-                    "`{name}` is watched by alarms that fire now, `{}`: ECS would look at none of its alarms during the deployment",
+                    "`{name}` is watched by alarms that are firing, `{}`: ECS would ignore all its alarms during the deployment",
                     firing.join("`, `")
                 ),
                 format!(
@@ -186,7 +189,8 @@ pub(super) fn restore_point(environment: &ResolvedEnvironment, database: Option<
     PlannedRestorePoint::of(database, environment.accept.contains(&Hazard::NoRestorePoint))
 }
 
-/// Whether there is a restore point now of each database that is migrated, so that there will be one when its migration comes.
+/// Whether there is a restore point now of each database that is migrated, so that there will be one when its migration
+/// comes.
 pub(super) fn check_restore_points<'a>(
     environment: &ResolvedEnvironment,
     tasks: impl Iterator<Item = &'a PlannedTask>,

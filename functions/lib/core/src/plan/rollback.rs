@@ -1,4 +1,5 @@
-//! The plan of going back by hand: services to revisions that ran and were verified by us, and, where that is asked for, the schemas after them.
+//! The plan of going back by hand: services to revisions that ran and were verified by us, and, where that is asked
+//! for, the schemas after them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::{
     preflight, service, undo,
 };
 use crate::identity::ReleaseId;
-use crate::pipeline::{Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
+use crate::pipeline::{Digest, Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
 use crate::schema::Declared;
 use crate::task_definition::Home;
 
@@ -34,10 +35,12 @@ pub struct RollbackInput {
     pub home: Home,
 }
 
-/// Plans going back, or says everything that is in the way. Nothing is registered, and no one-off command runs but those that take migrations back.
+/// Plans going back, or says everything that is in the way. Nothing is registered, and no one-off command runs but
+/// those that take migrations back.
 ///
-/// Without a release to go back to, each service goes to the last revision that was verified before the one it runs was first verified; where
-/// what it runs never was, to the last verified one. So going back twice goes back two releases and never forth.
+/// Without a release to go back to, each service goes to the last revision that was verified before the one it runs was
+/// first verified; where what it runs never was, to the last verified one. So going back twice goes back two releases
+/// and never forth.
 pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp) -> Result<Plan, Refusals> {
     let environment = &input.environment;
     let mut refusals = check_place(environment, observed);
@@ -66,7 +69,16 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             notes.extend(watch.blind.map(|(message, _)| message));
         }
         let observed = observed.services.get(&service.service);
-        let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref())) else {
+        let containers = environment
+            .task_definitions
+            .get(&service.task_definition)
+            .into_iter()
+            .flat_map(|definition| &definition.containers)
+            .filter_map(|(name, container)| Some((name, container.image.as_ref()?)));
+        let images_by_container: BTreeMap<&String, &Key> = containers.collect();
+        let digest = |revision: &VerifiedRevision| digest_of(&input.image, &images_by_container, revision);
+        let are_same = |left: &VerifiedRevision, right: &VerifiedRevision| digest(left) == digest(right);
+        let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref(), are_same)) else {
             match &input.target {
                 Some(release_id) => notes.push(format!(
                     "`{}` never ran the release `{release_id}` and stays as it is",
@@ -82,15 +94,21 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         notes.extend(found.notes);
         code = code.or_else(|| verified.version.clone());
         verified_at = verified_at.max(Some(verified.verified_at));
-        let containers = environment
-            .task_definitions
-            .get(&service.task_definition)
-            .into_iter()
-            .flat_map(|definition| &definition.containers);
-        for (name, container) in containers {
-            if let (Some(image), Some(pinned)) = (&container.image, verified.digests.get(name)) {
-                images.insert(image.clone(), pinned.digest.clone());
+        let runs = observed.and_then(running);
+        for (name, image) in &images_by_container {
+            let Some(pinned) = verified.digests.get(*name) else {
+                continue;
+            };
+            let moves = runs
+                .and_then(|runs| runs.digests.get(*name))
+                .is_some_and(|now| now.digest != pinned.digest);
+            if moves && **image != input.image {
+                notes.push(format!(
+                    "`{}` goes back with the image `{image}` as well: `{}` was verified with an older one",
+                    service.service, verified.task_definition_arn
+                ));
             }
+            images.insert((*image).clone(), pinned.digest.clone());
         }
         steps.push(PlannedStep::Service(PlannedService {
             name: service.name.clone(),
@@ -180,11 +198,39 @@ fn services(input: &RollbackInput) -> impl Iterator<Item = &ResolvedService> {
     services.filter(|service| images_of(&input.environment, &service.task_definition).contains(&input.image))
 }
 
-fn target<'a>(observed: &'a ObservedService, release_id: Option<&ReleaseId>) -> Option<&'a VerifiedRevision> {
+/// What is known about the revision that a service runs, where it was verified.
+fn running(observed: &ObservedService) -> Option<&VerifiedRevision> {
+    let current = observed.facts.primary()?.task_definition_arn.as_str();
+    let mut verified = observed.verified.iter();
+    verified.find(|verified| verified.task_definition_arn == current)
+}
+
+/// The digest of an image that a revision was verified with.
+fn digest_of(
+    image: &Key,
+    images_by_container: &BTreeMap<&String, &Key>,
+    revision: &VerifiedRevision,
+) -> Option<Digest> {
+    let mut digests = revision.digests.iter();
+    let (_, pinned) =
+        digests.find(|(container, _)| images_by_container.get(container).is_some_and(|of| *of == image))?;
+    Some(pinned.digest.clone())
+}
+
+/// The revision that a service goes back to. One of a named release: where other images in the same task definition have
+/// moved on since it was verified, the newest revision with its digest, so that going back with one image takes back no
+/// more of another than it must.
+fn target<'a>(
+    observed: &'a ObservedService,
+    release_id: Option<&ReleaseId>,
+    are_same: impl Fn(&VerifiedRevision, &VerifiedRevision) -> bool,
+) -> Option<&'a VerifiedRevision> {
     let holds = |verified: &&VerifiedRevision| verified.revoked.is_none();
     if let Some(release_id) = release_id {
-        let mut verified = observed.verified.iter().filter(holds);
-        return verified.find(|verified| verified.release_id == *release_id);
+        let verified = || observed.verified.iter().filter(holds);
+        let named = verified().find(|verified| verified.release_id == *release_id)?;
+        let newest = verified().find(|verified| are_same(verified, named));
+        return newest.filter(|newest| newest.digests != named.digests).or(Some(named));
     }
     let current = observed
         .facts
@@ -220,7 +266,7 @@ fn no_verified_revision(input: &RollbackInput, subject: &str) -> Refusal {
         None => format!("`{subject}` has no earlier revision that was verified"),
     };
     let help = format!(
-        "choose one of `esclusa status {} {}`",
+        "choose one from `esclusa status {} {}`",
         environment.application, environment.name
     );
     Refusal::new(RefusalKind::NoVerifiedRevision, message, help)

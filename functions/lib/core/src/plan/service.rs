@@ -74,7 +74,8 @@ pub(super) fn deployment_configuration(
     }
 }
 
-/// The live configuration with the settings of the pipeline. The circuit breaker is on; it exists for rolling updates only.
+/// The live configuration with the settings of the pipeline. The circuit breaker is on; it exists for rolling updates
+/// only.
 fn configuration(live: &Value, settings: &Deployment) -> Value {
     let mut members = live.as_object().cloned().unwrap_or_default();
     let percentages = [

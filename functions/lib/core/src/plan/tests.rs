@@ -555,6 +555,46 @@ fn going_back_to_a_named_release_finds_it_or_refuses() {
     );
 }
 
+/// Its task definition has another image as well, which came anew between the two versions.
+#[test]
+fn going_back_with_one_image_takes_back_no_more_of_another_than_it_must() {
+    let both = PIPELINE.replacen(
+        "web: {image: app, environment: {LOG_LEVEL: info}}",
+        "web: {image: app}\n      proxy: {image: other}",
+        1,
+    );
+    let pinned = |letter| PinnedDigest {
+        digest: digest(letter),
+        platforms: BTreeSet::new(),
+    };
+    let mut world = history(&[1, 2, 3]);
+    let shop = world.services.get_mut("shop").unwrap();
+    for (revision, (app, other)) in shop.verified.iter_mut().zip([('b', 'd'), ('a', 'd'), ('a', 'c')]) {
+        revision.digests =
+            BTreeMap::from([("web", app), ("proxy", other)].map(|(name, letter)| (name.to_owned(), pinned(letter))));
+    }
+    let back = |world: &Observed| {
+        let input = RollbackInput {
+            environment: resolve(&parse(&both).unwrap(), "develop").unwrap(),
+            ..rollback(Some(release('1')))
+        };
+        rollback_plan(&input, world, now()).unwrap()
+    };
+    let plan = back(&world);
+    assert_eq!(target_of(&plan), "shop:2");
+    assert_eq!(plan.images[&key("other")], digest('d'));
+    assert!(plan.notes.is_empty(), "{:?}", plan.notes);
+    let shop = world.services.get_mut("shop").unwrap();
+    shop.verified.remove(1);
+    let plan = back(&world);
+    assert_eq!(target_of(&plan), "shop:1");
+    assert!(
+        plan.notes[0].contains("`shop` goes back with the image `other` as well"),
+        "{:?}",
+        plan.notes
+    );
+}
+
 #[test]
 fn going_back_to_an_image_that_the_registry_has_forgotten_is_refused() {
     let mut world = history(&[1, 2, 3]);
@@ -764,7 +804,7 @@ fn an_alarm_that_fires_keeps_nobody_from_going_back_and_nothing_from_staying() {
     };
     let back = rollback_plan(&rollback(None), &fires(history(&[1, 2])), now()).unwrap();
     assert!(
-        back.notes.iter().any(|note| note.contains("fire now, `a`")),
+        back.notes.iter().any(|note| note.contains("are firing, `a`")),
         "{:?}",
         back.notes
     );

@@ -20,7 +20,8 @@ pub(super) struct Undo {
     pub(super) notes: Vec<String>,
 }
 
-/// The steps that bring every schema back to what it was when the code that is gone back to was verified, the last migration first; or what is in the way.
+/// The steps that bring every schema back to what it was when the code that is gone back to was verified, the last
+/// migration first; or what is in the way.
 pub(super) fn steps(
     input: &RollbackInput,
     observed: &Observed,
@@ -70,8 +71,15 @@ fn of_database(
     let mut revisions = Vec::new();
     let mut steps = Vec::new();
     for mover in state.moved_by.iter().rev() {
+        // What came before it cannot be taken back from under it.
         let Some((task, down)) = declared(input, &mover.task) else {
-            continue;
+            return Err(refuse(
+                format!(
+                    "the task `{}` migrated `{database}` in the release `{}` and declares no `down` command",
+                    mover.task, state.release_id
+                ),
+                "declare `down` in the pipeline file, or go back without `--undo-migrations`".to_owned(),
+            ));
         };
         let Some(definition) = observed.movers.get(&mover.task_definition_arn) else {
             return Err(refuse(
@@ -87,10 +95,10 @@ fn of_database(
         if releases > 1 && !compatibility::needs_name(&written) {
             return Err(refuse(
                 format!(
-                    "{releases} releases have migrated `{database}` since then, and the down command of `{}` takes back the last one only",
+                    "{releases} releases have migrated `{database}` since then, but the down command of `{}` takes back only the last one",
                     mover.task
                 ),
-                "go back one release after the other, or use `${previous_migration}` in the command".to_owned(),
+                "go back one release at a time, or use `${previous_migration}` in the command".to_owned(),
             ));
         }
         let Some(container_overrides) = compatibility::filled(written, previous) else {
@@ -139,10 +147,11 @@ fn of_database(
     if steps.is_empty() {
         return Err(refuse(
             format!(
-                "no task that migrated `{database}` in the release `{}` declares a `down` command",
+                "nobody knows which task migrated `{database}` in the release `{}`",
                 state.release_id
             ),
-            "declare `down` in the pipeline file, or go back without `--undo-migrations`".to_owned(),
+            "go back without `--undo-migrations`, and take the migration back with the tool it was made with"
+                .to_owned(),
         ));
     }
     Ok((revisions, steps))

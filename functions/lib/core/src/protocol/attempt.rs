@@ -10,8 +10,8 @@ use crate::error::Failure;
 
 /// One attempt of one state of one execution: when the state was entered, then how often it was retried since.
 ///
-/// Step Functions gives every retry a token of its own and says both numbers in the context object, so that a Lambda which was slow cannot put an older
-/// token over a newer one. The text form sorts as the attempts do.
+/// Step Functions gives every retry a token of its own and says both numbers in the context object, so that a Lambda
+/// which was slow cannot put an older token over a newer one. The text form sorts as the attempts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Attempt {

@@ -1,4 +1,5 @@
-//! Intent before, outcome after, fence inside: no act on the outside world without a record that says it was about to happen.
+//! Intent before, outcome after, fence inside: no act on the outside world without a record that says it was about to
+//! happen.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -77,7 +78,8 @@ pub enum Open {
     },
 }
 
-/// Opens an intent, or finds the actor's own from before. A settled one is answered even to an actor that has lost its locks: it will not act.
+/// Opens an intent, or finds the actor's own from before. A settled one is answered even to an actor that has lost its
+/// locks: it will not act.
 ///
 /// # Errors
 /// [`LockRefusal::FenceLost`] when any of the locks is not held any more.
@@ -118,7 +120,8 @@ impl From<CloseRefusal> for Failure {
     }
 }
 
-/// Records what became of an act; nothing to write when the same outcome is recorded. No lock is needed: what has happened is true for everybody.
+/// Records what became of an act; nothing to write when the same outcome is recorded. No lock is needed: what has
+/// happened is true for everybody.
 ///
 /// # Errors
 /// [`CloseRefusal`] when there is no intent or it has another outcome.

@@ -1,7 +1,8 @@
-//! The lock with a fence: one owner at a time, and a number that only grows, by which an owner that lost the lock is told so before it acts.
+//! The lock with a fence: one owner at a time, and a number that only grows, by which an owner that lost the lock is
+//! told so before it acts.
 //!
-//! Whoever finds it held stands in a queue, first in, first out. Everybody who wants several locks stands in the queues of all of them since one moment, and
-//! nobody holds one while waiting for another: so nobody waits in a circle.
+//! Whoever finds it held stands in a queue, first in, first out. Everybody who wants several locks stands in the queues
+//! of all of them since one moment, and nobody holds one while waiting for another: so nobody waits in a circle.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -138,7 +139,8 @@ pub fn acquire(
     }
 }
 
-/// Who goes first, if it is not the claimant: of those that stand in the queue before it, or of all where it does not stand there.
+/// Who goes first, if it is not the claimant: of those that stand in the queue before it, or of all where it does not
+/// stand there.
 fn first_before<'a>(queue: &'a [Queued], claimant: &Claimant) -> Option<&'a Queued> {
     let first = queue.iter().min()?;
     (first.deployment_id != claimant.deployment_id).then_some(first)
@@ -208,8 +210,9 @@ pub fn quarantine(
     Ok(Some(Write::after(read, quarantined)))
 }
 
-/// Frees a lock on the word of a person: a quarantined one after a look at the environment, or a held one from the deployment that `from` names. The fence
-/// grows, so that an act the old owner has not begun is refused. Time alone is never a reason.
+/// Frees a lock on the word of a person: a quarantined one after a look at the environment, or a held one from the
+/// deployment that `from` names. The fence grows, so that an act the old owner has not begun is refused. Time alone is
+/// never a reason.
 ///
 /// # Errors
 /// [`LockRefusal::NotUnlocked`] when it is free, is held by another deployment than `from`, or no reason is given.
@@ -230,7 +233,7 @@ pub fn unlock(
     }
     if lock.status == LockStatus::Held && from != Some(owner) {
         return refused(format!(
-            "deployment `{owner}` holds the lock since {} and gives it back at its end; to take it from a deployment that does not end, repeat with `--from {owner}`: what it has begun goes on in ECS, and its next act is refused",
+            "deployment `{owner}` has held the lock since {} and releases it when it ends; to take it from a deployment that does not end, repeat with `--from {owner}`: what it has begun continues in ECS, and its next act is refused",
             lock.since
         ));
     }

@@ -1,8 +1,9 @@
 //! The transitions that must be right under crashes, repeats and interleavings.
 //!
-//! Each is a pure function from the row as it was read, and an input, to the row as it must be written together with the condition under which it may
-//! be; or to a refusal with its reason. The Lambdas run them against DynamoDB, the models in `tests/` check every interleaving of the same functions.
-//! `docs/SEMANTICS.md` says in words what they promise.
+//! Each is a pure function from the row as it was read, and an input, to the row as it must be written together with
+//! the condition under which it may be; or to a refusal with its reason. The Lambdas run them against DynamoDB, the
+//! models in `tests/` check every interleaving of the same functions. `docs/SEMANTICS.md` says in words what they
+//! promise.
 
 mod attempt;
 pub mod intent;
@@ -16,7 +17,8 @@ pub use attempt::Attempt;
 pub enum Condition<R> {
     /// No row.
     NotExists,
-    /// The row exactly as it was read. A store that counts the writes of a row may compare that count instead: it is the stronger condition.
+    /// The row exactly as it was read. A store that counts the writes of a row may compare that count instead: it is
+    /// the stronger condition.
     Unchanged(R),
 }
 

@@ -1,8 +1,9 @@
 //! Meeting the end of a resource: a waiting state on one side, events and the truth in ECS on the other.
 //!
-//! Both sides write first and look second, in the base table with strongly consistent reads: the waiter stores its token, then reads the truth; the
-//! event handler stores the event, then looks for waiters. Whoever comes second sees the other and completes the wait. The sweeper repeats the look on a
-//! fixed cadence, so that a lost event costs time and nothing else.
+//! Both sides write first and look second, in the base table with strongly consistent reads: the waiter stores its
+//! token, then reads the truth; the event handler stores the event, then looks for waiters. Whoever comes second sees
+//! the other and completes the wait. The sweeper repeats the look on a fixed cadence, so that a lost event costs time
+//! and nothing else.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,9 @@ impl WaitKind {
         }
     }
 
-    /// Whether events of what it waits for are kept. The state of a service, and what stands in the control table, can be read at any time: an event of
-    /// those is a reason to look and nothing more, and there are as many as others bring about.
+    /// Whether events of what it waits for are kept. The state of a service, and what stands in the control table, can
+    /// be read at any time: an event of those is a reason to look and nothing more, and there are as many as others
+    /// bring about.
     #[must_use]
     pub const fn keeps_events(self) -> bool {
         match self {
@@ -65,7 +67,8 @@ pub enum WaitStatus {
     Quarantined,
 }
 
-/// The row of one state of one execution that waits for one resource. `T` is the task token; this crate never looks into it.
+/// The row of one state of one execution that waits for one resource. `T` is the task token; this crate never looks
+/// into it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Waiter<T> {
     /// The token of the newest attempt.
@@ -82,7 +85,8 @@ pub struct Waiter<T> {
     pub deadline: Timestamp,
 }
 
-/// An event as it lies in the inbox of its resource: a hint that survives the hour after which ECS forgets a stopped task.
+/// An event as it lies in the inbox of its resource: a hint that survives the hour after which ECS forgets a stopped
+/// task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InboxEvent {
     /// `detail.version` of a task event; other events carry none.
@@ -109,7 +113,8 @@ pub enum Truth {
     NotVisible,
 }
 
-/// The truth from both sources. An event that says the end is enough: ends are final, and ECS forgets a stopped task after an hour.
+/// The truth from both sources. An event that says the end is enough: ends are final, and ECS forgets a stopped task
+/// after an hour.
 pub fn truth(inbox: &[InboxEvent], described_as_over: Option<bool>) -> Truth {
     if inbox.iter().any(|event| event.is_over) {
         return Truth::Over;
@@ -124,8 +129,9 @@ pub fn truth(inbox: &[InboxEvent], described_as_over: Option<bool>) -> Truth {
 /// How long ECS describes a task that has stopped, at least.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether a task that ECS does not describe has stopped: it shows one within seconds of its start and for an hour after its end, so that one it does not
-/// show to who has waited for longer was there, and is over. Without this, a task that stopped while nobody could listen is waited for until the limit.
+/// Whether a task that ECS does not describe has stopped: it shows one within seconds of its start and for an hour
+/// after its end, so that one it does not show to who has waited for longer was there, and is over. Without this, a
+/// task that stopped while nobody could listen is waited for until the limit.
 pub fn is_forgotten<T>(waiter: &Waiter<T>, now: Timestamp) -> bool {
     now.duration_since(waiter.attempt.entered_at) > REMEMBERED
 }
@@ -167,7 +173,8 @@ impl From<WaitRefusal> for Failure {
     }
 }
 
-/// The waiter's first step: its token goes over an older attempt's and never over a newer one's. After it, and only then, comes the look at the truth.
+/// The waiter's first step: its token goes over an older attempt's and never over a newer one's. After it, and only
+/// then, comes the look at the truth.
 ///
 /// # Errors
 /// [`WaitRefusal`] when the row belongs to a newer attempt, or to the same one with another token.
@@ -188,8 +195,8 @@ pub fn store_wait<T: Clone + PartialEq>(
     }
 }
 
-/// The event handler's first step. Nothing is written for an event that is stored already, but the look follows all the same: whoever stored it may
-/// have died before looking.
+/// The event handler's first step. Nothing is written for an event that is stored already, but the look follows all the
+/// same: whoever stored it may have died before looking.
 pub fn on_event(read: Option<&InboxEvent>, event: InboxEvent) -> Option<Write<InboxEvent>> {
     read.is_none().then(|| Write::after(None, event))
 }
@@ -222,8 +229,8 @@ pub fn look<T>(waiter: Option<&Waiter<T>>, truth: Truth) -> Look<'_, T> {
     }
 }
 
-/// Closes a wait whose state must have ended by its own timeout: nobody can complete it any more. Nothing to write before `grace` has passed after the
-/// deadline, so that a state that is still there is never left alone.
+/// Closes a wait whose state must have ended by its own timeout: nobody can complete it any more. Nothing to write
+/// before `grace` has passed after the deadline, so that a state that is still there is never left alone.
 pub fn give_up<T: Clone + PartialEq>(
     read: Option<&Waiter<T>>,
     grace: SignedDuration,

@@ -169,7 +169,8 @@ impl Shape {
         format!("${{{variable}}}")
     }
 
-    /// The key of the task definition of a family, which several services may run. `service` is the key of the first of them.
+    /// The key of the task definition of a family, which several services may run. `service` is the key of the first of
+    /// them.
     fn definition(&mut self, observed: &Observed, service: &str, family: String, found: Found) -> String {
         if let Some(known) = self.definitions.iter().find(|known| known.family == family) {
             return known.key.clone();
@@ -229,7 +230,8 @@ impl Environment {
     }
 }
 
-/// What the containers of a service run: those of a repository each with its name, the others each with the image that they keep.
+/// What the containers of a service run: those of a repository each with its name, the others each with the image that
+/// they keep.
 #[derive(Debug, Default)]
 struct Found {
     run: Vec<(String, String)>,
@@ -285,7 +287,7 @@ fn containers_of(
     if repositories.len() > 1 {
         let repositories: Vec<String> = repositories.iter().map(|name| format!("`{name}`")).collect();
         notes.push(format!(
-            "the containers of `{}` run images of {}, and a push to any of them starts a release: take out of `images` and `containers` what is not built with the application",
+            "the containers of `{}` run images of {}, and a push to any of them starts a release: remove from `images` and `containers` what is not built with the application",
             text(&first.1.service, "serviceName"),
             repositories.join(", ")
         ));
@@ -310,7 +312,8 @@ fn containers_of(
     Ok(known)
 }
 
-/// Whether a pipeline can have this service: it is in every environment, ECS itself deploys it, and what it runs is known.
+/// Whether a pipeline can have this service: it is in every environment, ECS itself deploys it, and what it runs is
+/// known.
 fn check_everywhere(observed: &Observed, row: &Row<'_>) -> Result<(), String> {
     let is_missing = |name| !row.iter().any(|(environment, _)| &environment.name == name);
     let missing: Vec<String> = observed
@@ -338,7 +341,7 @@ fn check_everywhere(observed: &Observed, row: &Row<'_>) -> Result<(), String> {
         }
         if service.definition.is_none() {
             return Err(format!(
-                "in `{}` it runs `{}`, which is not there any more: deploy it once, and ask again",
+                "in `{}` it runs `{}`, which is no longer there: deploy it once, and run this again",
                 environment.name,
                 revision(text(&service.service, "taskDefinition"))
             ));
@@ -355,14 +358,14 @@ fn observations(environment: &ObservedEnvironment, service: &ObservedService) ->
     let mut notes = Vec::new();
     if let Some(newest) = newest.as_deref().filter(|newest| *newest != running) {
         notes.push(format!(
-            "in `{here}` `{name}` runs `{}` and the newest revision is `{}`: the first release brings what is different in that as well",
+            "in `{here}` `{name}` runs `{}` and the newest revision is `{}`: the first release also brings what is different in that",
             revision(running),
             revision(newest)
         ));
     }
     if service.get("desiredCount").and_then(Value::as_u64) == Some(0) {
         notes.push(format!(
-            "in `{here}` `{name}` wants no tasks: a release is refused there until it wants some, or `start_count` says how many to start"
+            "in `{here}` `{name}` has the desired count 0: a release is refused there until it is raised, or `start_count` says how many to start"
         ));
     }
     let strategy = service

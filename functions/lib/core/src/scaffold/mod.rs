@@ -1,6 +1,7 @@
 //! A first pipeline file, written from services that run: one whose first release changes nothing but images.
 //!
-//! What is found decides what is written; what cannot be known is left to a person, in a comment that says where it is explained.
+//! What is found decides what is written; what cannot be known is left to a person, in a comment that says where it is
+//! explained.
 
 mod gather;
 mod names;
@@ -48,7 +49,8 @@ pub struct ObservedEnvironment {
 pub struct ObservedService {
     /// The service as ECS describes it.
     pub service: Value,
-    /// The revision that it runs, as ECS describes it; none where that is not there any more, or the service says none.
+    /// The revision that it runs, as ECS describes it; none where that is not there any more, or the service says
+    /// none.
     pub definition: Option<Value>,
     /// The ARN of the newest active revision of that family, which a release is based on.
     pub newest: Option<String>,

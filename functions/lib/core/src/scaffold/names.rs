@@ -25,8 +25,9 @@ pub struct Place {
     pub environment: Option<EnvironmentName>,
 }
 
-/// The environments of clusters: their names, and how the names of resources call them where that is something else. The name is what tells a cluster from the
-/// others, `staging` of `shop-staging` beside `shop-production`; of a cluster alone what the application is not.
+/// The environments of clusters: their names, and how the names of resources call them where that is something else.
+/// The name is what tells a cluster from the others, `staging` of `shop-staging` beside `shop-production`; of a cluster
+/// alone what the application is not.
 ///
 /// # Errors
 /// The name of the cluster that says no environment.
@@ -120,7 +121,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// A key for what has that name: without the application and the environment, which say nothing in a file of one application.
+/// A key for what has that name: without the application and the environment, which say nothing in a file of one
+/// application.
 pub(super) fn key(name: &str, application: &ApplicationName, fallback: &str, taken: &BTreeSet<String>) -> String {
     let plain = name.replace(ENVIRONMENT, "").replace(SUFFIX, "").to_ascii_lowercase();
     let all: Vec<&str> = plain

@@ -109,7 +109,7 @@ fn one(environment: &ObservedEnvironment, said: &Environment, index: usize, last
     if index == last {
         text.comment(
             2,
-            "Only by `esclusa deploy`. With `push` a release comes here by itself, after the environments before: #environments",
+            "Only by `esclusa deploy`. With `push` a release reaches this environment by itself, after the ones before: #environments",
         );
         text.line(2, "trigger: manual");
         text.comment(
@@ -143,7 +143,7 @@ fn one(environment: &ObservedEnvironment, said: &Environment, index: usize, last
         }
     }
     if said.is_balanced {
-        text.comment(2, "Five minutes in which the load balancer reaches every task. What else must be well is not known: #verification");
+        text.comment(2, "Five minutes in which the load balancer reaches every task. What else must be healthy is not known: #verification");
         text.line(2, "verification:");
         text.line(3, "soak_seconds: 300");
         text.line(3, "checks:");

@@ -282,3 +282,83 @@ fn a_rollback_that_takes_migrations_back_restores_what_was_known_before_them() {
     assert!(!failed.complete);
     assert_eq!(failed.compatible_since, Some(version("v1.4.0")));
 }
+
+#[test]
+fn a_schema_is_where_it_was_only_when_every_migration_of_it_is_taken_back() {
+    let undo = |name| PlannedTask {
+        undoes: Some(Undoes {
+            to: Some(Box::new(state("0003", None))),
+        }),
+        ..task(name, None)
+    };
+    let steps = ["contract", "expand"].map(|name| PlannedStep::Task(undo(name)));
+    let plan = plan(Some(state("0005", Some("v1.4.0"))), steps.to_vec());
+    let first = record(Mode::Forward, 0, StepOutcome::Done);
+    let cut_short = after(&plan, std::slice::from_ref(&first), &[]).unwrap().unwrap();
+    assert!(!cut_short.complete);
+    assert_eq!(cut_short.compatible_since, Some(version("v1.4.0")));
+    let second = record(Mode::Forward, 1, StepOutcome::Done);
+    assert_eq!(after(&plan, &[first, second], &[]), Some(Some(state("0003", None))));
+}
+
+#[test]
+fn what_is_left_of_two_migrations_when_one_is_taken_back_is_uncertain() {
+    let steps = ["expand", "contract"].map(|name| PlannedStep::Task(task(name, Some(true))));
+    let plan = plan(Some(state("0004", None)), steps.to_vec());
+    let done = [0, 1].map(|index| record(Mode::Forward, index, StepOutcome::Done));
+    let taken = plan.steps.iter().zip(&done).map(|(planned, record)| TakenStep {
+        planned,
+        records: std::slice::from_ref(record),
+        previous_task_definition_arn: None,
+        was_completed: true,
+        verified: &[],
+    });
+    let back = way_back(&plan, &taken.collect::<Vec<_>>()).steps;
+    let names: Vec<&str> = back.iter().map(|step| step.name().as_str()).collect();
+    assert_eq!(names, ["contract", "expand"]);
+    let [expand, contract] = done;
+    let records = [expand, contract, record(Mode::WayBack, 0, StepOutcome::Done)];
+    let left = after(&plan, &records, &back).unwrap().unwrap();
+    assert!(!left.complete);
+    assert_eq!(left.moved_by.len(), 1, "{:?}", left.moved_by);
+}
+
+#[test]
+fn a_migration_is_never_taken_back_from_under_one_that_came_after_it() {
+    let of = |contract: PlannedTask, outcome: StepOutcome| {
+        let plan = plan(
+            Some(state("0004", None)),
+            vec![
+                PlannedStep::Task(task("expand", Some(true))),
+                PlannedStep::Task(contract),
+            ],
+        );
+        let records = [StepOutcome::Done, outcome].map(|outcome| [record(Mode::Forward, 0, outcome)]);
+        let taken = plan.steps.iter().zip(&records).map(|(planned, records)| TakenStep {
+            planned,
+            records,
+            previous_task_definition_arn: None,
+            was_completed: true,
+            verified: &[],
+        });
+        let back = way_back(&plan, &taken.collect::<Vec<_>>());
+        back.steps
+            .iter()
+            .map(|step| step.name().to_string())
+            .collect::<Vec<_>>()
+    };
+    let (stays, automatic) = (task("contract", None), task("contract", Some(true)));
+    assert_eq!(of(stays.clone(), StepOutcome::Done), [""; 0]);
+    assert_eq!(
+        of(automatic.clone(), StepOutcome::Failed),
+        [""; 0],
+        "it may have come half-way"
+    );
+    assert_eq!(of(stays.clone(), StepOutcome::NeverStarted), ["expand"]);
+    assert_eq!(of(automatic, StepOutcome::Done), ["contract", "expand"]);
+    let elsewhere = PlannedTask {
+        database: Some("other".parse().unwrap()),
+        ..stays
+    };
+    assert_eq!(of(elsewhere, StepOutcome::Done), ["expand"]);
+}

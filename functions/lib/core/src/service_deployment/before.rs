@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ServiceFacts;
 use crate::error::Failure;
 
-/// What was there before the first call of a step, written down before it: after the call, ECS shows only what it put there.
+/// What was there before the first call of a step, written down before it: after the call, ECS shows only what it put
+/// there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Before {
     /// The primary deployment (`ecs-svc/…`).
@@ -24,10 +25,11 @@ pub struct Before {
 pub struct Wanted {
     /// The revision it shall run.
     pub task_definition_arn: String,
-    /// The revision that it may run besides: the one that the plan found, or for a way back the one that the deployment brought. Whatever else it runs,
-    /// somebody else put there. None where nothing is known of it.
+    /// The revision that it may run besides: the one that the plan found, or for a way back the one that the
+    /// deployment brought. Whatever else it runs, somebody else put there. None where nothing is known of it.
     pub expected_task_definition_arn: Option<String>,
-    /// How many tasks to start with where none are wanted now. With 0 such a service is refused: nothing would run, so nothing could be proven.
+    /// How many tasks to start with where none are wanted now. With 0 such a service is refused: nothing would run, so
+    /// nothing could be proven.
     pub start_count: u64,
 }
 
@@ -43,8 +45,9 @@ pub enum BeforeUpdate {
     Call {
         /// The desired count to send; none leaves it to whoever scales the service.
         desired_count: Option<u64>,
-        /// Whether to force a new deployment: the same revision was primary before the step and its rollout had failed, and without force the call would
-        /// do nothing. Safe to repeat, because a forced call that was made shows as another primary, which is then adopted.
+        /// Whether to force a new deployment: the same revision was primary before the step and its rollout had
+        /// failed, and without force the call would do nothing. Safe to repeat, because a forced call that was
+        /// made shows as another primary, which is then adopted.
         force_new_deployment: bool,
     },
     /// Somebody else moved the service since the plan was made: no call.
@@ -61,7 +64,8 @@ pub enum BeforeUpdate {
     Refuse(Failure),
 }
 
-/// Decides from what is observed, and from what was there `before` the step, whether bringing the service to `wanted` needs a call.
+/// Decides from what is observed, and from what was there `before` the step, whether bringing the service to `wanted`
+/// needs a call.
 pub fn before_update(observed: &ServiceFacts, wanted: &Wanted, before: &Before) -> BeforeUpdate {
     let service = &observed.service_arn;
     if observed.status != "ACTIVE" {
@@ -83,7 +87,7 @@ pub fn before_update(observed: &ServiceFacts, wanted: &Wanted, before: &Before) 
     }
     if observed.desired == 0 && wanted.start_count == 0 {
         return BeforeUpdate::Refuse(Failure::refused(format!(
-            "service `{service}` wants no task, so that nothing would be proven; set `start_count` in the pipeline or scale the service up"
+            "service `{service}` has the desired count 0, so nothing would be proven; set `start_count` in the pipeline or scale the service up"
         )));
     }
     let desired_count = (observed.desired == 0).then_some(wanted.start_count);

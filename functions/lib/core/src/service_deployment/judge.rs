@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Before, DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
 use crate::migration::TaskFacts;
 use crate::verdict::StepOutcome;
+use crate::words;
 
 /// What the step put into the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,8 @@ pub struct Expected {
     pub previous_task_definition_arn: Option<String>,
     /// What was there before the step.
     pub before: Before,
-    /// Every digest under which an image of ours may show, by container: the digest that was pushed and, for an image index, those of its platforms.
+    /// Every digest under which an image of ours may show, by container: the digest that was pushed and, for an image
+    /// index, those of its platforms.
     pub digests: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -37,7 +39,8 @@ pub struct Observed {
     pub service: ServiceFacts,
     /// Our service deployment; none while ECS does not show it.
     pub service_deployment: Option<ServiceDeploymentFacts>,
-    /// The service revision that it targets, or without one the revision in force that has our task definition; none while ECS does not show it.
+    /// The service revision that it targets, or without one the revision in force that has our task definition; none
+    /// while ECS does not show it.
     pub target_revision: Option<RevisionFacts>,
     /// The tasks that the service runs.
     pub running_tasks: Vec<TaskFacts>,
@@ -46,7 +49,8 @@ pub struct Observed {
 /// What success rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The service deployment that ECS calls successful; none for a revision that has been in force for longer than ECS lists service deployments.
+    /// The service deployment that ECS calls successful; none for a revision that has been in force for longer than
+    /// ECS lists service deployments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_deployment_arn: Option<String>,
     /// The service revision that is in force.
@@ -103,7 +107,8 @@ impl Judgement {
         !matches!(self, Self::StillRolling { .. })
     }
 
-    /// The same, as the end of the deployment counts it. A vacuous success leaves the revision in force without a proof.
+    /// The same, as the end of the deployment counts it. A vacuous success leaves the revision in force without a
+    /// proof.
     pub const fn step_outcome(&self) -> StepOutcome {
         match self {
             Self::Succeeded(_) => StepOutcome::Done,
@@ -115,7 +120,8 @@ impl Judgement {
     }
 }
 
-/// Whether a wait for the rollout is over: exactly when its judgement is, so that a wait that ends never begins again with the same facts.
+/// Whether a wait for the rollout is over: exactly when its judgement is, so that a wait that ends never begins again
+/// with the same facts.
 pub fn is_over(expected: &Expected, observed: &Observed) -> bool {
     judge(expected, observed).is_over()
 }
@@ -152,8 +158,8 @@ pub fn judge(expected: &Expected, observed: &Observed) -> Judgement {
     }
 }
 
-/// Without the service deployment the service itself says three things: that our deployment failed and stays, that it was in force long before the step,
-/// and that somebody moved the service elsewhere.
+/// Without the service deployment the service itself says three things: that our deployment failed and stays, that it
+/// was in force long before the step, and that somebody moved the service elsewhere.
 fn judge_unlisted(expected: &Expected, observed: &Observed) -> Judgement {
     let service = &observed.service;
     let ours = service
@@ -211,7 +217,7 @@ fn prove(
     if service.desired == 0 {
         return Judgement::Vacuous {
             reason: format!(
-                "service `{}` wants no task, so nothing ran; set `start_count` or scale it up",
+                "service `{}` has the desired count 0, so nothing ran; set `start_count` or scale it up",
                 service.service_arn
             ),
         };
@@ -234,12 +240,16 @@ fn prove(
     let counted = u64::try_from(proven.len()).unwrap_or(u64::MAX);
     let mut missing = Vec::new();
     if service.running != service.desired {
-        missing.push(format!("{} of {} tasks are running", service.running, service.desired));
+        missing.push(format!(
+            "{} of {} running",
+            service.running,
+            words::counted(service.desired, "task")
+        ));
     }
     if counted < service.desired {
         missing.push(format!(
-            "{counted} of {} tasks are seen running our digests",
-            service.desired
+            "{counted} of {} seen running our digests",
+            words::counted(service.desired, "task")
         ));
     }
     if !missing.is_empty() {
@@ -253,7 +263,8 @@ fn prove(
     })
 }
 
-/// A stopped deployment was superseded, or failed without a rollback, or was rolled back by a person; the primary tells.
+/// A stopped deployment was superseded, or failed without a rollback, or was rolled back by a person; the primary
+/// tells.
 fn judge_stopped(
     expected: &Expected,
     service: &ServiceFacts,
@@ -281,7 +292,8 @@ fn is_previous(expected: &Expected, service: &ServiceFacts) -> bool {
     service.primary().map(|primary| &primary.task_definition_arn) == expected.previous_task_definition_arn.as_ref()
 }
 
-/// Whether a service that was proven still has the revision in force. One whose tasks are replaced or scaled meanwhile has.
+/// Whether a service that was proven still has the revision in force. One whose tasks are replaced or scaled meanwhile
+/// has.
 ///
 /// # Errors
 /// What became of it, as the rest of a sentence.
@@ -295,7 +307,7 @@ pub fn still_in_force(task_definition_arn: &str, service: Option<&ServiceFacts>)
     match service.primary() {
         Some(primary) if primary.task_definition_arn == task_definition_arn => Ok(()),
         Some(primary) => Err(format!("somebody else moved the service to {}", primary.describe())),
-        None => Err("the service has no deployment any more".to_owned()),
+        None => Err("the service no longer has a deployment".to_owned()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Services: whether to call at all, and whether a rollout is over and proven. A stable service is no proof: it is as stable after a rollback.
+//! Services: whether to call at all, and whether a rollout is over and proven. A stable service is no proof: it is as
+//! stable after a rollback.
 
 mod before;
 mod facts;

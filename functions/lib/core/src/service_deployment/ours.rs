@@ -1,4 +1,5 @@
-//! Which service deployment a step started. The same task definition may have been rolled out before, so that only what was there before tells.
+//! Which service deployment a step started. The same task definition may have been rolled out before, so that only what
+//! was there before tells.
 
 use super::{Expected, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
 
@@ -13,8 +14,8 @@ pub struct Candidate {
 
 /// The service deployment of the step among those that ECS lists, the newest first; none while ECS does not show it.
 ///
-/// One that the step started is the first after what was there before. For one that the step adopted it is the newest that brings, or brought, the revision
-/// in force: one that failed brought nothing into force.
+/// One that the step started is the first after what was there before. For one that the step adopted it is the newest
+/// that brings, or brought, the revision in force: one that failed brought nothing into force.
 #[must_use]
 pub fn ours<'a>(
     newest_first: &'a [Candidate],

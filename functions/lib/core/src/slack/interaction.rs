@@ -94,7 +94,7 @@ pub enum Interaction {
 
 /// The body is no interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no interaction of Slack")]
+#[error("the body is not a Slack interaction")]
 pub struct NotReadable;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,5 @@
-//! What comes from Slack: whether a request is Slack's own, who somebody is there, and what they want. Whether they may is asked elsewhere.
+//! What comes from Slack: whether a request is Slack's own, who somebody is there, and what they want. Whether they may
+//! is asked elsewhere.
 
 mod interaction;
 mod signature;

@@ -33,7 +33,7 @@ pub struct SignedRequest<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unsigned {
     /// It has no signature of the known version.
-    #[error("the request has no signature of Slack")]
+    #[error("the request has no Slack signature")]
     Missing,
     /// It was signed too long ago, or in the future.
     #[error("the request was not signed within five minutes of now")]

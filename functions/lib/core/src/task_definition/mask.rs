@@ -120,7 +120,8 @@ pub(crate) fn masked_value(value: &Value) -> Value {
     }
 }
 
-/// An argument is one value with its spaces after an option, an equals sign or the name of a header; otherwise it may be a line for a shell.
+/// An argument is one value with its spaces after an option, an equals sign or the name of a header; otherwise it may
+/// be a line for a shell.
 fn masked_argument(argument: &str, hide: &mut Hide) -> String {
     if *hide == Hide::Next && !argument.starts_with("--") && !argument.trim().is_empty() {
         *hide = Hide::Nothing;

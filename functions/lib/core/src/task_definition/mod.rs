@@ -1,6 +1,7 @@
 //! Task definitions as the JSON of AWS, kept whole: what this code does not know survives.
 //!
-//! Field names and defaults follow the pages `RegisterTaskDefinition` and `ContainerDefinition` of the Amazon ECS API reference.
+//! Field names and defaults follow the pages `RegisterTaskDefinition` and `ContainerDefinition` of the Amazon ECS API
+//! reference.
 
 mod diff;
 mod mask;

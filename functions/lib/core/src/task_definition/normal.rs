@@ -1,4 +1,5 @@
-//! When two task definitions are the same: AWS writes its defaults into what was registered, and the order of named entries means nothing.
+//! When two task definitions are the same: AWS writes its defaults into what was registered, and the order of named
+//! entries means nothing.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +11,8 @@ pub fn same_definition(left: &Value, right: &Value) -> bool {
     normal_form(left) == normal_form(right)
 }
 
-/// The SHA-256 of what the definition means, as 64 hexadecimal digits: equal for two definitions that are [`same_definition`].
+/// The SHA-256 of what the definition means, as 64 hexadecimal digits: equal for two definitions that are
+/// [`same_definition`].
 pub fn content_sha256(definition: &Value) -> String {
     canonical_sha256(&normal_form(definition))
 }

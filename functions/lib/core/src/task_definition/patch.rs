@@ -53,8 +53,8 @@ pub enum PatchError {
     },
 }
 
-/// Lays `settings` over `base`; what they do not name stays. `images` gives the address of each image that is to be set: a container whose image is
-/// not among them keeps the one of the base. The result can be registered.
+/// Lays `settings` over `base`; what they do not name stays. `images` gives the address of each image that is to be
+/// set: a container whose image is not among them keeps the one of the base. The result can be registered.
 ///
 /// Everything that does not fit is reported. Laying the same settings over the result changes nothing.
 pub fn patch(
@@ -165,7 +165,8 @@ fn patch_container(
     }));
 }
 
-/// Merges `{name, <value_field>}` entries by name: what exists is replaced in place, what is new comes at the end, null removes.
+/// Merges `{name, <value_field>}` entries by name: what exists is replaced in place, what is new comes at the end, null
+/// removes.
 fn merge_named(
     members: &mut Map<String, Value>,
     field: &str,
@@ -199,8 +200,8 @@ fn merge_named(
     members.insert(field.to_owned(), Value::Array(entries));
 }
 
-/// The mappings for `ports`; a mapping of the base for the same port keeps its other fields. Each is kept once: of two ports that are the same, the second
-/// takes nothing from the first.
+/// The mappings for `ports`; a mapping of the base for the same port keeps its other fields. Each is kept once: of two
+/// ports that are the same, the second takes nothing from the first.
 fn port_mappings(base: Option<&Value>, ports: &[Port]) -> Value {
     let mut existing: Vec<&Value> = base.and_then(Value::as_array).into_iter().flatten().collect();
     let mappings = ports.iter().map(|port| {

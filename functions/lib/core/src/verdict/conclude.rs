@@ -1,4 +1,5 @@
-//! From facts to an end. First what every step left behind, then what that makes of the whole; the cause only chooses the words.
+//! From facts to an end. First what every step left behind, then what that makes of the whole; the cause only chooses
+//! the words.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use super::{
 };
 use crate::error::ErrorKind;
 use crate::wave::WaveFailed;
+use crate::words;
 
 /// What one step left in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,8 @@ pub fn conclude(facts: &DeploymentFacts) -> End {
     }
     let effect = world.effect();
     let verdict = world.bad_verdict(facts.cause.as_ref(), effect);
-    // Whoever brought some services back but lost one to somebody else cannot say `ROLLED_BACK`; nothing of the deployment is left, though.
+    // Whoever brought some services back but lost one to somebody else cannot say `ROLLED_BACK`; nothing of the
+    // deployment is left, though.
     let effect = if verdict == Verdict::Failed && effect == Effect::Reverted {
         Effect::None
     } else {
@@ -87,7 +90,8 @@ impl World {
         }
         let known = |reference: &StepReference| match reference.mode {
             Mode::Forward => reference.index < forward_steps.len(),
-            // Every step of the way back must be one of the plan: bringing back what never moved would be an act of its own.
+            // Every step of the way back must be one of the plan: bringing back what never moved would be an act of its
+            // own.
             Mode::WayBack => facts.way_back.get(reference.index).is_some_and(|back| {
                 let mut forward = forward_steps.iter();
                 forward.any(|step| step.kind == back.kind && step.name == back.name)
@@ -128,7 +132,7 @@ impl World {
                 verdict: Verdict::Unchanged,
                 effect: Effect::None,
                 reason: Reason::NothingToDo,
-                reasons: vec!["the release is in force already and proven".to_owned()],
+                reasons: vec!["the release is already in force and proven".to_owned()],
             });
         }
         let all_done = self.steps_left() == 0 && !self.forward.is_empty();
@@ -156,7 +160,7 @@ impl World {
                 effect,
                 reason: Reason::GaveWay,
                 reasons: vec![format!(
-                    "it is in force and was not verified: it gave way to `{to}` while it soaked"
+                    "it is in force but was not verified: it gave way to `{to}` while it soaked"
                 )],
             }),
             Verified::Unfinished | Verified::Failed { .. } => None,
@@ -170,7 +174,8 @@ impl World {
             .count()
     }
 
-    /// The worst of what the steps left, for a deployment that did not do what was asked: what is in force then is there without the rest.
+    /// The worst of what the steps left, for a deployment that did not do what was asked: what is in force then is
+    /// there without the rest.
     fn effect(&self) -> Effect {
         let any = |wanted: &[Residue]| self.residues.iter().any(|residue| wanted.contains(residue));
         if self.unaccounted || any(&[Residue::Unknown]) {
@@ -210,7 +215,8 @@ impl World {
         }
     }
 
-    /// The first step that did not end well says more than the error that followed from it; an explicit decision says more than both.
+    /// The first step that did not end well says more than the error that followed from it; an explicit decision says
+    /// more than both.
     fn reason(&self, facts: &DeploymentFacts) -> Reason {
         let of_steps = self.any_foreign.then_some(Reason::ForeignChange).or_else(|| {
             self.forward
@@ -276,9 +282,9 @@ impl World {
         if sentences.is_empty() {
             sentences.push(match &facts.plan {
                 Some(_) => format!(
-                    "it ended with {} of {} steps left to do",
+                    "it ended with {} of {} left to do",
                     self.steps_left(),
-                    self.forward.len()
+                    words::counted(self.forward.len(), "step")
                 ),
                 None => "it ended before a plan was made".to_owned(),
             });
@@ -307,8 +313,8 @@ fn attempts_by_step(facts: &DeploymentFacts) -> BTreeMap<(Mode, usize), Vec<&Ste
     by_step
 }
 
-/// An intent of a step is settled by a conclusive judgement of the same attempt, and for a service also by a proven way back: whatever the act did, the
-/// service runs what it ran before. An intent of no step changes nothing that runs.
+/// An intent of a step is settled by a conclusive judgement of the same attempt, and for a service also by a proven way
+/// back: whatever the act did, the service runs what it ran before. An intent of no step changes nothing that runs.
 fn is_unsettled(facts: &DeploymentFacts, step: Option<StepReference>) -> bool {
     let Some(step) = step else { return false };
     let mut judged = facts.records.iter().filter(|record| record.step == step);
@@ -339,7 +345,8 @@ fn residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
     }
 }
 
-/// Only attempts that started count. A task that is not idempotent and started twice has done something that nobody declared safe.
+/// Only attempts that started count. A task that is not idempotent and started twice has done something that nobody
+/// declared safe.
 fn task_residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
     let started: Vec<StepOutcome> = attempts
         .iter()
@@ -351,8 +358,9 @@ fn task_residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
     }
     match started.last() {
         None => Residue::Nothing,
-        // A migration that failed said so itself and ended: its tool keeps the record of how far it came, and the next release's migration goes on from
-        // there. Nobody must look first, but a rollback must know that the schema may have moved.
+        // A migration that failed said so itself and ended: its tool keeps the record of how far it came, and the next
+        // release's migration goes on from there. Nobody must look first, but a rollback must know that the
+        // schema may have moved.
         Some(StepOutcome::Done | StepOutcome::Failed) if step.is_migration => Residue::Schema,
         // A plain task says by its exit code what became of it, and leaves nothing that a rollback would have to know.
         Some(StepOutcome::Done) => Residue::Nothing,
@@ -365,7 +373,8 @@ fn task_residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
     }
 }
 
-/// The last attempt counts: every attempt starts from what it finds. A service that ran its target before is not the deployment's work.
+/// The last attempt counts: every attempt starts from what it finds. A service that ran its target before is not the
+/// deployment's work.
 fn service_residue(attempts: &[&StepRecord]) -> Residue {
     let moved = attempts
         .iter()
@@ -445,7 +454,7 @@ fn cause_sentence(cause: &Cause) -> String {
         Cause::Superseded { by } => format!("release `{by}` took its place"),
         Cause::Rejected { by } => format!("rejected by {by}"),
         Cause::WaveFailed(WaveFailed { environment, verdict }) => {
-            format!("`{environment}`, which goes together with it, ended {verdict}")
+            format!("`{environment}`, in the same wave, ended {verdict}")
         }
         Cause::Expired => "nobody answered in time".to_owned(),
         Cause::NotReplicated { image, repository } => {

@@ -1,4 +1,5 @@
-//! What a conclusion is drawn from: the plan's outline, the step records, the cause and the open intents. Nothing of it is an opinion.
+//! What a conclusion is drawn from: the plan's outline, the step records, the cause and the open intents. Nothing of it
+//! is an opinion.
 
 use serde::{Deserialize, Serialize};
 
@@ -109,8 +110,8 @@ pub struct StepRecord {
     /// The sentence of the judgement, for people; may be empty.
     #[serde(default)]
     pub sentence: String,
-    /// Whether the service runs what it ran before the deployment came to it: nothing was started, so whatever became of it is not the deployment's. Never
-    /// for a task.
+    /// Whether the service runs what it ran before the deployment came to it: nothing was started, so whatever became
+    /// of it is not the deployment's. Never for a task.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub already_there: bool,
 }
@@ -118,7 +119,8 @@ pub struct StepRecord {
 /// An intent without an outcome.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OpenIntent {
-    /// The step it belongs to; none for what changes nothing that runs: a registration of a revision, or of how a service scales.
+    /// The step it belongs to; none for what changes nothing that runs: a registration of a revision, or of how a
+    /// service scales.
     pub step: Option<StepReference>,
     /// The act, such as `ecs:UpdateService`.
     pub action: String,

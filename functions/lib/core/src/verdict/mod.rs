@@ -1,7 +1,9 @@
-//! How a deployment ends: a verdict and an effect, both closed sets, and the function that concludes them from what was recorded.
+//! How a deployment ends: a verdict and an effect, both closed sets, and the function that concludes them from what was
+//! recorded.
 //!
-//! The verdict says what became of the request. The effect says what is left in the world *besides what the verdict says*: for `ROLLED_BACK` the
-//! services run again what they ran before (that is the verdict), and `schema_moved` adds that the database did not go back with them.
+//! The verdict says what became of the request. The effect says what is left in the world *besides what the verdict
+//! says*: for `ROLLED_BACK` the services run again what they ran before (that is the verdict), and `schema_moved` adds
+//! that the database did not go back with them.
 
 mod conclude;
 mod facts;

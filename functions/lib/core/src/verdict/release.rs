@@ -18,8 +18,9 @@ pub struct EnvironmentEnd {
 
 /// Concludes how a release ended.
 ///
-/// A release ends where it stopped: its verdict and effect are those of the environment in which it is not in force, and of the one that left the most behind
-/// where a wave stopped in several; what it did in other environments stands there, in their own ends. `cause` is what broke the release machine itself, if anything did.
+/// A release ends where it stopped: its verdict and effect are those of the environment in which it is not in force,
+/// and of the one that left the most behind where a wave stopped in several; what it did in other environments stands
+/// there, in their own ends. `cause` is what broke the release machine itself, if anything did.
 pub fn release_end(environments: &[EnvironmentEnd], cause: Option<&Failure>) -> End {
     if let Some(running) = environments
         .iter()
@@ -45,7 +46,7 @@ pub fn release_end(environments: &[EnvironmentEnd], cause: Option<&Failure>) -> 
         return End { reasons, ..end.clone() };
     }
     if environments.is_empty() && cause.is_none() {
-        let reasons = vec!["no environment of the pipeline takes this release".to_owned()];
+        let reasons = vec!["no environment of the pipeline accepts this release".to_owned()];
         return End {
             verdict: Verdict::Rejected,
             effect: Effect::None,
@@ -84,7 +85,7 @@ fn in_force(environments: &[EnvironmentEnd]) -> End {
             verdict: Verdict::Unchanged,
             effect: Effect::None,
             reason: Reason::NothingToDo,
-            reasons: vec!["the release is in force already in every environment".to_owned()],
+            reasons: vec!["the release is already in force in every environment".to_owned()],
         };
     }
     End {

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whether an address is one at which a function finds itself, its credentials or its metadata, and no service of anybody: this host, link-local addresses
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>) and the IPv6 address of the metadata service. Private addresses
+/// Whether an address is one at which a function finds itself, its credentials or its metadata, and no service of
+/// anybody: this host, link-local addresses (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>) and the IPv6 address of the metadata service. Private addresses
 /// are allowed: an internal load balancer has one.
 #[must_use]
 pub fn is_forbidden(address: IpAddr) -> bool {

@@ -43,7 +43,8 @@ impl QueueMinute {
 /// What CloudWatch shows of a queue: the minutes of which it shows everything, by their begin in seconds since 1970.
 pub type QueueSight = BTreeMap<i64, QueueMinute>;
 
-/// Which minutes of a queue are looked at: whole ones since the verification began, as many as decide, and those that may not be there yet.
+/// Which minutes of a queue are looked at: whole ones since the verification began, as many as decide, and those that
+/// may not be there yet.
 #[must_use]
 pub fn queue_window(measure: &ConsumersMeasure, began_at: Timestamp, now: Timestamp) -> MetricWindow {
     let to = whole(now);
@@ -69,9 +70,10 @@ fn wanted(measure: &ConsumersMeasure) -> i64 {
     (i64::from(measure.stalled_seconds) / MINUTE).max(1)
 }
 
-/// What a queue shows of its consumers, over the minutes up to the newest that is there: they are at work when they have deleted messages, and are not when there
-/// were messages all the time and none was deleted. A queue without messages shows nothing, or that they live where they ask for messages and that is declared
-/// to be enough. Minutes that are not shown are not guessed.
+/// What a queue shows of its consumers, over the minutes up to the newest that is there: they are at work when they
+/// have deleted messages, and are not when there were messages all the time and none was deleted. A queue without
+/// messages shows nothing, or that they live where they ask for messages and that is declared to be enough. Minutes
+/// that are not shown are not guessed.
 #[must_use]
 pub fn consumers(
     measure: &ConsumersMeasure,
@@ -85,7 +87,9 @@ pub fn consumers(
         let said = match recent < first(began_at) {
             true => "there is no datapoint of the release yet".to_owned(),
             false => {
-                format!("there is no datapoint of the queue `{name}`: nobody has used it for hours, or it is not there")
+                format!(
+                    "there is no datapoint of the queue `{name}`: nobody has used it for hours, or it does not exist"
+                )
             }
         };
         return (Outcome::Inconclusive, said);

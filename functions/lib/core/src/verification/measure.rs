@@ -10,6 +10,7 @@ use super::{Measurement, Outcome};
 use crate::migration::{StopCode, TaskFacts};
 use crate::pipeline::{HttpMeasure, LogMeasure};
 use crate::task_definition::{masked_text, masked_value};
+use crate::words;
 
 /// How much is shown of a line of a log, and of a word of an endpoint.
 const LINE_CHARACTERS: usize = 200;
@@ -36,7 +37,8 @@ impl ServiceSight {
     }
 }
 
-/// Whether a task stopped of itself: neither its service nor a person wanted that, nor was its host taken away or there was no room for it.
+/// Whether a task stopped of itself: neither its service nor a person wanted that, nor was its host taken away or there
+/// was no room for it.
 fn failed(task: &TaskFacts) -> bool {
     match &task.stop_code {
         Some(StopCode::EssentialContainerExited) => true,
@@ -51,14 +53,16 @@ fn reason(task: &TaskFacts) -> &str {
     task.stopped_reason.as_deref().unwrap_or("ECS gives no reason")
 }
 
-/// How much earlier than the measurement before a stopped task may have stopped and still be new: ECS shows it a little later, and its clock is another.
+/// How much earlier than the measurement before a stopped task may have stopped and still be new: ECS shows it a little
+/// later, and its clock is another.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
 
-/// What the services show: each runs as many tasks of the release as it is to run, more than none, and none of them stopped of itself since the measurement
-/// `before`, or since the verification began. ECS starts a task that exits again and again without ever calling the deployment failed, where no health check says so.
+/// What the services show: each runs as many tasks of the release as it is to run, more than none, and none of them
+/// stopped of itself since the measurement `before`, or since the verification began. ECS starts a task that exits
+/// again and again without ever calling the deployment failed, where no health check says so.
 ///
-/// A service that runs too few tasks, none of which stopped of itself, shows nothing about the release: it is scaling, or waits for room. Answers also the ARNs of
-/// the stopped tasks it has counted.
+/// A service that runs too few tasks, none of which stopped of itself, shows nothing about the release: it is scaling,
+/// or waits for room. Answers also the ARNs of the stopped tasks it has counted.
 #[must_use]
 pub fn services(
     sights: &[ServiceSight],
@@ -97,10 +101,11 @@ fn running(sights: &[ServiceSight]) -> (Outcome, String) {
     for sight in sights {
         let name = &sight.service;
         if sight.desired == 0 {
-            return (Outcome::Inconclusive, format!("`{name}` is to run no task at all"));
+            return (Outcome::Inconclusive, format!("`{name}` has the desired count 0"));
         }
         if sight.is_short() {
-            let said = format!("`{name}` runs {} of {} tasks", sight.running(), sight.desired);
+            let desired = words::counted(sight.desired, "task");
+            let said = format!("`{name}` runs {} of {desired}", sight.running());
             return (Outcome::Inconclusive, said);
         }
     }
@@ -150,8 +155,9 @@ pub enum HttpSight {
     Silent(String),
 }
 
-/// What an HTTP endpoint shows: the status that is expected and, where the body is to be read, the word in its `status` and in that of each of its `checks`, which
-/// may be a list of objects with `name` and `status`, or an object of these by name.
+/// What an HTTP endpoint shows: the status that is expected and, where the body is to be read, the word in its `status`
+/// and in that of each of its `checks`, which may be a list of objects with `name` and `status`, or an object of these
+/// by name.
 #[must_use]
 pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
     let (status, body) = match sight {
@@ -166,7 +172,7 @@ pub fn http(measure: &HttpMeasure, sight: &HttpSight) -> (Outcome, String) {
         };
     };
     let Ok(report) = serde_json::from_str::<Value>(body) else {
-        return (Outcome::Fail, format!("status {status}, and the body is no JSON"));
+        return (Outcome::Fail, format!("status {status}, but the body is not JSON"));
     };
     let said = |value: &Value| value.get("status").unwrap_or(value).as_str().map(str::to_owned);
     let named: Vec<(String, Option<String>)> = match report.get("checks").or_else(|| report.get("entries")) {
@@ -228,15 +234,16 @@ impl TargetFacts {
     }
 }
 
-/// What the targets of the load balancers show: in every target group of every service as many are healthy as the service wants tasks, and none is unhealthy. A
-/// target that is not checked yet is not clear. A service without a load balancer, such as a worker, shows nothing; where no service has one, nothing is clear.
+/// What the targets of the load balancers show: in every target group of every service as many are healthy as the
+/// service wants tasks, and none is unhealthy. A target that is not checked yet is not clear. A service without a load
+/// balancer, such as a worker, shows nothing; where no service has one, nothing is clear.
 #[must_use]
 pub fn targets(sights: &[TargetsSight]) -> (Outcome, String) {
     if sights.is_empty() {
         return (Outcome::Inconclusive, "there is no service to look at".to_owned());
     }
     if let Some(sight) = sights.iter().find(|sight| sight.desired == 0) {
-        let said = format!("`{}` is to run no task at all", sight.service);
+        let said = format!("`{}` has the desired count 0", sight.service);
         return (Outcome::Inconclusive, said);
     }
     let groups = sights
@@ -296,8 +303,8 @@ fn target_group(sight: &TargetsSight, group: &TargetGroupSight) -> (Outcome, Str
 /// How late a line of a log may come to be found.
 const LINES_LATE: SignedDuration = SignedDuration::from_mins(5);
 
-/// Lines of a log that match and were counted for good: none of before can come any more. Without it every look would read the log from the beginning of the
-/// verification, and a long soak would be too long to be read.
+/// Lines of a log that match and were counted for good: none of before can come any more. Without it every look would
+/// read the log from the beginning of the verification, and a long soak would be too long to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountedLines {
     /// Up to which moment, by the time at which they were written.
@@ -336,8 +343,8 @@ pub struct LogSight {
     pub for_good: CountedLines,
 }
 
-/// What the lines of a log show: no more of them match than may. A log that is too long to be read in one look is never a success. With what is counted
-/// for good from now on.
+/// What the lines of a log show: no more of them match than may. A log that is too long to be read in one look is never
+/// a success. With what is counted for good from now on.
 #[must_use]
 pub fn log(measure: &LogMeasure, counted: CountedLines, sight: &LogSight) -> (Outcome, String, CountedLines) {
     let (matches, at_most) = (counted.matches.saturating_add(sight.matches), measure.at_most);
@@ -364,7 +371,8 @@ pub fn log(measure: &LogMeasure, counted: CountedLines, sight: &LogSight) -> (Ou
     (outcome, said, counted)
 }
 
-/// A line of a log, or a word of an endpoint, as the ledger may keep it. It is cut only when everything in it is masked: half of a secret looks like none.
+/// A line of a log, or a word of an endpoint, as the ledger may keep it. It is cut only when everything in it is
+/// masked: half of a secret looks like none.
 pub(super) fn shown_line(line: &str) -> String {
     let masked = match serde_json::from_str(line) {
         Ok(value @ Value::Object(_)) => masked_value(&value).to_string(),

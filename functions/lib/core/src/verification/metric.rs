@@ -1,7 +1,8 @@
 //! From the datapoints of CloudWatch to a measurement.
 //!
-//! Every whole period counts, however far apart the looks are: one that nobody looked at while it was the newest is judged by the next look, and one whose
-//! datapoint comes late, or grows bad late, by the first look that sees it. What was judged before is in the measurement before, so that nothing counts twice.
+//! Every whole period counts, however far apart the looks are: one that nobody looked at while it was the newest is
+//! judged by the next look, and one whose datapoint comes late, or grows bad late, by the first look that sees it. What
+//! was judged before is in the measurement before, so that nothing counts twice.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use crate::pipeline::{Limit, MetricMeasure, NoData};
 /// How many periods back the newest datapoint is looked for: CloudWatch shows some only after minutes.
 const PERIODS: i64 = 3;
 
-/// The most periods that one look judges: what was longer ago was of a time in which nobody looked, and the soak has begun again since.
+/// The most periods that one look judges: what was longer ago was of a time in which nobody looked, and the soak has
+/// begun again since.
 const PERIODS_MAX: i64 = 60;
 
 /// How long after the end of a period its datapoint may come, or become another, and still be judged.
@@ -30,8 +32,9 @@ pub struct MetricWindow {
 }
 
 impl MetricWindow {
-    /// Where the datapoints of the release are looked for: whole periods since the verification began, because what was measured while the release before was at
-    /// work says nothing about this one, that were not judged for good by a measurement `before`. Empty while there is none.
+    /// Where the datapoints of the release are looked for: whole periods since the verification began, because what was
+    /// measured while the release before was at work says nothing about this one, that were not judged for good by
+    /// a measurement `before`. Empty while there is none.
     #[must_use]
     pub fn of_values(
         measure: &MetricMeasure,
@@ -81,7 +84,8 @@ fn first(measure: &MetricMeasure, began_at: Timestamp) -> i64 {
     whole(measure, began_at) + period(measure)
 }
 
-/// The begin of the first period that is not judged for good: of a first look the newest one, because nobody is to have looked before.
+/// The begin of the first period that is not judged for good: of a first look the newest one, because nobody is to have
+/// looked before.
 fn unjudged(measure: &MetricMeasure, began_at: Timestamp, before: Option<&JudgedPeriods>, now: Timestamp) -> i64 {
     let newest = whole(measure, now) - period(measure);
     let from = before.map_or(newest, |before| before.until.as_second());
@@ -99,7 +103,8 @@ pub(super) fn is_early(measure: &MetricMeasure, began_at: Timestamp, now: Timest
     MetricWindow::recent(measure, now) < first(measure, began_at)
 }
 
-/// The baseline of values before the deployment, the newest first: their mean, or for a level, such as the depth of a queue, what it was last.
+/// The baseline of values before the deployment, the newest first: their mean, or for a level, such as the depth of a
+/// queue, what it was last.
 #[must_use]
 pub fn baseline(measure: &MetricMeasure, values: &[f64]) -> Option<f64> {
     match measure.limit {
@@ -154,8 +159,9 @@ pub struct MetricShown {
     pub judged: JudgedPeriods,
 }
 
-/// Judges the newest period, and all others since the verification began that were not judged by a measurement `before` or are worse than they were then. A first
-/// look judges the newest one only: what is not to be looked at yet does not count.
+/// Judges the newest period, and all others since the verification began that were not judged by a measurement `before`
+/// or are worse than they were then. A first look judges the newest one only: what is not to be looked at yet does not
+/// count.
 #[must_use]
 pub fn metric(
     measure: &MetricMeasure,
@@ -233,7 +239,8 @@ fn missing(measure: &MetricMeasure, samples: Option<f64>, is_early: bool) -> (Ou
     counted.unwrap_or_else(|| (without_data(measure), "there is no datapoint".to_owned()))
 }
 
-/// What it shows that there were too few samples, or that nobody knows how many there were; nothing where there were enough.
+/// What it shows that there were too few samples, or that nobody knows how many there were; nothing where there were
+/// enough.
 fn too_few(measure: &MetricMeasure, samples: Option<f64>) -> Option<(Outcome, String)> {
     let wanted = measure.samples.as_ref()?;
     let Some(samples) = samples else {
@@ -252,7 +259,8 @@ fn too_few(measure: &MetricMeasure, samples: Option<f64>) -> Option<(Outcome, St
     (samples < wanted.at_least).then_some((Outcome::Inconclusive, said))
 }
 
-/// What the number of a period shows against its limit. Too few samples show nothing, whatever the number is: five errors of ten requests are no error rate.
+/// What the number of a period shows against its limit. Too few samples show nothing, whatever the number is: five
+/// errors of ten requests are no error rate.
 fn number(measure: &MetricMeasure, found: MetricPeriod, baseline: Option<f64>) -> (Outcome, String) {
     if let Some(too_few) = too_few(measure, found.samples) {
         return too_few;

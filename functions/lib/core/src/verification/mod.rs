@@ -1,8 +1,9 @@
-//! Verification: whether a release that is in force works, and has worked for long enough. Measurements come in, a decision goes out.
+//! Verification: whether a release that is in force works, and has worked for long enough. Measurements come in, a
+//! decision goes out.
 //!
 //! The shape follows the analyses of Argo Rollouts (<https://argo-rollouts.readthedocs.io/en/stable/features/analysis/>): four outcomes of a measurement that
-//! are never mixed, limits for each, and checks that only report. The soak is computed, not waited for: it is the time for which every
-//! look saw everything healthy.
+//! are never mixed, limits for each, and checks that only report. The soak is computed, not waited for: it is the time
+//! for which every look saw everything healthy.
 
 mod address;
 mod consumers;
@@ -40,7 +41,8 @@ const LOOKS_MAX: u32 = 1_200;
 /// The shortest pause between two looks: whoever is woken a moment too early must not spin.
 const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// How much later than it was due a look may come: then nobody has seen enough of the time in between to call it healthy.
+/// How much later than it was due a look may come: then nobody has seen enough of the time in between to call it
+/// healthy.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(60);
 
 /// What one measurement showed.
@@ -94,7 +96,8 @@ pub struct Measurement {
     /// The lines of a log that were counted for good, which the next measurement does not read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<CountedLines>,
-    /// What it showed at several moments since the measurement before, one after the other, where it looks back at them. The last of them is its own.
+    /// What it showed at several moments since the measurement before, one after the other, where it looks back at
+    /// them. The last of them is its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moments: Vec<Moment>,
     /// The periods of a metric that were judged, which the next measurement does not judge again.
@@ -180,7 +183,8 @@ pub struct State {
     /// How many looks measured something.
     #[serde(default)]
     pub looks: u32,
-    /// How many events of its alarms were taken into account. A number, and not a time: whoever receives them has another clock.
+    /// How many events of its alarms were taken into account. A number, and not a time: whoever receives them has
+    /// another clock.
     #[serde(default)]
     pub told: usize,
     /// Since when everything is healthy without a break.
@@ -337,8 +341,8 @@ fn after(from: Timestamp, seconds: u32) -> Timestamp {
     from.saturating_add(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// When it is measured next, if it is: after its window, or as often as is enough, only until it was seen well, so that what was missed or not clear at the end of it
-/// does not decide.
+/// When it is measured next, if it is: after its window, or as often as is enough, only until it was seen well, so that
+/// what was missed or not clear at the end of it does not decide.
 fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let first = after(state.begun_at, pace.initial_delay_seconds);
     let check = state.checks.get(name);
@@ -346,7 +350,8 @@ fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     let ends = pace.until_seconds.map(|seconds| after(state.begun_at, seconds));
     let next = last.map_or(first, |last| {
         let next = after(last.at, pace.interval_seconds);
-        // However late the looks were: the last one is at the end of the window, and none of its last minutes is left out.
+        // However late the looks were: the last one is at the end of the window, and none of its last minutes is left
+        // out.
         ends.filter(|ends| last.at < *ends).map_or(next, |ends| next.min(ends))
     });
     let is_wanted = |count| check.map_or(0, |check| check.passes) < count;
@@ -354,8 +359,8 @@ fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
     (goes_on || !is_healthy(name, state)).then_some(next)
 }
 
-/// The names of what is to be measured now: what its pace says and, where there were `told` events of alarms in all and not all of them are taken into account, the
-/// alarms.
+/// The names of what is to be measured now: what its pace says and, where there were `told` events of alarms in all and
+/// not all of them are taken into account, the alarms.
 #[must_use]
 pub fn due<'a>(policy: &'a Verification, state: &State, told: usize, now: Timestamp) -> Vec<&'a str> {
     let of_alarms = |name: &str| {
@@ -369,14 +374,33 @@ pub fn due<'a>(policy: &'a Verification, state: &State, told: usize, now: Timest
     due.map(|(name, ..)| name).collect()
 }
 
-/// What is measured again of a verification that has passed: what was not to be watched for a while only, and does not decide in spite of somebody.
+/// What is measured again of a verification that has passed: what was not to be watched for a while only, and does not
+/// decide in spite of somebody.
 #[must_use]
 pub fn still_watched<'a>(policy: &'a Verification, state: &'a State) -> Vec<&'a str> {
     let looks = deciding(policy, state).filter(|(_, pace)| pace.until_seconds.is_none());
     looks.map(|(name, _)| name).collect()
 }
 
-/// What a re-check comes to: that it holds, that it does not and why, or nothing where not all of it was clear. Nothing passes that was not seen.
+/// How far back a re-check looks at most: what was long ago says nothing about now.
+const LOOKS_BACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// From when on a re-check looks at a deployment whose verification began and that ended then: not at what was long
+/// ago, nor at what another deployment did, which had the environment until `free_since` where that is later.
+#[must_use]
+pub fn looks_since(
+    begun_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    free_since: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
+    let recent = now.saturating_sub(LOOKS_BACK).unwrap_or(now).max(begun_at);
+    let alone_since = free_since.filter(|free| ended_at.is_none_or(|ended| *free > ended));
+    alone_since.map_or(recent, |alone| alone.max(recent))
+}
+
+/// What a re-check comes to: that it holds, that it does not and why, or nothing where not all of it was clear. Nothing
+/// passes that was not seen.
 #[must_use]
 pub fn rejudge(measured: &BTreeMap<String, Measurement>, now: Timestamp) -> Option<Result<(), Revoked>> {
     let failed = measured
@@ -394,8 +418,10 @@ pub fn rejudge(measured: &BTreeMap<String, Measurement>, now: Timestamp) -> Opti
 
 /// Takes a look into account, and decides.
 ///
-/// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and one that could not be taken all keep
-/// the soak from beginning, and whatever is otherwise than healthy begins it again, as does a time in which nobody looked. A check that is watched for a while only counts afterwards as it was last seen.
+/// Nothing passes that was not seen: a check that has not been measured yet, a measurement that shows nothing clear and
+/// one that could not be taken all keep the soak from beginning, and whatever is otherwise than healthy begins it
+/// again, as does a time in which nobody looked. A check that is watched for a while only counts afterwards as it was
+/// last seen.
 #[must_use]
 pub fn judge(policy: &Verification, state: &State, sight: Sight, now: Timestamp) -> (State, Decision) {
     if let Some(end) = &state.end {
@@ -527,7 +553,7 @@ fn over_its_limit(name: &str, pace: &Pace, state: &State) -> Option<String> {
             Some(format!("it failed{}", times(check.failures, "")))
         }
         (Outcome::Inconclusive, _) if is_over(check.inconclusive, pace.inconclusive_limit) => Some(format!(
-            "it showed nothing clear{}",
+            "it gave no clear result{}",
             times(check.inconclusive, " in a row")
         )),
         (Outcome::Error, _) if is_over(check.errors, pace.error_limit) => {
@@ -571,13 +597,13 @@ fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifica
             Some(last) => (name, last.outcome, format!("check `{name}`: {}", last.sentence)),
             None => (name, Outcome::Error, format!("check `{name}` was never measured")),
         },
-        None => (SERVICES, Outcome::Inconclusive, "it was healthy too late".to_owned()),
+        None => (SERVICES, Outcome::Inconclusive, "it became healthy too late".to_owned()),
     };
     Some(VerificationEnd::Failed {
         check: check.to_owned(),
         outcome,
         why: format!(
-            "it was not healthy for {} seconds on end within {} seconds: {shown}",
+            "it was not healthy for {} seconds without interruption within {} seconds: {shown}",
             policy.soak_seconds,
             limit.as_secs()
         ),

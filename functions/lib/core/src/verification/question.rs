@@ -1,4 +1,5 @@
-//! Asking a person what becomes of a release whose check has failed: a question with a time and a default, measured on meanwhile.
+//! Asking a person what becomes of a release whose check has failed: a question with a time and a default, measured on
+//! meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +35,9 @@ pub struct Answer {
     pub at: Timestamp,
 }
 
-/// Asks about the checks that are over their limits, drops the questions about those that have recovered, and takes answers and defaults into account. Answers nothing
-/// where no question was settled, and otherwise the end that the first answer against the release is.
+/// Asks about the checks that are over their limits, drops the questions about those that have recovered, and takes
+/// answers and defaults into account. Answers nothing where no question was settled, and otherwise the end that the
+/// first answer against the release is.
 pub(super) fn ask(
     policy: &Verification,
     state: &mut State,

@@ -4,8 +4,10 @@ use super::Outcome;
 use super::measure::{HttpSight, shown_line};
 use crate::pipeline::{SmokeMeasure, SmokeStep};
 use crate::verdict::{StepOutcome, StepRecord};
+use crate::words;
 
-/// What the requests of a smoke test show: `sights` are the answers in their order, up to the first that was not as expected.
+/// What the requests of a smoke test show: `sights` are the answers in their order, up to the first that was not as
+/// expected.
 #[must_use]
 pub fn smoke(measure: &SmokeMeasure, sights: &[HttpSight]) -> (Outcome, String) {
     for (step, sight) in measure.steps.iter().zip(sights) {
@@ -15,9 +17,12 @@ pub fn smoke(measure: &SmokeMeasure, sights: &[HttpSight]) -> (Outcome, String) 
     }
     let (done, all) = (sights.len(), measure.steps.len());
     if done < all {
-        return (Outcome::Inconclusive, format!("{done} of {all} steps were taken"));
+        return (
+            Outcome::Inconclusive,
+            format!("{done} of {} run", words::counted(all, "step")),
+        );
     }
-    (Outcome::Pass, format!("{all} steps are as expected"))
+    (Outcome::Pass, format!("{} as expected", words::counted(all, "step")))
 }
 
 impl SmokeStep {
@@ -29,10 +34,10 @@ impl SmokeStep {
             HttpSight::Answer { status, body } => (*status, body),
         };
         if status != self.status {
-            return Some(format!("status {status} in place of {}", self.status));
+            return Some(format!("status {status} instead of {}", self.status));
         }
         let text = self.contains.as_ref().filter(|text| !body.contains(text.as_str()))?;
-        Some(format!("the body does not hold `{text}`"))
+        Some(format!("the body does not contain `{text}`"))
     }
 }
 
@@ -54,7 +59,8 @@ pub fn function(sight: &FunctionSight) -> (Outcome, String) {
     }
 }
 
-/// What the last attempt of a task that tests shows; none where the deployment ran none. One that was ended from outside, or never ran, tested nothing.
+/// What the last attempt of a task that tests shows; none where the deployment ran none. One that was ended from
+/// outside, or never ran, tested nothing.
 #[must_use]
 pub fn task(last: Option<&StepRecord>) -> (Outcome, String) {
     let Some(StepRecord { outcome, sentence, .. }) = last else {

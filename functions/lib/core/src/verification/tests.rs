@@ -49,7 +49,8 @@ fn measures(measured: BTreeMap<String, Measurement>) -> Sight {
     }
 }
 
-/// Looks whenever the decision says so; `shows` is what the check `errors` shows at a second, the services are always well. The end, and its second.
+/// Looks whenever the decision says so; `shows` is what the check `errors` shows at a second, the services are always
+/// well. The end, and its second.
 fn run(policy: &Verification, shows: impl Fn(i64) -> Outcome) -> (VerificationEnd, i64) {
     let mut state = State::begun(at(0));
     let mut second = 0;
@@ -107,7 +108,7 @@ fn a_release_that_flaps_never_passes_and_fails_when_its_time_is_over() {
     let (second, why) = fails(&policy, flaps).unwrap();
     assert_eq!(second, 1_200);
     assert!(
-        why.contains("not healthy for 300 seconds on end within 1200 seconds"),
+        why.contains("not healthy for 300 seconds without interruption within 1200 seconds"),
         "{why}"
     );
 }
@@ -430,7 +431,8 @@ fn what_was_only_watched_for_a_while_is_not_checked_again() {
     assert_eq!(still_watched(&asking, &state), [SERVICES, "errors"]);
 }
 
-/// The deployer is away for an hour in the middle of the soak: nobody has seen that hour, and it is not held against the release either.
+/// The deployer is away for an hour in the middle of the soak: nobody has seen that hour, and it is not held against
+/// the release either.
 #[test]
 fn a_time_in_which_nobody_looked_is_neither_healthy_nor_lost() {
     let policy = policy(300, tolerant(), Reaction::Rollback);

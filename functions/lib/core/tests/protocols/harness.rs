@@ -12,7 +12,8 @@ pub(crate) trait Protocol:
     + Sync
     + 'static
 {
-    /// Asserts that no path breaks a property and that every example that is asked for is reached; otherwise prints the path.
+    /// Asserts that no path breaks a property and that every example that is asked for is reached; otherwise prints the
+    /// path.
     ///
     /// `states` is the size of the space: a fault that never happens, or a step that is never taken, makes it smaller.
     #[track_caller]

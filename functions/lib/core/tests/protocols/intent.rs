@@ -1,8 +1,8 @@
-//! Every interleaving of the repeats of one act, with a death at every point, and a sweeper that settles what was left open, over the transitions of
-//! `protocol::intent`.
+//! Every interleaving of the repeats of one act, with a death at every point, and a sweeper that settles what was left
+//! open, over the transitions of `protocol::intent`.
 //!
-//! The act is idempotent as the acts of Esclusa are: a client token for `RunTask`, compare-before-act for `UpdateService`. What the model checks is that
-//! the record and the world never contradict each other, whatever dies.
+//! The act is idempotent as the acts of Esclusa are: a client token for `RunTask`, compare-before-act for
+//! `UpdateService`. What the model checks is that the record and the world never contradict each other, whatever dies.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,9 @@
-//! Every interleaving of two executions that want one lock, their deaths at every point, a sweeper that concludes for the dead, and a person who frees what
-//! it left in quarantine, over the transitions of `protocol::lock` and `protocol::intent`.
+//! Every interleaving of two executions that want one lock, their deaths at every point, a sweeper that concludes for
+//! the dead, and a person who frees what it left in quarantine, over the transitions of `protocol::lock` and
+//! `protocol::intent`.
 //!
-//! An execution is closed by Step Functions while the Lambda that it started may still run: only at the end of that Lambda nothing more follows.
+//! An execution is closed by Step Functions while the Lambda that it started may still run: only at the end of that
+//! Lambda nothing more follows.
 
 use std::collections::BTreeMap;
 
@@ -133,7 +135,8 @@ enum Action {
     Sweep(Owner),
     /// A person has looked and frees what is in quarantine.
     Unlock,
-    /// A person takes the lock from one that lives. Between its intent and its act no fence can help, so that moment is left out.
+    /// A person takes the lock from one that lives. Between its intent and its act no fence can help, so that moment is
+    /// left out.
     Take(Owner),
 }
 

@@ -1,7 +1,9 @@
-//! Every interleaving of a waiting state, the events of what it waits for, and the sweeper, over the transitions of `protocol::rendezvous`.
+//! Every interleaving of a waiting state, the events of what it waits for, and the sweeper, over the transitions of
+//! `protocol::rendezvous`.
 //!
-//! One resource comes to its end once. Its event may be duplicated, late or lost. The Lambda that stores the token may be slow, die or be overtaken by
-//! a retry with a newer token; whoever looks may die at every point. Step Functions accepts each token once and only while its state waits for it.
+//! One resource comes to its end once. Its event may be duplicated, late or lost. The Lambda that stores the token may
+//! be slow, die or be overtaken by a retry with a newer token; whoever looks may die at every point. Step Functions
+//! accepts each token once and only while its state waits for it.
 
 use esclusa_core::protocol::rendezvous::{
     Completion, InboxEvent, Look, SendAnswer, StoreWait, Truth, WaitKind, WaitRefusal, WaitStatus, Waiter, complete,
@@ -320,7 +322,8 @@ impl Model for Rendezvous {
                 if matches!(at, At::Send { .. }) {
                     actions.push(Action::StepWithoutAnswer(*who));
                 }
-                // The Lambda of the last attempt that the state allows must answer: otherwise the state fails, which is no wait any more.
+                // The Lambda of the last attempt that the state allows must answer: otherwise the state fails, which is
+                // no wait any more.
                 let last =
                     matches!(who, Who::Waiter(token) if world.live == Some(*token) && world.attempts > self.retries);
                 if !last {
@@ -370,7 +373,8 @@ impl Model for Rendezvous {
             Action::Crash(who) => {
                 world.crashes -= 1;
                 world.processes.remove(&who)?;
-                // EventBridge delivers again what a handler did not finish; Step Functions retries what a Lambda did not answer.
+                // EventBridge delivers again what a handler did not finish; Step Functions retries what a Lambda did
+                // not answer.
                 match who {
                     Who::EventHandler(_) => world.events_in_flight += 1,
                     Who::Waiter(token) if world.live == Some(token) => return self.next_state(&world, Action::Retry),

@@ -1,8 +1,8 @@
-//! Every interleaving of three pushes of one tag (A, B, A), their events, and regular readings of the registry, over the transition of
-//! `identity::observe_push`.
+//! Every interleaving of three pushes of one tag (A, B, A), their events, and regular readings of the registry, over
+//! the transition of `identity::observe_push`.
 //!
-//! Events may be duplicated, late, lost and out of order. Whoever handles one reads the row of the tag, then the registry, then writes the row where it is
-//! as it was read; every row that is written starts one release.
+//! Events may be duplicated, late, lost and out of order. Whoever handles one reads the row of the tag, then the
+//! registry, then writes the row where it is as it was read; every row that is written starts one release.
 
 use std::collections::BTreeMap;
 
@@ -206,7 +206,8 @@ impl Model for Tags {
             }
         }
         actions.extend(world.handlers.keys().map(|handler| Action::Step(*handler)));
-        // The reading that follows when all is quiet: without anything new it changes nothing and is left out, so that the paths end.
+        // The reading that follows when all is quiet: without anything new it changes nothing and is left out, so that
+        // the paths end.
         let quiet = world.pushes == PUSHED.len() && world.in_flight.is_empty() && world.handlers.is_empty();
         let behind = world.row.map(|row| row.letter) != Self::current(world);
         if (world.readings > 0 && world.pushes > 0) || (quiet && behind) {

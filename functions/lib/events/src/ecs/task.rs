@@ -38,11 +38,12 @@ impl TaskStatus {
     }
 }
 
-/// What of a task is kept: everything a decision needs, and neither overrides nor attachments, which carry environment values and
-/// addresses. It is written as AWS writes it, so the core reads facts from it as from an answer of `DescribeTasks`.
+/// What of a task is kept: everything a decision needs, and neither overrides nor attachments, which carry environment
+/// values and addresses. It is written as AWS writes it, so the core reads facts from it as from an answer of
+/// `DescribeTasks`.
 ///
-/// Follows "Amazon ECS task state change events" of the ECS Developer Guide. Times are RFC 3339 in events and seconds in API answers;
-/// both are read.
+/// Follows "Amazon ECS task state change events" of the ECS Developer Guide. Times are RFC 3339 in events and seconds
+/// in API answers; both are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {

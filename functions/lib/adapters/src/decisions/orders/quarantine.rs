@@ -24,8 +24,8 @@ pub(super) struct Suspect<'a> {
 }
 
 impl Journal {
-    /// Puts an image into quarantine, and tells which releases are on their way with it and which environments run it: both go on until somebody stops the one
-    /// and takes back the other.
+    /// Puts an image into quarantine, and tells which releases are on their way with it and which environments run it:
+    /// both go on until somebody stops the one and takes back the other.
     pub(super) async fn put_into_quarantine(
         &self,
         suspect: &Suspect<'_>,
@@ -51,7 +51,7 @@ impl Journal {
             .filter(|row| row.is_in_force())
         {
             return Ok(Err(refused(format!(
-                "`{digest}` is in quarantine already, since {}: {}",
+                "`{digest}` is already in quarantine, since {}: {}",
                 known.since, known.why
             ))));
         }
@@ -73,8 +73,9 @@ impl Journal {
             ..Draft::new(RecordKind::PersonDecided, orderer.by, Body::new(&body)?)
         };
         let change = Change::put(key, &row, Expected::unchanged(stored.as_ref()))?;
-        let what = "the quarantine of the image changed at this moment";
-        // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is told that it is there already.
+        let what = "the quarantine of the image has just changed";
+        // Read before it is written: whoever is told of an error then asks again, and whoever asks again after it is
+        // told that it is there already.
         let on_their_way = self.on_their_way(suspect).await?;
         // More environments than can be looked through keep nobody from the order.
         let runs_in = self.runs_in(&application, &image, digest).await;

@@ -45,7 +45,7 @@ fn a_removed_approver_counts_no_longer_and_is_named() {
     let ask = |later: &(Approval, People)| asked_later(&approval, later, &facts, "2026-11-26T16:00:00Z");
     let still = later(&["luis", "ana"], &people(), AtExpiry::End);
     assert_eq!(ask(&still), (Passage::Open, "`ana` agreed".to_owned()));
-    let removed = "1 of `luis` must agree; `ana` agreed, and is no approver any more as the pipeline says now";
+    let removed = "1 of `luis` must agree; `ana` agreed, but may no longer approve in the current pipeline version";
     // No approver any more; nobody any more; somebody else of that name.
     let mut gone = people();
     gone.shift_remove("ana");
@@ -79,8 +79,8 @@ fn who_is_removed_lowers_no_bar_and_their_no_stands() {
     assert!(matches!(passage, Passage::Wait { .. }), "{passage:?}");
     assert_eq!(
         sentence,
-        "1 more must agree; `luis` agreed; `ana` agreed, and is no approver any more as the pipeline says now; \
-         not enough are left who may: `esclusa stop` ends it"
+        "1 more must agree; `luis` agreed; `ana` agreed, but may no longer approve in the current pipeline version; \
+         too few approvers are left: `esclusa stop` ends it"
     );
     let by = "`ana`: not today".to_owned();
     assert_eq!(ask(&no).0, Passage::Over(Closed::Rejected { by }));
@@ -225,14 +225,15 @@ fn what_silence_lets_in_is_said_before_and_after_and_a_late_no_is_heard() {
     );
     assert_eq!(
         sentence,
-        "2 of `ana`, `luis` must agree; it is let in where nobody says no in 4 open hours"
+        "2 of `ana`, `luis` must agree; it is admitted if nobody rejects it within 4 open hours"
     );
     let let_in_at = Some(at("2026-11-26T19:00:00Z"));
     let since = || Silence {
         let_in_at,
         ..approves()
     };
-    let told = "nobody said no in 4 open hours, so that the pipeline lets it in since 2026-11-26T19:00:00Z (`at_expiry: approve`)";
+    let told =
+        "nobody rejected it within 4 open hours, so it was admitted at 2026-11-26T19:00:00Z (`at_expiry: approve`)";
     // By a clock that is behind as well: what is written down stays.
     for now in ["2026-11-26T19:30:00Z", "2026-11-26T18:58:00Z"] {
         assert_eq!(since().pass(now), (Passage::Open, told.to_owned()), "{now}");
@@ -267,7 +268,7 @@ fn what_silence_would_do_is_foretold_but_of_a_hotfix() {
         (
             AtExpiry::Approve,
             false,
-            "2 of `ana`, `luis` must agree, or nobody says no in 4 open hours",
+            "2 of `ana`, `luis` must agree, or nobody rejects it within 4 open hours",
         ),
     ] {
         let foretold = Silence::that(at_expiry).ask(|policy, _| {

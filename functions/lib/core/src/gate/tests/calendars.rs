@@ -14,7 +14,8 @@ const MINUTES: i64 = 10 * 24 * 60;
 
 const DAYS: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
 
-/// Zones whose clocks change by an hour, by half an hour and at midnight, on both halves of the globe, and one whose clocks never do.
+/// Zones whose clocks change by an hour, by half an hour and at midnight, on both halves of the globe, and one whose
+/// clocks never do.
 const ZONES: [&str; 6] = [
     "America/New_York",
     "Europe/Madrid",

@@ -1,4 +1,5 @@
-//! Placeholders: `${name}` stands for the application, the environment or a variable of the environment; `$${` writes `${` itself.
+//! Placeholders: `${name}` stands for the application, the environment or a variable of the environment; `$${` writes
+//! `${` itself.
 
 use serde_json::{Map, Value};
 
@@ -25,7 +26,8 @@ impl<'a> Placeholders<'a> {
         Self(own.into_iter().chain(variables).collect())
     }
 
-    /// Fills in every text below `value`, names of containers and variables among them; what cannot be filled in is reported with its path.
+    /// Fills in every text below `value`, names of containers and variables among them; what cannot be filled in is
+    /// reported with its path.
     pub(super) fn fill(&self, value: &mut Value, path: &Path, problems: &mut Vec<ResolveProblem>) {
         match value {
             Value::String(text) => match self.fill_text(text) {

@@ -18,8 +18,8 @@ use crate::verification::{SERVICES, is_forbidden_host};
 /// The most characters of JSON that ECS takes as the overrides of one task.
 const OVERRIDES_CHARACTERS_MAX: usize = 8_192;
 
-/// The most services and databases of an environment: everything that the end of a deployment says of them is written at once, and a transaction of
-/// DynamoDB has 100 actions. A service takes one of them, a database up to five.
+/// The most services and databases of an environment: everything that the end of a deployment says of them is written
+/// at once, and a transaction of DynamoDB has 100 actions. A service takes one of them, a database up to five.
 const SERVICES_MAX: usize = 40;
 const DATABASES_MAX: usize = 8;
 
@@ -72,8 +72,8 @@ pub(super) fn check(environment: &ResolvedEnvironment, known: &[ResolveProblem])
         (environment.databases.len(), DATABASES_MAX, "databases"),
     ] {
         if found > most {
-            let message = format!("has {found} {name}, and {most} are possible");
-            let hint = "make an application of its own of those that are released by themselves";
+            let message = format!("has {found} {name}, but at most {most} are possible");
+            let hint = "move those that are released on their own into a separate application";
             problems.push(problem(root.key(name), &message, Some(hint)));
         }
     }
@@ -164,14 +164,14 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     let Some(approval) = &environment.approval else { return };
     let path = root.key("approval");
     if approval.at_expiry != AtExpiry::End && approval.expires_open_hours.is_none() {
-        let hint = "say in `expires_open_hours` how long people may take";
+        let hint = "set `expires_open_hours` to how long people may take";
         problems.push(problem(path.key("at_expiry"), "nothing expires here", Some(hint)));
     }
     check_people(&approval.approvers, environment, &path.key("approvers"), problems);
     let known: BTreeSet<&Key> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!(
-            "asks for {} who agree, and `approvers` names {}",
+            "requires {} to agree, but `approvers` names {}",
             approval.quorum,
             known.len()
         );
@@ -183,7 +183,7 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
 fn check_people(names: &[Key], environment: &ResolvedEnvironment, path: &Path, problems: &mut Vec<ResolveProblem>) {
     for (index, name) in names.iter().enumerate() {
         if !environment.people.contains_key(name) {
-            let message = format!("`{name}` is none of the `people`");
+            let message = format!("`{name}` is not one of the `people`");
             problems.push(problem(path.index(index), &message, None));
         }
     }
@@ -207,7 +207,7 @@ fn check_restore_point(point: &RestorePoint, path: &Path, problems: &mut Vec<Res
         && !name.contains("--");
     if !is_identifier {
         let message = format!("the identifier `{}` is not valid", name.escape_debug());
-        let hint = "letters, digits and single hyphens, from a letter on, at most 63 characters; no ARN and no address";
+        let hint = "letters, digits and single hyphens, starting with a letter, at most 63 characters; not an ARN or an address";
         problems.push(problem(path.key(database.kind()), &message, Some(hint)));
     }
 }
@@ -221,7 +221,7 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
     }
     if verification.looks_max() > LOOKS_MAX {
         let message = format!(
-            "takes up to {} looks, and {LOOKS_MAX} are possible",
+            "takes up to {} looks, but at most {LOOKS_MAX} are possible",
             verification.looks_max()
         );
         let hint = "raise the smallest `interval_seconds`, or lower `timeout_seconds`";
@@ -229,7 +229,7 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
     }
     if verification.checks.len() > CHECKS_MAX {
         let message = format!(
-            "has {} checks, and {CHECKS_MAX} are possible",
+            "has {} checks, but at most {CHECKS_MAX} are possible",
             verification.checks.len()
         );
         problems.push(problem(path.key("checks"), &message, None));
@@ -282,8 +282,8 @@ fn check_verification(verification: &Verification, path: &Path, problems: &mut V
         }
     }
     if let Some((name, _)) = verification.checks.iter().find(|(name, _)| name.as_str() == SERVICES) {
-        let message = format!("`{SERVICES}` is the look at the services themselves");
-        let hint = "call the check something else; the pace of that look is `verification.services`";
+        let message = format!("`{SERVICES}` is the check of the services themselves");
+        let hint = "name this check otherwise; the pace of that one is `verification.services`";
         problems.push(problem(path.key("checks").key(name), &message, Some(hint)));
     }
 }
@@ -303,7 +303,7 @@ fn check_judged_tasks(
             let hint = "leave out `failure_limit` and `failing_seconds`";
             problems.push(problem(
                 path.key("checks").key(name).key("pace"),
-                "waits for another end of a task that has ended",
+                "would wait for an ended task to end again",
                 Some(hint),
             ));
         }
@@ -322,7 +322,7 @@ fn check_judged_tasks(
                 "give it `run: after_services`",
             ),
             Some(task) if task.database.is_some() => (
-                format!("the task `{judged}` migrates a database, so that it decides by itself"),
+                format!("the task `{judged}` migrates a database, so it decides by itself"),
                 "check a task that only tests",
             ),
             Some(task) if !task.idempotent => (
@@ -349,17 +349,13 @@ fn check_url(url: &str, path: Path, problems: &mut Vec<ResolveProblem>) {
             let hint = "such as `https://api.example.com/health/ready`";
             problems.push(problem(
                 path,
-                "must be an address of http or https, without credentials",
+                "must be an `http` or `https` address, without credentials",
                 Some(hint),
             ));
         }
         Some(host) if is_forbidden_host(without_port(host)) => {
             let hint = "name the load balancer of the service";
-            problems.push(problem(
-                path,
-                "is where a function finds itself, and no service",
-                Some(hint),
-            ));
+            problems.push(problem(path, "is local to the function, not a service", Some(hint)));
         }
         Some(_) => {}
     }
@@ -382,7 +378,7 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
             for (name, _) in metric.metrics.iter().filter(|(name, _)| name.as_str().contains('-')) {
                 problems.push(problem(
                     path.key("metrics").key(name),
-                    "must have no hyphen: it is a name in metric math",
+                    "must not contain a hyphen: it is a name in metric math",
                     None,
                 ));
             }
@@ -391,7 +387,11 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
             }
             let counted = metric.samples.as_ref().map(|samples| &samples.of);
             if counted.is_some_and(|of| !metric.metrics.contains_key(of)) {
-                problems.push(problem(path.key("samples").key("of"), "is none of the metrics", None));
+                problems.push(problem(
+                    path.key("samples").key("of"),
+                    "is not one of the metrics",
+                    None,
+                ));
             }
         }
         Measure::Http(http) => check_url(&http.url, path.key("http").key("url"), problems),
@@ -411,7 +411,8 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
                 .map(|step| u64::from(step.timeout_seconds))
                 .sum::<u64>();
             if seconds > SMOKE_SECONDS_MAX {
-                let message = format!("may take {seconds} seconds in all, and {SMOKE_SECONDS_MAX} are possible");
+                let message =
+                    format!("may take {seconds} seconds in all, but at most {SMOKE_SECONDS_MAX} are possible");
                 let hint = "lower `timeout_seconds` of the steps, or make two checks of them";
                 problems.push(problem(path, &message, Some(hint)));
             }
@@ -430,7 +431,7 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
             let is_named = |each: char| each.is_ascii_alphanumeric() || "_-/.#".contains(each);
             let length = log.group.chars().count();
             if !(1..=LOG_GROUP_CHARACTERS_MAX).contains(&length) || !log.group.chars().all(is_named) {
-                let hint = "such as `/ecs/shop`, and no ARN";
+                let hint = "such as `/ecs/shop`, not an ARN";
                 problems.push(problem(
                     path.key("group"),
                     "must be the name of a log group",
@@ -450,7 +451,7 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
             let name = consumers.queue.strip_suffix(".fifo").unwrap_or(&consumers.queue);
             let is_named = |each: char| each.is_ascii_alphanumeric() || "-_".contains(each);
             if name.is_empty() || consumers.queue.len() > QUEUE_CHARACTERS_MAX || !name.chars().all(is_named) {
-                let hint = "such as `orders-staging`, and no URL or ARN";
+                let hint = "such as `orders-staging`, not a URL or ARN";
                 problems.push(problem(path.key("queue"), "must be the name of a queue", Some(hint)));
             }
             if !consumers.stalled_seconds.is_multiple_of(60) {

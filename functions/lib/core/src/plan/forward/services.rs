@@ -99,11 +99,11 @@ impl Planner<'_> {
         for other in planned.policies.iter().filter_map(|policy| policy.kept_out_by(live)) {
             let name = &other.name;
             let message = format!(
-                "`{}` scales by the policy `{name}` of somebody else, which keeps the same metric at {}: Application Auto Scaling takes no second one",
+                "`{}` scales by the policy `{name}` of somebody else, which keeps the same metric at {}: Application Auto Scaling accepts no second one",
                 service.service, other.target_value
             );
             let help = format!(
-                "take it out with your infrastructure code or with {}, or leave the metric out of `scaling` of `services.{}`",
+                "remove it with your infrastructure code or with {}, or leave the metric out of `scaling` of `services.{}`",
                 command(name),
                 service.name
             );
@@ -111,7 +111,7 @@ impl Planner<'_> {
         }
         self.notes.extend(undeclared(&planned, live).map(|name| {
             format!(
-                "`{}` still scales by the policy `{name}`, whose metric is not declared any more; {} takes it out",
+                "`{}` still scales by the policy `{name}`, whose metric is no longer declared; {} removes it",
                 service.service,
                 command(name)
             )
@@ -143,7 +143,8 @@ impl Planner<'_> {
         pinned.collect()
     }
 
-    /// Whether every service already runs what the plan would bring, we saw it run with these digests, and it scales as declared.
+    /// Whether every service already runs what the plan would bring, we saw it run with these digests, and it scales as
+    /// declared.
     pub(super) fn is_unchanged(&self, steps: &[PlannedStep], revisions: &[PlannedRevision]) -> bool {
         let mut services = steps
             .iter()

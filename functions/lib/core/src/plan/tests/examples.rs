@@ -1,4 +1,5 @@
-//! The examples that ship with the local run: each parses, resolves and can be planned on what infrastructure code has created.
+//! The examples that ship with the local run: each parses, resolves and can be planned on what infrastructure code has
+//! created.
 
 use std::fs;
 use std::path::PathBuf;

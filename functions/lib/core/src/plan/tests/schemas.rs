@@ -70,8 +70,7 @@ fn a_migration_that_breaks_what_runs_is_refused_unless_the_breach_is_accepted_an
     assert_eq!(
         messages(&refusals),
         [
-            "`shop` runs code that is `v1.3.0`, and the schema that this release needs takes `v1.4.0` and later: it would break beside the migrations, and ECS \
-             could not go back to it"
+            "`shop` runs code that is `v1.3.0`, but the schema that this release needs requires `v1.4.0` or later: it would break during the migrations, and ECS could not go back to it"
         ]
     );
     assert!(
@@ -105,10 +104,7 @@ fn code_of_an_unknown_version_is_refused_where_the_schema_asks_for_one() {
     let mut world = saying(history(&[3]), &[(ANNOTATION_COMPATIBLE_SINCE, "v1.0.0")]);
     world.services.get_mut("shop").unwrap().verified[0].version = None;
     let refusals = planned(false, &world).unwrap_err();
-    assert!(
-        messages(&refusals)[0].contains("of a version that nobody knows"),
-        "{refusals}"
-    );
+    assert!(messages(&refusals)[0].contains("of an unknown version"), "{refusals}");
     assert!(refusals.0[0].help.contains(ANNOTATION_VERSION), "{refusals}");
 
     let stopped = world.services.get_mut("shop").unwrap();
@@ -126,7 +122,7 @@ fn an_older_release_is_refused_on_a_schema_that_has_dropped_what_it_needs() {
     assert_eq!(
         messages(&refusals),
         [
-            "the schema of `main` takes the code of `v1.3.0` and later since the release `shop-cccccccccccccccccccc`, and the image `app` is `1.2.9`"
+            "the schema of `main` has required the code of `v1.3.0` or later since the release `shop-cccccccccccccccccccc`, and the image `app` is `1.2.9`"
         ]
     );
     assert!(planned(false, &world).is_err(), "the tag `main` tells no version");
@@ -276,8 +272,21 @@ fn what_cannot_be_taken_back_is_refused_before_anything_moves() {
     }
     let undeclared = undo(&undeclared).unwrap_err();
     assert!(
-        messages(&undeclared)[0].contains("declares a `down` command"),
+        messages(&undeclared)[0].contains("declares no `down` command"),
         "{undeclared}"
+    );
+    let mut under_another = moved(vec![state(None, None, 2_000), state(None, Some("0004"), 900)]);
+    for state in under_another.schemas.values_mut() {
+        let contract = Mover {
+            task: key("flush"),
+            ..state.moved_by[0].clone()
+        };
+        state.moved_by.push(contract);
+    }
+    let under_another = undo(&under_another).unwrap_err();
+    assert!(
+        messages(&under_another)[0].contains("`flush` migrated `main`"),
+        "{under_another}"
     );
 
     let contracted = undo(&moved(vec![

@@ -24,7 +24,8 @@ const CRASHES: Minute = [0.0, 5.0, 5.0, 0.0, 0.0];
 const ASKED: Minute = [0.0, 0.0, 0.0, 3.0, 0.0];
 const LEFT_ALONE: Minute = [0.0, 0.0, 0.0, 0.0, 0.0];
 
-/// What a look shows at the end of these minutes, the first of which is the first whole one of the verification, of those that are there.
+/// What a look shows at the end of these minutes, the first of which is the first whole one of the verification, of
+/// those that are there.
 fn shows(idle: Idle, minutes: &[Option<Minute>]) -> (Outcome, String) {
     let sight = (1..).zip(minutes).filter_map(|(minute, shown)| {
         let [waiting, in_flight, received, empty_receives, deleted] = (*shown)?;
@@ -84,12 +85,12 @@ fn minutes_that_cloudwatch_does_not_show_are_not_guessed() {
         (
             &[none; 3],
             Outcome::Inconclusive,
-            "there is no datapoint of the queue `orders`: nobody has used it for hours, or it is not there",
+            "there is no datapoint of the queue `orders`: nobody has used it for hours, or it does not exist",
         ),
         (
             &[Some(WORKED_ON), none, none, none],
             Outcome::Inconclusive,
-            "there is no datapoint of the queue `orders`: nobody has used it for hours, or it is not there",
+            "there is no datapoint of the queue `orders`: nobody has used it for hours, or it does not exist",
         ),
         // The newest are not there yet.
         (

@@ -384,13 +384,13 @@ fn a_smoke_test_ends_at_the_first_answer_that_is_not_as_expected() {
     let shown = |sights: &[HttpSight]| smoke(&measure, sights);
     assert_eq!(
         shown(&[answer(503, "")]),
-        (Outcome::Fail, "`the page`: status 503 in place of 200".to_owned())
+        (Outcome::Fail, "`the page`: status 503 instead of 200".to_owned())
     );
     assert_eq!(
         shown(&[answer(200, ""), answer(200, "0 results")]),
         (
             Outcome::Fail,
-            "`the search`: the body does not hold `3 results`".to_owned()
+            "`the search`: the body does not contain `3 results`".to_owned()
         )
     );
     assert_eq!(

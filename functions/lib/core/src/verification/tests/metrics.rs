@@ -216,8 +216,8 @@ fn a_number_is_read_from_whole_periods_since_the_verification_began() {
     assert_eq!(MetricWindow::of_baseline(&fixed, at(70)), None);
 }
 
-/// Looks at these seconds, of a verification that began at 10 with at most 1 allowed, of which each reads what it asks for. A period shows what `shows` says of it,
-/// by the second of its begin and that of the look.
+/// Looks at these seconds, of a verification that began at 10 with at most 1 allowed, of which each reads what it asks
+/// for. A period shows what `shows` says of it, by the second of its begin and that of the look.
 fn looks(measure: &MetricMeasure, seconds: &[i64], shows: impl Fn(i64, i64) -> Option<f64>) -> Vec<MetricShown> {
     let mut before: Option<JudgedPeriods> = None;
     let taken = seconds.iter().map(|second| {
@@ -250,7 +250,8 @@ fn outcomes(shown: &[MetricShown]) -> String {
     shown.iter().map(letter).collect()
 }
 
-/// One bad period, wherever it falls between the looks, is seen by one of them, and by one only unless it is the newest of several.
+/// One bad period, wherever it falls between the looks, is seen by one of them, and by one only unless it is the newest
+/// of several.
 #[test]
 fn no_period_falls_between_two_looks() {
     let letters = measure(Limit::AtMost(1.0), NoData::Inconclusive);
@@ -382,7 +383,8 @@ fn a_bad_period_counts_though_there_is_no_datapoint_after_it() {
     assert_eq!(outcomes(&shown), "ipFp");
 }
 
-/// What a check comes to of which one look shows these moments, at the last of them, after it failed since the second 0 or was well.
+/// What a check comes to of which one look shows these moments, at the last of them, after it failed since the second 0
+/// or was well.
 fn failed(pace: &Pace, was_failing: bool, moments: &[(i64, Outcome)]) -> Option<String> {
     let mut policy = policy(300, pace.clone(), Reaction::Rollback);
     policy.services.interval_seconds = 600;

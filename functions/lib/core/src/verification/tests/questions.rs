@@ -14,7 +14,8 @@ fn asking(unanswered: Choice) -> Verification {
     policy
 }
 
-/// As [`run`], and somebody answers `choice` at the second `answered` if there is a question then. Answers also the state that it ended in.
+/// As [`run`], and somebody answers `choice` at the second `answered` if there is a question then. Answers also the
+/// state that it ended in.
 fn run_asking(
     policy: &Verification,
     shows: impl Fn(i64) -> Outcome,
