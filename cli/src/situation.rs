@@ -21,7 +21,6 @@ use esclusa_core::verification::{self, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::commands::approvals::told;
 use crate::render::words;
 
 /// A release and its deployments.
@@ -339,7 +338,12 @@ impl AtGates {
         if self.closed.is_some() {
             return "will not be deployed: its end is about to be recorded".to_owned();
         }
-        let closed: Vec<String> = self.reports.iter().filter(|report| !report.is_open).map(told).collect();
+        let closed: Vec<String> = self
+            .reports
+            .iter()
+            .filter(|report| !report.is_open)
+            .map(words::gate)
+            .collect();
         if closed.is_empty() {
             return "admitted, about to start".to_owned();
         }

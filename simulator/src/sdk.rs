@@ -245,6 +245,24 @@ pub(crate) async fn submit_to_api<'h>(
     Some(result.unwrap_or_else(|error| refusal(&error)))
 }
 
+/// Asks for a blob of the registry, which anybody may read who has its address. Its answer is a page; none when the
+/// connection is reset.
+pub(crate) async fn submit_to_bucket(mailbox: &Mailbox, method: &str, path: &str) -> Option<Value> {
+    let (answer, answered) = oneshot::channel();
+    mailbox.put(Arrival::Call(ClientCall {
+        principal: Principal::Service(LOOPBACK.to_owned()),
+        access_key_id: String::new(),
+        region: None,
+        service: sites::NAME.to_owned(),
+        operation: method.to_owned(),
+        input: json!({"host": LOOPBACK, "path": path}),
+        invocation: None,
+        answer,
+    }));
+    let (_, result) = answered.await.ok()?;
+    Some(result.unwrap_or_else(|error| refusal(&error)))
+}
+
 /// Id and path of a request to an HTTP API over the loopback endpoint.
 pub(crate) fn api_path(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("/_apis/")?.split_once('/')

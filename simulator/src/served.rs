@@ -29,6 +29,7 @@ use crate::processes::{Processes, Programs};
 use crate::protocol::{self, LARGEST_PLAIN_BYTES};
 use crate::registry;
 use crate::sdk;
+use crate::services::ecr;
 use crate::world::World;
 
 /// The longest wait for something to arrive before the pace is looked at again.
@@ -144,6 +145,9 @@ impl Server {
             .recv()
             .unwrap_or_else(|_| Err("its thread ended".to_owned()))
             .map_err(ServeError::World)?;
+        mailbox.put(Arrival::Errand(Box::new(move |world| {
+            world.kernel_mut().endpoint_url = Some(format!("http://{address}"));
+        })));
         let processes = Processes::new(Arc::clone(&mailbox));
         let of_endpoint = Arc::clone(&mailbox);
         runtime.spawn(accept(listener, move |request| {
@@ -306,7 +310,13 @@ async fn answer(mailbox: Arc<Mailbox>, request: Request<Incoming>) -> Result<Res
     };
     let answer = match body {
         Some(body) if sdk::api_path(parts.uri.path()).is_some() => {
-            return answer_of_api(&mailbox, &parts, &body).await;
+            let headers = parts.headers.iter();
+            let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+            let body = String::from_utf8_lossy(&body);
+            return page(sdk::submit_to_api(&mailbox, parts.method.as_str(), &parts.uri, headers, &body).await);
+        }
+        Some(_) if ecr::is_blob(parts.uri.path()) => {
+            return page(sdk::submit_to_bucket(&mailbox, parts.method.as_str(), parts.uri.path()).await);
         }
         Some(body) if is_registry => registry::serve(&mailbox, &parts.method, &parts.uri, &parts.headers, body).await,
         None if is_registry => Some(registry::too_large(limit)),
@@ -334,16 +344,8 @@ fn too_large(limit: usize) -> ApiError {
     }
 }
 
-/// Answers a request to an HTTP API.
-async fn answer_of_api(
-    mailbox: &Mailbox,
-    parts: &http::request::Parts,
-    body: &[u8],
-) -> Result<Response<Full<Bytes>>, ApiError> {
-    let headers = parts.headers.iter();
-    let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let body = String::from_utf8_lossy(body);
-    let page = sdk::submit_to_api(mailbox, parts.method.as_str(), &parts.uri, headers, &body).await;
+/// The answer that a page is; none is a connection that is reset.
+fn page(page: Option<Value>) -> Result<Response<Full<Bytes>>, ApiError> {
     let page = page.ok_or_else(|| ApiError::server("ConnectionReset", "the connection is reset"))?;
     let status = page.get("status").and_then(Value::as_u64);
     let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(502);

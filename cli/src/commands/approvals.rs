@@ -7,7 +7,6 @@ use esclusa_adapters::decisions::Waiting;
 use esclusa_adapters::planning::pipeline_version;
 use esclusa_core::card::Card;
 use esclusa_core::error::{ErrorKind, Failure};
-use esclusa_core::gate::GateReport;
 use esclusa_core::pipeline::resolve;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -107,22 +106,10 @@ pub(super) async fn all(session: &Session) -> Result<Vec<Waiting>, Failure> {
     Ok(waiting)
 }
 
-/// What a gate says, in words.
-pub(crate) fn told(report: &GateReport) -> String {
-    let until = report.until.map(|until| format!(" (until {})", words::time(until)));
-    let is_open = if report.is_open { "open, " } else { "" };
-    format!(
-        "{}: {is_open}{}{}",
-        report.gate,
-        report.sentence,
-        until.unwrap_or_default()
-    )
-}
-
 fn table(waiting: &[Waiting], width: Option<u16>) -> String {
     let mut table = Columns::new(&["release", "tag", "waits for", "since", "gates"], width);
     for waits in waiting {
-        let gates: Vec<String> = waits.gates.reports.iter().map(told).collect();
+        let gates: Vec<String> = waits.gates.reports.iter().map(words::gate).collect();
         table.row([
             waits.release.release_id.clone(),
             waits.release.tag.clone(),

@@ -8,7 +8,7 @@ use esclusa_adapters::planning::written;
 use esclusa_adapters::planning::{PlanRequest, Planner};
 use esclusa_adapters::version;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
-use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName, Key as Name, resolve};
+use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName, Name, resolve};
 use esclusa_core::plan;
 use esclusa_core::version::Version;
 use serde_json::json;

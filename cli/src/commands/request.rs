@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
-use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Key};
+use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Name};
 use esclusa_core::span::span;
 use esclusa_core::version::Version;
 use serde::Deserialize;
@@ -58,7 +58,7 @@ pub(super) async fn execute(
 ) -> Result<Exit, CommandError> {
     parse::<ApplicationName>(wish.application)?;
     parse::<EnvironmentName>(wish.environment)?;
-    wish.image.map(parse::<Key>).transpose()?;
+    wish.image.map(parse::<Name>).transpose()?;
     wish.reason.map(|reason| check_reason(reason, WHY)).transpose()?;
     let caller = session.caller().await?.arn;
     let Wish {

@@ -9,7 +9,7 @@ use esclusa_adapters::gates::{freezes, pin};
 use esclusa_adapters::planning::written;
 use esclusa_core::gate::{Forecast, GatePolicy, Standing, forecast};
 use esclusa_core::hotfix::{ease, is_hotfix};
-use esclusa_core::pipeline::{ApplicationName, Key as Name, ResolvedEnvironment, Tag, resolve};
+use esclusa_core::pipeline::{ApplicationName, Name, ResolvedEnvironment, Tag, resolve};
 use esclusa_core::span::span;
 use esclusa_core::tags::environments_for;
 use esclusa_core::task_definition::Home;
@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use super::approvals::told;
 use super::parse;
 use crate::arguments::When;
 use crate::error::{CommandError, Exit};
@@ -218,7 +217,7 @@ fn line(stage: &Stage) -> String {
     } else {
         format!(" ({} first)", people.join(" and "))
     };
-    let waits: Vec<String> = waits.iter().map(told).collect();
+    let waits: Vec<String> = waits.iter().map(words::gate).collect();
     let waits = if waits.is_empty() {
         String::new()
     } else {

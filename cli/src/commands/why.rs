@@ -13,7 +13,6 @@ use esclusa_core::version::Version;
 use serde::Serialize;
 use serde_json::json;
 
-use super::approvals::told;
 use super::parse;
 use crate::arguments::Why;
 use crate::error::{CommandError, Exit};
@@ -180,10 +179,10 @@ fn not_taken(pipeline: &Pipeline, environment: &str, tag: &Tag) -> Result<Option
 fn text(story: &Story, version: Option<&Version>) -> String {
     let place = format!("{}/{}", story.application, story.environment);
     let mut lines = vec![headline(story, version, &place)];
-    for told in &story.releases {
-        lines.extend(tale(told, &story.environment));
+    for release in &story.releases {
+        lines.extend(tale(release, &story.environment));
     }
-    if !story.releases.iter().any(|told| told.is_in_force) {
+    if !story.releases.iter().any(|release| release.is_in_force) {
         lines.extend(story.not_taken.clone());
     }
     let mut text = String::new();
@@ -204,7 +203,7 @@ fn headline(story: &Story, version: Option<&Version>, place: &str) -> String {
         None => format!("nothing deployed by Esclusa runs in `{place}`"),
     };
     match version {
-        Some(version) if !story.releases.iter().any(|told| told.is_in_force) => {
+        Some(version) if !story.releases.iter().any(|release| release.is_in_force) => {
             let nothing = if story.releases.is_empty() {
                 ", and no release of it is known"
             } else {
@@ -280,7 +279,10 @@ fn gates(told_of: &Told) -> Vec<String> {
     let Some(gates) = &told_of.gates else {
         return Vec::new();
     };
-    let said = gates.reports.iter().map(|report| format!("    gate {}", told(report)));
+    let said = gates
+        .reports
+        .iter()
+        .map(|report| format!("    gate {}", words::gate(report)));
     let votes = told_of.votes.iter().map(|vote| {
         let person =
             person_of(&gates.people, &vote.principal).map_or(vote.principal.as_str(), |person| person.as_str());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use esclusa_core::pipeline::{Key, Phase};
+use esclusa_core::pipeline::{Name, Phase};
 use esclusa_core::plan::{
     Plan, PlannedRevision, PlannedService, PlannedStep, PlannedTask, Refusals, RevisionAction, Target,
 };
@@ -54,7 +54,7 @@ fn write_plan(text: &mut String, plan: &Plan) -> std::fmt::Result {
             }
         }
         if let Some(verification) = &plan.verification {
-            let checks = verification.checks.keys().map(Key::as_str);
+            let checks = verification.checks.keys().map(Name::as_str);
             let looked_at = words::names(std::iter::once(SERVICES).chain(checks).collect::<Vec<_>>());
             let (soak, limit) = (verification.soak_seconds, verification.timeout().as_secs());
             writeln!(

@@ -1,5 +1,6 @@
 //! Times, digests and lists as people read them.
 
+use esclusa_core::gate::GateReport;
 use jiff::Timestamp;
 
 /// A time to the second, in UTC.
@@ -54,6 +55,18 @@ pub(crate) fn argument(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// What a gate says, in words.
+pub(crate) fn gate(report: &GateReport) -> String {
+    let until = report.until.map(|until| format!(" (until {})", time(until)));
+    let is_open = if report.is_open { "open, " } else { "" };
+    format!(
+        "{}: {is_open}{}{}",
+        report.gate,
+        report.sentence,
+        until.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]

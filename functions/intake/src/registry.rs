@@ -7,7 +7,7 @@ use esclusa_adapters::planning::current_pipeline;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{is_overdue, sought_since};
 use esclusa_core::image::elsewhere;
-use esclusa_core::pipeline::{Image as PipelineImage, Key as Name};
+use esclusa_core::pipeline::{Image as PipelineImage, Name};
 use esclusa_core::tags::environments_for;
 use esclusa_runtime::Round;
 use jiff::Timestamp;

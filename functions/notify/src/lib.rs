@@ -121,7 +121,7 @@ mod tests {
     async fn without_a_slack_it_does_nothing_and_says_what_is_missing() {
         let tables = [("ESCLUSA_CONTROL_TABLE", "control"), ("ESCLUSA_LEDGER_TABLE", "ledger")];
         let config = SdkConfig::builder()
-            .behavior_version(aws_config::BehaviorVersion::latest())
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .build();
         let notify = Notify::build(&config, &Environment::from_iter(tables)).unwrap();
         let invocation = Invocation {

@@ -15,7 +15,7 @@ use esclusa_adapters::planning::pipeline_version;
 use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{Destination, Written};
 use esclusa_core::canonical::canonical_sha256;
-use esclusa_core::card::{Card, alert_message, message};
+use esclusa_core::card::{Alert, Card, alert_message, message};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::pipeline::{Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::secret::Secret;
@@ -175,8 +175,18 @@ impl Notify {
         Ok((told, over))
     }
 
-    /// Shows the card, then tells people of what they are told besides.
+    /// Shows the card, then tells people of what they are told besides, one after the other: each of it is announced for
+    /// itself.
     async fn tell(&self, place: &Place<'_>, card: &Card) -> Result<Told, Failure> {
+        loop {
+            if let Some(told) = self.tell_next(place, card).await? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// Tells the next of what is to be told. Nothing where that was done, and there may be more.
+    async fn tell_next(&self, place: &Place<'_>, card: &Card) -> Result<Option<Told>, Failure> {
         let stored: Option<Stored<CardRow>> = self.journal.control().get(&place.key()).await?;
         let expected = Expected::unchanged(stored.as_ref());
         let nothing_yet = || CardRow {
@@ -190,54 +200,32 @@ impl Notify {
         let row = stored.map_or_else(nothing_yet, |stored| stored.row);
         let now = self.journal.clock().now()?;
         if row.telling_since.is_some_and(|since| now.duration_since(since) < AT_IT) {
-            return Ok(Told::Later);
+            return Ok(Some(Told::Later));
         }
         let desired = message(card);
         let hash = canonical_sha256(&desired);
-        let alert = card.alerts().iter().find(|alert| !row.alerted.contains(&alert.key));
         let is_shown = row.ts.is_some() && row.shown.as_ref() == Some(&hash);
+        // The card comes first.
+        let mut alerts = card.alerts().iter().filter(|_| is_shown);
+        let alert = alerts.find(|alert| !row.alerted.contains(&alert.key));
         if is_shown && alert.is_none() {
-            return Ok(Told::True);
+            return Ok(Some(Told::True));
         }
         let intent = CardRow {
             telling_since: Some(now),
             ..row.clone()
         };
         let Some(revision) = self.write(place, &intent, expected).await? else {
-            return Ok(Told::Later);
+            return Ok(Some(Told::Later));
         };
-        let written = match (&row.ts, alert) {
-            (Some(ts), Some(alert)) if is_shown => {
-                let to = Destination {
-                    channel: &row.channel,
-                    thread: Some(ts),
-                };
-                self.slack
-                    .post(
-                        place.token,
-                        to,
-                        &alert_message(alert),
-                        &place.name(&format!("{}/{}", alert.key, row.gone)),
-                    )
-                    .await?
-            }
-            (Some(ts), _) => self.slack.update(place.token, &row.channel, ts, &desired).await?,
-            (None, _) => {
-                let to = Destination {
-                    channel: &row.channel,
-                    thread: None,
-                };
-                let name = place.name(&format!("card/{}", row.gone));
-                self.slack.post(place.token, to, &desired, &name).await?
-            }
-        };
+        let sent = self.send(place, &row, &desired, alert).await?;
         let mut next = CardRow {
             telling_since: None,
-            ..row.clone()
+            ..row
         };
-        let told = match written {
+        let told = match sent {
             Written::There { channel, ts } => {
-                match alert.filter(|_| is_shown) {
+                match alert {
                     Some(alert) => {
                         next.alerted.insert(alert.key.clone());
                     }
@@ -260,27 +248,48 @@ impl Notify {
                     next.shown = None;
                     next.gone = next.gone.saturating_add(1);
                 } else {
-                    tracing::warn!(
-                        code,
-                        channel = row.channel,
-                        "Slack did not accept a message: {}",
-                        remedy(&code)
-                    );
+                    let remedy = remedy(&code);
+                    tracing::warn!(code, channel = next.channel, "Slack did not accept a message: {remedy}");
                 }
                 Told::Later
             }
             Written::Unknown { why } => {
                 // It stays announced: for a while nobody repeats what may have come about.
                 tracing::warn!(why, "it is unknown whether Slack accepted a message");
-                return Ok(Told::Later);
+                return Ok(Some(Told::Later));
             }
         };
         let is_written = self.write(place, &next, Expected::Revision(revision)).await?.is_some();
-        if told == Told::True && is_written {
-            // There may be more to tell, and each of it is announced for itself.
-            return Box::pin(self.tell(place, card)).await;
+        Ok(match told {
+            Told::True if is_written => None,
+            Told::True => Some(Told::Later),
+            told => Some(told),
+        })
+    }
+
+    /// Posts an alert below the card, or else shows the card as it is to be.
+    async fn send(
+        &self,
+        place: &Place<'_>,
+        row: &CardRow,
+        desired: &Value,
+        alert: Option<&Alert>,
+    ) -> Result<Written, Failure> {
+        let channel = &row.channel;
+        match (&row.ts, alert) {
+            (Some(ts), Some(alert)) => {
+                let thread = Some(ts.as_str());
+                let name = place.name(&format!("{}/{}", alert.key, row.gone));
+                let below = Destination { channel, thread };
+                self.slack.post(place.token, below, &alert_message(alert), &name).await
+            }
+            (Some(ts), None) => self.slack.update(place.token, channel, ts, desired).await,
+            (None, _) => {
+                let name = place.name(&format!("card/{}", row.gone));
+                let to = Destination { channel, thread: None };
+                self.slack.post(place.token, to, desired, &name).await
+            }
         }
-        Ok(if told == Told::True { Told::Later } else { told })
     }
 
     /// Writes the row of a card. Its revision, or nothing where another round was faster.

@@ -10,7 +10,7 @@ use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, is_let_in_at_expiry, pass};
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::pipeline::{Digest, Key as Name, ResolvedEnvironment};
+use esclusa_core::pipeline::{Digest, Name, ResolvedEnvironment};
 use esclusa_runtime::Measure;
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -17,20 +17,21 @@ use esclusa_core::evidence::Blame;
 use esclusa_core::gate::{Closed, Lifted, Stop};
 use esclusa_core::hotfix::{Debt, owes};
 use esclusa_core::ledger::RecordKind;
-use esclusa_core::pipeline::Key as Name;
+use esclusa_core::pipeline::Name;
 use esclusa_core::plan::{Plan, PlannedStep, VerifiedRevision};
 use esclusa_core::protocol::intent::IntentStatus;
 use esclusa_core::protocol::lock::{Lock, LockRefusal, LockStatus, quarantine, release};
 use esclusa_core::quarantine::{self as image_quarantine, Quarantine, is_shown_by};
 use esclusa_core::schema::{SchemaState, moved};
 use esclusa_core::verdict::{
-    Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, PlannedStep as StepOutline, StepKind,
-    StepOutcome, StepRecord, Verdict, Verified, after, conclude,
+    Cause, DeploymentFacts, End, LocksAfter, Mode, OpenIntent, PlanOutline, StepKind, StepOutcome, StepOutline,
+    StepRecord, Verdict, Verified, after, conclude,
 };
 use esclusa_core::verification::{self, Outcome, VerificationEnd};
 use esclusa_core::way_back::WayBack;
 use esclusa_runtime::Measure;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Record, StateFailure};
@@ -38,8 +39,16 @@ use crate::{ACTOR, Record, StateFailure};
 /// How many debts one end settles.
 const SETTLED_AT_ONCE: usize = 5;
 
-/// What became of a lock that somebody took over: it is theirs now.
-const TAKEN_OVER: &str = "taken over";
+/// What happens to a lock at the end of the deployment that held it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum LockFate {
+    Free,
+    Quarantined,
+    /// It is somebody else's now.
+    #[serde(rename = "taken over")]
+    TakenOver,
+}
 
 impl Record {
     /// Writes down how a deployment ended, what is proven by it, and what becomes of its locks. A repeat answers the
@@ -68,32 +77,7 @@ impl Record {
             .map(|stored| stored.row)
             .collect();
         let superseded = gave_way_to.map(|by| Cause::Superseded { by });
-        let closed = match superseded {
-            Some(superseded) => Some(superseded),
-            None => self.closed(deployment_id).await?,
-        };
-        let cause = closed.or_else(|| cause(failures));
-        // Whatever else failed after a stop, on the way back too, the stop is why.
-        let is_stopped = match &cause {
-            Some(Cause::Failure {
-                kind: Some(ErrorKind::Stopped),
-                ..
-            }) => true,
-            Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, &steps).await?,
-            Some(
-                Cause::Superseded { .. }
-                | Cause::Rejected { .. }
-                | Cause::WaveFailed(_)
-                | Cause::Expired
-                | Cause::NotReplicated { .. }
-                | Cause::Stopped { .. },
-            ) => false,
-        };
-        let cause = if is_stopped {
-            self.stopped(&work).await?.or(cause)
-        } else {
-            cause
-        };
+        let cause = self.cause(&work, superseded, failures, &steps).await?;
         let way_back = self.journal.way_back(deployment_id).await?.unwrap_or_default();
         let mut facts = self
             .facts(deployment_id, plan.as_ref(), &way_back, &steps, cause)
@@ -105,41 +89,11 @@ impl Record {
             end = conclude(&facts);
         }
         let now = self.journal.clock().now()?;
-        let mut commit = Commit::new();
         let owner = execution_arn.unwrap_or_default();
-        let mut locks = BTreeMap::new();
-        for (name, fence) in &work.deployment.row.fences {
-            let key = Key::lock(name);
-            let stored: Option<Stored<Lock>> = self.journal.control().get(&key).await?;
-            let read = stored.as_ref().map(|stored| &stored.row);
-            let written = match after(&end) {
-                LocksAfter::Free => release(read, owner, *fence, now),
-                LocksAfter::Quarantine => quarantine(read, owner, *fence, &end.reasons.join("; "), now),
-            };
-            match written {
-                Ok(Some(write)) => {
-                    commit = commit.change(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?);
-                    if write.row.status == LockStatus::Quarantined {
-                        commit = commit.change(self.in_quarantine(name).await?);
-                    }
-                }
-                Ok(None) => {}
-                Err(LockRefusal::FenceLost { .. }) => {
-                    locks.insert(name.clone(), TAKEN_OVER);
-                    continue;
-                }
-                Err(refusal) => return Err(refusal.into()),
-            }
-            locks.insert(
-                name.clone(),
-                match after(&end) {
-                    LocksAfter::Free => "free",
-                    LocksAfter::Quarantine => "quarantined",
-                },
-            );
-        }
+        let (changes, locks) = self.lock_changes(&work.deployment.row, owner, &end, now).await?;
+        let mut commit = Commit::new().changes(changes);
         // Whoever took a lock over may have brought another version since.
-        let is_ours = !locks.values().any(|lock| *lock == TAKEN_OVER);
+        let is_ours = !locks.values().any(|fate| *fate == LockFate::TakenOver);
         if is_ours && end.is_in_force() {
             commit = commit.change(self.in_force(&work).await?);
             commit = commit.changes(debt(&work, plan.as_ref(), &steps, now)?);
@@ -204,6 +158,81 @@ impl Record {
             );
         }
         Ok(answer(&end))
+    }
+
+    /// Why it ended as it did: that it gave way, that its gates closed, that a person stopped it, or what failed.
+    async fn cause(
+        &self,
+        work: &Work,
+        superseded: Option<Cause>,
+        failures: &[StateFailure],
+        steps: &[StepRow],
+    ) -> Result<Option<Cause>, Failure> {
+        let deployment_id = &work.deployment.row.deployment_id;
+        let closed = match superseded {
+            Some(superseded) => Some(superseded),
+            None => self.closed(deployment_id).await?,
+        };
+        let cause = closed.or_else(|| cause(failures));
+        // Whatever else failed after a stop, on the way back too, the stop is why.
+        let is_stopped = match &cause {
+            Some(Cause::Failure {
+                kind: Some(ErrorKind::Stopped),
+                ..
+            }) => true,
+            Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, steps).await?,
+            Some(
+                Cause::Superseded { .. }
+                | Cause::Rejected { .. }
+                | Cause::WaveFailed(_)
+                | Cause::Expired
+                | Cause::NotReplicated { .. }
+                | Cause::Stopped { .. },
+            ) => false,
+        };
+        Ok(if is_stopped {
+            self.stopped(work).await?.or(cause)
+        } else {
+            cause
+        })
+    }
+
+    /// The locks of a deployment as its end leaves them.
+    async fn lock_changes(
+        &self,
+        deployment: &DeploymentRow,
+        owner: &str,
+        end: &End,
+        now: Timestamp,
+    ) -> Result<(Vec<Change>, BTreeMap<String, LockFate>), Failure> {
+        let mut changes = Vec::new();
+        let mut fates = BTreeMap::new();
+        for (name, fence) in &deployment.fences {
+            let key = Key::lock(name);
+            let stored: Option<Stored<Lock>> = self.journal.control().get(&key).await?;
+            let read = stored.as_ref().map(|stored| &stored.row);
+            let (written, fate) = match after(end) {
+                LocksAfter::Free => (release(read, owner, *fence, now), LockFate::Free),
+                LocksAfter::Quarantine => {
+                    let why = end.reasons.join("; ");
+                    (quarantine(read, owner, *fence, &why, now), LockFate::Quarantined)
+                }
+            };
+            let fate = match written {
+                Ok(Some(write)) => {
+                    changes.push(Change::put(key, &write.row, Expected::unchanged(stored.as_ref()))?);
+                    if write.row.status == LockStatus::Quarantined {
+                        changes.push(self.in_quarantine(name).await?);
+                    }
+                    fate
+                }
+                Ok(None) => fate,
+                Err(LockRefusal::FenceLost { .. }) => LockFate::TakenOver,
+                Err(refusal) => return Err(refusal.into()),
+            };
+            fates.insert(name.clone(), fate);
+        }
+        Ok((changes, fates))
     }
 
     /// The row by which a sweep finds a lock in quarantine.

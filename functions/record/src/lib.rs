@@ -1,5 +1,5 @@
-//! The Lambda function `record`: locks, ends and notifications. What it writes is true for everybody; it changes
-//! nothing in ECS.
+//! The Lambda function `record`: locks, the ends of deployments and releases, and the events that announce them. What
+//! it writes is true for everybody; it changes nothing in ECS.
 
 mod delivery;
 mod deployment_end;

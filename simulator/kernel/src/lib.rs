@@ -101,6 +101,8 @@ pub struct Kernel {
     pub targets: Targets,
     /// The host names of the account's services: answered by the containers that ECS runs.
     pub sites: Sites,
+    /// The loopback endpoint of a world that is served: where its clients find what AWS has in buckets.
+    pub endpoint_url: Option<String>,
 }
 
 impl Kernel {
@@ -123,6 +125,7 @@ impl Kernel {
             metrics: Metrics::default(),
             targets: Targets::default(),
             sites: Sites::default(),
+            endpoint_url: None,
         }
     }
 

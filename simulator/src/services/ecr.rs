@@ -17,7 +17,7 @@ use wildmatch::WildMatch;
 use super::{Input, epoch_seconds, invalid, page};
 pub(crate) use images::check_manifest;
 use layers::Uploads;
-pub(crate) use layers::{DIGESTS_AT_ONCE, is_bucket, stored};
+pub(crate) use layers::{DIGESTS_AT_ONCE, is_blob, is_bucket, stored};
 pub use replication::Replication;
 use replication::{Copies, REPLICATE, allowed_accounts};
 pub(crate) use token::Token;

@@ -421,3 +421,24 @@ fn a_call_that_is_too_long_is_refused_and_a_layer_of_that_length_is_not() {
     assert_eq!(refused.status, 413, "{}", refused.body);
     registry.upload("team/api", &long);
 }
+
+/// What an image says of itself is read by an address that the registry hands out, from wherever it leads to.
+#[test]
+fn a_blob_is_there_at_the_address_that_the_registry_hands_out() {
+    let registry = Registry::new();
+    let text = r#"{"config": {"Labels": {"a": "b"}}}"#;
+    let digest = registry.upload("team/api", text.as_bytes());
+    let input = json!({"repositoryName": "team/api", "layerDigest": digest});
+    let answer = registry.ecr("GetDownloadUrlForLayer", input);
+    let endpoint = registry.server.endpoint_url();
+    let path = answer["downloadUrl"]
+        .as_str()
+        .unwrap()
+        .strip_prefix(&endpoint)
+        .unwrap()
+        .to_owned();
+    let blob = exchange(&registry.server, "GET", &path, "", b"");
+    assert_eq!((blob.status, blob.body.as_str()), (200, text));
+    let other = path.replace("team/api", "fixed");
+    assert_eq!(exchange(&registry.server, "GET", &other, "", b"").status, 404);
+}

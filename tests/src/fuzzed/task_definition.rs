@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_core::pipeline::{Container, Key, TaskDefinition};
+use esclusa_core::pipeline::{Container, Name, TaskDefinition};
 use esclusa_core::task_definition::{
     Change, ChangeKind, DESCRIBE_ONLY_FIELDS, content_sha256, diff, patch, same_definition, strip,
 };
@@ -143,7 +143,7 @@ fn patched(base: &Value, settings: &TaskDefinition) {
         .containers
         .values()
         .filter_map(|container| container.image.clone());
-    let images: BTreeMap<Key, String> = keys
+    let images: BTreeMap<Name, String> = keys
         .map(|key| (key.clone(), format!("registry/{key}@sha256:00")))
         .collect();
     let result = match patch(base, settings, &images) {
@@ -193,7 +193,7 @@ fn patched(base: &Value, settings: &TaskDefinition) {
     }
 }
 
-fn container(before: &Value, after: &Value, settings: &Container, images: &BTreeMap<Key, String>) {
+fn container(before: &Value, after: &Value, settings: &Container, images: &BTreeMap<Name, String>) {
     let set = [
         ("image", settings.image.is_some()),
         ("command", settings.command.is_some()),

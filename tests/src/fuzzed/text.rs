@@ -11,7 +11,7 @@ use esclusa_core::identity::{DeploymentId, ReleaseId};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::{intent_of, started_by};
 use esclusa_core::pipeline::{
-    AccountId, ApplicationName, ChannelId, Digest, EnvironmentName, InvalidName, Key, MemberId, Newest, Region,
+    AccountId, ApplicationName, ChannelId, Digest, EnvironmentName, InvalidName, MemberId, Name, Newest, Region,
     RepositoryName, Tag, TagPolicy,
 };
 use esclusa_core::protocol::Attempt;
@@ -60,7 +60,7 @@ fn names(text: &str) {
         })*};
     }
     checked!(
-        ApplicationName: (1..=32), EnvironmentName: (1..=20), Key: (1..=40), Digest: (71..=71), Tag: (1..=128),
+        ApplicationName: (1..=32), EnvironmentName: (1..=20), Name: (1..=40), Digest: (71..=71), Tag: (1..=128),
         RepositoryName: (2..=256), AccountId: (12..=12), Region: (0..=usize::MAX), MemberId: (3..=31), ChannelId: (3..=31)
     );
     let is_version = read_back::<Version, _>(text);

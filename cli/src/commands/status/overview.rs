@@ -14,7 +14,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate::{frozen, pinned};
 use esclusa_core::hotfix::Debt;
 use esclusa_core::identity::DeploymentId;
-use esclusa_core::pipeline::{Key as Name, Pipeline, ResolvedEnvironment, resolve};
+use esclusa_core::pipeline::{Name, Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::schema::SchemaState;
 use esclusa_core::task_definition::Home;
@@ -23,7 +23,6 @@ use serde_json::json;
 
 use super::View;
 use super::services::{self, Services};
-use crate::commands::approvals::told;
 use crate::commands::locks::{self, NamedLock};
 use crate::error::CommandError;
 use crate::pipelines;
@@ -253,7 +252,7 @@ async fn standing(application: &str, environment: &str, session: &Session) -> Re
     let freezes = freezes(control, application, environment).await?;
     let pin = pin(control, application, environment).await?;
     let orders = frozen(&freezes, now).into_iter().chain(pinned(pin.as_ref(), None, now));
-    let mut standing: Vec<String> = orders.map(|report| told(&report)).collect();
+    let mut standing: Vec<String> = orders.map(|report| words::gate(&report)).collect();
     for (_, stored) in session.journal.debts(application, Some(environment)).await? {
         let Debt {
             release_id, tag, owes, ..

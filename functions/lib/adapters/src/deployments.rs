@@ -2,7 +2,7 @@
 
 use esclusa_core::error::Failure;
 use esclusa_core::hotfix::Debt;
-use esclusa_core::pipeline::{Key as Name, ResolvedEnvironment};
+use esclusa_core::pipeline::{Name, ResolvedEnvironment};
 use esclusa_core::place::check_here;
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep, Target};
 use esclusa_core::protocol::rendezvous::InboxEvent;

@@ -1,7 +1,7 @@
-//! Narrow ports to the outside world and their AWS side.
+//! Thin clients of the outside world: concrete structs over the AWS SDK, one file per service and one type per
+//! permission. What a function is built with is what its role allows.
 //!
-//! Concrete structs over the SDK's clients, one file per service and one type per power: what a function is built with
-//! is what its role allows. They carry out and report; they decide nothing. What AWS may legitimately answer is a typed
+//! They carry out and report; about deployments they decide nothing. What AWS may legitimately answer is a typed
 //! outcome, everything else a failure named by the reaction it needs. Tests replace the HTTP client underneath.
 
 pub mod acts;

@@ -2,7 +2,7 @@
 
 use esclusa_core::error::Failure;
 use esclusa_core::image::{REPLICATE, elsewhere};
-use esclusa_core::pipeline::{Digest, Image, Key, ResolvedEnvironment};
+use esclusa_core::pipeline::{Digest, Image, Name, ResolvedEnvironment};
 use esclusa_core::task_definition::Home;
 use esclusa_core::version::{Version, refusal};
 
@@ -12,7 +12,7 @@ use crate::ecr::{ImageReader, Lookup, Repository};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// The key of the image.
-    pub key: Key,
+    pub key: Name,
     /// The image as the pipeline has it.
     pub image: Image,
     /// What the version stands for now; from here on only the digest counts.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::gate::{Approvers, person_of};
-use crate::pipeline::{Approval, Key, People};
+use crate::pipeline::{Approval, Name, People};
 use crate::slack::Member;
 use crate::verification::Question;
 
@@ -81,7 +81,7 @@ pub enum Refusal {
     #[error("`{person}` may no longer decide about `{place}` in the current pipeline version")]
     Removed {
         /// Who.
-        person: Key,
+        person: Name,
         /// Application and environment.
         place: String,
     },
@@ -89,7 +89,7 @@ pub enum Refusal {
     #[error("`{person}` requested this release: another of {names} must agree")]
     OwnWish {
         /// Who.
-        person: Key,
+        person: Name,
         /// Who may.
         names: String,
     },
@@ -97,7 +97,7 @@ pub enum Refusal {
     #[error("`{person}` pushed this image, as the image itself says: another of {names} must agree")]
     OwnPush {
         /// Who.
-        person: Key,
+        person: Name,
         /// Who may.
         names: String,
     },
@@ -105,7 +105,7 @@ pub enum Refusal {
     #[error("`{person}` has already said so; nothing was done")]
     SaidAlready {
         /// Who.
-        person: Key,
+        person: Name,
     },
     /// Nothing is asked about the check.
     #[error(
@@ -195,7 +195,7 @@ pub struct Ballot<'a> {
     /// Who asked for the release.
     pub requested_by: &'a str,
     /// Who pushed its image, as far as that says so.
-    pub pushed_by: Option<&'a Key>,
+    pub pushed_by: Option<&'a Name>,
     /// Who may agree as the pipeline says now.
     pub now: Approvers<'a>,
 }
@@ -205,7 +205,7 @@ pub struct Ballot<'a> {
 ///
 /// # Errors
 /// Why they may not.
-pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<Key, Refusal> {
+pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<Name, Refusal> {
     let place = || ballot.place.to_owned();
     let approval = ballot
         .approval

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pipeline::{Image, Key};
+use crate::pipeline::{Image, Name};
 use crate::task_definition::Home;
 
 /// What helps with an image of elsewhere.
@@ -60,7 +60,7 @@ pub fn deployable(manifest: Option<&str>, artifact: Option<&str>, status: Option
 
 /// Why an image cannot be read: its repository is in another account or Region. None where it can.
 #[must_use]
-pub fn elsewhere(key: &Key, image: &Image, home: &Home) -> Option<String> {
+pub fn elsewhere(key: &Name, image: &Image, home: &Home) -> Option<String> {
     let account = image.account.as_ref().unwrap_or(&home.account);
     let region = image.region.as_ref().unwrap_or(&home.region);
     let is_elsewhere = (account, region) != (&home.account, &home.region);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
 use crate::evidence::Blame;
-use crate::pipeline::{Digest, Key};
+use crate::pipeline::{Digest, Name};
 use crate::verdict::{End, Reason};
 
 /// The row of a digest that is in quarantine, or was released from it not long ago.
@@ -70,7 +70,7 @@ impl Quarantine {
 
     /// Says of the image what keeps it out.
     #[must_use]
-    pub fn sentence(&self, image: &Key) -> String {
+    pub fn sentence(&self, image: &Name) -> String {
         let Self { digest, since, .. } = self;
         let how = match &self.cause {
             Cause::Failed { environment, .. } => format!("it failed in `{environment}` of `{}`", self.application),
@@ -218,7 +218,7 @@ mod tests {
         let row: Quarantine = serde_json::from_value(failed.clone()).unwrap();
         assert!(row.is_of("shop-0f-develop-1") && !row.is_of("shop-0f-develop-2"));
         assert_eq!(serde_json::to_value(&row).unwrap(), failed);
-        let image: Key = "app".parse().unwrap();
+        let image: Name = "app".parse().unwrap();
         let said = format!("the image `app`, `{digest}`, has been in quarantine since 1970-01-01T00:00:00Z: ");
         assert_eq!(
             row.sentence(&image),

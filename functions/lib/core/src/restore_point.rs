@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::canonical::canonical_sha256;
-use crate::pipeline::{Database, Key, ResolvedEnvironment, ResolvedStep, RestorePoint};
+use crate::pipeline::{Database, Name, ResolvedEnvironment, ResolvedStep, RestorePoint};
 
 /// How many digits of a hash the name of a snapshot has.
 const SNAPSHOT_DIGITS: usize = 24;
@@ -78,7 +78,7 @@ impl DatabaseId {
 
 /// The databases that tasks of an environment migrate and that must have a restore point, by their keys.
 #[must_use]
-pub fn restored_databases(environment: &ResolvedEnvironment) -> BTreeMap<&Key, DatabaseId> {
+pub fn restored_databases(environment: &ResolvedEnvironment) -> BTreeMap<&Name, DatabaseId> {
     let migrated = environment.steps.iter().filter_map(|step| match step {
         ResolvedStep::Task(task) => task.database.as_ref(),
         ResolvedStep::Service(_) => None,

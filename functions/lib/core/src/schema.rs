@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::ReleaseId;
-use crate::pipeline::{Digest, Key};
+use crate::pipeline::{Digest, Name};
 use crate::plan::{Plan, PlannedStep, PlannedTask};
 use crate::task_definition::masked_label;
 use crate::verdict::{Mode, StepOutcome, StepRecord};
@@ -179,7 +179,7 @@ impl Declared {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaState {
     /// The image whose migrations move it.
-    pub image: Key,
+    pub image: Name,
     /// The digest whose migrations were run last.
     pub digest: Digest,
     /// The release that ran them.
@@ -208,7 +208,7 @@ pub struct SchemaState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mover {
     /// The key of the task in the pipeline file.
-    pub task: Key,
+    pub task: Name,
     /// The revision that it ran.
     pub task_definition_arn: String,
 }
@@ -269,10 +269,10 @@ pub fn moved(
     plan: &Plan,
     records: &[StepRecord],
     way_back: &[PlannedStep],
-    revisions: &BTreeMap<Key, String>,
+    revisions: &BTreeMap<Name, String>,
     deployment_id: &str,
     now: Timestamp,
-) -> BTreeMap<Key, Option<SchemaState>> {
+) -> BTreeMap<Name, Option<SchemaState>> {
     let last = |mode: Mode, index: usize| {
         let of_step = records
             .iter()

@@ -29,19 +29,32 @@ struct Upload {
 /// What the host name of the bucket has in it in which the blobs of a Region are stored.
 const BUCKET: &str = "-starport-layer-bucket.s3.";
 
+/// How the paths begin at which the loopback endpoint of a served world has the blobs.
+const BLOBS: &str = "/_blobs";
+
 /// Whether blobs are stored at a host name.
 pub(crate) fn is_bucket(host: &str) -> bool {
     host.contains(BUCKET)
 }
 
+/// Whether the loopback endpoint has a blob at a path.
+pub(crate) fn is_blob(path: &str) -> bool {
+    path.strip_prefix(BLOBS).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Where a blob is stored. On AWS the address carries a signature by which anybody may read it for a while.
 fn address(repository: &str, digest: &str, kernel: &Kernel) -> String {
     let (account, region) = (kernel.account(), kernel.region());
-    format!("https://prod-{region}{BUCKET}{region}.amazonaws.com/{account}/{repository}/{digest}")
+    let bucket = match &kernel.endpoint_url {
+        Some(endpoint_url) => format!("{endpoint_url}{BLOBS}"),
+        None => format!("https://prod-{region}{BUCKET}{region}.amazonaws.com"),
+    };
+    format!("{bucket}/{account}/{repository}/{digest}")
 }
 
 /// The blob that is stored at the path of an [`address`].
 pub(crate) fn stored<'k>(path: &str, kernel: &'k Kernel) -> Option<&'k Bytes> {
+    let path = path.strip_prefix(BLOBS).unwrap_or(path);
     let (account, rest) = path.strip_prefix('/')?.split_once('/')?;
     let (repository, digest) = rest.rsplit_once('/')?;
     let blob = kernel.images.blob(repository, digest);

@@ -7,7 +7,7 @@ use esclusa_core::evidence::Diagnosis;
 use esclusa_core::gate::{Closed, GateReport};
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
-use esclusa_core::pipeline::{Acknowledgement, Approval, Key as Name, LockPolicy, Newest, People, Waiting};
+use esclusa_core::pipeline::{Acknowledgement, Approval, LockPolicy, Name, Newest, People, Waiting};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::restore_point::SecuredRestorePoint;

@@ -7,7 +7,7 @@ use esclusa_core::decision::{Ballot, Refusal, may_answer, may_vote};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{self, Closed};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
-use esclusa_core::pipeline::{Choice, Key as Name};
+use esclusa_core::pipeline::{Choice, Name};
 use esclusa_core::verification::{self, Question};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -13,7 +13,7 @@ use esclusa_core::error::Failure;
 use esclusa_core::gate::MENDED_WITHIN;
 use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
-use esclusa_core::pipeline::{Digest, Key as Name, Pipeline, ResolvedEnvironment, resolve};
+use esclusa_core::pipeline::{Digest, Name, Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::plan::{Plan, PlanInput, Powers, Refusals, RollbackInput, plan, rollback_plan, unreachable};
 use esclusa_core::protocol::lock::{Lock, LockStatus};
 use esclusa_core::task_definition::Home;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use esclusa_core::error::Failure;
 use esclusa_core::image::{deployable, said};
 use esclusa_core::pipeline::{
-    ApplicationName, Digest, EnvironmentName, Image, Key as Name, Pipeline, ResolvedEnvironment, ResolvedStep,
-    Verification, resolve,
+    ApplicationName, Digest, EnvironmentName, Image, Name, Pipeline, ResolvedEnvironment, ResolvedStep, Verification,
+    resolve,
 };
 use esclusa_core::plan::{
     FargateUsage, Observed, ObservedDefinition, ObservedFallback, ObservedImage, ObservedService, ObservedTwin,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::gate::Copy;
-use esclusa_core::pipeline::{Digest, Image, Key as Name, RepositoryName, ResolvedEnvironment, ResolvedStep};
+use esclusa_core::pipeline::{Digest, Image, Name, RepositoryName, ResolvedEnvironment, ResolvedStep};
 use esclusa_core::plan::{EcrImage, FallbackImage, ObservedFallback, ObservedService, Powers, Sight, references};
 use esclusa_core::service_deployment::{DeploymentCounts, RevisionFacts, ServiceFacts};
 use esclusa_core::task_definition::Home;

@@ -8,17 +8,17 @@ use super::{
     verdict_words,
 };
 use crate::gate::person_of;
-use crate::pipeline::{Approval, Key, MemberId};
+use crate::pipeline::{Approval, MemberId, Name};
 use crate::verdict::{End, Verdict};
 
 /// The members of Slack who may still agree.
 fn asked_members<'a>(
     facts: &Facts<'a>,
     approval: &'a Approval,
-    removed: &'a [Key],
+    removed: &'a [Name],
 ) -> impl Iterator<Item = &'a MemberId> {
     let person = |principal: &str| person_of(facts.people, principal);
-    let out: Vec<&Key> = facts
+    let out: Vec<&Name> = facts
         .votes
         .iter()
         .filter(|vote| facts.plan_hash == Some(vote.plan_hash.as_str()))
@@ -42,7 +42,7 @@ fn concerned<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a MemberId> {
         .filter(|vote| vote.approves && facts.plan_hash == Some(vote.plan_hash.as_str()))
         .map(|vote| vote.principal.as_str());
     let people = facts.people;
-    let names: BTreeSet<&Key> = agreed
+    let names: BTreeSet<&Name> = agreed
         .chain(facts.requested_by)
         .filter_map(|principal| person_of(people, principal))
         .chain(facts.pushed_by)

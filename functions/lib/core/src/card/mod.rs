@@ -26,7 +26,7 @@ pub use self::summary::{Migration, Moved, PlannedChange, Summary, Undo};
 pub use self::upstream::Upstream;
 use self::upstream::seen_before;
 use crate::gate::{Closed, GateReport, Vote, person_of};
-use crate::pipeline::{Approval, Key, People, Windows};
+use crate::pipeline::{Approval, Name, People, Windows};
 use crate::verdict::{End, Reason, Verdict};
 use crate::verification::State;
 use crate::wave::WaveFailed;
@@ -48,7 +48,7 @@ pub enum Standing<'a> {
         /// Who must agree.
         approval: Option<&'a Approval>,
         /// Those of them who may not any more.
-        removed: &'a [Key],
+        removed: &'a [Name],
         /// When releases may come.
         windows: Option<&'a Windows>,
     },
@@ -91,7 +91,7 @@ pub struct Facts<'a> {
     /// Who asked for it; none for a push, which does not say who.
     pub requested_by: Option<&'a str>,
     /// Who pushed the image, as far as that says so.
-    pub pushed_by: Option<&'a Key>,
+    pub pushed_by: Option<&'a Name>,
     /// Why, in the words of who asked.
     pub reason: Option<&'a str>,
     /// Whether it goes back to an earlier release.

@@ -219,7 +219,7 @@ fn who_may_not_agree_any_more_is_not_asked() {
     let (people, approval) = (people(), approval());
     let reports = [report("approval", false, "1 of `luis` must agree")];
     let removed = ["ana".parse().unwrap()];
-    let asked = |removed: &[Key]| {
+    let asked = |removed: &[Name]| {
         let standing = Standing::Gates {
             reports: &reports,
             since: None,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{GateReport, open, person_of, waits};
-use crate::pipeline::{Acknowledgement, Key, People};
+use crate::pipeline::{Acknowledgement, Name, People};
 
 /// What somebody has seen to, about one release in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub struct Acknowledged {
 
 /// What an image does not say that it must say: an image never changes, so that nobody need wait for it.
 #[must_use]
-pub fn unsaid(asked: &IndexMap<Key, Acknowledgement>, image: &BTreeMap<String, String>) -> Vec<(Key, String)> {
-    let unsaid = |(name, asked): (&Key, &Acknowledgement)| {
+pub fn unsaid(asked: &IndexMap<Name, Acknowledgement>, image: &BTreeMap<String, String>) -> Vec<(Name, String)> {
+    let unsaid = |(name, asked): (&Name, &Acknowledgement)| {
         let Acknowledgement::Image { annotation, is } = asked else {
             return None;
         };
@@ -41,13 +41,13 @@ pub fn unsaid(asked: &IndexMap<Key, Acknowledgement>, image: &BTreeMap<String, S
 
 /// Who may say that something was seen to: those who are named, or everybody the pipeline knows.
 #[must_use]
-pub fn may_acknowledge<'a>(people: &'a People, by: &[Key], principal: &str) -> Option<&'a Key> {
+pub fn may_acknowledge<'a>(people: &'a People, by: &[Name], principal: &str) -> Option<&'a Name> {
     person_of(people, principal).filter(|person| by.is_empty() || by.contains(person))
 }
 
 /// Where the gate of what people see to stands; none where nobody is asked for anything.
 pub(super) fn acknowledged(
-    asked: &IndexMap<Key, Acknowledgement>,
+    asked: &IndexMap<Name, Acknowledgement>,
     people: &People,
     said: &BTreeMap<String, Acknowledged>,
 ) -> Option<GateReport> {

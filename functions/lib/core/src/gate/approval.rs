@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 
 use super::acknowledged::acknowledged;
 use super::{GateFacts, GatePolicy, GateReport, OpenTimes, Opening, open, waits};
-use crate::pipeline::{Approval, AtExpiry, Key, People, Person, UnknownPusher};
+use crate::pipeline::{Approval, AtExpiry, Name, People, Person, UnknownPusher};
 use crate::slack::Member;
 
 /// What somebody said about a plan, written once.
@@ -37,26 +37,26 @@ pub struct Approvers<'a> {
 impl Approvers<'_> {
     /// Those who must agree by an earlier version and may not any more.
     #[must_use]
-    pub fn removed(&self, earlier: &Approval) -> Vec<Key> {
+    pub fn removed(&self, earlier: &Approval) -> Vec<Name> {
         let named = earlier.approvers.iter();
         named.filter(|person| !self.still_name(person)).cloned().collect()
     }
 
     /// Whether somebody of an earlier version is still the same person, and one of those who may.
     #[must_use]
-    pub fn still_know(&self, person: &Key, principal: &str) -> bool {
+    pub fn still_know(&self, person: &Name, principal: &str) -> bool {
         person_of(self.people, principal) == Some(person) && self.still_name(person)
     }
 
     /// Whether there still is somebody of that name, and one of those who may.
-    fn still_name(&self, person: &Key) -> bool {
+    fn still_name(&self, person: &Name) -> bool {
         self.people.contains_key(person) && self.approval.is_none_or(|approval| approval.approvers.contains(person))
     }
 }
 
 /// The person that a principal is: an ARN, or a member of Slack as `slack:T0123ABCD/U0123ABCD`.
 #[must_use]
-pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Key> {
+pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Name> {
     let member = Member::of(principal);
     let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
     let is_meant = |person: &Person| match &member {
@@ -125,7 +125,7 @@ pub(super) struct Agreed {
 pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Agreed {
     let people = policy.people;
     let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
-    let (mut agree, mut removed): (Vec<&Key>, Vec<&Key>) = (Vec::new(), Vec::new());
+    let (mut agree, mut removed): (Vec<&Name>, Vec<&Name>) = (Vec::new(), Vec::new());
     let mut rejected = None;
     for vote in facts.votes.iter().filter(|vote| vote.plan_hash == facts.plan_hash) {
         let Some(person) = person_of(people, &vote.principal).filter(|person| approval.approvers.contains(person))
@@ -148,7 +148,7 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
         }
     }
     removed.retain(|person| !agree.contains(person));
-    let may: Vec<&Key> = approval
+    let may: Vec<&Name> = approval
         .approvers
         .iter()
         .filter(|name| requester != Some(name) && facts.pushed_by != Some(name))
@@ -164,8 +164,8 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
     } else if let Some((hours, at)) = let_in {
         format!("nobody rejected it within {hours} open hours, so it was admitted at {at:.0} (`at_expiry: approve`)")
     } else {
-        let still_named = |name: &&Key| policy.now.is_none_or(|now| now.still_name(name));
-        let left: Vec<&Key> = may
+        let still_named = |name: &&Name| policy.now.is_none_or(|now| now.still_name(name));
+        let left: Vec<&Name> = may
             .into_iter()
             .filter(|name| still_named(name) && !agree.contains(name) && !removed.contains(name))
             .collect();
@@ -194,9 +194,9 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
 /// Who has agreed, and who must.
 struct Tally<'a> {
     missing: usize,
-    left: &'a [&'a Key],
-    agree: &'a [&'a Key],
-    removed: &'a [&'a Key],
+    left: &'a [&'a Name],
+    agree: &'a [&'a Name],
+    removed: &'a [&'a Name],
 }
 
 impl std::fmt::Display for Tally<'_> {
@@ -223,7 +223,7 @@ impl std::fmt::Display for Tally<'_> {
     }
 }
 
-fn names(names: &[&Key]) -> String {
+fn names(names: &[&Name]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }

@@ -26,7 +26,7 @@ pub use self::order::{Lifted, Order, Pin, Stop};
 pub use self::replication::Copy;
 pub use self::together::{Companion, Stands, TOGETHER, are_ready};
 pub use self::window::{OpenTimes, Opening, WindowError, WindowPlace, check_windows};
-use crate::pipeline::{Acknowledgement, Approval, Key, People, Windows};
+use crate::pipeline::{Acknowledgement, Approval, Name, People, Windows};
 use crate::quarantine::{Cause, Quarantine};
 use crate::verification::Revoked;
 use crate::wave::WaveFailed;
@@ -48,7 +48,7 @@ pub struct GatePolicy<'a> {
     /// Who must agree.
     pub approval: Option<&'a Approval>,
     /// What must have been seen to.
-    pub acknowledgements: &'a IndexMap<Key, Acknowledgement>,
+    pub acknowledgements: &'a IndexMap<Name, Acknowledgement>,
     /// The people of the pipeline.
     pub people: &'a People,
     /// Who may agree as the newest version of the pipeline says, where it is another one.
@@ -65,7 +65,7 @@ pub struct GateFacts<'a> {
     /// The ARN of the person who asked for it; none for a push, which does not say who.
     pub requested_by: Option<&'a str>,
     /// The person who pushed the image, as far as it says so.
-    pub pushed_by: Option<&'a Key>,
+    pub pushed_by: Option<&'a Name>,
     /// Whether it goes back to an earlier release.
     pub is_rollback: bool,
     /// Whether it is a hotfix.

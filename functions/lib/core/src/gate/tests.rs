@@ -64,7 +64,7 @@ fn vote(principal: &str, approves: bool, plan_hash: &str) -> Vote {
     }
 }
 
-static NOTHING: std::sync::LazyLock<IndexMap<Key, Acknowledgement>> = std::sync::LazyLock::new(IndexMap::new);
+static NOTHING: std::sync::LazyLock<IndexMap<Name, Acknowledgement>> = std::sync::LazyLock::new(IndexMap::new);
 static NOBODY: BTreeMap<String, Acknowledged> = BTreeMap::new();
 
 /// Of a release that was pushed, that nobody said anything about, and that nothing is in the way of.
@@ -172,7 +172,7 @@ fn whoever_the_image_names_as_its_pusher_does_not_agree_and_nobody_else_is_suspe
     let people = people();
     let (ana, eva) = ("ana".parse().unwrap(), "eva".parse().unwrap());
     let raises = approval(1, UnknownPusher::RaisesQuorum);
-    let says = |pushed_by: Option<&Key>, votes: &[Vote]| {
+    let says = |pushed_by: Option<&Name>, votes: &[Vote]| {
         let policy = GatePolicy {
             windows: None,
             approval: Some(&raises),
@@ -521,7 +521,7 @@ fn a_stop_ends_everything_even_a_way_back() {
 #[test]
 fn what_people_see_to_is_asked_of_those_who_may_and_what_an_image_says_of_the_image() {
     let people = people();
-    let asked: IndexMap<Key, Acknowledgement> = serde_json::from_value(serde_json::json!({
+    let asked: IndexMap<Name, Acknowledgement> = serde_json::from_value(serde_json::json!({
         "tests": {"image": {"annotation": "com.example.tests", "is": "passed"}},
         "flags": {"person": {"that": "the feature flags are set", "by": ["luis"]}},
         "notes": {"person": {"that": "the changelog is written"}},
@@ -646,7 +646,7 @@ fn a_member_of_slack_is_the_person_who_has_its_id_and_no_pattern_of_arns_makes_s
         ("everybody".parse().unwrap(), person(&["*"], &[])),
         ("ana".parse().unwrap(), person(&["arn:aws:iam::1:user/ana"], &["U0ANA"])),
     ]);
-    let who = |principal: &str| person_of(&people, principal).map(Key::as_str);
+    let who = |principal: &str| person_of(&people, principal).map(Name::as_str);
     assert_eq!(who("slack:T0TEAM/U0ANA"), Some("ana"));
     assert_eq!(who("slack:T0TEAM/U0ANN"), None);
     assert_eq!(who("slack:U0ANA"), Some("everybody"));

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Pipeline, TagPolicy};
-use super::names::{Key, MemberId};
+use super::names::{MemberId, Name};
 
 /// A person, by the identities under which they come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -139,7 +139,7 @@ pub enum Day {
 pub struct Approval {
     /// Who may agree, by their names in `people`. Whoever asked for the release may not.
     #[schemars(length(min = 1, max = 50))]
-    pub approvers: Vec<Key>,
+    pub approvers: Vec<Name>,
     /// How many of them must agree.
     #[serde(default = "default_quorum")]
     #[schemars(range(min = 1, max = 10))]
@@ -203,7 +203,7 @@ pub enum Acknowledgement {
         /// Who may, by their names in `people`; all of them unless given.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schemars(length(max = 50))]
-        by: Vec<Key>,
+        by: Vec<Name>,
     },
 }
 
@@ -235,7 +235,7 @@ fn everything_skipped() -> Vec<Skip> {
 }
 
 /// The people of a pipeline by their names.
-pub type People = IndexMap<Key, Person>;
+pub type People = IndexMap<Name, Person>;
 
 const fn default_quorum() -> u32 {
     1

@@ -30,8 +30,8 @@ pub use model::{
     TagPolicy, Trigger, Waiting,
 };
 pub use names::{
-    AccountId, ApplicationName, ChannelId, Digest, EnvironmentName, InvalidName, Key, MemberId, Region, RepositoryName,
-    Tag,
+    AccountId, ApplicationName, ChannelId, Digest, EnvironmentName, InvalidName, MemberId, Name, Region,
+    RepositoryName, Tag,
 };
 pub use overlays::{
     CircuitBreakerOverlay, DatabaseOverlay, DeploymentOverlay, DownOverlay, Replica, RestorePointOverlay,

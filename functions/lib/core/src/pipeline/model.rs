@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
-use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Key, Region};
+use super::names::{AccountId, ApplicationName, ChannelId, EnvironmentName, Name, Region};
 use super::overlays::{DatabaseOverlay, Replica, ServiceOverlay, TaskDefinitionOverlay, TaskOverlay};
 use super::parts::{Database, Image, Network, Service, Task, TaskDefinition};
 use super::pusher::Pusher;
@@ -23,19 +23,19 @@ pub struct Pipeline {
     pub application: ApplicationName,
     /// Every image of the product, with the ECR repository it is pushed to.
     #[schemars(extend("minProperties" = 1))]
-    pub images: IndexMap<Key, Image>,
+    pub images: IndexMap<Name, Image>,
     /// The databases that migrations name: one migrator at a time per environment and database.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub databases: IndexMap<Key, Database>,
+    pub databases: IndexMap<Name, Database>,
     /// The ECS task definitions that tasks and services run.
     #[schemars(extend("minProperties" = 1))]
-    pub task_definitions: IndexMap<Key, TaskDefinition>,
+    pub task_definitions: IndexMap<Name, TaskDefinition>,
     /// One-off commands before or after the services are updated.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub tasks: IndexMap<Key, Task>,
+    pub tasks: IndexMap<Name, Task>,
     /// The ECS services that are updated.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub services: IndexMap<Key, Service>,
+    pub services: IndexMap<Name, Service>,
     /// The people who approve, by their names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub people: People,
@@ -67,7 +67,7 @@ pub struct Environment {
     pub trigger: Trigger,
     /// The environments before and after it that name the same wave go together with it; it goes alone unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wave: Option<Key>,
+    pub wave: Option<Name>,
     /// Which tags may come here.
     #[serde(default)]
     pub tags: TagPolicy,
@@ -98,12 +98,12 @@ pub struct Environment {
     pub approval: Option<Approval>,
     /// What must have been seen to before a release comes here, by names.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    pub acknowledgements: IndexMap<Name, Acknowledgement>,
     /// Images of the product that come here together, by their keys: a push of one waits until the others stand here
     /// under the same tag.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
-    pub together: Vec<Key>,
+    pub together: Vec<Name>,
     /// Who is told what becomes of releases here, in place of what the file says for all environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,
@@ -116,7 +116,7 @@ pub struct Environment {
     /// Where images lie for this environment that are replicated to it. What is not named is pulled from its own
     /// repository.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub images: IndexMap<Key, Replica>,
+    pub images: IndexMap<Name, Replica>,
     /// The name of the ECS cluster. Placeholders are allowed.
     pub cluster: String,
     /// Values for placeholders of this environment.
@@ -127,16 +127,16 @@ pub struct Environment {
     pub network: Option<Network>,
     /// Laid over `databases`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub databases: IndexMap<Key, DatabaseOverlay>,
+    pub databases: IndexMap<Name, DatabaseOverlay>,
     /// Laid over `task_definitions`: scalars and lists replace, maps merge by key.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub task_definitions: IndexMap<Key, TaskDefinitionOverlay>,
+    pub task_definitions: IndexMap<Name, TaskDefinitionOverlay>,
     /// Laid over `services`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub services: IndexMap<Key, ServiceOverlay>,
+    pub services: IndexMap<Name, ServiceOverlay>,
     /// Laid over `tasks`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub tasks: IndexMap<Key, TaskOverlay>,
+    pub tasks: IndexMap<Name, TaskOverlay>,
 }
 
 /// Who is told what becomes of releases.

@@ -107,7 +107,7 @@ name!(
 );
 name!(
     /// The key of an image, database, task definition, task or service in the pipeline file.
-    Key, "name", "^[a-z]([a-z0-9]|-[a-z0-9]){0,39}$",
+    Name, "name", "^[a-z]([a-z0-9]|-[a-z0-9]){0,39}$",
     "lower-case letters, digits and single hyphens, from 1 to 40 characters, starting with a letter", |text| is_plain_name(text, 40)
 );
 name!(
@@ -153,7 +153,7 @@ pub(super) fn check_by_pattern(pattern: &str, text: &str) -> Option<Result<(), I
     Some(match pattern {
         ApplicationName::PATTERN => check::<ApplicationName>(text),
         EnvironmentName::PATTERN => check::<EnvironmentName>(text),
-        Key::PATTERN => check::<Key>(text),
+        Name::PATTERN => check::<Name>(text),
         RepositoryName::PATTERN => check::<RepositoryName>(text),
         AccountId::PATTERN => check::<AccountId>(text),
         Region::PATTERN => check::<Region>(text),
@@ -243,7 +243,7 @@ mod tests {
             assert!(!valid::<ApplicationName>(text), "{text}");
         }
         assert!(valid::<EnvironmentName>(&"a".repeat(20)) && !valid::<EnvironmentName>(&"a".repeat(21)));
-        assert!(valid::<Key>(&"a".repeat(40)) && !valid::<Key>(&"a".repeat(41)));
+        assert!(valid::<Name>(&"a".repeat(40)) && !valid::<Name>(&"a".repeat(41)));
     }
 
     #[test]

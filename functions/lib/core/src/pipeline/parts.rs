@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::{AccountId, Key, Region, RepositoryName};
+use super::names::{AccountId, Name, Region, RepositoryName};
 
 /// An image and its ECR repository.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -104,7 +104,7 @@ pub struct Container {
     /// The image of the application that this container runs, pinned by digest. A container without it keeps its
     /// image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<Key>,
+    pub image: Option<Name>,
     /// The command, replacing the base's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
@@ -212,9 +212,9 @@ pub struct Task {
     pub run: Phase,
     /// Tasks of the same phase that run before this one. Without it, the order of declaration holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<Key>,
+    pub after: Vec<Name>,
     /// The task definition to run.
-    pub task_definition: Key,
+    pub task_definition: Name,
     /// The container whose exit code counts; the only key of `containers` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
@@ -223,7 +223,7 @@ pub struct Task {
     pub containers: IndexMap<String, ContainerOverride>,
     /// The database this task migrates. Without it, the task is not a migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<Key>,
+    pub database: Option<Name>,
     /// How what it did to the database is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<Down>,
@@ -298,10 +298,10 @@ pub struct Service {
     /// The name of the service in ECS. Placeholders are allowed.
     pub service: String,
     /// The task definition it runs.
-    pub task_definition: Key,
+    pub task_definition: Name,
     /// Services that are updated before this one. Without it, the order of declaration holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<Key>,
+    pub after: Vec<Name>,
     /// The count to start with where the live desired count is 0. Otherwise the live count is left alone. Without it,
     /// a service at 0 is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
     /// A key of a mapping.
-    Key(String),
+    Name(String),
     /// An element of a sequence, from 0.
     Index(usize),
 }
@@ -19,7 +19,7 @@ impl Path {
     /// The path of the member `key` of this mapping.
     #[must_use]
     pub(super) fn key(&self, key: impl AsRef<str>) -> Self {
-        self.with(Segment::Key(key.as_ref().to_owned()))
+        self.with(Segment::Name(key.as_ref().to_owned()))
     }
 
     /// The path of the element `index` of this sequence.
@@ -50,8 +50,8 @@ impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(key) if position == 0 => write!(formatter, "{}", key.escape_debug())?,
-                Segment::Key(key) => write!(formatter, ".{}", key.escape_debug())?,
+                Segment::Name(key) if position == 0 => write!(formatter, "{}", key.escape_debug())?,
+                Segment::Name(key) => write!(formatter, ".{}", key.escape_debug())?,
                 Segment::Index(index) => write!(formatter, "[{index}]")?,
             }
         }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gates::People;
-use super::names::Key;
+use super::names::Name;
 use crate::gate::person_of;
 
 /// How an image says who pushed it, which the event of a registry does not.
@@ -22,7 +22,7 @@ pub struct Pusher {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed<'a> {
     /// One of the people of the pipeline.
-    By(&'a Key),
+    By(&'a Name),
     /// Somebody whom the pipeline does not know, by these words.
     ByStranger(&'a str),
     /// It does not say.

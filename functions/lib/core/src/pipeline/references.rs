@@ -2,20 +2,20 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::names::Key;
+use super::names::Name;
 
 /// Keys that come after each other in a circle; the first is repeated at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cycle(pub(super) Vec<Key>);
+pub(super) struct Cycle(pub(super) Vec<Name>);
 
 /// Sorts the keys so that each comes after those it names; where that leaves a choice, the order of declaration
 /// decides.
 ///
 /// A name that is not a key is ignored here: it is reported as an unknown reference.
-pub(super) fn order(after: &IndexMap<&Key, &[Key]>) -> Result<Vec<Key>, Cycle> {
-    let mut placed: IndexSet<&Key> = IndexSet::new();
+pub(super) fn order(after: &IndexMap<&Name, &[Name]>) -> Result<Vec<Name>, Cycle> {
+    let mut placed: IndexSet<&Name> = IndexSet::new();
     while placed.len() < after.len() {
-        let is_ready = |earlier: &[Key]| {
+        let is_ready = |earlier: &[Name]| {
             earlier
                 .iter()
                 .all(|key| placed.contains(key) || !after.contains_key(key))
@@ -33,8 +33,8 @@ pub(super) fn order(after: &IndexMap<&Key, &[Key]>) -> Result<Vec<Key>, Cycle> {
 }
 
 /// Follows unplaced predecessors until one repeats. There is always one, because every unplaced key waits for another.
-fn cycle_among(after: &IndexMap<&Key, &[Key]>, placed: &IndexSet<&Key>) -> Vec<Key> {
-    let mut walked: IndexSet<&Key> = IndexSet::new();
+fn cycle_among(after: &IndexMap<&Name, &[Name]>, placed: &IndexSet<&Name>) -> Vec<Name> {
+    let mut walked: IndexSet<&Name> = IndexSet::new();
     let mut current = after.keys().copied().find(|key| !placed.contains(*key));
     while let Some(key) = current {
         if !walked.insert(key) {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn sorted(edges: &[(&str, &[&str])]) -> Result<Vec<String>, Vec<String>> {
-        let keys: Vec<(Key, Vec<Key>)> = edges
+        let keys: Vec<(Name, Vec<Name>)> = edges
             .iter()
             .map(|(key, earlier)| {
                 (
@@ -64,7 +64,7 @@ mod tests {
             })
             .collect();
         let after = keys.iter().map(|(key, earlier)| (key, earlier.as_slice())).collect();
-        let text = |keys: Vec<Key>| keys.into_iter().map(String::from).collect();
+        let text = |keys: Vec<Name>| keys.into_iter().map(String::from).collect();
         order(&after).map(text).map_err(|cycle| text(cycle.0))
     }
 

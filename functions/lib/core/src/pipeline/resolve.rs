@@ -16,7 +16,7 @@ use super::gates::{Acknowledgement, Approval, Hotfix, People, Windows};
 use super::model::{
     Environment, Hazard, LockPolicy, Newest, Notifications, OnFailure, Pipeline, SameAs, TagPolicy, Trigger,
 };
-use super::names::{AccountId, ApplicationName, EnvironmentName, Key, Region};
+use super::names::{AccountId, ApplicationName, EnvironmentName, Name, Region};
 use super::overlays::{DatabaseOverlay, Replica};
 use super::parts::{
     ContainerOverride, Database, Deployment, Down, Image, Network, Phase, Scaling, Service, Task, TaskDefinition,
@@ -57,10 +57,10 @@ pub struct ResolvedEnvironment {
     pub approval: Option<Approval>,
     /// What must have been seen to.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub acknowledgements: IndexMap<Key, Acknowledgement>,
+    pub acknowledgements: IndexMap<Name, Acknowledgement>,
     /// Which images come together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub together: Vec<Key>,
+    pub together: Vec<Name>,
     /// The people of the pipeline.
     pub people: People,
     /// How an image says who of them pushed it.
@@ -85,15 +85,15 @@ pub struct ResolvedEnvironment {
     pub region: Option<Region>,
     /// Where images lie that are replicated to the environment.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub replicas: IndexMap<Key, Replica>,
+    pub replicas: IndexMap<Name, Replica>,
     /// The name of the ECS cluster.
     pub cluster: String,
     /// The images of the application.
-    pub images: IndexMap<Key, Image>,
+    pub images: IndexMap<Name, Image>,
     /// The databases that tasks migrate.
-    pub databases: IndexMap<Key, Database>,
+    pub databases: IndexMap<Name, Database>,
     /// The task definitions that the steps use.
-    pub task_definitions: IndexMap<Key, TaskDefinition>,
+    pub task_definitions: IndexMap<Name, TaskDefinition>,
     /// What happens, in this order: tasks before services, services, tasks after services.
     pub steps: Vec<ResolvedStep>,
 }
@@ -124,7 +124,7 @@ impl ResolvedEnvironment {
 
     /// The repository that the environment pulls an image from: where it is replicated to, else its own.
     #[must_use]
-    pub fn pulled_from(&self, key: &Key, home: &Home) -> Option<Image> {
+    pub fn pulled_from(&self, key: &Name, home: &Home) -> Option<Image> {
         let own = self.images.get(key)?;
         let Some(replica) = self.replicas.get(key) else {
             return Some(Image {
@@ -145,7 +145,7 @@ impl ResolvedEnvironment {
     ///
     /// # Errors
     /// Which keys there are, for people.
-    pub fn image(&self, key: Option<&str>) -> Result<(&Key, &Image), String> {
+    pub fn image(&self, key: Option<&str>) -> Result<(&Name, &Image), String> {
         one_of(&self.application, &self.images, key)
     }
 }
@@ -155,16 +155,16 @@ impl Pipeline {
     ///
     /// # Errors
     /// That one must be named, for people.
-    pub fn image(&self, key: Option<&str>) -> Result<(&Key, &Image), String> {
+    pub fn image(&self, key: Option<&str>) -> Result<(&Name, &Image), String> {
         one_of(&self.application, &self.images, key)
     }
 }
 
 fn one_of<'a>(
     application: &ApplicationName,
-    images: &'a IndexMap<Key, Image>,
+    images: &'a IndexMap<Name, Image>,
     key: Option<&str>,
-) -> Result<(&'a Key, &'a Image), String> {
+) -> Result<(&'a Name, &'a Image), String> {
     let chosen = match key {
         Some(key) => images.iter().find(|(known, _)| known.as_str() == key),
         None if images.len() == 1 => images.first(),
@@ -191,7 +191,7 @@ pub enum ResolvedStep {
 
 impl ResolvedStep {
     /// The key of the task or service in the pipeline file.
-    pub fn name(&self) -> &Key {
+    pub fn name(&self) -> &Name {
         match self {
             Self::Task(task) => &task.name,
             Self::Service(service) => &service.name,
@@ -199,7 +199,7 @@ impl ResolvedStep {
     }
 
     /// The key of the task definition that the step runs.
-    pub fn task_definition(&self) -> &Key {
+    pub fn task_definition(&self) -> &Name {
         match self {
             Self::Task(task) => &task.task_definition,
             Self::Service(service) => &service.task_definition,
@@ -211,17 +211,17 @@ impl ResolvedStep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedTask {
     /// The key in the pipeline file.
-    pub name: Key,
+    pub name: Name,
     /// When it runs.
     pub phase: Phase,
     /// The task definition it runs.
-    pub task_definition: Key,
+    pub task_definition: Name,
     /// The container whose exit code counts.
     pub container: String,
     /// Overrides by container.
     pub containers: IndexMap<String, ContainerOverride>,
     /// The database it migrates.
-    pub database: Option<Key>,
+    pub database: Option<Name>,
     /// How that is taken back.
     pub down: Option<Down>,
     /// Whether it may run again after an unknown effect.
@@ -238,11 +238,11 @@ pub struct ResolvedTask {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedService {
     /// The key in the pipeline file.
-    pub name: Key,
+    pub name: Name,
     /// The name in ECS.
     pub service: String,
     /// The task definition it runs.
-    pub task_definition: Key,
+    pub task_definition: Name,
     /// The count to start with where the live desired count is 0.
     pub start_count: Option<u32>,
     /// Whether the old task stops before the new one starts. The percentages in `deployment` already say so.
@@ -346,7 +346,7 @@ pub(super) fn resolve_environment(
         &environment.task_definitions,
         "task_definitions",
     );
-    let services: IndexMap<Key, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
+    let services: IndexMap<Name, Service> = resolver.overlaid(&pipeline.services, &environment.services, "services");
     let (databases, changed) = restore_points(pipeline, environment);
     let databases = resolver.overlaid(&databases, &changed, "databases");
     let mut present = pipeline.tasks.clone();
@@ -360,13 +360,13 @@ pub(super) fn resolve_environment(
     {
         keep_for_the_plan(containers);
     }
-    let tasks: IndexMap<Key, Task> = resolver.overlaid(&present, &overlays, "tasks");
+    let tasks: IndexMap<Name, Task> = resolver.overlaid(&present, &overlays, "tasks");
 
     let mut steps = Vec::new();
     steps.extend(resolver.tasks(&tasks, Phase::BeforeServices, network.as_ref(), &definitions));
     steps.extend(resolver.services(&services));
     steps.extend(resolver.tasks(&tasks, Phase::AfterServices, network.as_ref(), &definitions));
-    let used: Vec<&Key> = steps.iter().map(ResolvedStep::task_definition).collect();
+    let used: Vec<&Name> = steps.iter().map(ResolvedStep::task_definition).collect();
     let task_definitions = definitions
         .into_iter()
         .filter(|(name, _)| used.contains(&name))
@@ -426,10 +426,10 @@ impl Resolver<'_> {
 
     fn overlaid<T, O>(
         &mut self,
-        bases: &IndexMap<Key, T>,
-        overlays: &IndexMap<Key, O>,
+        bases: &IndexMap<Name, T>,
+        overlays: &IndexMap<Name, O>,
         collection: &str,
-    ) -> IndexMap<Key, T>
+    ) -> IndexMap<Name, T>
     where
         T: Serialize + DeserializeOwned,
         O: Serialize,
@@ -474,10 +474,10 @@ impl Resolver<'_> {
 
     fn tasks(
         &mut self,
-        tasks: &IndexMap<Key, Task>,
+        tasks: &IndexMap<Name, Task>,
         phase: Phase,
         network: Option<&Network>,
-        definitions: &IndexMap<Key, TaskDefinition>,
+        definitions: &IndexMap<Name, TaskDefinition>,
     ) -> Vec<ResolvedStep> {
         let of_phase = tasks.iter().filter(|(_, task)| task.run == phase);
         let after = of_phase.map(|(name, task)| (name, task.after.as_slice())).collect();
@@ -523,7 +523,7 @@ impl Resolver<'_> {
         steps
     }
 
-    fn services(&mut self, services: &IndexMap<Key, Service>) -> Vec<ResolvedStep> {
+    fn services(&mut self, services: &IndexMap<Name, Service>) -> Vec<ResolvedStep> {
         let after = services
             .iter()
             .map(|(name, service)| (name, service.after.as_slice()))
@@ -564,7 +564,7 @@ impl Resolver<'_> {
 fn restore_points(
     pipeline: &Pipeline,
     environment: &Environment,
-) -> (IndexMap<Key, Database>, IndexMap<Key, DatabaseOverlay>) {
+) -> (IndexMap<Name, Database>, IndexMap<Name, DatabaseOverlay>) {
     let (mut databases, mut overlays) = (pipeline.databases.clone(), environment.databases.clone());
     for (name, overlay) in &mut overlays {
         let base = databases.get_mut(name).map(|database| &mut database.restore_point);

@@ -109,7 +109,7 @@ fn overlays_and_placeholders_are_in_place() {
     assert_eq!((web.family.as_str(), web.cpu), ("shop-develop", Some(256)));
     assert_eq!(web.containers["web"].environment["LOG_LEVEL"].as_deref(), Some("debug"));
     assert_eq!(web.containers["web"].environment["OLD"], None);
-    assert_eq!(web.containers["web"].image.as_ref().map(Key::as_str), Some("app"));
+    assert_eq!(web.containers["web"].image.as_ref().map(Name::as_str), Some("app"));
     assert_eq!(develop.cluster, "shop-develop");
     assert_eq!(
         production.task_definitions["web"].containers["web"].environment["LOG_LEVEL"].as_deref(),

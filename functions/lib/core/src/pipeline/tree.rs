@@ -92,7 +92,7 @@ pub(super) fn locate(root: &Node, path: &Path, at_key: bool) -> (u64, u64) {
     let mut location = &root.referenced;
     for segment in path.segments() {
         let found = match (&node.value, segment) {
-            (Content::Mapping(members), Segment::Key(key)) => members
+            (Content::Mapping(members), Segment::Name(key)) => members
                 .iter()
                 .find(|(name, _)| name.value == *key)
                 .map(|(name, member)| (&name.referenced, member)),
@@ -121,7 +121,7 @@ pub(super) fn exists(root: &Node, path: &Path) -> bool {
     let mut node = root;
     for segment in path.segments() {
         let found = match (&node.value, segment) {
-            (Content::Mapping(members), Segment::Key(key)) => members
+            (Content::Mapping(members), Segment::Name(key)) => members
                 .iter()
                 .find(|(name, _)| name.value == *key)
                 .map(|(_, member)| member),

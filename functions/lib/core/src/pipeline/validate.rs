@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use super::made::NAME;
 use super::model::{Environment, Pipeline, TagPolicy, Trigger};
-use super::names::{EnvironmentName, Key};
+use super::names::{EnvironmentName, Name};
 use super::parts::Phase;
 use super::path::Path;
 use super::problem::{PipelineError, suggestion};
@@ -105,7 +105,7 @@ impl Check<'_> {
 
     /// Environments of a wave stand side by side, take pushes, and are not more than their release can follow at once.
     fn waves(&mut self, pipeline: &Pipeline) {
-        let mut sizes: IndexMap<&Key, usize> = IndexMap::new();
+        let mut sizes: IndexMap<&Name, usize> = IndexMap::new();
         let mut before = None;
         for (index, environment) in pipeline.environments.iter().enumerate() {
             let wave = environment.wave.as_ref();
@@ -460,25 +460,25 @@ impl Check<'_> {
     fn overlay_keys<'k, T>(
         &mut self,
         kind: &str,
-        keys: impl Iterator<Item = &'k Key>,
-        known: &IndexMap<Key, T>,
+        keys: impl Iterator<Item = &'k Name>,
+        known: &IndexMap<Name, T>,
         path: &Path,
     ) {
         for key in keys.filter(|key| !known.contains_key(*key)) {
-            let hint = suggestion(key.as_str(), known.keys().map(Key::as_str));
+            let hint = suggestion(key.as_str(), known.keys().map(Name::as_str));
             self.report_key(&path.key(key), format!("unknown {kind} `{key}`"), hint);
         }
     }
 
-    fn known<T>(&mut self, kind: &str, name: Option<&Key>, known: &IndexMap<Key, T>, path: &Path) {
+    fn known<T>(&mut self, kind: &str, name: Option<&Name>, known: &IndexMap<Name, T>, path: &Path) {
         let Some(name) = name.filter(|name| !known.contains_key(*name)) else {
             return;
         };
-        let hint = suggestion(name.as_str(), known.keys().map(Key::as_str));
+        let hint = suggestion(name.as_str(), known.keys().map(Name::as_str));
         self.report(path, format!("unknown {kind} `{name}`"), hint);
     }
 
-    fn acyclic(&mut self, after: &IndexMap<&Key, &[Key]>, path: &Path) {
+    fn acyclic(&mut self, after: &IndexMap<&Name, &[Name]>, path: &Path) {
         let Err(cycle) = order(after) else { return };
         let Some(first) = cycle.0.first() else { return };
         let circle: Vec<String> = cycle.0.iter().map(|key| format!("`{key}`")).collect();

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::Key;
+use super::names::Name;
 
 /// How it is verified that what was deployed works.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct Verification {
     pub services: Pace,
     /// What else is looked at.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub checks: IndexMap<Key, Check>,
+    pub checks: IndexMap<Name, Check>,
 }
 
 /// One thing that is looked at again and again.
@@ -105,7 +105,7 @@ pub enum Measure {
     /// How a task with `run: after_services` ended, which by itself decides nothing then.
     Task(
         /// Its key in `tasks`.
-        Key,
+        Name,
     ),
 }
 
@@ -115,7 +115,7 @@ pub enum Measure {
 pub struct MetricMeasure {
     /// The metrics, by the names that `expression` uses.
     #[schemars(extend("minProperties" = 1))]
-    pub metrics: IndexMap<Key, Metric>,
+    pub metrics: IndexMap<Name, Metric>,
     /// Metric math of CloudWatch over those names, such as `100 * errors / requests`. It may be left out where there
     /// is one metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ pub enum Limit {
 #[serde(deny_unknown_fields)]
 pub struct Samples {
     /// The metric whose value counts them, such as the number of requests.
-    pub of: Key,
+    pub of: Name,
     /// How many there must be.
     pub at_least: f64,
 }

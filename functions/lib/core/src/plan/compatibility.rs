@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::preflight::Findings;
 use super::{Observed, ObservedService, VerifiedRevision};
-use crate::pipeline::{Hazard, Key, ResolvedEnvironment};
+use crate::pipeline::{Hazard, Name, ResolvedEnvironment};
 use crate::schema::{CodeVersion, Fit, PREVIOUS_MIGRATION, SchemaState, fit, floor};
 
 /// The schemas that the image's migrations moved, by database.
-pub(super) fn schemas_of(observed: &Observed, image: &Key) -> BTreeMap<Key, SchemaState> {
+pub(super) fn schemas_of(observed: &Observed, image: &Name) -> BTreeMap<Name, SchemaState> {
     let of_image = observed.schemas.iter().filter(|(_, state)| state.image == *image);
     of_image
         .map(|(database, state)| (database.clone(), state.clone()))
@@ -23,7 +23,7 @@ pub(super) fn check_coming(
     environment: &ResolvedEnvironment,
     what: &str,
     version: Option<&CodeVersion>,
-    schemas: &BTreeMap<Key, SchemaState>,
+    schemas: &BTreeMap<Name, SchemaState>,
 ) -> Findings {
     let mut findings = Findings::default();
     let demanding = schemas.iter().find(|(_, state)| {
@@ -88,7 +88,7 @@ pub(super) fn is_kept(live: &ObservedService, since: Option<&CodeVersion>) -> bo
 }
 
 /// The oldest code that these schemas take.
-pub(super) fn floor_of(schemas: &BTreeMap<Key, SchemaState>) -> Option<CodeVersion> {
+pub(super) fn floor_of(schemas: &BTreeMap<Name, SchemaState>) -> Option<CodeVersion> {
     floor(schemas.values())
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use wildmatch::WildMatch;
 
 use super::{ObservedTwin, PlannedRevision};
-use crate::pipeline::{Key, SameAs, TaskDefinition};
+use crate::pipeline::{Name, SameAs, TaskDefinition};
 use crate::task_definition::{diff, patch};
 
 /// How many differences of one task definition are named.
@@ -50,7 +50,7 @@ impl Twin<'_> {
         ))
     }
 
-    fn is_excepted(&self, key: &Key, path: &str) -> bool {
+    fn is_excepted(&self, key: &Name, path: &str) -> bool {
         let covers = |pattern: &str, path: &str| {
             let pattern = WildMatch::new(pattern);
             let mut ends = path.match_indices('.').map(|(end, _)| end);
@@ -120,7 +120,7 @@ mod tests {
                 "containers": {"web": {"image": "app", "environment": {"LOG_LEVEL": log_level}}},
             }))
         };
-        let key: Key = "web".parse().unwrap();
+        let key: Name = "web".parse().unwrap();
         let observed = ObservedTwin {
             settings: IndexMap::from([(key.clone(), of(512, "warning"))]),
             live: BTreeMap::from([(key.clone(), there.clone())]),

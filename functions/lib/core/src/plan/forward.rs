@@ -18,7 +18,7 @@ use super::{
 use crate::gate::unsaid;
 use crate::hotfix;
 use crate::pipeline::{
-    ContainerOverride, DefinitionSource, Hazard, Key, Measure, Phase, Pushed, Reaction, ResolvedEnvironment,
+    ContainerOverride, DefinitionSource, Hazard, Measure, Name, Phase, Pushed, Reaction, ResolvedEnvironment,
     ResolvedStep, ResolvedTask, TaskDefinition, Verification,
 };
 use crate::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_MIGRATION, CodeVersion, Declared, SchemaState, higher};
@@ -101,13 +101,13 @@ pub fn plan(input: &PlanInput, observed: &Observed, now: Timestamp) -> Result<Pl
             .refusals
             .push(Refusal::new(RefusalKind::NothingToDo, message, help));
     }
-    let keys: BTreeSet<&Key> = steps.iter().map(|step| step.task_definition()).collect();
+    let keys: BTreeSet<&Name> = steps.iter().map(|step| step.task_definition()).collect();
     let definitions = input
         .environment
         .task_definitions
         .iter()
         .filter(|(key, _)| keys.contains(key));
-    let images: BTreeSet<&Key> = keys.iter().flat_map(|key| images_of(&input.environment, key)).collect();
+    let images: BTreeSet<&Name> = keys.iter().flat_map(|key| images_of(&input.environment, key)).collect();
     let references = planner.references(&images);
     let revisions: Vec<PlannedRevision> = definitions
         .filter_map(|(key, definition)| planner.revision(key, definition, &references))
@@ -240,7 +240,7 @@ pub(super) fn check_place(environment: &ResolvedEnvironment, observed: &Observed
 }
 
 /// The images of the application that a task definition runs.
-pub(super) fn images_of<'a>(environment: &'a ResolvedEnvironment, definition: &Key) -> BTreeSet<&'a Key> {
+pub(super) fn images_of<'a>(environment: &'a ResolvedEnvironment, definition: &Name) -> BTreeSet<&'a Name> {
     let definition = environment.task_definitions.get(definition).into_iter();
     definition
         .flat_map(|definition| definition.containers.values())
@@ -254,7 +254,7 @@ struct Planner<'a> {
     /// What the released image says of itself.
     declared: Declared,
     /// The schemas that migrations of the released image moved.
-    schemas: BTreeMap<Key, SchemaState>,
+    schemas: BTreeMap<Name, SchemaState>,
     refusals: Vec<Refusal>,
     notes: Vec<String>,
 }
@@ -339,7 +339,7 @@ impl Planner<'_> {
 
     /// Who pushed the image, where it says so. What it says, or that it does not, is a note: the quorum of an approval
     /// depends on it.
-    fn pushed_by(&mut self, said: &BTreeMap<String, String>) -> Option<Key> {
+    fn pushed_by(&mut self, said: &BTreeMap<String, String>) -> Option<Name> {
         let environment = &self.input.environment;
         let pusher = environment.pusher.as_ref()?;
         let annotation = &pusher.annotation;
@@ -390,7 +390,7 @@ impl Planner<'_> {
     }
 
     /// The addresses of the images that have a digest.
-    fn references(&mut self, images: &BTreeSet<&Key>) -> BTreeMap<Key, String> {
+    fn references(&mut self, images: &BTreeSet<&Name>) -> BTreeMap<Name, String> {
         let mut references = BTreeMap::new();
         for (key, image) in self
             .input
@@ -420,9 +420,9 @@ impl Planner<'_> {
 
     fn revision(
         &mut self,
-        key: &Key,
+        key: &Name,
         settings: &TaskDefinition,
-        references: &BTreeMap<Key, String>,
+        references: &BTreeMap<Name, String>,
     ) -> Option<PlannedRevision> {
         let family = &settings.family;
         let latest = self.observed.families.get(family);
@@ -562,7 +562,7 @@ impl Planner<'_> {
     }
 }
 
-fn no_definition(key: &Key, settings: &TaskDefinition) -> Refusal {
+fn no_definition(key: &Name, settings: &TaskDefinition) -> Refusal {
     let family = &settings.family;
     match &settings.from {
         DefinitionSource::Latest => Refusal::new(

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::refusal::{Refusal, RefusalKind};
 use super::{Observed, ObservedImage, Platform};
 use crate::image::{REPLICATE, deployable, elsewhere};
-use crate::pipeline::{Digest, Image, Key};
+use crate::pipeline::{Digest, Image, Name};
 use crate::task_definition::Home;
 
 /// What is in the way of running the image at all.
 pub(super) fn check(
-    key: &Key,
+    key: &Name,
     image: &Image,
     home: &Home,
     digest: &Digest,
@@ -50,14 +50,19 @@ pub(super) fn check(
 }
 
 /// What keeps an image out that failed before.
-pub(super) fn check_quarantine(key: &Key, digest: &Digest, observed: &Observed) -> Option<Refusal> {
+pub(super) fn check_quarantine(key: &Name, digest: &Digest, observed: &Observed) -> Option<Refusal> {
     let quarantine = observed.quarantined.get(digest)?;
     let help = format!("push a version that works, or run `esclusa quarantine release {digest} --reason …`");
     Some(Refusal::new(RefusalKind::Quarantined, quarantine.sentence(key), help))
 }
 
 /// What is in the way of running the image with this definition. Nothing is said when the platforms are not known.
-pub(super) fn check_platform(key: &Key, observed: &ObservedImage, family: &str, definition: &Value) -> Option<Refusal> {
+pub(super) fn check_platform(
+    key: &Name,
+    observed: &ObservedImage,
+    family: &str,
+    definition: &Value,
+) -> Option<Refusal> {
     let runtime = |field: &str| {
         definition
             .pointer(&format!("/runtimePlatform/{field}"))

@@ -32,7 +32,7 @@ use crate::canonical::canonical_sha256;
 use crate::hotfix::Skipped;
 use crate::identity::ReleaseId;
 use crate::pipeline::{
-    ApplicationName, Digest, EnvironmentName, Key, Network, Phase, ResolvedEnvironment, TaskDefinition, Verification,
+    ApplicationName, Digest, EnvironmentName, Name, Network, Phase, ResolvedEnvironment, TaskDefinition, Verification,
 };
 use crate::quarantine::Quarantine;
 use crate::restore_point::{DatabaseFacts, PlannedRestorePoint};
@@ -48,12 +48,12 @@ pub struct PlanInput {
     /// The pipeline in the environment.
     pub environment: ResolvedEnvironment,
     /// The image that is released.
-    pub image: Key,
+    pub image: Name,
     /// The tag under which it is released, or its digest.
     pub tag: String,
     /// The digests of the images: the released one, and for every other image the one in force in the environment,
     /// where there is one.
-    pub digests: BTreeMap<Key, Digest>,
+    pub digests: BTreeMap<Name, Digest>,
     /// The files stored with the pipeline, by their path.
     pub files: BTreeMap<String, Value>,
     /// The version of the pipeline.
@@ -78,7 +78,7 @@ pub struct Observed {
     /// The services by their name in ECS; one that does not exist is not here.
     pub services: BTreeMap<String, ObservedService>,
     /// The images of [`PlanInput::digests`]; one that does not exist is not here.
-    pub images: BTreeMap<Key, ObservedImage>,
+    pub images: BTreeMap<Name, ObservedImage>,
     /// The digests of the application's repositories that are in quarantine.
     pub quarantined: BTreeMap<Digest, Quarantine>,
     /// The digests that services run now and that are in their repositories no longer, or archived there.
@@ -91,13 +91,13 @@ pub struct Observed {
     /// How services scale that the pipeline says something about, by their name in ECS.
     pub scaling: BTreeMap<String, ScalingFacts>,
     /// The databases of Amazon RDS that must have a restore point; one that does not exist is not here.
-    pub databases: BTreeMap<Key, DatabaseFacts>,
+    pub databases: BTreeMap<Name, DatabaseFacts>,
     /// The environment that this one is to be set like; none where none is declared or it could not be read.
     pub twin: Option<ObservedTwin>,
     /// The schemas of the databases that migrations of ours moved.
-    pub schemas: BTreeMap<Key, SchemaState>,
+    pub schemas: BTreeMap<Name, SchemaState>,
     /// What the schemas were before, the most recent first; read where migrations are to be taken back.
-    pub schema_history: BTreeMap<Key, Vec<SchemaState>>,
+    pub schema_history: BTreeMap<Name, Vec<SchemaState>>,
     /// The revisions that the last migrations ran, by their ARN; read where they are to be taken back.
     pub movers: BTreeMap<String, ObservedDefinition>,
 }
@@ -106,9 +106,9 @@ pub struct Observed {
 #[derive(Debug, Clone, Default)]
 pub struct ObservedTwin {
     /// What the pipeline file says of its task definitions.
-    pub settings: IndexMap<Key, TaskDefinition>,
+    pub settings: IndexMap<Name, TaskDefinition>,
     /// What runs there; what nobody runs is not here.
-    pub live: BTreeMap<Key, Value>,
+    pub live: BTreeMap<Name, Value>,
 }
 
 /// A revision of a task definition.
@@ -230,18 +230,18 @@ pub struct Plan {
     pub cluster: String,
     /// The image that is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<Key>,
+    pub image: Option<Name>,
     /// The digests of the images that the steps run.
-    pub images: BTreeMap<Key, Digest>,
+    pub images: BTreeMap<Name, Digest>,
     /// What the released image says of itself.
     #[serde(default)]
     pub declared: Declared,
     /// Who pushed it, where it says so and the pipeline asks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed_by: Option<Key>,
+    pub pushed_by: Option<Name>,
     /// The schemas that migrations of this image moved, as they are before the deployment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub schemas: BTreeMap<Key, SchemaState>,
+    pub schemas: BTreeMap<Name, SchemaState>,
     /// The revisions that the steps run.
     pub revisions: Vec<PlannedRevision>,
     /// The steps in order.
@@ -263,7 +263,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedRevision {
     /// The key of the task definition in the pipeline file.
-    pub key: Key,
+    pub key: Name,
     /// The family.
     pub family: String,
     /// The most recent ACTIVE revision of the family, if there is one.
@@ -305,7 +305,7 @@ pub enum PlannedStep {
 
 impl PlannedStep {
     /// The key of the task or service in the pipeline file.
-    pub fn name(&self) -> &Key {
+    pub fn name(&self) -> &Name {
         match self {
             Self::Task(task) => &task.name,
             Self::Service(service) => &service.name,
@@ -333,11 +333,11 @@ impl PlannedStep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedTask {
     /// The key in the pipeline file.
-    pub name: Key,
+    pub name: Name,
     /// When it runs.
     pub phase: Phase,
     /// The key of the [`PlannedRevision`] it runs.
-    pub revision: Key,
+    pub revision: Name,
     /// The name of the cluster.
     pub cluster: String,
     /// `FARGATE` or `EC2`, as the definition requires; never Spot.
@@ -351,7 +351,7 @@ pub struct PlannedTask {
     /// The container whose exit code counts.
     pub container: String,
     /// The database it migrates, which is locked while it runs.
-    pub database: Option<Key>,
+    pub database: Option<Name>,
     /// The restore point that is secured before it, where its database must have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_point: Option<PlannedRestorePoint>,
@@ -386,7 +386,7 @@ pub struct PlannedDown {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlannedService {
     /// The key in the pipeline file.
-    pub name: Key,
+    pub name: Name,
     /// The name in ECS.
     pub service: String,
     /// The name of the cluster.
@@ -422,7 +422,7 @@ pub enum Target {
     /// A revision of this plan.
     Revision {
         /// Its key.
-        key: Key,
+        key: Name,
     },
     /// A revision that exists, which is gone back to.
     Arn {
@@ -433,7 +433,7 @@ pub enum Target {
 
 impl Plan {
     /// The databases that the steps migrate, each once.
-    pub fn databases(&self) -> BTreeSet<&Key> {
+    pub fn databases(&self) -> BTreeSet<&Name> {
         self.steps
             .iter()
             .filter_map(|step| {
@@ -447,12 +447,12 @@ impl Plan {
     }
 
     /// The image that is released, and its digest.
-    pub fn released(&self) -> Option<(&Key, &Digest)> {
+    pub fn released(&self) -> Option<(&Name, &Digest)> {
         self.images.get_key_value(self.image.as_ref()?)
     }
 
     /// The revision that the key stands for.
-    pub fn revision(&self, key: &Key) -> Option<&PlannedRevision> {
+    pub fn revision(&self, key: &Name) -> Option<&PlannedRevision> {
         self.revisions.iter().find(|revision| revision.key == *key)
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::refusal::{Refusal, RefusalKind};
 use super::{Observed, ObservedService, PlannedTask};
-use crate::pipeline::{Hazard, Key, ResolvedEnvironment, ResolvedService};
+use crate::pipeline::{Hazard, Name, ResolvedEnvironment, ResolvedService};
 use crate::restore_point::PlannedRestorePoint;
 use crate::service_deployment::DeploymentCounts;
 use crate::words;
@@ -184,7 +184,7 @@ fn without_breaker(configuration: &Value) -> Option<&str> {
 }
 
 /// The restore point of the database that a task migrates, as it is to be secured before the task runs.
-pub(super) fn restore_point(environment: &ResolvedEnvironment, database: Option<&Key>) -> Option<PlannedRestorePoint> {
+pub(super) fn restore_point(environment: &ResolvedEnvironment, database: Option<&Name>) -> Option<PlannedRestorePoint> {
     let database = environment.databases.get(database?)?;
     PlannedRestorePoint::of(database, environment.accept.contains(&Hazard::NoRestorePoint))
 }
@@ -197,7 +197,7 @@ pub(super) fn check_restore_points<'a>(
     observed: &Observed,
     now: Timestamp,
 ) -> Findings {
-    let points: BTreeMap<&Key, &PlannedRestorePoint> = tasks
+    let points: BTreeMap<&Name, &PlannedRestorePoint> = tasks
         .filter_map(|task| Some((task.database.as_ref()?, task.restore_point.as_ref()?)))
         .collect();
     let mut findings = Findings::default();

@@ -12,7 +12,7 @@ use super::{
     preflight, service, undo,
 };
 use crate::identity::ReleaseId;
-use crate::pipeline::{Digest, Key, ResolvedEnvironment, ResolvedService, ResolvedStep};
+use crate::pipeline::{Digest, Name, ResolvedEnvironment, ResolvedService, ResolvedStep};
 use crate::schema::Declared;
 use crate::task_definition::Home;
 
@@ -22,7 +22,7 @@ pub struct RollbackInput {
     /// The pipeline in the environment.
     pub environment: ResolvedEnvironment,
     /// The image whose services go back.
-    pub image: Key,
+    pub image: Name,
     /// The release to go back to; the one before what runs now, unless given.
     pub target: Option<ReleaseId>,
     /// Whether the migrations since then are taken back as well, once the services are back.
@@ -75,7 +75,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             .into_iter()
             .flat_map(|definition| &definition.containers)
             .filter_map(|(name, container)| Some((name, container.image.as_ref()?)));
-        let images_by_container: BTreeMap<&String, &Key> = containers.collect();
+        let images_by_container: BTreeMap<&String, &Name> = containers.collect();
         let digest = |revision: &VerifiedRevision| digest_of(&input.image, &images_by_container, revision);
         let are_same = |left: &VerifiedRevision, right: &VerifiedRevision| digest(left) == digest(right);
         let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref(), are_same)) else {
@@ -207,8 +207,8 @@ fn running(observed: &ObservedService) -> Option<&VerifiedRevision> {
 
 /// The digest of an image that a revision was verified with.
 fn digest_of(
-    image: &Key,
-    images_by_container: &BTreeMap<&String, &Key>,
+    image: &Name,
+    images_by_container: &BTreeMap<&String, &Name>,
     revision: &VerifiedRevision,
 ) -> Option<Digest> {
     let mut digests = revision.digests.iter();

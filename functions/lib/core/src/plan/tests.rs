@@ -60,7 +60,7 @@ fn release(letter: char) -> ReleaseId {
     format!("shop-{}", letter.to_string().repeat(20)).parse().unwrap()
 }
 
-fn key(text: &str) -> Key {
+fn key(text: &str) -> Name {
     text.parse().unwrap()
 }
 

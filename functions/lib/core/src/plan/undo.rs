@@ -8,7 +8,7 @@ use super::forward::{container_overrides, launch_type};
 use super::refusal::{Refusal, RefusalKind};
 use super::rollback::RollbackInput;
 use super::{Observed, PlannedRevision, PlannedTask, RevisionAction, compatibility, preflight};
-use crate::pipeline::{Digest, Key, ResolvedStep, ResolvedTask};
+use crate::pipeline::{Digest, Name, ResolvedStep, ResolvedTask};
 use crate::schema::{ANNOTATION_MIGRATION, SchemaState, Undoes};
 use crate::task_definition::content_sha256;
 
@@ -25,7 +25,7 @@ pub(super) struct Undo {
 pub(super) fn steps(
     input: &RollbackInput,
     observed: &Observed,
-    schemas: &BTreeMap<Key, SchemaState>,
+    schemas: &BTreeMap<Name, SchemaState>,
     verified_at: Timestamp,
 ) -> Result<Undo, Vec<Refusal>> {
     let mut undo = Undo::default();
@@ -62,7 +62,7 @@ pub(super) fn steps(
 fn of_database(
     input: &RollbackInput,
     observed: &Observed,
-    database: &Key,
+    database: &Name,
     state: &SchemaState,
     target: Option<&SchemaState>,
     releases: usize,
@@ -157,7 +157,7 @@ fn of_database(
     Ok((revisions, steps))
 }
 
-fn declared<'a>(input: &'a RollbackInput, name: &Key) -> Option<(&'a ResolvedTask, &'a crate::pipeline::Down)> {
+fn declared<'a>(input: &'a RollbackInput, name: &Name) -> Option<(&'a ResolvedTask, &'a crate::pipeline::Down)> {
     input.environment.steps.iter().find_map(|step| match step {
         ResolvedStep::Task(task) if task.name == *name => Some((task, task.down.as_ref()?)),
         ResolvedStep::Task(_) | ResolvedStep::Service(_) => None,

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::{containers, strip};
-use crate::pipeline::{Container, HealthCheck, Key, Log, Port, Protocol, TaskDefinition};
+use crate::pipeline::{Container, HealthCheck, Log, Name, Port, Protocol, TaskDefinition};
 
 /// Why settings do not fit a task definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,7 @@ pub enum PatchError {
 pub fn patch(
     base: &Value,
     settings: &TaskDefinition,
-    images: &BTreeMap<Key, String>,
+    images: &BTreeMap<Name, String>,
 ) -> Result<Value, Vec<PatchError>> {
     let mut definition = strip(base);
     let existing: Vec<String> = containers(&definition).map(|(name, _)| name.to_owned()).collect();
@@ -105,7 +105,7 @@ fn patch_container(
     members: &mut Map<String, Value>,
     name: &str,
     settings: &Container,
-    images: &BTreeMap<Key, String>,
+    images: &BTreeMap<Name, String>,
     errors: &mut Vec<PatchError>,
 ) {
     set_text(

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::pipeline::{Key, TaskDefinition};
+use crate::pipeline::{Name, TaskDefinition};
 
 fn base() -> Value {
     json!({
@@ -29,7 +29,7 @@ fn settings(container: &Value) -> TaskDefinition {
     serde_json::from_value(json!({"family": "shop", "cpu": 512, "containers": {"web": container}})).unwrap()
 }
 
-fn images() -> BTreeMap<Key, String> {
+fn images() -> BTreeMap<Name, String> {
     BTreeMap::from([("app".parse().unwrap(), "repository/shop@sha256:0f".to_owned())])
 }
 

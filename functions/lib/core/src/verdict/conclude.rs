@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, PlannedStep, Reason, StepKind, StepOutcome, StepRecord,
+    Cause, DeploymentFacts, Effect, End, Mode, PlanOutline, Reason, StepKind, StepOutcome, StepOutline, StepRecord,
     StepReference, Verdict, Verified,
 };
 use crate::error::ErrorKind;
@@ -338,7 +338,7 @@ fn is_brought_back(facts: &DeploymentFacts, step: StepReference) -> bool {
     })
 }
 
-fn residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
+fn residue(step: &StepOutline, attempts: &[&StepRecord]) -> Residue {
     match step.kind {
         StepKind::Task => task_residue(step, attempts),
         StepKind::Service => service_residue(attempts),
@@ -347,7 +347,7 @@ fn residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
 
 /// Only attempts that started count. A task that is not idempotent and started twice has done something that nobody
 /// declared safe.
-fn task_residue(step: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
+fn task_residue(step: &StepOutline, attempts: &[&StepRecord]) -> Residue {
     let started: Vec<StepOutcome> = attempts
         .iter()
         .map(|record| record.outcome)
@@ -407,7 +407,7 @@ fn brought_back(ahead: Residue, attempts: &[&StepRecord]) -> Residue {
 }
 
 /// What a migration is left with after its down command.
-fn taken_back(ahead: Residue, back: &PlannedStep, attempts: &[&StepRecord]) -> Residue {
+fn taken_back(ahead: Residue, back: &StepOutline, attempts: &[&StepRecord]) -> Residue {
     let is_done = attempts
         .last()
         .is_some_and(|record| record.outcome == StepOutcome::Done);

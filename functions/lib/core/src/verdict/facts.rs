@@ -38,7 +38,7 @@ pub enum StepKind {
 
 /// One step of a plan, as far as the end of the deployment depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PlannedStep {
+pub struct StepOutline {
     /// Task or service.
     pub kind: StepKind,
     /// The key of the task or service in the pipeline.
@@ -58,7 +58,7 @@ pub struct PlanOutline {
     /// Whether the release was found in force and proven.
     pub unchanged: bool,
     /// The steps forward, in order.
-    pub steps: Vec<PlannedStep>,
+    pub steps: Vec<StepOutline>,
 }
 
 /// What is known about one attempt of one step.
@@ -202,7 +202,7 @@ pub struct DeploymentFacts {
     /// The plan under the lock; none when it was never computed.
     pub plan: Option<PlanOutline>,
     /// The steps of the way back, in order; empty when there was nothing to bring back or it was never planned.
-    pub way_back: Vec<PlannedStep>,
+    pub way_back: Vec<StepOutline>,
     /// What the way back leaves as it is and why, in sentences for people.
     #[serde(default)]
     pub left: Vec<String>,

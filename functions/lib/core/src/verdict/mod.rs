@@ -11,7 +11,7 @@ mod release;
 
 pub use conclude::conclude;
 pub use facts::{
-    Cause, DeploymentFacts, Mode, OpenIntent, PlanOutline, PlannedStep, StepKind, StepOutcome, StepRecord,
+    Cause, DeploymentFacts, Mode, OpenIntent, PlanOutline, StepKind, StepOutcome, StepOutline, StepRecord,
     StepReference, Verified,
 };
 pub use release::{EnvironmentEnd, release_end};

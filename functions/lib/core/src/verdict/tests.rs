@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::Failure;
 
-fn migration() -> PlannedStep {
-    PlannedStep {
+fn migration() -> StepOutline {
+    StepOutline {
         kind: StepKind::Task,
         name: "migrate".into(),
         is_migration: true,
@@ -13,16 +13,16 @@ fn migration() -> PlannedStep {
     }
 }
 
-fn plain_task() -> PlannedStep {
-    PlannedStep {
+fn plain_task() -> StepOutline {
+    StepOutline {
         is_migration: false,
         name: "warm-up".into(),
         ..migration()
     }
 }
 
-fn service(name: &str) -> PlannedStep {
-    PlannedStep {
+fn service(name: &str) -> StepOutline {
+    StepOutline {
         kind: StepKind::Service,
         name: name.into(),
         is_migration: false,
@@ -56,7 +56,7 @@ fn failure() -> Option<Cause> {
     })
 }
 
-fn facts(steps: &[PlannedStep], records: &[StepRecord]) -> DeploymentFacts {
+fn facts(steps: &[StepOutline], records: &[StepRecord]) -> DeploymentFacts {
     DeploymentFacts {
         plan: Some(PlanOutline {
             unchanged: false,
@@ -87,7 +87,7 @@ fn a_deployment_whose_steps_are_all_proven_succeeded_and_says_when_the_schema_mo
 
 #[test]
 fn what_runs_and_was_not_verified_is_no_success_and_is_brought_back_where_it_failed() {
-    let ran = |verified: Verified, way_back: &[PlannedStep], records: &[StepRecord]| {
+    let ran = |verified: Verified, way_back: &[StepOutline], records: &[StepRecord]| {
         let records = [&[ahead(0, StepOutcome::Done)], records].concat();
         conclude(&DeploymentFacts {
             verified,
@@ -202,13 +202,13 @@ fn a_way_back_that_ecs_itself_took_back_leaves_the_release_in_force() {
 
 #[test]
 fn what_a_failed_task_leaves_depends_on_what_was_declared() {
-    let ends = |step: PlannedStep, outcome| {
+    let ends = |step: StepOutline, outcome| {
         pair(&DeploymentFacts {
             cause: failure(),
             ..facts(&[step, service("api")], &[ahead(0, outcome)])
         })
     };
-    let safe = PlannedStep {
+    let safe = StepOutline {
         idempotent: true,
         ..migration()
     };
@@ -496,7 +496,7 @@ fn a_release_that_stopped_in_several_environments_of_a_wave_ends_as_where_it_lef
 
 #[test]
 fn a_task_that_a_check_judges_ends_nothing_by_itself() {
-    let smoke = PlannedStep {
+    let smoke = StepOutline {
         idempotent: true,
         is_for_a_check: true,
         ..plain_task()
@@ -531,9 +531,9 @@ fn a_task_that_a_check_judges_ends_nothing_by_itself() {
     assert_ne!(conclude(&facts(&steps, &under_way)).verdict, Verdict::Succeeded);
 }
 
-fn any_step() -> impl Strategy<Value = PlannedStep> {
+fn any_step() -> impl Strategy<Value = StepOutline> {
     let kind = prop_oneof![Just(StepKind::Task), Just(StepKind::Service)];
-    let of = |(kind, name, is_migration, idempotent, is_for_a_check): (StepKind, u8, bool, bool, bool)| PlannedStep {
+    let of = |(kind, name, is_migration, idempotent, is_for_a_check): (StepKind, u8, bool, bool, bool)| StepOutline {
         kind,
         name: name.to_string(),
         is_migration,

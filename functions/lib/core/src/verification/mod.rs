@@ -27,7 +27,7 @@ pub use self::metric::{JudgedPeriods, MetricPeriod, MetricShown, MetricSight, Me
 pub use self::question::{Answer, Question};
 pub use self::smoke::{FunctionSight, function, smoke, task};
 use crate::gate::Stop;
-use crate::pipeline::{Key, Measure, Pace, Reaction, Verification};
+use crate::pipeline::{Measure, Name, Pace, Reaction, Verification};
 
 /// The name of the look at the services themselves, which is always taken.
 pub const SERVICES: &str = "services";
@@ -309,7 +309,7 @@ impl Verification {
 
     /// Whether it is for a check to say what the end of this task means.
     #[must_use]
-    pub fn judges_task(&self, name: &Key) -> bool {
+    pub fn judges_task(&self, name: &Name) -> bool {
         let mut measures = self.checks.values().map(|check| &check.measure);
         measures.any(|measure| matches!(measure, Measure::Task(task) if task == name))
     }

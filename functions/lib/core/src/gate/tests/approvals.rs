@@ -286,7 +286,7 @@ fn what_silence_would_do_is_foretold_but_of_a_hotfix() {
 
 /// Gates that ask for an approval, and for what somebody must see to.
 fn seeing_to<'a>(
-    asked: &'a IndexMap<Key, Acknowledgement>,
+    asked: &'a IndexMap<Name, Acknowledgement>,
     approval: &'a Approval,
     people: &'a People,
 ) -> GatePolicy<'a> {
@@ -303,7 +303,7 @@ fn seeing_to<'a>(
 #[test]
 fn what_nobody_sees_to_in_time_is_the_end_whoever_has_agreed() {
     let people = people();
-    let asked: IndexMap<Key, Acknowledgement> =
+    let asked: IndexMap<Name, Acknowledgement> =
         serde_json::from_value(serde_json::json!({"flags": {"person": {"that": "the flags are set"}}})).unwrap();
     let agreed = [vote(ANA, true, "plan")];
     let seen_to = Acknowledged {

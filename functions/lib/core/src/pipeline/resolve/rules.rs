@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::{WindowPlace, check_windows};
 use crate::pipeline::gates::{Acknowledgement, AtExpiry};
-use crate::pipeline::names::{Key, is_ecs_name};
+use crate::pipeline::names::{Name, is_ecs_name};
 use crate::pipeline::parts::{Container, DefinitionSource, Phase, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
 use crate::pipeline::rollout::Percentages;
@@ -168,7 +168,7 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
         problems.push(problem(path.key("at_expiry"), "nothing expires here", Some(hint)));
     }
     check_people(&approval.approvers, environment, &path.key("approvers"), problems);
-    let known: BTreeSet<&Key> = approval.approvers.iter().collect();
+    let known: BTreeSet<&Name> = approval.approvers.iter().collect();
     if usize::try_from(approval.quorum).unwrap_or(usize::MAX) > known.len() {
         let message = format!(
             "requires {} to agree, but `approvers` names {}",
@@ -180,7 +180,7 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
     }
 }
 
-fn check_people(names: &[Key], environment: &ResolvedEnvironment, path: &Path, problems: &mut Vec<ResolveProblem>) {
+fn check_people(names: &[Name], environment: &ResolvedEnvironment, path: &Path, problems: &mut Vec<ResolveProblem>) {
     for (index, name) in names.iter().enumerate() {
         if !environment.people.contains_key(name) {
             let message = format!("`{name}` is not one of the `people`");
@@ -564,11 +564,11 @@ fn check_ecs_name(kind: &str, name: &str, path: Path, problems: &mut Vec<Resolve
 }
 
 fn check_distinct<'a>(
-    names: impl Iterator<Item = (&'a Key, &'a str)>,
-    path: impl Fn(&Key) -> Path,
+    names: impl Iterator<Item = (&'a Name, &'a str)>,
+    path: impl Fn(&Name) -> Path,
     problems: &mut Vec<ResolveProblem>,
 ) {
-    let mut seen: Vec<(&Key, &str)> = Vec::new();
+    let mut seen: Vec<(&Name, &str)> = Vec::new();
     for (key, name) in names {
         match seen.iter().find(|(_, other)| *other == name) {
             Some((first, _)) => problems.push(problem(

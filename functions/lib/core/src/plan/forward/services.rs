@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Planner;
-use crate::pipeline::{Hazard, Key, ResolvedService, Scaling};
+use crate::pipeline::{Hazard, Name, ResolvedService, Scaling};
 use crate::plan::preflight::Findings;
 use crate::plan::refusal::{Refusal, RefusalKind};
 use crate::plan::{
@@ -120,7 +120,7 @@ impl Planner<'_> {
     }
 
     /// The digests that the containers of a task definition then run.
-    fn digests(&self, definition: &Key) -> BTreeMap<String, PinnedDigest> {
+    fn digests(&self, definition: &Name) -> BTreeMap<String, PinnedDigest> {
         let containers = self
             .input
             .environment
