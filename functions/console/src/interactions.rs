@@ -51,7 +51,8 @@ impl Console {
             Ok(Interaction::Other) => return Ok(Response::empty(200)),
             Err(error) => return Ok(Response::error(400, &error.to_string())),
         };
-        let taken = taken(signed.signature.unwrap_or_default(), now)?;
+        // Hexadecimal digits are the same signature in either case.
+        let taken = taken(&signed.signature.unwrap_or_default().to_ascii_lowercase(), now)?;
         let mut response = Response::empty(200);
         let told = match self.decide(&click, &taken).await? {
             Ok(told) => {

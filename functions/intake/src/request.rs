@@ -1,23 +1,26 @@
 //! From the wish of a person to a release: a version into one environment, or the way back in one.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_adapters::deployments::environment_lock;
+use esclusa_adapters::deployments::Work;
 use esclusa_adapters::gates::{HISTORY, deployments_into};
 use esclusa_adapters::journal::Commit;
-use esclusa_adapters::planning::current_pipeline;
+use esclusa_adapters::locks::environment_lock_row;
+use esclusa_adapters::planning::{brought_by, current_pipeline};
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_adapters::version;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{ResolvedEnvironment, resolve};
-use esclusa_core::protocol::lock::{Lock, LockStatus};
+use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::supersession::Asked;
 use esclusa_core::verdict::{End, Reason, StepKind, StepOutcome};
 use esclusa_core::verification::Revoked;
 use esclusa_core::version::Version;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -188,11 +191,22 @@ impl Intake {
                     None => self.covered(&current.row, &verified, environment).await?,
                     Some(_) => None,
                 };
-                let (rows, image) = match covered {
-                    Some(image) => (with_its_digest(&history, &current.row, &image), image),
-                    None => (before(&history, &current.row, &verified.image), verified.image),
+                let standing = match covered
+                    .as_ref()
+                    .and_then(|image| current.row.digests.get_key_value(image))
+                {
+                    Some((image, digest)) => {
+                        brought_by(self.control(), application, environment, image, digest).await?
+                    }
+                    None => None,
                 };
-                let back = self.first_that_brought(&rows, &image).await?;
+                let back = match standing {
+                    Some((_, release)) => Some(release),
+                    None => {
+                        let image = covered.unwrap_or(verified.image);
+                        self.release_before(&history, &current.row, &image).await?
+                    }
+                };
                 back.ok_or_else(nothing)?
             }
         };
@@ -216,10 +230,7 @@ impl Intake {
         environment: &str,
     ) -> Result<Option<String>, Failure> {
         let application = &verified.application;
-        let lock: Option<Stored<Lock>> = self
-            .control()
-            .get(&Key::lock(&environment_lock(application, environment)))
-            .await?;
+        let lock = environment_lock_row(self.control(), application, environment).await?;
         let at_work = lock.and_then(|stored| {
             stored
                 .row
@@ -238,23 +249,46 @@ impl Intake {
                 steps.any(|step| step.kind == StepKind::Service && step.record.outcome == StepOutcome::Done);
             return Ok(has_moved.then_some(release.image));
         }
+        let mut ended = Vec::new();
         let others = current.digests.keys().filter(|image| **image != verified.image);
         for image in std::iter::once(&verified.image).chain(others) {
             for pointer in deployments_into(self.control(), application, environment, image).await? {
-                let deployment = self.journal.work(&pointer.deployment_id).await?.deployment.row;
-                let is_left = |end: &End| end.reason == Reason::GaveWay || end.effect.is_dirty();
-                let came_after = deployment.ended_at.is_some_and(|ended| ended > current.since);
-                if came_after && deployment.end.as_ref().is_some_and(is_left) {
-                    return Ok(Some(image.clone()));
-                }
+                let Work {
+                    release, deployment, ..
+                } = self.journal.work(&pointer.deployment_id).await?;
+                let over = deployment
+                    .row
+                    .ended_at
+                    .filter(|at| *at > current.since)
+                    .zip(deployment.row.end);
+                let Some((at, end)) = over else { continue };
+                let steps = if end.effect.is_dirty() {
+                    self.journal.steps(&pointer.deployment_id).await?
+                } else {
+                    Vec::new()
+                };
+                let mut steps = steps.iter().map(|stored| &stored.row);
+                ended.push(Ended {
+                    image: image.clone(),
+                    at,
+                    end,
+                    is_rollback: release.row.kind == ReleaseKind::Rollback,
+                    has_moved: steps
+                        .any(|step| step.kind == StepKind::Service && step.record.outcome != StepOutcome::NeverStarted),
+                });
             }
         }
-        Ok(None)
+        Ok(left_over(ended))
     }
 
-    /// The first of these releases that brought `image`: the others found it there.
-    async fn first_that_brought(&self, rows: &[&EnvironmentRow], image: &str) -> Result<Option<ReleaseRow>, Failure> {
-        for row in rows {
+    /// The release that brought the digest of `image` which ran before the one that runs now.
+    async fn release_before(
+        &self,
+        history: &[EnvironmentRow],
+        current: &EnvironmentRow,
+        image: &str,
+    ) -> Result<Option<ReleaseRow>, Failure> {
+        for row in before(history, current, image) {
             let release = self.journal.release(&row.release_id).await?.row;
             if release.image == image {
                 return Ok(Some(release));
@@ -264,14 +298,37 @@ impl Intake {
     }
 }
 
-/// What ran, newest first, with the digest of `image` that was verified last.
-fn with_its_digest<'a>(
-    history: &'a [EnvironmentRow],
-    current: &EnvironmentRow,
-    image: &str,
-) -> Vec<&'a EnvironmentRow> {
-    let digest = |row: &EnvironmentRow| row.digests.get(image).cloned();
-    history.iter().filter(|row| digest(row) == digest(current)).collect()
+/// A deployment that ended after the environment was verified last.
+#[derive(Debug, Clone)]
+struct Ended {
+    image: String,
+    at: Timestamp,
+    end: End,
+    is_rollback: bool,
+    /// Whether it has begun to move a service.
+    has_moved: bool,
+}
+
+/// The image of the newest of these deployments that left its services over what was verified last; none where another
+/// one was in force after it. A way back that failed is no reason to go forth again.
+fn left_over(mut ended: Vec<Ended>) -> Option<String> {
+    ended.sort_by_key(|ended| Reverse(ended.at));
+    for Ended {
+        image,
+        end,
+        is_rollback,
+        has_moved,
+        ..
+    } in ended
+    {
+        if end.is_in_force() {
+            return (end.reason == Reason::GaveWay).then_some(image);
+        }
+        if end.effect.is_dirty() && has_moved && !is_rollback {
+            return Some(image);
+        }
+    }
+    None
 }
 
 /// What ran, newest first, with the digest of `image` that ran before the current one first did: going back twice goes
@@ -291,6 +348,8 @@ fn before<'a>(history: &'a [EnvironmentRow], current: &EnvironmentRow, image: &s
 
 #[cfg(test)]
 mod tests {
+    use esclusa_core::verdict::{Effect, Verdict};
+
     use super::*;
 
     fn row(release_id: &str, digests: &[(&str, &str)]) -> EnvironmentRow {
@@ -313,6 +372,61 @@ mod tests {
             .iter()
             .map(|row| row.release_id.clone())
             .collect()
+    }
+
+    #[test]
+    fn what_was_verified_last_is_gone_back_to_where_something_was_left_over_it() {
+        let ended =
+            |seconds: i64, (verdict, effect, reason): (Verdict, Effect, Reason), is_rollback, has_moved| Ended {
+                image: format!("image-{seconds}"),
+                at: Timestamp::from_second(seconds).unwrap(),
+                end: End {
+                    verdict,
+                    effect,
+                    reason,
+                    reasons: Vec::new(),
+                },
+                is_rollback,
+                has_moved,
+            };
+        let partial = (Verdict::Failed, Effect::Partial, Reason::RolloutFailed);
+        let unknown = (Verdict::Failed, Effect::Unknown, Reason::Interrupted);
+        let gave_way = (Verdict::Stopped, Effect::None, Reason::GaveWay);
+        let back = (Verdict::RolledBack, Effect::Reverted, Reason::RolloutFailed);
+        let unchanged = (Verdict::Unchanged, Effect::None, Reason::NothingToDo);
+        let first = || ended(1, partial, false, true);
+        for (what, ended, expected) in [
+            ("it was left as it was", vec![first()], Some("image-1")),
+            (
+                "nobody has verified it",
+                vec![ended(1, gave_way, false, false)],
+                Some("image-1"),
+            ),
+            (
+                "the next one went back to it",
+                vec![first(), ended(2, back, false, true)],
+                Some("image-1"),
+            ),
+            ("it moved no service", vec![ended(1, unknown, false, false)], None),
+            (
+                "whoever went back goes back again",
+                vec![ended(1, partial, true, true)],
+                None,
+            ),
+            (
+                "and what was left before that is left",
+                vec![ended(2, partial, true, true), first()],
+                Some("image-1"),
+            ),
+            (
+                "what was verified last is in force again",
+                vec![ended(2, unchanged, false, false), first()],
+                None,
+            ),
+            ("nothing has happened since", vec![], None),
+        ] {
+            assert_eq!(left_over(ended).as_deref(), expected, "{what}");
+        }
     }
 
     #[test]

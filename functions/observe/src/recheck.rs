@@ -6,13 +6,14 @@ use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::deployments::{Decision, Work, environment_lock};
 use esclusa_adapters::gates::{HISTORY, verified_there};
 use esclusa_adapters::journal::{Commit, Committed};
+use esclusa_adapters::locks::environment_lock_row;
 use esclusa_adapters::planning::service_name;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Chain, RecordKind};
 use esclusa_core::plan::{Plan, PlannedStep};
-use esclusa_core::protocol::lock::{Lock, LockStatus};
+use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::verdict::Verdict;
-use esclusa_core::verification::{Revoked, State, VerificationEnd, looks_since, rejudge, still_watched};
+use esclusa_core::verification::{Revoked, State, Stretch, VerificationEnd, rejudge, still_watched, stretch};
 use esclusa_events::AlarmState;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -92,7 +93,7 @@ impl Observe {
         }
         // What another deployment moves, or has left half-way, says nothing about this one.
         let lock_key = Key::lock(&environment_lock(&release.application, &deployment.environment));
-        let lock: Option<Stored<Lock>> = self.journal.control().get(&lock_key).await?;
+        let lock = environment_lock_row(self.journal.control(), &release.application, &deployment.environment).await?;
         match lock.as_ref().map(|stored| stored.row.status) {
             Some(LockStatus::Held) => return nothing("another deployment is under way there"),
             Some(LockStatus::Quarantined) => return nothing("a deployment left its lock in quarantine there"),
@@ -109,17 +110,14 @@ impl Observe {
             return nothing("its verification did not pass");
         }
         let now = self.journal.clock().now()?;
+        let free_since = lock.as_ref().map(|stored| stored.row.since);
+        let Stretch { begun_at, since } = stretch(policy, (state.begun_at, deployment.ended_at), free_since, now);
         let look = Look {
             work: &work,
             plan: &plan,
             policy,
-            begun_at: state.begun_at,
-            since: looks_since(
-                state.begun_at,
-                deployment.ended_at,
-                lock.as_ref().map(|stored| stored.row.since),
-                now,
-            ),
+            begun_at,
+            since,
             before: None,
             now,
         };
@@ -211,7 +209,8 @@ impl Observe {
         let mut changes = Vec::new();
         let revised = |row: EnvironmentRow| EnvironmentRow {
             revoked: after.clone(),
-            looked_at: Some(looked_at),
+            // What is unclear is no look.
+            looked_at: judged.map_or(row.looked_at, |_| Some(looked_at)),
             ..row
         };
         let key = Key::environment_history(&release.application, &deployment.environment, &since);

@@ -11,7 +11,7 @@ use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
 use esclusa_adapters::deployments::{Decision, Work};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::out_of_queues;
-use esclusa_adapters::planning::service_name;
+use esclusa_adapters::planning::{brought_by, service_name};
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::evidence::Blame;
 use esclusa_core::gate::{Closed, Lifted, Stop};
@@ -104,6 +104,7 @@ impl Record {
         {
             commit = commit.changes(self.proven(&work, plan, &steps, now).await?);
             commit = commit.changes(self.settled_debts(&work, &end, now).await?);
+            commit = commit.changes(self.others_in_force(&work, plan).await?);
         }
         let schemas = match &plan {
             Some(plan) => self.schemas(&work, plan, &steps, &way_back, now).await?,
@@ -433,6 +434,38 @@ impl Record {
             asked: release.asked.clone(),
         };
         Change::put(key, &row, Expected::unchanged(stored.as_ref()))
+    }
+
+    /// What is in force of other images that went back with the one of a rollback, because they were verified together.
+    async fn others_in_force(&self, work: &Work, plan: &Plan) -> Result<Vec<Change>, Failure> {
+        let (release, environment) = (&work.release.row, &work.deployment.row.environment);
+        let (control, application) = (self.journal.control(), &release.application);
+        let mut changes = Vec::new();
+        let others = plan.images.iter().filter(|(image, _)| image.as_str() != release.image);
+        for (image, digest) in others.filter(|_| release.kind == ReleaseKind::Rollback) {
+            let (image, digest) = (image.as_str(), digest.as_str());
+            let key = Key::deployment_in_force(&Key::deployments_into(application, environment, image));
+            let Some(stored) = control.get::<DeploymentPointerRow>(&key).await? else {
+                continue;
+            };
+            if self.journal.release(&stored.row.release_id).await?.row.digest == digest {
+                continue;
+            }
+            let brought = brought_by(control, application, environment, image, digest).await?;
+            changes.push(match brought {
+                Some((deployment_id, brought)) => {
+                    let row = DeploymentPointerRow {
+                        deployment_id,
+                        release_id: brought.release_id,
+                        asked: brought.asked,
+                    };
+                    Change::put(key, &row, Expected::Revision(stored.revision))?
+                }
+                // The row of the environment says which it is.
+                None => Change::delete(key, stored.revision),
+            });
+        }
+        Ok(changes)
     }
 
     /// That what hotfixes owe here is settled by a release in good order that was verified.

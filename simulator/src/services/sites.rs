@@ -41,7 +41,7 @@ impl Sites {
             input.text("host").unwrap_or_default(),
             input.text("path").unwrap_or_default(),
         );
-        if ecr::is_bucket(host) || ecr::is_blob(path) {
+        if ecr::is_bucket(host) || kernel.endpoint_url.is_some() && ecr::is_blob(path) {
             return Reply::Now(blob(path, kernel));
         }
         let Some(site) = kernel.sites.hosts.get(host).cloned() else {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::control::rows::DeploymentRow;
 use crate::control::{Change, ControlTable, Key, Stored};
+use crate::deployments::environment_lock;
 
 /// A lock and who stands in its queue.
 #[derive(Debug, Clone)]
@@ -42,6 +43,20 @@ impl StandingLock {
         let refused = |refusal: LockRefusal| Failure::from(refusal).context(format!("lock `{}`", self.name));
         acquire(read, &self.queue, claimant, at).map_err(refused)
     }
+}
+
+/// The row of the lock of an environment; none before it was taken for the first time.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn environment_lock_row(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+) -> Result<Option<Stored<Lock>>, Failure> {
+    control
+        .get(&Key::lock(&environment_lock(application, environment)))
+        .await
 }
 
 /// The place of a deployment in the queue of a lock.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::{
-    Dimension, MessageData, Metric as ShownMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
+    Dimension, MessageData, Metric as ShownMetric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
 };
 use aws_smithy_types::DateTime;
 use esclusa_core::error::Failure;
@@ -210,6 +210,19 @@ impl MetricReader {
             let page = page.map_err(|error| failure(ACTION, &error))?;
             results.extend(page.metric_data_results.unwrap_or_default());
             messages.extend(page.messages.unwrap_or_default());
+        }
+        // Of a query that comes in several pages the last one says whether all of it is there.
+        let last: BTreeMap<&str, &StatusCode> = results
+            .iter()
+            .filter_map(|result| Some((result.id()?, result.status_code()?)))
+            .collect();
+        if let Some((query, status)) = last
+            .into_iter()
+            .find(|(_, status)| matches!(status, StatusCode::InternalError | StatusCode::PartialData))
+        {
+            return Err(Failure::transient(format!(
+                "`{ACTION}` answers `{query}` with `{status}`: not all of its data could be read"
+            )));
         }
         let told = messages
             .iter()

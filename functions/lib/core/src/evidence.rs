@@ -112,6 +112,11 @@ pub fn speaker(task: &TaskFacts) -> Option<&str> {
         .map(|container| container.name.as_str())
 }
 
+/// Whether a task ended for a cause that lies around the release.
+pub(crate) fn is_of_surroundings(task: &TaskFacts) -> bool {
+    cause(task).is_some_and(|cause| cause.blame == Blame::Surroundings)
+}
+
 fn cause(task: &TaskFacts) -> Option<Cause> {
     let reason = task.stopped_reason.as_deref().unwrap_or_default();
     let texts = || {

@@ -308,10 +308,21 @@ pub fn moved(
             let state = if of_database.all(|(index, _)| last(Mode::Forward, index) == Some(StepOutcome::Done)) {
                 undoes.to.as_deref().cloned()
             } else {
-                before.cloned().map(|before| SchemaState {
-                    complete: false,
-                    since: now,
-                    ..before
+                // What is taken back already is not taken back again.
+                let is_back = |mover: &Mover| {
+                    let mut steps = plan.steps.iter().enumerate();
+                    steps.any(|(index, step)| {
+                        migration(step).is_some_and(|task| task.name == mover.task)
+                            && last(Mode::Forward, index) == Some(StepOutcome::Done)
+                    })
+                };
+                before.cloned().map(|mut before| {
+                    before.moved_by.retain(|mover| !is_back(mover));
+                    SchemaState {
+                        complete: false,
+                        since: now,
+                        ..before
+                    }
                 })
             };
             states.insert(database.clone(), state);

@@ -21,7 +21,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Key;
-
 use super::key::Repository;
 
 /// An immutable version of an application's pipeline file.

@@ -5,6 +5,7 @@ use esclusa_core::pipeline::Pipeline;
 
 use crate::control::rows::{DeploymentPointerRow, EnvironmentRow, MadeEnvironmentRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
+use crate::gates::HISTORY;
 
 /// The names of the environments of a pipeline: those that the file names, and those that were made from its patterns.
 ///
@@ -81,4 +82,30 @@ pub async fn release_in_force(
     };
     let release: Option<Stored<ReleaseRow>> = control.get(&Key::release(&last.row.release_id)).await?;
     Ok(release.map(|stored| stored.row))
+}
+
+/// The newest deployment that brought a digest of an image, by its key, into an environment, was verified there and
+/// still holds, with its release; none where a release of another image did, or so long ago that nobody knows.
+///
+/// # Errors
+/// Those of [`ControlTable::get`].
+pub async fn brought_by(
+    control: &ControlTable,
+    application: &str,
+    environment: &str,
+    image: &str,
+    digest: &str,
+) -> Result<Option<(String, ReleaseRow)>, Failure> {
+    let rows = Key::environment_rows(application, environment);
+    let history: Vec<(String, Stored<EnvironmentRow>)> = control.latest(&rows, Key::VERIFIED_PREFIX, HISTORY).await?;
+    for row in history.into_iter().map(|(_, stored)| stored.row) {
+        if row.revoked.is_some() || row.digests.get(image).map(String::as_str) != Some(digest) {
+            continue;
+        }
+        let release: Stored<ReleaseRow> = control.require(&Key::release(&row.release_id)).await?;
+        if release.row.image == image {
+            return Ok(Some((row.deployment_id, release.row)));
+        }
+    }
+    Ok(None)
 }

@@ -15,11 +15,11 @@ use esclusa_core::hotfix::ease;
 use esclusa_core::identity::ReleaseId;
 use esclusa_core::pipeline::{Digest, Name, Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::plan::{Plan, PlanInput, Powers, Refusals, RollbackInput, plan, rollback_plan, unreachable};
-use esclusa_core::protocol::lock::{Lock, LockStatus};
+use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::task_definition::Home;
 use esclusa_core::wave::is_last;
 
-pub use self::environments::{digest_in_force, environment_names, environments_that_run, release_in_force};
+pub use self::environments::{brought_by, digest_in_force, environment_names, environments_that_run, release_in_force};
 pub use self::observation::{quarantines, schemas, service_name};
 use self::pipelines::files;
 pub use self::pipelines::{current_pipeline, pipeline_version, written};
@@ -28,9 +28,9 @@ use crate::clock::Clock;
 use crate::control::rows::{DeploymentRow, PipelineVersionRow, ReleaseKind, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 use crate::databases::DatabaseReader;
-use crate::deployments::environment_lock;
 use crate::ecr::{ConfigurationReader, ImageReader};
 use crate::ecs::EcsReader;
+use crate::locks::environment_lock_row;
 use crate::metrics::MetricReader;
 use crate::places::Places;
 use crate::scaling::ScalingReader;
@@ -324,8 +324,7 @@ async fn holder(
     application: &str,
     environment: &str,
 ) -> Result<Option<DeploymentRow>, Failure> {
-    let lock = environment_lock(application, environment);
-    let standing: Option<Stored<Lock>> = control.get(&Key::lock(&lock)).await?;
+    let standing = environment_lock_row(control, application, environment).await?;
     let held = standing.filter(|lock| lock.row.status == LockStatus::Held);
     let Some(holder) = held.and_then(|lock| lock.row.deployment_id) else {
         return Ok(None);

@@ -154,7 +154,8 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
         .filter(|name| requester != Some(name) && facts.pushed_by != Some(name))
         .collect();
     // Whoever is removed lowers no bar: it is that of the version that the release began with.
-    let is_anybodys = facts.requested_by.is_none() && facts.pushed_by.is_none();
+    // Whoever is nobody of the pipeline may be one of them by another name.
+    let is_anybodys = requester.is_none() && facts.pushed_by.is_none();
     let quorum = quorum(approval, is_anybodys, may.len());
     let silence = lets_in(approval, policy, facts);
     let let_in = silence.zip(facts.let_in_at);

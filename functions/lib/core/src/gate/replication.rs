@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Closed, GateReport, open, waits};
 
-/// The shortest time in which nothing is asked after a registry that does not have a digest yet.
-const PAUSE: SignedDuration = SignedDuration::from_secs(60);
+/// The shortest and the longest time in which nothing is asked after a registry that does not have a digest yet.
+const PAUSES: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(60), SignedDuration::from_mins(30));
 
 /// An image that is replicated to an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +27,13 @@ impl Copy {
         since.saturating_add(limit).unwrap_or(Timestamp::MAX)
     }
 
-    /// How long nothing is asked after the registry, the longer the longer it was waited for: a release of a large wave
-    /// can be asked at its gates twenty times only, and four hours are fifteen of these pauses.
+    /// How long nothing is asked after the registry, the longer the longer it was waited for: the state machine asks a
+    /// release of a large wave at its gates twenty times only (`GatesOutcome?`), and four hours are seventeen of these
+    /// pauses.
     pub(super) fn pause(&self, since: Timestamp, now: Timestamp) -> SignedDuration {
+        let (shortest, longest) = PAUSES;
         let left = self.until(since).duration_since(now);
-        (now.duration_since(since) / 2).max(PAUSE).min(left)
+        (now.duration_since(since) / 2).clamp(shortest, longest).min(left)
     }
 
     /// Where the gate stands for a release that came to it at `since`.

@@ -521,6 +521,7 @@ impl Planner<'_> {
             let help = format!("correct `tasks.{}` in the pipeline file", task.name);
             self.refusals.push(Refusal::new(RefusalKind::Definition, message, help));
         }
+        self.note_companions(task, revision);
         let down = self.down(task);
         missing.is_empty().then(|| PlannedTask {
             name: task.name.clone(),
@@ -541,6 +542,30 @@ impl Planner<'_> {
             start_attempts: task.start_attempts,
             is_for_a_check: false,
         })
+    }
+
+    /// That the end of a task may be somebody else's: ECS ends a task whose essential container exits, and the command
+    /// that is judged is asked to stop half-way.
+    fn note_companions(&mut self, task: &ResolvedTask, revision: &PlannedRevision) {
+        let containers = revision
+            .definition
+            .get("containerDefinitions")
+            .and_then(Value::as_array);
+        let is_essential = |container: &&Value| container.get("essential") != Some(&Value::Bool(false));
+        let essential = containers.into_iter().flatten().filter(is_essential);
+        let names = essential.filter_map(|container| container.get("name").and_then(Value::as_str));
+        let others: Vec<String> = names
+            .filter(|name| *name != task.container)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if task.database.is_some() && !others.is_empty() {
+            self.notes.push(format!(
+                "`{}` is judged by `{}`, and ECS stops it half-way when {} ends first: set `essential: false` there",
+                task.name,
+                task.container,
+                others.join(", ")
+            ));
+        }
     }
 
     /// How the migration is taken back to what the schema is now.

@@ -68,7 +68,6 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             notes.extend(watch.notes);
             notes.extend(watch.blind.map(|(message, _)| message));
         }
-        let observed = observed.services.get(&service.service);
         let containers = environment
             .task_definitions
             .get(&service.task_definition)
@@ -77,8 +76,11 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             .filter_map(|(name, container)| Some((name, container.image.as_ref()?)));
         let images_by_container: BTreeMap<&String, &Name> = containers.collect();
         let digest = |revision: &VerifiedRevision| digest_of(&input.image, &images_by_container, revision);
-        let are_same = |left: &VerifiedRevision, right: &VerifiedRevision| digest(left) == digest(right);
-        let Some(verified) = observed.and_then(|observed| target(observed, input.target.as_ref(), are_same)) else {
+        // A revision from before its container had this name says nothing.
+        let are_same = |left: &VerifiedRevision, right: &VerifiedRevision| {
+            digest(left).is_some_and(|left| digest(right).is_some_and(|right| left == right))
+        };
+        let Some(verified) = live.and_then(|live| target(live, input.target.as_ref(), are_same)) else {
             match &input.target {
                 Some(release_id) => notes.push(format!(
                     "`{}` never ran the release `{release_id}` and stays as it is",
@@ -94,7 +96,7 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
         notes.extend(found.notes);
         code = code.or_else(|| verified.version.clone());
         verified_at = verified_at.max(Some(verified.verified_at));
-        let runs = observed.and_then(running);
+        let runs = live.and_then(running);
         for (name, image) in &images_by_container {
             let Some(pinned) = verified.digests.get(*name) else {
                 continue;
@@ -104,9 +106,10 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
                 .is_some_and(|now| now.digest != pinned.digest);
             if moves && **image != input.image {
                 notes.push(format!(
-                    "`{}` goes back with the image `{image}` as well: `{}` was verified with an older one",
+                    "`{}` goes back with the image `{image}` as well: `{}` was verified with another one",
                     service.service, verified.task_definition_arn
                 ));
+                refusals.extend(image::check_quarantine(image, &pinned.digest, observed));
             }
             images.insert((*image).clone(), pinned.digest.clone());
         }
@@ -117,8 +120,8 @@ pub fn rollback_plan(input: &RollbackInput, observed: &Observed, now: Timestamp)
             target: Target::Arn {
                 arn: verified.task_definition_arn.clone(),
             },
-            previous_task_definition_arn: observed
-                .and_then(|observed| observed.facts.primary())
+            previous_task_definition_arn: live
+                .and_then(|live| live.facts.primary())
                 .map(|primary| primary.task_definition_arn.clone()),
             digests: verified.digests.clone(),
             version: verified.version.clone(),

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::pipeline::{Replica, parse, resolve};
+use crate::quarantine::{Cause, Quarantine};
 use crate::service_deployment::DeploymentCounts;
 
 /// A named change of the world.
@@ -573,13 +574,11 @@ fn going_back_with_one_image_takes_back_no_more_of_another_than_it_must() {
         revision.digests =
             BTreeMap::from([("web", app), ("proxy", other)].map(|(name, letter)| (name.to_owned(), pinned(letter))));
     }
-    let back = |world: &Observed| {
-        let input = RollbackInput {
-            environment: resolve(&parse(&both).unwrap(), "develop").unwrap(),
-            ..rollback(Some(release('1')))
-        };
-        rollback_plan(&input, world, now()).unwrap()
+    let input = || RollbackInput {
+        environment: resolve(&parse(&both).unwrap(), "develop").unwrap(),
+        ..rollback(Some(release('1')))
     };
+    let back = |world: &Observed| rollback_plan(&input(), world, now()).unwrap();
     let plan = back(&world);
     assert_eq!(target_of(&plan), "shop:2");
     assert_eq!(plan.images[&key("other")], digest('d'));
@@ -593,6 +592,34 @@ fn going_back_with_one_image_takes_back_no_more_of_another_than_it_must() {
         "{:?}",
         plan.notes
     );
+    let quarantine = Quarantine {
+        digest: digest('c'),
+        application: "shop".to_owned(),
+        tag: "v1".to_owned(),
+        cause: Cause::Ordered { by: "ana".to_owned() },
+        why: "a leaked key".to_owned(),
+        since: now(),
+        released: None,
+    };
+    world.quarantined.insert(digest('c'), quarantine);
+    let refusals = rollback_plan(&input(), &world, now()).unwrap_err();
+    assert_eq!(refusals.0[0].kind, RefusalKind::Quarantined, "{refusals}");
+}
+
+/// What was verified under another name of the container is found by its release alone.
+#[test]
+fn going_back_behind_a_container_that_was_renamed_goes_to_the_release_that_is_named() {
+    let mut world = history(&[1, 2, 3]);
+    let shop = world.services.get_mut("shop").unwrap();
+    for (revision, letter) in shop.verified.iter_mut().zip(['c', 'b', 'a']) {
+        let pinned = PinnedDigest {
+            digest: digest(letter),
+            platforms: BTreeSet::new(),
+        };
+        revision.digests = BTreeMap::from([("server".to_owned(), pinned)]);
+    }
+    let plan = rollback_plan(&rollback(Some(release('1'))), &world, now()).unwrap();
+    assert_eq!(target_of(&plan), "shop:1");
 }
 
 #[test]

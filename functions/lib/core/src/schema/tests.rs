@@ -292,11 +292,20 @@ fn a_schema_is_where_it_was_only_when_every_migration_of_it_is_taken_back() {
         ..task(name, None)
     };
     let steps = ["contract", "expand"].map(|name| PlannedStep::Task(undo(name)));
-    let plan = plan(Some(state("0005", Some("v1.4.0"))), steps.to_vec());
+    let mut before = state("0005", Some("v1.4.0"));
+    before.moved_by = ["expand", "contract"]
+        .map(|name| Mover {
+            task: name.parse().unwrap(),
+            task_definition_arn: "shop:9".to_owned(),
+        })
+        .to_vec();
+    let plan = plan(Some(before), steps.to_vec());
     let first = record(Mode::Forward, 0, StepOutcome::Done);
     let cut_short = after(&plan, std::slice::from_ref(&first), &[]).unwrap().unwrap();
     assert!(!cut_short.complete);
     assert_eq!(cut_short.compatible_since, Some(version("v1.4.0")));
+    let left: Vec<&str> = cut_short.moved_by.iter().map(|mover| mover.task.as_str()).collect();
+    assert_eq!(left, ["expand"], "what is taken back is not taken back again");
     let second = record(Mode::Forward, 1, StepOutcome::Done);
     assert_eq!(after(&plan, &[first, second], &[]), Some(Some(state("0003", None))));
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Measurement, Outcome};
+use crate::evidence::is_of_surroundings;
 use crate::migration::{StopCode, TaskFacts};
 use crate::pipeline::{HttpMeasure, LogMeasure};
 use crate::task_definition::{masked_text, masked_value};
@@ -37,9 +38,12 @@ impl ServiceSight {
     }
 }
 
-/// Whether a task stopped of itself: neither its service nor a person wanted that, nor was its host taken away or there
-/// was no room for it.
+/// Whether a task stopped of itself: neither its service nor a person wanted that, nor does the cause lie around it,
+/// such as a host that was taken away, a registry that does not answer, or too little room.
 fn failed(task: &TaskFacts) -> bool {
+    if is_of_surroundings(task) {
+        return false;
+    }
     match &task.stop_code {
         Some(StopCode::EssentialContainerExited) => true,
         Some(StopCode::TaskFailedToStart) => !reason(task).to_lowercase().contains("capacity"),

@@ -382,21 +382,38 @@ pub fn still_watched<'a>(policy: &'a Verification, state: &'a State) -> Vec<&'a 
     looks.map(|(name, _)| name).collect()
 }
 
-/// How far back a re-check looks at most: what was long ago says nothing about now.
+/// How far back a re-check looks: what was long ago says nothing about now.
 const LOOKS_BACK: SignedDuration = SignedDuration::from_mins(5);
 
-/// From when on a re-check looks at a deployment whose verification began and that ended then: not at what was long
-/// ago, nor at what another deployment did, which had the environment until `free_since` where that is later.
+/// What a re-check may look at of a deployment that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Since when its services were its own: the begin of its verification, or the end of a deployment that had the
+    /// environment after it.
+    pub begun_at: Timestamp,
+    /// From when on is looked: not at what was long ago, but at two whole periods of every metric at least.
+    pub since: Timestamp,
+}
+
+/// What a re-check may look at `now` of a deployment whose verification began and that ended then. The environment is
+/// free since `free_since`.
 #[must_use]
-pub fn looks_since(
-    begun_at: Timestamp,
-    ended_at: Option<Timestamp>,
+pub fn stretch(
+    policy: &Verification,
+    (begun_at, ended_at): (Timestamp, Option<Timestamp>),
     free_since: Option<Timestamp>,
     now: Timestamp,
-) -> Timestamp {
-    let recent = now.saturating_sub(LOOKS_BACK).unwrap_or(now).max(begun_at);
+) -> Stretch {
     let alone_since = free_since.filter(|free| ended_at.is_none_or(|ended| *free > ended));
-    alone_since.map_or(recent, |alone| alone.max(recent))
+    let begun_at = alone_since.map_or(begun_at, |alone| alone.max(begun_at));
+    let periods = policy.checks.values().filter_map(|check| match &check.measure {
+        Measure::Metric(metric) => Some(metric.period_seconds),
+        _ => None,
+    });
+    let longest = SignedDuration::from_secs(i64::from(periods.max().unwrap_or_default()));
+    let back = LOOKS_BACK + longest * 2;
+    let since = now.saturating_sub(back).unwrap_or(now).max(begun_at);
+    Stretch { begun_at, since }
 }
 
 /// What a re-check comes to: that it holds, that it does not and why, or nothing where not all of it was clear. Nothing

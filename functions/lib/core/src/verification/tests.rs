@@ -413,6 +413,44 @@ fn a_recheck_fails_by_what_fails_and_holds_only_where_all_is_seen_well() {
 }
 
 #[test]
+fn a_recheck_looks_at_what_is_recent_and_at_nothing_of_another_deployment() {
+    let mut policy = policy(300, Pace::default(), Reaction::Rollback);
+    let shown = |policy: &Verification, free_since: Option<i64>, now: i64| {
+        let Stretch { begun_at, since } = stretch(policy, (at(0), Some(at(600))), free_since.map(at), at(now));
+        (
+            begun_at.duration_since(at(0)).as_secs(),
+            since.duration_since(at(0)).as_secs(),
+        )
+    };
+    assert_eq!(shown(&policy, None, 200), (0, 0), "not at what was before it");
+    assert_eq!(
+        shown(&policy, Some(600), 7_200),
+        (0, 6_900),
+        "its own end frees the lock"
+    );
+    assert_eq!(
+        shown(&policy, Some(7_000), 7_200),
+        (7_000, 7_000),
+        "another one was there until then"
+    );
+    assert_eq!(shown(&policy, Some(6_000), 7_200), (6_000, 6_900));
+    let measure = serde_json::json!({
+        "metrics": {"errors": {"namespace": "Shop", "name": "Errors", "statistic": "Sum"}},
+        "period_seconds": 900, "baseline_seconds": 900, "limit": {"at_most": 1},
+    });
+    let metric = Check {
+        measure: Measure::Metric(serde_json::from_value(measure).unwrap()),
+        ..policy.checks.values().next().unwrap().clone()
+    };
+    policy.checks.insert("rate".parse().unwrap(), metric);
+    assert_eq!(
+        shown(&policy, None, 7_200),
+        (0, 5_100),
+        "two whole periods can be judged"
+    );
+}
+
+#[test]
 fn what_was_only_watched_for_a_while_is_not_checked_again() {
     let pace = Pace {
         until_seconds: Some(300),

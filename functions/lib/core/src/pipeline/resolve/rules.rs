@@ -385,6 +385,13 @@ fn check_measure(measure: &Measure, path: &Path, problems: &mut Vec<ResolveProbl
             if !metric.period_seconds.is_multiple_of(60) {
                 problems.push(problem(path.key("period_seconds"), "must be whole minutes", None));
             }
+            if metric.baseline_seconds < metric.period_seconds {
+                problems.push(problem(
+                    path.key("baseline_seconds"),
+                    "must be as long as a period at least",
+                    None,
+                ));
+            }
             let counted = metric.samples.as_ref().map(|samples| &samples.of);
             if counted.is_some_and(|of| !metric.metrics.contains_key(of)) {
                 problems.push(problem(

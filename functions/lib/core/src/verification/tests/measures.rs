@@ -44,8 +44,20 @@ fn services_are_healthy_when_as_many_tasks_run_as_are_wanted_and_none_stopped_of
             Outcome::Pass,
         ),
         (
-            stopped("TaskFailedToStart", "CannotPullContainerError", now),
+            stopped("TaskFailedToStart", "CannotPullContainerError: manifest unknown", now),
             Outcome::Fail,
+        ),
+        (
+            stopped("TaskFailedToStart", "CannotPullContainerError: i/o timeout", now),
+            Outcome::Pass,
+        ),
+        (
+            stopped(
+                "TaskFailedToStart",
+                "ResourceInitializationError: unable to pull secrets",
+                now,
+            ),
+            Outcome::Pass,
         ),
         (
             stopped("TaskFailedToStart", "Capacity is unavailable at this time.", now),
