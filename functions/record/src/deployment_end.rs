@@ -181,15 +181,8 @@ impl Record {
                 kind: Some(ErrorKind::Stopped),
                 ..
             }) => true,
-            Some(Cause::Failure { .. }) | None => self.is_cut_short(deployment_id, steps).await?,
-            Some(
-                Cause::Superseded { .. }
-                | Cause::Rejected { .. }
-                | Cause::WaveFailed(_)
-                | Cause::Expired
-                | Cause::NotReplicated { .. }
-                | Cause::Stopped { .. },
-            ) => false,
+            Some(cause) if cause.is_decided() => false,
+            Some(_) | None => self.is_cut_short(deployment_id, steps).await?,
         };
         Ok(if is_stopped {
             self.stopped(work).await?.or(cause)

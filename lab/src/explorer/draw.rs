@@ -128,7 +128,10 @@ impl Draw {
             .into_iter()
             .filter(|call| call.point.mishaps().contains(&mishap))
             .collect();
-        let call = *self.one(&calls)?;
+        // What changes something in AWS is one call of many, and the one that must not be repeated.
+        let acts: Vec<&KnownCall> = calls.iter().copied().filter(|call| call.point.is_act()).collect();
+        let of_acts = !acts.is_empty() && self.chance(35);
+        let call = *self.one(if of_acts { &acts } else { &calls })?;
         let stories: Vec<Story> = call.counts.keys().copied().collect();
         let story = story.unwrap_or_else(|| self.story_of(&stories));
         self.story = Some(story);
@@ -289,7 +292,25 @@ impl Draw {
         self.add(at, What::Somebody { act });
     }
 
+    /// Three versions that work, of which the last drops what the first one needs; then the first one is asked for all the
+    /// same.
+    fn contraction(&mut self) {
+        let mut at = 1;
+        for (number, image) in (1..).zip([Image::Good, Image::Good, Image::Contracting]) {
+            let tag = format!("v{number}");
+            self.add(at, What::Push { tag, image });
+            at += self.rng.u32(200..SECONDS);
+        }
+        let tag = "v1".to_owned();
+        let hotfix = self.chance(20);
+        self.add(at, What::Deploy { tag, hotfix });
+    }
+
     fn pushes(&mut self, story: Story) {
+        if story == Story::default() && self.chance(8) {
+            self.contraction();
+            return;
+        }
         let pushes = match self.rng.u32(..100) {
             _ if story.is_followed => self.rng.u32(2..=3),
             0..70 => 1,
@@ -297,7 +318,6 @@ impl Draw {
             _ => 3,
         };
         let mut at = 1;
-        let mut contracted = false;
         for number in 1..=pushes {
             let is_followed_soon = number == 1 && story.is_followed;
             let image = match number {
@@ -305,7 +325,6 @@ impl Draw {
                 _ if self.chance(30) => Image::Contracting,
                 _ => self.story_of(&Story::ALL).image,
             };
-            contracted |= number > 2 && image == Image::Contracting;
             // Now and then the tag is moved.
             let number = if number > 1 && self.chance(25) {
                 number - 1
@@ -352,12 +371,6 @@ impl Draw {
                 }
             }
             Account::Small | Account::Large | Account::Abroad => {}
-        }
-        if contracted && self.chance(60) {
-            // What the schema does not take any more is asked for all the same.
-            let at = self.rng.u32(2 * SECONDS..4 * SECONDS);
-            let tag = "v1".to_owned();
-            self.add(at, What::Deploy { tag, hotfix: false });
         }
     }
 }

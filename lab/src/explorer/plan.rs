@@ -359,6 +359,14 @@ impl fmt::Display for Asked {
 }
 
 impl Point {
+    /// Whether such a call changes something outside of the tables.
+    #[must_use]
+    pub fn is_act(&self) -> bool {
+        let reads = ["BatchGet", "Describe", "Filter", "Get", "List"];
+        let is_table = self.service == "dynamodb";
+        self.function.is_some() && !is_table && !reads.iter().any(|read| self.operation.starts_with(read))
+    }
+
     /// What can go wrong with such a call.
     #[must_use]
     pub fn mishaps(&self) -> Vec<Mishap> {

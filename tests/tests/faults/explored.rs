@@ -52,6 +52,33 @@ fn a_seed_has_one_run() {
     assert_eq!(once.landed, again.landed);
 }
 
+/// Three versions, of which the last drops what the first one needs; then somebody asks for the first one.
+#[test]
+fn a_version_that_the_schema_does_not_take_any_more_does_not_come_whoever_asks() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let push = |tag: &str, image| What::Push {
+        tag: tag.to_owned(),
+        image,
+    };
+    let asked = What::Deploy {
+        tag: "v1".to_owned(),
+        hotfix: false,
+    };
+    let plan = Plan {
+        seed: 4,
+        account: Account::Small,
+        happenings: vec![
+            at(1, push("v1", Image::Good)),
+            at(300, push("v2", Image::Good)),
+            at(600, push("v3", Image::Contracting)),
+            at(1_200, asked),
+        ],
+    };
+    let outcome = run(&plan, false).unwrap();
+    assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+    assert_eq!(outcome.ends.get("release FAILED none"), Some(&1), "{:?}", outcome.ends);
+}
+
 /// Seed 92: the outcome of an act could not be written, and its intent stayed open for ever.
 #[test]
 fn an_act_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {

@@ -200,15 +200,8 @@ impl World {
             Some(Cause::Expired | Cause::NotReplicated { .. }) if !self.touched && effect == Effect::None => {
                 Verdict::Expired
             }
-            Some(
-                Cause::Superseded { .. }
-                | Cause::Rejected { .. }
-                | Cause::WaveFailed(_)
-                | Cause::Expired
-                | Cause::NotReplicated { .. }
-                | Cause::Stopped { .. },
-            ) => Verdict::Stopped,
-            Some(Cause::Failure { .. }) | None => {
+            Some(cause) if cause.is_decided() => Verdict::Stopped,
+            Some(_) | None => {
                 let back = self.residues.contains(&Residue::Reverted) && !self.any_foreign && !effect.is_dirty();
                 if back { Verdict::RolledBack } else { Verdict::Failed }
             }

@@ -171,6 +171,22 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// Whether somebody or something decided that it ends, and nothing failed.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        match self {
+            Self::Superseded { .. }
+            | Self::Rejected { .. }
+            | Self::WaveFailed(_)
+            | Self::Expired
+            | Self::NotReplicated { .. }
+            | Self::Stopped { .. } => true,
+            Self::Failure { .. } => false,
+        }
+    }
+}
+
 /// Where the verification of a deployment stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "verification", rename_all = "snake_case")]
