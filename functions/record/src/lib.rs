@@ -1,6 +1,7 @@
 //! The Lambda function `record`: locks, the ends of deployments and releases, and the events that announce them. What
 //! it writes is true for everybody; it changes nothing in ECS.
 
+mod consequences;
 mod delivery;
 mod deployment_end;
 mod locks;
