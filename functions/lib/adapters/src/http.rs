@@ -11,18 +11,25 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{HttpMeasure, Method, SmokeStep};
 use esclusa_core::secret::Secret;
 use esclusa_core::verification::{HttpSight, is_forbidden};
+use http_body_util::Limited;
 
-/// How much of a body is read for what an endpoint says.
+/// How much of a body is looked at for what an endpoint says.
 const BODY_BYTES: usize = 64 * 1024;
+
+/// The longest body that is read at all: a function has little memory, and an endpoint may never end.
+const LONGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -97,6 +104,7 @@ impl Http {
                 .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
                 .build_with_resolver(Guarded)
         });
+        let client = SharedHttpClient::new(Bounded(client));
         Self {
             config: config.clone(),
             client,
@@ -237,6 +245,26 @@ fn why(error: &SdkError<Infallible, HttpResponse>, seconds: u32) -> String {
     format!("no answer: {last}")
 }
 
+/// A client that takes no body longer than [`LONGEST_BODY_BYTES`].
+#[derive(Debug, Clone)]
+struct Bounded<Inner>(Inner);
+
+impl HttpClient for Bounded<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Bounded(self.0.http_connector(settings, components)))
+    }
+}
+
+impl HttpConnector for Bounded<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answered = self.0.call(request);
+        HttpConnectorFuture::new(async move {
+            let response = answered.await?;
+            Ok(response.map(|body| SdkBody::from_body_1_x(Limited::new(body, LONGEST_BODY_BYTES))))
+        })
+    }
+}
+
 /// Looks names up, and leaves out the addresses at which a function finds its own surroundings.
 #[derive(Debug, Clone)]
 struct Guarded;
@@ -263,6 +291,7 @@ impl ResolveDns for Guarded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Answer, Recorded};
 
     #[test]
     fn an_address_is_asked_at_its_origin_for_its_path() {
@@ -273,6 +302,30 @@ mod tests {
         assert_eq!(split("http://api"), Some(("http://api", "/".to_owned())));
         assert_eq!(split("http://api?full=1"), Some(("http://api", "/?full=1".to_owned())));
         assert_eq!(split("api.example.com"), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_end_is_none() {
+        let answer = |bytes: usize| Answer::Response {
+            status: 200,
+            body: "a".repeat(bytes),
+        };
+        let recorded = Recorded::new([answer(LONGEST_BODY_BYTES), answer(LONGEST_BODY_BYTES + 1)]);
+        let prober = HttpProber::new(&recorded.config());
+        let question = || Question {
+            method: Method::Get,
+            url: "https://api.example.com/health",
+            body: None,
+            timeout_seconds: 5,
+        };
+        let HttpSight::Answer { status, body } = prober.ask(question()).await.unwrap() else {
+            panic!("it is an answer")
+        };
+        assert_eq!((status, body.len()), (200, BODY_BYTES));
+        let HttpSight::Silent(why) = prober.ask(question()).await.unwrap() else {
+            panic!("it is too long")
+        };
+        assert!(why.contains("length limit exceeded"), "{why}");
     }
 
     #[tokio::test]
