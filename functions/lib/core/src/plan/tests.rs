@@ -606,6 +606,25 @@ fn going_back_with_one_image_takes_back_no_more_of_another_than_it_must() {
     assert_eq!(refusals.0[0].kind, RefusalKind::Quarantined, "{refusals}");
 }
 
+#[test]
+fn a_plan_notes_what_can_end_a_migration_half_way() {
+    let with = |agent: Value| {
+        let mut world = observed();
+        let shop = world.families.get_mut("shop").unwrap();
+        let containers = shop.definition["containerDefinitions"].as_array_mut().unwrap();
+        containers.push(agent);
+        let notes = plan(&input('a'), &world, now()).unwrap().notes;
+        notes
+            .iter()
+            .any(|note| note.contains("ECS stops it half-way when `agent` ends first"))
+    };
+    assert!(
+        with(json!({"name": "agent", "image": "agent:1"})),
+        "it is essential unless it says otherwise"
+    );
+    assert!(!with(json!({"name": "agent", "image": "agent:1", "essential": false})));
+}
+
 /// What was verified under another name of the container is found by its release alone.
 #[test]
 fn going_back_behind_a_container_that_was_renamed_goes_to_the_release_that_is_named() {
