@@ -1,7 +1,7 @@
 //! From the wish of a person to a release: a version into one environment, or the way back in one.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
@@ -309,10 +309,12 @@ struct Ended {
     has_moved: bool,
 }
 
-/// The image of the newest of these deployments that left its services over what was verified last; none where another
-/// one was in force after it. A way back that failed is no reason to go forth again.
+/// The image of the newest of these deployments that left its services over what was verified last; none where one of
+/// the same image was in force after it: what is in force of another image keeps what runs of this one. A way back that
+/// failed is no reason to go forth again.
 fn left_over(mut ended: Vec<Ended>) -> Option<String> {
     ended.sort_by_key(|ended| Reverse(ended.at));
+    let mut in_force = BTreeSet::new();
     for Ended {
         image,
         end,
@@ -321,10 +323,15 @@ fn left_over(mut ended: Vec<Ended>) -> Option<String> {
         ..
     } in ended
     {
-        if end.is_in_force() {
-            return (end.reason == Reason::GaveWay).then_some(image);
+        if in_force.contains(&image) {
+            continue;
         }
-        if end.effect.is_dirty() && has_moved && !is_rollback {
+        if end.reason == Reason::GaveWay && end.is_in_force() {
+            return Some(image);
+        }
+        if end.is_in_force() {
+            in_force.insert(image);
+        } else if end.effect.is_dirty() && has_moved && !is_rollback {
             return Some(image);
         }
     }
@@ -376,52 +383,71 @@ mod tests {
 
     #[test]
     fn what_was_verified_last_is_gone_back_to_where_something_was_left_over_it() {
-        let ended =
-            |seconds: i64, (verdict, effect, reason): (Verdict, Effect, Reason), is_rollback, has_moved| Ended {
-                image: format!("image-{seconds}"),
-                at: Timestamp::from_second(seconds).unwrap(),
-                end: End {
-                    verdict,
-                    effect,
-                    reason,
-                    reasons: Vec::new(),
-                },
-                is_rollback,
-                has_moved,
-            };
         let partial = (Verdict::Failed, Effect::Partial, Reason::RolloutFailed);
         let unknown = (Verdict::Failed, Effect::Unknown, Reason::Interrupted);
         let gave_way = (Verdict::Stopped, Effect::None, Reason::GaveWay);
         let back = (Verdict::RolledBack, Effect::Reverted, Reason::RolloutFailed);
         let unchanged = (Verdict::Unchanged, Effect::None, Reason::NothingToDo);
-        let first = || ended(1, partial, false, true);
+        let ended = |image: &str, at: i64, (verdict, effect, reason): (Verdict, Effect, Reason)| Ended {
+            image: image.to_owned(),
+            at: Timestamp::from_second(at).unwrap(),
+            end: End {
+                verdict,
+                effect,
+                reason,
+                reasons: Vec::new(),
+            },
+            is_rollback: false,
+            has_moved: true,
+        };
+        let app = |at, how| ended("app", at, how);
+        let worker = |at, how| ended("worker", at, how);
+        let on_the_way_back = |ended| Ended {
+            is_rollback: true,
+            ..ended
+        };
+        let before_a_service = |ended| Ended {
+            has_moved: false,
+            ..ended
+        };
         for (what, ended, expected) in [
-            ("it was left as it was", vec![first()], Some("image-1")),
-            (
-                "nobody has verified it",
-                vec![ended(1, gave_way, false, false)],
-                Some("image-1"),
-            ),
+            ("it was left as it was", vec![app(1, partial)], Some("app")),
+            ("nobody has verified it", vec![app(1, gave_way)], Some("app")),
             (
                 "the next one went back to it",
-                vec![first(), ended(2, back, false, true)],
-                Some("image-1"),
+                vec![app(1, partial), app(2, back)],
+                Some("app"),
             ),
-            ("it moved no service", vec![ended(1, unknown, false, false)], None),
+            ("it moved no service", vec![before_a_service(app(1, unknown))], None),
             (
                 "whoever went back goes back again",
-                vec![ended(1, partial, true, true)],
+                vec![on_the_way_back(app(1, partial))],
                 None,
             ),
             (
                 "and what was left before that is left",
-                vec![ended(2, partial, true, true), first()],
-                Some("image-1"),
+                vec![on_the_way_back(app(2, partial)), app(1, partial)],
+                Some("app"),
             ),
             (
                 "what was verified last is in force again",
-                vec![ended(2, unchanged, false, false), first()],
+                vec![app(2, unchanged), app(1, partial)],
                 None,
+            ),
+            (
+                "what is in force of another image keeps it",
+                vec![worker(2, unchanged), app(1, partial)],
+                Some("app"),
+            ),
+            (
+                "the newest is the first to go",
+                vec![worker(2, partial), app(1, partial)],
+                Some("worker"),
+            ),
+            (
+                "and where that is in force again, the other one",
+                vec![worker(3, unchanged), worker(2, partial), app(1, gave_way)],
+                Some("app"),
             ),
             ("nothing has happened since", vec![], None),
         ] {
