@@ -142,6 +142,7 @@ impl Record {
             took: now.duration_since(since),
         }
         .emit();
+        measure_steps(deployment_id, &steps);
         if end.effect.is_dirty() {
             tracing::error!(
                 deployment_id,
@@ -318,6 +319,20 @@ pub(crate) fn answer(end: &End) -> Value {
 fn cause(failures: &[StateFailure]) -> Option<Cause> {
     let mut forward = failures.iter().filter(|failure| failure.mode != Some(Mode::WayBack));
     forward.next().or_else(|| failures.first()).map(StateFailure::cause)
+}
+
+/// How long each step took that was judged.
+fn measure_steps(deployment_id: &str, steps: &[StepRow]) {
+    for step in steps {
+        let Some(judged_at) = step.judged_at else { continue };
+        Measure::StepJudged {
+            deployment_id,
+            step: step.kind,
+            outcome: step.record.outcome,
+            took: judged_at.duration_since(step.begun_at),
+        }
+        .emit();
+    }
 }
 
 fn outline(step: &PlannedStep) -> StepOutline {

@@ -61,6 +61,8 @@ fn a_release_is_measured_and_nobody_is_woken_for_it() {
     let good = [("verdict", "SUCCEEDED"), ("effect", "schema_moved")];
     for (name, dimensions, count) in [
         ("DeploymentSeconds", &good[..], 2.0),
+        ("StepSeconds", &[("step", "task"), ("outcome", "done")], 2.0),
+        ("StepSeconds", &[("step", "service"), ("outcome", "done")], 2.0),
         ("ReleaseSeconds", &good, 1.0),
         ("WaitSeconds", &[("wait", "task"), ("woken_by", "event")], 2.0),
         ("WaitSeconds", &[("wait", "service"), ("woken_by", "event")], 2.0),

@@ -6,7 +6,7 @@
 //! CloudWatch Logs Insights finds it.
 
 use esclusa_core::error::ErrorKind;
-use esclusa_core::verdict::{Effect, Verdict};
+use esclusa_core::verdict::{Effect, StepKind, StepOutcome, Verdict};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 pub(crate) const TARGET: &str = "esclusa_runtime::telemetry";
 
 /// What every metric is called, with its own dimensions.
-pub const METRICS: [(&str, &[&str]); 11] = [
+pub const METRICS: [(&str, &[&str]); 12] = [
     ("DeploymentSeconds", &["verdict", "effect"]),
+    ("StepSeconds", &["step", "outcome"]),
     ("ReleaseSeconds", &["verdict", "effect"]),
     ("QuarantinedLocks", &[]),
     ("RunningImagesGone", &[]),
@@ -41,6 +42,17 @@ pub enum Measure<'a> {
         /// What it left.
         effect: Effect,
         /// From its start to its end.
+        took: SignedDuration,
+    },
+    /// A step of a deployment that has ended was judged: `StepSeconds`, from its beginning.
+    StepJudged {
+        /// The deployment.
+        deployment_id: &'a str,
+        /// A one-off task, or a service.
+        step: StepKind,
+        /// What is known about it.
+        outcome: StepOutcome,
+        /// From its beginning to its judgement.
         took: SignedDuration,
     },
     /// A release has ended: `ReleaseSeconds`, with its waits at gates.
@@ -118,6 +130,7 @@ impl Measure<'_> {
     pub fn emit(self) {
         let (name, value) = match self {
             Self::DeploymentEnded { took, .. } => ("DeploymentSeconds", took.as_secs_f64()),
+            Self::StepJudged { took, .. } => ("StepSeconds", took.as_secs_f64()),
             Self::ReleaseEnded { took, .. } => ("ReleaseSeconds", took.as_secs_f64()),
             Self::Quarantined { locks } => ("QuarantinedLocks", number(locks)),
             Self::ImageGone { environments } => ("RunningImagesGone", number(environments)),
@@ -136,15 +149,19 @@ impl Measure<'_> {
             }
             _ => (None, None),
         };
+        let (step, outcome) = match self {
+            Self::StepJudged { step, outcome, .. } => (Some(step.as_str()), Some(outcome.as_str())),
+            _ => (None, None),
+        };
         let (wait, woken_by) = match self {
             Self::WaitEnded { wait, woken_by, .. } => (Some(wait), Some(woken_by)),
             _ => (None, None),
         };
         let (release_id, deployment_id) = match self {
             Self::ReleaseEnded { release_id, .. } => (Some(release_id), None),
-            Self::DeploymentEnded { deployment_id, .. } | Self::WaitEnded { deployment_id, .. } => {
-                (None, Some(deployment_id))
-            }
+            Self::DeploymentEnded { deployment_id, .. }
+            | Self::StepJudged { deployment_id, .. }
+            | Self::WaitEnded { deployment_id, .. } => (None, Some(deployment_id)),
             _ => (None, None),
         };
         // What an event of `tracing` may hold is known when it is compiled: those that are absent are not written.
@@ -156,6 +173,8 @@ impl Measure<'_> {
             deployment_id,
             verdict,
             effect,
+            step,
+            outcome,
             wait,
             woken_by,
             gate = match self { Self::GateOpened { gate, .. } => Some(gate), _ => None },
@@ -213,6 +232,12 @@ mod tests {
                 deployment_id: "shop-1-develop-1",
                 verdict,
                 effect,
+                took,
+            },
+            Measure::StepJudged {
+                deployment_id: "shop-1-develop-1",
+                step: StepKind::Task,
+                outcome: StepOutcome::NeverStarted,
                 took,
             },
             Measure::ReleaseEnded {

@@ -36,6 +36,16 @@ pub enum StepKind {
     Service,
 }
 
+impl StepKind {
+    /// The name as it is stored and measured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Service => "service",
+        }
+    }
+}
+
 /// One step of a plan, as far as the end of the deployment depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StepOutline {
@@ -82,6 +92,19 @@ pub enum StepOutcome {
 }
 
 impl StepOutcome {
+    /// The name as it is stored and measured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::NeverStarted => "never_started",
+            Self::Failed => "failed",
+            Self::Reverted => "reverted",
+            Self::Foreign => "foreign",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether the truth about this attempt is known.
     pub const fn is_conclusive(self) -> bool {
         !matches!(self, Self::Begun | Self::Unknown)
