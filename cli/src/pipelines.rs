@@ -222,7 +222,7 @@ pub(crate) async fn environments(
 
 /// The applications, each with the version of its pipeline file in force.
 pub(crate) async fn applications(control: &ControlTable) -> Result<Vec<PipelineCurrentRow>, Failure> {
-    let rows: Vec<(String, Stored<PipelineCurrentRow>)> = control.list(Key::APPLICATIONS, "").await?;
+    let rows: Vec<(String, Stored<PipelineCurrentRow>)> = control.all(Key::APPLICATIONS, "").await?;
     Ok(rows.into_iter().map(|(_, stored)| stored.row).collect())
 }
 

@@ -159,6 +159,8 @@ pub(crate) struct Start {
     pub(crate) arn: String,
     pub(crate) request_id: String,
     pub(crate) payload: Value,
+    /// The call that waits for it.
+    pub(crate) caller: Option<RequestId>,
     pub(crate) role: Option<String>,
     pub(crate) timeout: SignedDuration,
     pub(crate) memory_mebibytes: u32,
@@ -350,6 +352,10 @@ impl Lambda {
             arn: kernel.arn("lambda", &format!("function:{}", attempt.function)),
             request_id: attempt.request_id.clone(),
             payload: attempt.payload.clone(),
+            caller: match attempt.source {
+                Source::Synchronous(request) => Some(request),
+                Source::Asynchronous(_) => None,
+            },
             role: configuration.role.clone(),
             timeout: SignedDuration::from_secs(configuration.timeout_seconds.into()),
             memory_mebibytes: configuration.memory_mebibytes,

@@ -14,7 +14,7 @@ use simulator_dynamodb::DynamoDb;
 use simulator_ecs::Ecs;
 use simulator_event_bridge::{EventBridge, Scheduler};
 use simulator_kernel::{ApiError, Effect, Kernel, Place, Principal, Reply, Request, RequestId, Service};
-use simulator_step_functions::StepFunctions;
+use simulator_step_functions::{StepFunctions, TaskTry};
 use tokio::sync::oneshot;
 
 use crate::access::Access;
@@ -82,6 +82,13 @@ enum Alarm {
 /// The services of one place by their signing names.
 type Services = BTreeMap<&'static str, Box<dyn Service>>;
 
+/// What an invocation was given, and by whom.
+#[derive(Debug)]
+struct Invoked {
+    payload: Value,
+    task: Option<TaskTry>,
+}
+
 /// Simulated accounts and Regions with everything in them, on one clock. It begins with one account in one Region, its
 /// home, and everything that is asked of it is asked there, unless [`World::at`] goes elsewhere.
 pub struct World {
@@ -99,7 +106,7 @@ pub struct World {
     faults: FaultPlan<FaultKind>,
     function_faults: FaultPlan<FunctionFault>,
     calls: Vec<CallRecord>,
-    invocations: BTreeMap<InvocationId, Value>,
+    invocations: BTreeMap<InvocationId, Invoked>,
     events: Vec<Value>,
 }
 
@@ -272,7 +279,14 @@ impl World {
     /// What an invocation was given, also when it is over.
     #[must_use]
     pub fn payload(&self, invocation: InvocationId) -> Option<&Value> {
-        self.invocations.get(&invocation)
+        self.invocations.get(&invocation).map(|invoked| &invoked.payload)
+    }
+
+    /// The try of a Task state that an invocation was made for, also when it is over; none where no state machine
+    /// waited for it.
+    #[must_use]
+    pub fn task(&self, invocation: InvocationId) -> Option<&TaskTry> {
+        self.invocations.get(&invocation)?.task.as_ref()
     }
 
     /// Every event that a service put on the default bus so far.

@@ -97,7 +97,7 @@ fn document(waits: &Waiting, shown: Option<&Evidence>) -> Value {
 
 /// The releases that wait at a gate, the oldest first.
 pub(super) async fn all(session: &Session) -> Result<Vec<Waiting>, Failure> {
-    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().list(Key::OPEN_RELEASES, "").await?;
+    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(Key::OPEN_RELEASES, "").await?;
     let mut waiting = Vec::new();
     for (_, pointer) in open {
         waiting.extend(session.journal.waiting(&pointer.row.release_id).await?);

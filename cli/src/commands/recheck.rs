@@ -53,9 +53,14 @@ pub(super) async fn execute(command: &Recheck, session: &Session, output: &mut O
 
 fn told(tag: &str, environment: &str, holds: bool, result: &Value) -> String {
     let mut text = String::new();
-    for (name, measurement) in result.get("checks").and_then(Value::as_object).into_iter().flatten() {
-        let said = |member: &str| measurement.get(member).and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("  `{name}` {}: {}\n", said("outcome"), said("sentence")));
+    for measured in result.get("checks").and_then(Value::as_array).into_iter().flatten() {
+        let said = |member: &str| measured.get(member).and_then(Value::as_str).unwrap_or_default();
+        text.push_str(&format!(
+            "  `{}` {}: {}\n",
+            said("check"),
+            said("outcome"),
+            said("sentence")
+        ));
     }
     let changed = result.get("changed") == Some(&json!(true));
     let verdict = match (holds, changed) {
@@ -76,7 +81,7 @@ mod tests {
     #[test]
     fn a_recheck_shows_every_check_and_what_it_comes_to() {
         let told = |holds, changed| {
-            let checks = json!({"errors": {"outcome": if holds { "pass" } else { "fail" }, "sentence": "in `ALARM`: `shop-errors`"}});
+            let checks = json!([{"check": "errors", "outcome": if holds { "pass" } else { "fail" }, "sentence": "in `ALARM`: `shop-errors`"}]);
             let text = told(
                 "v1.4.0",
                 "staging",

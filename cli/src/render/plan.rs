@@ -270,11 +270,11 @@ mod tests {
             revision: "migrations".parse().unwrap(),
             cluster: "shop".to_owned(),
             launch_type: "FARGATE".to_owned(),
-            network: Network {
+            network: Some(Network {
                 subnets: vec![],
                 security_groups: vec![],
                 assign_public_ip: false,
-            },
+            }),
             container_overrides: json!([]),
             group: None,
             container: "migrations".to_owned(),

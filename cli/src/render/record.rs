@@ -192,10 +192,15 @@ impl Facts<'_> {
 
     /// What each check measured.
     fn measurements(&self) -> Option<Vec<String>> {
-        let checks = self.body.pointer("/checks")?.as_object()?;
-        let shown = checks.iter().map(|(name, measurement)| {
-            let text = |member: &str| measurement.get(member).and_then(Value::as_str);
-            Some(format!("`{name}` {}: {}", text("outcome")?, text("sentence")?))
+        let checks = self.body.pointer("/checks")?.as_array()?;
+        let shown = checks.iter().map(|measured| {
+            let text = |member: &str| measured.get(member).and_then(Value::as_str);
+            Some(format!(
+                "`{}` {}: {}",
+                text("check")?,
+                text("outcome")?,
+                text("sentence")?
+            ))
         });
         shown.collect()
     }

@@ -20,46 +20,57 @@ impl Intake {
     /// Claims a release for every push whose event should have come and did not. One application that cannot be read
     /// does not keep the others waiting.
     pub(crate) async fn read_registry(&self, round: &mut Round) -> Result<Vec<Value>, Failure> {
-        let applications: Vec<(String, Stored<PipelineCurrentRow>)> =
-            self.control().list(Key::APPLICATIONS, "").await?;
+        let applications: Vec<(String, Stored<PipelineCurrentRow>)> = self.control().all(Key::APPLICATIONS, "").await?;
         let mut releases = Vec::new();
         for (_, current) in round.in_turn(applications) {
             if !round.has_time(self.journal.clock().now()?) {
                 break;
             }
-            match self.overdue(&current.row).await {
-                Ok(found) => releases.extend(found),
-                Err(failure) => {
-                    let application = current.row.application;
-                    round.failed(&format!("the registry of application `{application}`"), &failure);
-                }
+            if let Err(failure) = self.overdue(&current.row, round, &mut releases).await {
+                let application = current.row.application;
+                round.failed(&format!("the registry of application `{application}`"), &failure);
             }
         }
         Ok(releases)
     }
 
-    async fn overdue(&self, current: &PipelineCurrentRow) -> Result<Vec<Value>, Failure> {
-        let now = self.journal.clock().now()?;
+    /// A push that cannot be claimed does not keep the others waiting either.
+    async fn overdue(
+        &self,
+        current: &PipelineCurrentRow,
+        round: &mut Round,
+        releases: &mut Vec<Value>,
+    ) -> Result<(), Failure> {
+        let clock = self.journal.clock();
+        let now = clock.now()?;
         let since = sought_since(current.applied_at, now);
         let (_, pipeline) = current_pipeline(self.control(), &current.application).await?;
-        let mut releases = Vec::new();
         // Events of other accounts and Regions do not come here, so none of them can be lost.
         let is_here = |(key, image): &(&Name, &PipelineImage)| elsewhere(key, image, &self.home).is_none();
         for (_, image) in pipeline.images.iter().filter(is_here) {
             let repository = ecr::Repository::of(image, &self.home);
             for found in self.images.tagged_since(&repository, since).await? {
                 for push in self.pushes(image, &found, now) {
+                    if !round.has_time(clock.now()?) {
+                        return Err(Failure::transient(
+                            "there was not enough time for all its images; the next round goes on",
+                        ));
+                    }
                     // What the rules do not let in is no loss, and was told when its event came.
                     if environments_for(&pipeline, &push.tag)?.is_err() || self.is_seen(&push).await? {
                         continue;
                     }
-                    if let Taken::Release(answer) = self.take(&push, &Origin::Registry).await? {
-                        releases.push(answer);
+                    match self.take(&push, &Origin::Registry).await {
+                        Ok(Taken::Release(answer)) => releases.push(answer),
+                        Ok(_) => {}
+                        Err(failure) => {
+                            round.failed(&format!("the push of `{}:{}`", push.repository, push.tag), &failure)
+                        }
                     }
                 }
             }
         }
-        Ok(releases)
+        Ok(())
     }
 
     async fn is_seen(&self, push: &Push) -> Result<bool, Failure> {

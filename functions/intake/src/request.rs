@@ -12,6 +12,7 @@ use esclusa_adapters::locks::environment_lock_row;
 use esclusa_adapters::planning::{brought_by, current_pipeline};
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_adapters::version;
+use esclusa_core::decision::check_length;
 use esclusa_core::error::Failure;
 use esclusa_core::identity::{RequestIdentity, RequestKind};
 use esclusa_core::pipeline::{ResolvedEnvironment, resolve};
@@ -86,6 +87,8 @@ impl Intake {
         {
             return self.start_release(&release_id).await;
         }
+        check_length(request.reason.as_deref().unwrap_or_default())
+            .map_err(|refusal| Failure::refused(refusal.to_string()))?;
         if request.hotfix && environment.hotfix.is_none() {
             return Err(Failure::refused(format!(
                 "the pipeline of `{}` declares no hotfix: add `hotfix` to it, and apply it with `esclusa pipelines apply`",

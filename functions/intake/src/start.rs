@@ -149,18 +149,19 @@ impl Intake {
     pub(crate) async fn reconcile(&self, invocation: &Invocation) -> Result<Value, Failure> {
         let clock = self.journal.clock();
         let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
         let mut started = Vec::new();
         for (_, pointer) in round.in_turn(open) {
             if !round.has_time(clock.now()?) {
                 break;
             }
             let release_id = pointer.row.release_id;
-            let release = self.journal.release(&release_id).await?;
-            if release.row.progress != Progress::Claimed {
-                continue;
-            }
-            match self.start_release(&release_id).await {
+            let start = match self.journal.release(&release_id).await {
+                Ok(release) if release.row.progress != Progress::Claimed => continue,
+                Ok(_) => self.start_release(&release_id).await,
+                Err(failure) => Err(failure),
+            };
+            match start {
                 Ok(_) => started.push(release_id),
                 Err(failure) => round.failed(&format!("the claimed release `{release_id}`"), &failure),
             }

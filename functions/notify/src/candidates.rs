@@ -7,6 +7,7 @@ use esclusa_adapters::control::rows::{OpenCardRow, ReleasePointerRow};
 use esclusa_adapters::control::{Change, Expected, Key, Stored};
 use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::error::Failure;
+use esclusa_runtime::Round;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::IgnoredAny;
 
@@ -20,13 +21,14 @@ const RECENT_MAX: usize = 50;
 
 impl Notify {
     /// The releases to look at, the oldest id first. From now on each is remembered until its end was told.
-    pub(crate) async fn candidates(&self, now: Timestamp) -> Result<Vec<String>, Failure> {
+    /// One that cannot be read or remembered waits for the next round.
+    pub(crate) async fn candidates(&self, now: Timestamp, round: &mut Round) -> Result<Vec<String>, Failure> {
         let control = self.journal.control();
-        let known: Vec<(String, Stored<OpenCardRow>)> = control.list(Key::OPEN_CARDS, "").await?;
+        let known: Vec<(String, Stored<OpenCardRow>)> = control.all(Key::OPEN_CARDS, "").await?;
         let mut known: BTreeSet<String> = known.into_iter().map(|(_, stored)| stored.row.release_id).collect();
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = control.all(Key::OPEN_RELEASES, "").await?;
         let mut found: BTreeSet<String> = open.into_iter().map(|(_, stored)| stored.row.release_id).collect();
-        let applications: Vec<(String, Stored<IgnoredAny>)> = control.list(Key::APPLICATIONS, "").await?;
+        let applications: Vec<(String, Stored<IgnoredAny>)> = control.all(Key::APPLICATIONS, "").await?;
         for (application, _) in applications {
             let partition = Key::releases_of(&application);
             let latest: Vec<(String, Stored<ReleasePointerRow>)> = control.latest(&partition, "", RECENT_MAX).await?;
@@ -34,11 +36,20 @@ impl Notify {
             found.extend(recent.map(|(_, stored)| stored.row.release_id));
         }
         for release_id in found {
-            if known.contains(&release_id) || self.is_told(&release_id).await? {
+            if known.contains(&release_id) {
                 continue;
             }
-            self.remember(&release_id).await?;
-            known.insert(release_id);
+            let remembered = match self.is_told(&release_id).await {
+                Ok(true) => continue,
+                Ok(false) => self.remember(&release_id).await,
+                Err(failure) => Err(failure),
+            };
+            match remembered {
+                Ok(()) => {
+                    known.insert(release_id);
+                }
+                Err(failure) => round.failed(&format!("whether release `{release_id}` was told of"), &failure),
+            }
         }
         Ok(known.into_iter().collect())
     }

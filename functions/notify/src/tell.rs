@@ -73,7 +73,7 @@ impl Notify {
     pub(crate) async fn round(&self, token: &SecretReader, round: &mut Round) -> Result<Value, Failure> {
         let clock = self.journal.clock();
         let now = clock.now()?;
-        let candidates = self.candidates(now).await?;
+        let candidates = self.candidates(now, round).await?;
         let pause: Option<Stored<CardPauseRow>> = self.journal.control().get(&Key::card_pause()).await?;
         if let Some(pause) = pause.filter(|pause| now < pause.row.until) {
             return Ok(json!({"pausedUntil": pause.row.until}));

@@ -18,7 +18,7 @@ use esclusa_events::AlarmState;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::verification::Look;
+use crate::verification::{Look, listed};
 use crate::{ACTOR, Observe};
 
 /// How often a re-check is written that others overtake: another one of the same deployment at the same moment.
@@ -130,7 +130,7 @@ impl Observe {
             };
             let facts = json!({
                 "deploymentId": deployment_id,
-                "checks": measured,
+                "checks": listed(&measured),
                 "holds": revision.after.is_none(),
                 "changed": revision.after != revision.before,
                 "revoked": revision.after,

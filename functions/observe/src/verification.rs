@@ -25,9 +25,14 @@ use esclusa_core::verification::{
 };
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{ACTOR, Observe};
+
+/// How many pointers of alarms are written in one transaction, which takes 100 rows: the look, its record and its locks
+/// are in it too.
+const WATCHES_AT_ONCE: usize = 50;
 
 /// What a measurement is taken for.
 pub(crate) struct Look<'a> {
@@ -97,7 +102,7 @@ impl Observe {
                 Some(json!({"check": name, "until": question.until, "unanswered": question.unanswered}))
             });
             let facts = json!({
-                "checks": measured,
+                "checks": listed(&measured),
                 "healthySince": next.healthy_since,
                 "soakSeconds": policy.soak_seconds,
                 "questions": questions.collect::<Vec<_>>(),
@@ -112,7 +117,14 @@ impl Observe {
                     work.subject.draft(RecordKind::ChecksMeasured, ACTOR, &facts)?,
                 );
             if stored.is_none() {
-                commit = commit.changes(self.watches(&work, policy).await?);
+                let mut watches = self.watches(&work, policy).await?;
+                // Those that the look itself has no room for; who dies here writes them again.
+                while watches.len() > WATCHES_AT_ONCE {
+                    let more = watches.split_off(watches.len().saturating_sub(WATCHES_AT_ONCE));
+                    let ahead = Commit::new().fenced(fences(&work.deployment.row)).changes(more);
+                    self.journal.commit(ahead).await?.or_failure()?;
+                }
+                commit = commit.changes(watches);
             }
             self.journal.commit(commit).await?.or_failure()?;
             // The decision stands, whatever can be had of its evidence.
@@ -346,6 +358,21 @@ impl Observe {
         let described = self.ecs.describe_services(&planned.cluster, services).await?;
         described.found.first().map(ServiceFacts::from_json).transpose()
     }
+}
+
+/// The measurements as a record of the ledger tells of them. A list: a name that somebody chose is a value, never a
+/// member.
+pub(crate) fn listed(measured: &BTreeMap<String, Measurement>) -> Vec<Listed<'_>> {
+    let each = measured.iter();
+    each.map(|(check, measurement)| Listed { check, measurement }).collect()
+}
+
+/// One measurement in a record of the ledger.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed<'a> {
+    check: &'a str,
+    #[serde(flatten)]
+    measurement: &'a Measurement,
 }
 
 fn answer(policy: &Verification, decision: &Decision) -> Value {

@@ -46,15 +46,13 @@ impl Record {
         }))
     }
 
-    /// Removes the pointer by which a release is found that has not ended.
-    async fn no_longer_open(&self, release_id: &str) -> Result<Option<Change>, Failure> {
-        let pointer = Key::open_release(release_id);
-        let stored = self.journal.control().get::<ReleasePointerRow>(&pointer).await?;
-        Ok(stored.map(|stored| Change::delete(pointer, stored.revision)))
+    /// The pointer by which a release is found that is not closed.
+    pub(crate) async fn pointer(&self, release_id: &str) -> Result<Option<Stored<ReleasePointerRow>>, Failure> {
+        self.journal.control().get(&Key::open_release(release_id)).await
     }
 
-    /// Concludes a release from the ends of its deployments, and anchors the head of its chain in the chain of its
-    /// application.
+    /// Concludes a release from the ends of its deployments, announces that, and anchors the head of its chain in the
+    /// chain of its application. Until all of it is done the sweep finds the release.
     pub(crate) async fn close_release(
         &self,
         release_id: &str,
@@ -66,8 +64,8 @@ impl Record {
             Some(end) => end.clone(),
             None => self.end_release(&release, execution_arn, failure).await?,
         };
-        let head = self.anchor(&release.row, &end).await?;
         self.notify(&release.row, &end).await?;
+        let head = self.anchor(&release.row, &end).await?;
         Ok(json!({"verdict": end.verdict, "effect": end.effect, "head": head}))
     }
 
@@ -127,7 +125,6 @@ impl Record {
                 &ended,
                 Expected::Revision(release.revision),
             )?)
-            .changes(self.no_longer_open(&release.row.release_id).await?)
             .changes(unplanned)
             .record(&Chain::release(&release.row.release_id), draft);
         self.journal.commit(commit).await?.or_failure()?;
@@ -141,7 +138,8 @@ impl Record {
         Ok(end)
     }
 
-    /// A chain can be cut off at its end without a gap. Its head in another chain shows that.
+    /// A chain can be cut off at its end without a gap. Its head in another chain shows that. With it the release is
+    /// closed.
     async fn anchor(&self, release: &ReleaseRow, end: &End) -> Result<Head, Failure> {
         let key = Key::anchor(&release.release_id);
         if let Some(anchored) = self.journal.control().get::<AnchorRow>(&key).await? {
@@ -155,12 +153,15 @@ impl Record {
             release_id: Some(release.release_id.clone()),
             ..Draft::new(RecordKind::ReleaseEnded, ACTOR, body)
         };
+        let pointer = self.pointer(&release.release_id).await?;
+        let closed = pointer.map(|stored| Change::delete(Key::open_release(&release.release_id), stored.revision));
         let commit = Commit::new()
             .change(Change::put(
                 key.clone(),
                 &AnchorRow { head: head.clone() },
                 Expected::Absent,
             )?)
+            .changes(closed)
             .record(&Chain::application(&release.application), draft);
         match self.journal.commit(commit).await? {
             Committed::Lost(_) => Ok(self.journal.control().require::<AnchorRow>(&key).await?.row.head),

@@ -79,7 +79,8 @@ impl Record {
             .await
     }
 
-    /// Closes a release whose execution is over without having closed it. What it started is concluded first.
+    /// Closes a release whose execution is over without having closed it, or in the middle of that. What it started is
+    /// concluded first.
     ///
     /// # Errors
     /// `Transient` while its execution, or a deployment of it, may still write an end.
@@ -87,6 +88,10 @@ impl Record {
         let release: Stored<ReleaseRow> = self.journal.release(release_id).await?;
         let release = release.row;
         if release.end.is_some() {
+            // Whoever wrote its end has come no further.
+            if self.pointer(release_id).await?.is_some() {
+                self.close_release(release_id, &release.execution_arn, None).await?;
+            }
             return Ok(());
         }
         let execution = self.executions.describe(&release.execution_arn).await?;
@@ -111,12 +116,12 @@ impl Record {
     pub(crate) async fn sweep(&self, invocation: &Invocation) -> Result<Value, Failure> {
         let (control, clock) = (self.journal.control(), self.journal.clock());
         let mut round = Round::begin(Self::NAME, invocation, clock.now()?, RESERVE);
-        let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.list(Key::QUARANTINED_LOCKS, "").await?;
+        let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.all(Key::QUARANTINED_LOCKS, "").await?;
         Measure::Quarantined {
             locks: quarantined.len(),
         }
         .emit();
-        let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.list(Key::OPEN_DEPLOYMENTS, "").await?;
+        let deployments: Vec<(String, Stored<OpenDeploymentRow>)> = control.all(Key::OPEN_DEPLOYMENTS, "").await?;
         let mut found = Found::default();
         for (_, open) in round.in_turn(deployments) {
             if !round.has_time(clock.now()?) {
@@ -126,7 +131,7 @@ impl Record {
             let settled = self.settle_deployment(deployment_id, NeverStarted::MayBe).await;
             found.count(deployment_id, settled.map(|_| ()), &mut round);
         }
-        let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.list(Key::OPEN_RELEASES, "").await?;
+        let releases: Vec<(String, Stored<ReleasePointerRow>)> = control.all(Key::OPEN_RELEASES, "").await?;
         for (_, open) in round.in_turn(releases) {
             if !round.has_time(clock.now()?) {
                 break;

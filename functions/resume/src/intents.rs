@@ -31,7 +31,7 @@ const SHOWN: [&str; 7] = [
 impl Resume {
     /// Settles the open intents of deployments that have ended. Which failed is said, and does not keep the others.
     pub(crate) async fn settle_intents(&self, round: &mut Round) -> Result<usize, Failure> {
-        let pointers: Vec<(String, Stored<OpenIntentRow>)> = self.control().list(Key::OPEN_INTENTS, "").await?;
+        let pointers: Vec<(String, Stored<OpenIntentRow>)> = self.control().all(Key::OPEN_INTENTS, "").await?;
         let mut settled = 0;
         for (_, pointer) in round.in_turn(pointers) {
             if !round.has_time(self.clock.now()?) {

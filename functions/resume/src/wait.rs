@@ -218,17 +218,19 @@ impl Resume {
         let mut round = Round::begin(Self::NAME, invocation, self.clock.now()?, RESERVE);
         // There are few of them, and none may wait behind those that people keep open for days.
         let settled = self.settle_intents(&mut round).await?;
-        let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().list(Key::OPEN_WAITS, "").await?;
+        let pointers: Vec<(String, Stored<OpenWaitRow>)> = self.control().all(Key::OPEN_WAITS, "").await?;
         let (mut open, mut woken) = (0_u32, 0_u32);
         for (_, pointer) in round.in_turn(pointers) {
             if !round.has_time(self.clock.now()?) {
                 break;
             }
             let OpenWaitRow { resource, state, .. } = &pointer.row;
-            let Some(wait) = self.control().get::<WaitRow>(&pointer.row.wait_key()).await? else {
-                continue;
+            let looked = match self.control().get::<WaitRow>(&pointer.row.wait_key()).await {
+                Ok(Some(wait)) => self.look_at(&wait.row, Source::Sweep).await,
+                Ok(None) => continue,
+                Err(failure) => Err(failure),
             };
-            match self.look_at(&wait.row, Source::Sweep).await {
+            match looked {
                 Ok(answer) if answer.get("waiting") == Some(&json!(true)) => open += 1,
                 Ok(_) => woken += 1,
                 Err(failure) => round.failed(&format!("state `{state}` that waits for `{resource}`"), &failure),

@@ -195,7 +195,7 @@ impl Update {
 
     async fn suspended(&self) -> Result<Vec<Stored<SuspendedScalingRow>>, Failure> {
         let rows: Vec<(String, Stored<SuspendedScalingRow>)> =
-            self.journal.control().list(Key::SUSPENDED_SCALING, "").await?;
+            self.journal.control().all(Key::SUSPENDED_SCALING, "").await?;
         Ok(rows.into_iter().map(|(_, stored)| stored).collect())
     }
 }

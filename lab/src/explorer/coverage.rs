@@ -1,6 +1,6 @@
 //! Which faults really struck, and where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use simulator::{CallOutcome, CallRecord, FaultKind, World};
@@ -9,11 +9,11 @@ use super::Shop;
 use super::plan::{Asked, Mishap, Point};
 use crate::deployer::InstallError;
 
-/// What the Tasks of the state machines ask for, read from the machines that are installed.
+/// What the Tasks of the state machines ask for, by their [names](name), read from the machines that are installed.
 ///
 /// # Errors
 /// When a Task of a machine asks for nothing that a payload could be recognised by.
-pub fn tasks(shop: &mut Shop) -> Result<BTreeSet<Asked>, InstallError> {
+pub fn tasks(shop: &mut Shop) -> Result<BTreeMap<String, Asked>, InstallError> {
     let refused = |reason: String| InstallError::Account(reason);
     let mut ask = |operation: &str, input: Value| {
         shop.ask("states", operation, input)
@@ -21,7 +21,7 @@ pub fn tasks(shop: &mut Shop) -> Result<BTreeSet<Asked>, InstallError> {
     };
     let listed = ask("ListStateMachines", json!({}))?;
     let machines = listed.get("stateMachines").and_then(Value::as_array);
-    let mut tasks = BTreeSet::new();
+    let mut tasks = BTreeMap::new();
     for machine in machines.into_iter().flatten() {
         let arn = machine.get("stateMachineArn").cloned().unwrap_or_default();
         let described = ask("DescribeStateMachine", json!({"stateMachineArn": arn}))?;
@@ -42,20 +42,27 @@ pub fn tasks(shop: &mut Shop) -> Result<BTreeSet<Asked>, InstallError> {
             let payload = state.pointer("/Arguments/Payload").unwrap_or(&Value::Null);
             let action = payload.get("action").and_then(Value::as_str);
             let action = action.ok_or_else(|| refused(format!("state `{name}` of `{arn}` has no action")))?;
-            tasks.insert(Asked::Action {
+            let asked = Asked::Action {
                 action: action.to_owned(),
                 state: payload.get("wait").map(|_| name.clone()),
-            });
+            };
+            tasks.insert(task_name(arn.as_str().unwrap_or_default(), name), asked);
         }
     }
     Ok(tasks)
 }
 
+/// The name of a Task: its state machine, without the name of the stack, and its state.
+fn task_name(machine: &str, state: &str) -> String {
+    let machine = machine.rsplit(['-', ':']).next().unwrap_or_default();
+    format!("{machine}/{state}")
+}
+
 /// The calls that can go wrong, as undisturbed runs make them, and what the state machines ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// What the Tasks of the state machines ask for.
-    pub tasks: BTreeSet<Asked>,
+    /// What the Tasks of the state machines ask for, by the name of machine and state.
+    pub tasks: BTreeMap<String, Asked>,
     /// The kinds of calls.
     pub calls: Vec<KnownCall>,
 }
@@ -66,7 +73,7 @@ pub struct KnownCall {
     /// The kind.
     pub point: Point,
     /// How often it is made, by story.
-    pub counts: std::collections::BTreeMap<super::Story, u64>,
+    pub counts: BTreeMap<super::Story, u64>,
 }
 
 impl Known {
@@ -76,7 +83,7 @@ impl Known {
         call.point
             .asked
             .as_ref()
-            .is_some_and(|asked| self.tasks.contains(asked))
+            .is_some_and(|asked| self.tasks.values().any(|task| task == asked))
     }
 
     /// What can go wrong while a function does what it is asked for: a mishap for which none of its calls is made is
@@ -95,6 +102,8 @@ impl Known {
 /// A fault that struck a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Landed {
+    /// The Task of a state machine for which the function was invoked, by the name of machine and state.
+    pub task: Option<String>,
     /// What the calling function was asked for; for an invocation, the invoked one. None of a payload without action
     /// and `detail-type`.
     pub asked: Option<Asked>,
@@ -116,12 +125,17 @@ fn of(call: &CallRecord, world: &World) -> Option<Landed> {
         Some(invocation) => world.payload(invocation),
         None => call.input.get("Payload"),
     };
+    let task = match call.invocation {
+        Some(invocation) => world.task(invocation),
+        None => call.task.as_ref(),
+    };
     let after = match &call.outcome {
         CallOutcome::Success | CallOutcome::Lost => true,
         CallOutcome::Error { effect, .. } => *effect,
         CallOutcome::Open | CallOutcome::Denied { .. } | CallOutcome::NeverSent => false,
     };
     Some(Landed {
+        task: task.map(|task| task_name(&task.machine, &task.state)),
         asked: payload.and_then(Asked::of),
         mishap: mishap(fault),
         after,

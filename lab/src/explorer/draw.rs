@@ -458,7 +458,9 @@ mod tests {
             counts: BTreeMap::from([(Story::default(), count)]),
         };
         Known {
-            tasks: BTreeSet::from([asked("run_task"), asked("end_deployment")]),
+            tasks: ["run_task", "end_deployment"]
+                .map(|action| (action.to_owned(), asked(action)))
+                .into(),
             calls: vec![
                 call("migrate", "ecs", "RunTask", "run_task", 1),
                 call("record", "dynamodb", "TransactWriteItems", "end_deployment", 9),

@@ -217,6 +217,11 @@ pub(crate) fn capacity_provider(
 }
 
 pub(crate) fn check_network(definition: &TaskDefinition, input: &Value) -> Result<(), ApiError> {
+    if !definition.uses_awsvpc() && input.get("networkConfiguration").is_some() {
+        return Err(invalid_parameter(
+            "Network Configuration is not valid for the given networkMode of this task definition.",
+        ));
+    }
     let subnets = input
         .pointer("/networkConfiguration/awsvpcConfiguration/subnets")
         .and_then(Value::as_array);

@@ -349,7 +349,8 @@ impl Service for Rds {
         NAME
     }
 
-    /// Taking a snapshot needs the right to copy the database and the right to the copy.
+    /// Taking a snapshot needs the right to copy the database, the right to the copy and, since databases copy their
+    /// tags to their snapshots here, the right to tag it.
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
         let (operation, input) = (request.operation.as_str(), Input(&request.input));
         if !OPERATIONS.contains(&operation) {
@@ -366,7 +367,10 @@ impl Service for Rds {
         let database = on(kind.arn_type(), kind.identifier());
         let snapshot = on(kind.snapshot_arn_type(), kind.snapshot_identifier());
         match (operation.starts_with("Create"), operation.contains("Snapshot")) {
-            (true, true) => vec![database, snapshot],
+            (true, true) => {
+                let tags = Authorization::new(format!("{NAME}:AddTagsToResource"), snapshot.resource.clone());
+                vec![database, snapshot, tags]
+            }
             (false, true) => vec![snapshot],
             (_, false) => vec![database],
         }

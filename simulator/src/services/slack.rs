@@ -440,6 +440,10 @@ fn check(body: &Map<String, Value>) -> Result<(), &'static str> {
     if blocks.is_empty() && text.is_empty() {
         return Err("no_text");
     }
+    // Documented nowhere: <https://github.com/slackapi/bolt-js/issues/2867>.
+    if blocks.iter().map(texts).sum::<usize>() > 11_000 {
+        return Err("msg_blocks_too_long");
+    }
     let is_sound = blocks.len() <= 50 && blocks.iter().all(is_block) && are_unique(blocks, "block_id");
     if is_sound { Ok(()) } else { Err("invalid_blocks") }
 }
@@ -451,6 +455,18 @@ fn are_unique(values: &[Value], name: &str) -> bool {
         .iter()
         .filter_map(|value| value.get(name)?.as_str())
         .all(|id| !id.is_empty() && units(id) <= 255 && seen.insert(id))
+}
+
+/// The characters of all texts in a block.
+fn texts(block: &Value) -> usize {
+    match block {
+        Value::Array(values) => values.iter().map(texts).sum(),
+        Value::Object(members) => {
+            let own = members.get("text").and_then(Value::as_str).map_or(0, units);
+            own.saturating_add(members.values().map(texts).sum())
+        }
+        _ => 0,
+    }
 }
 
 /// The length of a text in the units that count the most.

@@ -166,7 +166,7 @@ impl World {
                 .is_none_or(|kind| kind == "RequestResponse"),
             payload: call
                 .invocation
-                .and_then(|invocation| self.invocations.get(&invocation))
+                .and_then(|invocation| self.payload(invocation))
                 .or_else(|| call.input.get("Payload")),
             at: self.kernel.now(),
         };

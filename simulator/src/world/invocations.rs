@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use simulator_kernel::Place;
 
-use super::{Alarm, World};
+use super::{Alarm, Invoked, World};
 use crate::executor::{JoinHandle, TaskId};
 use crate::lambda::{FunctionError, Invocation, InvocationId, Lambda, Start};
 use crate::stdout::{self, Stdout};
@@ -67,7 +67,13 @@ impl World {
             self.set_alarm(start.timeout, Alarm::Deadline(start.id));
             let function = start.function.clone();
             let stdout = self.keeps_function_logs.then(Stdout::default);
-            self.invocations.insert(start.id, start.payload.clone());
+            let call = start.caller.and_then(|caller| self.open.get(&caller));
+            let record = call.and_then(|open| self.calls.get(open.record));
+            let invoked = Invoked {
+                payload: start.payload.clone(),
+                task: record.and_then(|record| record.task.clone()),
+            };
+            self.invocations.insert(start.id, invoked);
             let body = match &start.handler {
                 Some(handler) => {
                     let principal = match &start.role {

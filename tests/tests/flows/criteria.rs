@@ -6,7 +6,7 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::{Behaviour, Site};
 
-use crate::support::Account;
+use crate::support::{Account, measured};
 
 const CLUSTER: &str = "nest-demo-development";
 const SERVICE: &str = "nest-demo";
@@ -226,9 +226,9 @@ fn push(account: &mut Account, tag: &str, shows: &Shows) {
 /// What the ledger holds of the looks at a check: outcome and sentence of each, where they differ from those before.
 fn evidence(account: &Account, check: &str) -> Vec<String> {
     let looks = account.records("checks_measured");
-    let measured = looks.iter().filter_map(|look| look["body"]["checks"].get(check));
+    let shown = looks.iter().filter_map(|look| measured(look, check));
     let text = |measured: &Value, member: &str| measured[member].as_str().unwrap().to_owned();
-    let mut said: Vec<String> = measured
+    let mut said: Vec<String> = shown
         .map(|measured| format!("{}: {}", text(measured, "outcome"), text(measured, "sentence")))
         .collect();
     said.dedup();
@@ -271,8 +271,8 @@ fn assert_soaked(account: &Account, check: &str) {
     let looks = account.records("checks_measured");
     let last = looks.last().unwrap();
     let since = moment(&last["body"]["end"]["healthy_since"]);
-    let measured = looks.iter().filter_map(|look| look["body"]["checks"].get(check));
-    let mut unwell = measured.filter(|measured| measured["outcome"] != "pass");
+    let shown = looks.iter().filter_map(|look| measured(look, check));
+    let mut unwell = shown.filter(|measured| measured["outcome"] != "pass");
     assert!(unwell.all(|measured| moment(&measured["at"]) < since));
     let soaked = moment(&last["at"]).duration_since(since);
     assert!(soaked >= SignedDuration::from_mins(15), "{soaked}");
@@ -624,7 +624,7 @@ impl Asked {
         let looks = account.records("checks_measured");
         let mut asking = looks.iter().filter(|look| look["body"]["questions"] != json!([]));
         let look = asking.next().unwrap();
-        let measured = &look["body"]["checks"][check];
+        let measured = measured(look, check).unwrap();
         assert_eq!(measured["outcome"], "fail", "{look:#}");
         let asked_at = moment(&measured["at"]);
         let until = asked_at + SignedDuration::from_secs(self.seconds);

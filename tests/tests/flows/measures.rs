@@ -6,7 +6,7 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::TargetCondition;
 
-use crate::support::Account;
+use crate::support::{Account, measured};
 
 const CLUSTER: &str = "nest-demo-development";
 const SERVICE: &str = "nest-demo";
@@ -38,8 +38,8 @@ fn edited(places: &[(&str, &str)]) -> Account {
 fn shown(account: &Account, check: &str) -> Vec<(String, String)> {
     let text = |measured: &Value, member: &str| measured[member].as_str().unwrap().to_owned();
     let looks = account.records("checks_measured").into_iter();
-    let measured = looks.filter_map(|look| look["body"]["checks"].get(check).cloned());
-    measured
+    let shown = looks.filter_map(|look| measured(&look, check).cloned());
+    shown
         .map(|measured| (text(&measured, "outcome"), text(&measured, "sentence")))
         .collect()
 }

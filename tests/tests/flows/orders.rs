@@ -277,3 +277,49 @@ fn a_freeze_that_stops_takes_back_what_is_on_its_way_and_lets_nothing_more_come(
         "{waiting}"
     );
 }
+
+#[test]
+fn what_is_not_there_is_not_frozen_as_if_it_were() {
+    let mut account = Account::with("nest-demo");
+    for (place, says) in [
+        (&["production"][..], "there is no application `production`"),
+        (
+            &["nest-demo", "prod"],
+            "`nest-demo` has no environment `prod`: it has `development`, `production`",
+        ),
+    ] {
+        let words: Vec<&str> = ["freeze"].iter().chain(place).chain(&WHY).copied().collect();
+        let refused = account.lab.esclusa(&words);
+        assert!(refused.code != 0 && refused.err.contains(says), "{}", refused.err);
+    }
+    order(&mut account, "freeze", &["nest-demo", "production"]);
+}
+
+#[test]
+fn a_pin_is_taken_out_before_another_one_is_set() {
+    let mut account = Account::running("nest-demo", "v1.0.0");
+    let place = ["nest-demo", "development"];
+    order(&mut account, "pin", &place);
+    let words: Vec<&str> = ["pin"].iter().chain(&place).chain(&WHY).copied().collect();
+    let refused = account.lab.esclusa(&words);
+    assert!(
+        refused.code != 0 && refused.err.contains("already pinned by"),
+        "{}",
+        refused.err
+    );
+    order(&mut account, "unpin", &place);
+    order(&mut account, "pin", &place);
+}
+
+#[test]
+fn a_reason_has_a_length_that_people_read() {
+    let mut account = Account::with("nest-demo");
+    let long = "w".repeat(2_001);
+    let refused = account.lab.esclusa(&["freeze", "nest-demo", "--reason", &long]);
+    assert!(
+        refused.code != 0 && refused.err.contains("2001 characters"),
+        "{}",
+        refused.err
+    );
+    account.esclusa(&["freeze", "nest-demo", "--reason", &long[1..]]);
+}

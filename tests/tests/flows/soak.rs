@@ -10,7 +10,7 @@ use simulator::kernel::Site;
 use simulator::{FunctionError, Handler, Lambda};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 
-use crate::support::Account;
+use crate::support::{Account, measured};
 
 const CLUSTER: &str = "nest-demo-development";
 const PRODUCTION: &str = "nest-demo-production";
@@ -507,9 +507,7 @@ fn a_smoke_test_is_passed_once_and_names_the_step_that_fails() {
     push_that_answers(&mut account, "v1.0.0", &good);
     account.assert_ended("SUCCEEDED", "none", "proven");
     let looks = account.records("checks_measured");
-    let measured = looks
-        .iter()
-        .filter(|look| look["body"]["checks"].get("smoke").is_some());
+    let measured = looks.iter().filter(|look| measured(look, "smoke").is_some());
     assert_eq!(measured.count(), 1, "it is passed once");
     let broken = json!([page("/", 200, "<html>"), page("/tasks", 500, "no connection")]);
     push_that_answers(&mut account, "v1.1.0", &broken);

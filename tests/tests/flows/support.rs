@@ -677,6 +677,12 @@ fn logged() -> Settings {
     }
 }
 
+/// What a record of the ledger says that a look has measured of a check, if it has.
+pub(crate) fn measured<'a>(look: &'a Value, check: &str) -> Option<&'a Value> {
+    let all = look["body"]["checks"].as_array().unwrap();
+    all.iter().find(|measured| measured["check"] == check)
+}
+
 /// What stands after the last slash.
 pub(crate) fn last_part(arn: &str) -> String {
     arn.rsplit('/').next().unwrap_or_default().to_owned()

@@ -5,7 +5,7 @@ use lab::images::Kind;
 use serde_json::{Value, json};
 
 use crate::path::{self, ANOTHER_LOOK, FIRST_LOOK, NEXT, SERVICE, VERIFIED};
-use crate::support::Account;
+use crate::support::{Account, measured};
 
 const CLUSTER: &str = "nest-demo-development";
 
@@ -45,7 +45,7 @@ fn a_release_that_works_for_five_minutes_is_good_and_every_look_is_in_the_ledger
     let looks = account.records("checks_measured");
     let shown: Vec<&Value> = looks
         .iter()
-        .map(|look| &look["body"]["checks"]["errors"]["outcome"])
+        .map(|look| &measured(look, "errors").unwrap()["outcome"])
         .collect();
     assert_eq!(shown, ["pass"; 6]);
     assert_eq!(looks[5]["body"]["end"]["end"], "passed");
@@ -127,7 +127,7 @@ fn a_service_that_scales_during_the_soak_begins_it_again_and_is_not_taken_back()
     account.settle();
     account.assert_ended("SUCCEEDED", "none", "proven");
     let looks = account.records("checks_measured");
-    let shown = |look: &Value| look["body"]["checks"]["services"]["outcome"].clone();
+    let shown = |look: &Value| measured(look, "services").unwrap()["outcome"].clone();
     assert!(looks.iter().any(|look| shown(look) == "inconclusive"), "{looks:#?}");
 }
 
@@ -273,4 +273,68 @@ fn a_check_says_what_the_end_of_a_task_means() {
         assert!(audit.contains(shown), "{reaction}: {audit}");
         assert_left(&mut account);
     }
+}
+
+/// What somebody calls an image, a database, a task, a service or a check is a value in the ledger: it may be a word that
+/// no member of a record has.
+#[test]
+fn everything_may_be_named_by_a_word_that_the_ledger_refuses_as_a_member() {
+    let mut account = Account::with("imagy-catalog");
+    let mut text = std::fs::read_to_string(&account.example.file).unwrap();
+    for (from, to) in [
+        ("images:\n  app:", "images:\n  token:"),
+        ("image: app", "image: token"),
+        ("databases:\n  catalog:", "databases:\n  secret:"),
+        ("database: catalog", "database: secret"),
+        ("      catalog: {restore", "      secret: {restore"),
+        ("tasks:\n  migrate:", "tasks:\n  password:"),
+        ("services:\n  api:", "services:\n  authorization:"),
+        ("      api: {start_count", "      authorization: {start_count"),
+        (
+            "    variables: {aspnetcore: Development",
+            "    acknowledgements: {task-token: {person: {that: it is the right one}}}\n    verification:\n      soak_seconds: 60\n      checks:\n        signature: {measure: {alarms: [errors]}}\n    variables: {aspnetcore: Development",
+        ),
+    ] {
+        assert!(text.contains(from), "`{from}`");
+        text = text.replace(from, to);
+    }
+    account.create_alarm("errors");
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(10));
+    let release = account.only_release();
+    account.esclusa(&["acknowledge", &release, "task-token"]);
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "schema_moved", "proven");
+    let looks = account.records("checks_measured");
+    assert_eq!(measured(&looks[0], "signature").unwrap()["outcome"], "pass");
+    account.esclusa(&["pin", "imagy-catalog", "develop", "--reason", "the audit"]);
+    let decided = account.records("person_decided");
+    let pinned = decided
+        .iter()
+        .find(|record| record["body"]["decision"] == "pin")
+        .unwrap();
+    assert_eq!(pinned["body"]["images"][0]["image"], "token", "{pinned:#}");
+}
+
+/// More alarms than DynamoDB takes rows in one transaction.
+#[test]
+fn a_verification_may_watch_more_alarms_than_a_transaction_has_rows() {
+    let alarms: Vec<String> = (0..120).map(|number| format!("errors-{number}")).collect();
+    let checks = alarms.chunks(40).enumerate();
+    let checks =
+        checks.map(|(at, alarms)| format!("        of-{at}: {{measure: {{alarms: [{}]}}}}\n", alarms.join(", ")));
+    let verification = format!(
+        "    verification:\n      soak_seconds: 60\n      checks:\n{}",
+        checks.collect::<String>()
+    );
+    let trigger = "    trigger: push\n";
+    let mut account = Account::edited("nest-demo", trigger, &format!("{trigger}{verification}"));
+    for alarm in &alarms {
+        account.create_alarm(alarm);
+    }
+    account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "none", "proven");
+    assert_eq!(account.rows("ALARM#").len(), alarms.len());
 }

@@ -82,7 +82,7 @@ pub(super) async fn execute(
 
 /// The chains of an application: its own, those of its releases, those of its repositories.
 async fn application(session: &Session, name: &str, report: &mut Report) -> Result<(), Failure> {
-    let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(&Key::releases_of(name)).await?;
+    let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(&Key::releases_of(name), "").await?;
     let mut proofs: BTreeMap<String, Option<Head>> = BTreeMap::new();
     for (_, stored) in pointers {
         let release_id = stored.row.release_id;

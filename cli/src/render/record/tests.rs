@@ -56,18 +56,18 @@ pub(crate) fn story_of_a_deployment() -> Vec<Record> {
         "steps": [{"task": "migrate"}, {"service": "api", "name": "shop-api"}],
     });
     let measured = json!({
-        "checks": {
-            "errors": {"at": "2026-11-21T14:06:00Z", "outcome": "fail", "sentence": "6, at most 5 is allowed"},
-            "services": {"at": "2026-11-21T14:06:00Z", "outcome": "pass", "sentence": "`api` runs 2"},
-        },
+        "checks": [
+            {"check": "errors", "at": "2026-11-21T14:06:00Z", "outcome": "fail", "sentence": "6, at most 5 is allowed"},
+            {"check": "services", "at": "2026-11-21T14:06:00Z", "outcome": "pass", "sentence": "`api` runs 2"},
+        ],
         "healthySince": null, "soakSeconds": 300, "end": null,
         "questions": [{"check": "errors", "until": "2026-11-21T14:16:00Z", "unanswered": "rollback"}],
     });
     let gave_way = json!({
-        "checks": {}, "healthySince": null, "soakSeconds": 300, "questions": [], "end": {"end": "gave_way", "to": RELEASE},
+        "checks": [], "healthySince": null, "soakSeconds": 300, "questions": [], "end": {"end": "gave_way", "to": RELEASE},
     });
     let rechecked = json!({
-        "deploymentId": "d", "checks": {"errors": {"outcome": "fail", "sentence": "in `ALARM`: `shop-errors`"}},
+        "deploymentId": "d", "checks": [{"check": "errors", "outcome": "fail", "sentence": "in `ALARM`: `shop-errors`"}],
         "holds": false, "changed": true, "revoked": {"at": "2026-11-21T14:06:00Z", "why": "check `errors`: in `ALARM`: `shop-errors`"},
     });
     let waits = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "closed": null, "gates": [

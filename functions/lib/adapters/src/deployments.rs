@@ -90,7 +90,7 @@ impl Journal {
     /// What hotfixes of an application still owe, in one environment or in all of them.
     ///
     /// # Errors
-    /// Those of [`ControlTable::list`](crate::control::ControlTable::list).
+    /// Those of [`ControlTable::all`](crate::control::ControlTable::all).
     pub async fn debts(
         &self,
         application: &str,
@@ -99,7 +99,7 @@ impl Journal {
         let prefix = environment
             .map(|environment| format!("{environment}#"))
             .unwrap_or_default();
-        let rows: Vec<(String, Stored<Debt>)> = self.control().list(&Key::debts_of(application), &prefix).await?;
+        let rows: Vec<(String, Stored<Debt>)> = self.control().all(&Key::debts_of(application), &prefix).await?;
         Ok(rows
             .into_iter()
             .filter(|(_, stored)| stored.row.settled.is_none())

@@ -214,7 +214,7 @@ pub async fn verified_there(
 pub async fn freezes(control: &ControlTable, application: &str, environment: &str) -> Result<Vec<Order>, Failure> {
     let mut freezes = Vec::new();
     for of in [EVERYTHING, application] {
-        let rows: Vec<(String, Stored<Order>)> = control.list(&Key::freezes_of(of), "").await?;
+        let rows: Vec<(String, Stored<Order>)> = control.all(&Key::freezes_of(of), "").await?;
         let is_here = |key: &str| {
             let over = key.split('#').next();
             over == Some(EVERYTHING) || over == Some(environment)

@@ -245,7 +245,7 @@ impl Places {
             let failure = failure("sts:AssumeRole", &error);
             match failure.kind {
                 ErrorKind::AccessDenied => Failure::access_denied(format!(
-                    "the role `{role}` in account {} cannot be assumed: it does not exist, no longer trusts the function `{}`, or requires another external id; deploy `target-account.yaml` there again, with the external id of the parameter `TargetExternalId`, then deploy again ({})",
+                    "the role `{role}` in account {} cannot be assumed: it does not exist, no longer trusts the function `{}`, or requires another external id; deploy `target-account.yaml` there with the external id of the parameter `TargetExternalId`, after deleting its stack where Esclusa was installed anew, then deploy again ({})",
                     place.account, self.function, failure.message
                 )),
                 _ => failure,

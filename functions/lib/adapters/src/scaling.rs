@@ -150,7 +150,14 @@ impl ScalingRegistrar {
             .policy_type(PolicyType::TargetTrackingScaling)
             .target_tracking_scaling_policy_configuration(configuration);
         let answer = request.send().await;
-        answer.map_err(|error| failure("application-autoscaling:PutScalingPolicy", &error))?;
+        answer.map_err(|error| {
+            let failure = failure("application-autoscaling:PutScalingPolicy", &error);
+            match error.as_service_error() {
+                // The service is registered; that is not seen everywhere at once.
+                Some(refused) if refused.is_object_not_found_exception() => Failure::transient(failure.message),
+                _ => failure,
+            }
+        })?;
         Ok(())
     }
 }

@@ -140,6 +140,7 @@ pub(crate) fn classify(code: &str, status: u16) -> ErrorKind {
         | "KmsThrottlingException"
         | "RequestTimeout"
         | "RequestTimeoutException"
+        | "ExecutionLimitExceeded"
         | "TransactionConflictException"
         | "TransactionInProgressException"
         | "UpdateInProgressException"
@@ -216,6 +217,7 @@ mod tests {
     async fn an_error_of_aws_becomes_the_reaction_it_needs() {
         let table = [
             (400, "ThrottlingException", ErrorKind::Transient),
+            (400, "ExecutionLimitExceeded", ErrorKind::Transient),
             (500, "ServerException", ErrorKind::Transient),
             (503, "SomethingNew", ErrorKind::Transient),
             (501, "UnsupportedBySimulatorException", ErrorKind::Defect),

@@ -8,6 +8,20 @@ use crate::pipeline::{Approval, Name, People};
 use crate::slack::Member;
 use crate::verification::Question;
 
+/// The longest reason or note that a person may give, in characters.
+pub const REASON_MAX: usize = 2_000;
+
+/// Whether a reason or a note can be taken: it goes into rows, records and messages, which have their own limits.
+///
+/// # Errors
+/// [`Refusal::TooLong`].
+pub fn check_length(text: &str) -> Result<(), Refusal> {
+    match text.chars().count() {
+        length if length > REASON_MAX => Err(Refusal::TooLong { length }),
+        _ => Ok(()),
+    }
+}
+
 /// Why a decision does not count. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -44,6 +58,12 @@ pub enum Refusal {
         release: String,
         /// Those environments.
         environments: String,
+    },
+    /// What is said about it is longer than anybody reads.
+    #[error("a reason or note has {length} characters, at most {REASON_MAX} are taken: link to the longer text")]
+    TooLong {
+        /// How many characters it has.
+        length: usize,
     },
     /// An order that changes nothing.
     #[error("{why}")]
@@ -168,6 +188,7 @@ impl Refusal {
             | Self::Stranger { .. } => true,
             Self::NotWaiting { .. }
             | Self::Several { .. }
+            | Self::TooLong { .. }
             | Self::Order { .. }
             | Self::Settled { .. }
             | Self::Elsewhere { .. }

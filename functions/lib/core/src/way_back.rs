@@ -417,11 +417,7 @@ mod tests {
             revision: "backend".parse().unwrap(),
             cluster: "alpha".to_owned(),
             launch_type: "FARGATE".to_owned(),
-            network: crate::pipeline::Network {
-                subnets: vec![],
-                security_groups: vec![],
-                assign_public_ip: false,
-            },
+            network: None,
             container_overrides: Value::Null,
             group: None,
             container: "backend".to_owned(),

@@ -1,6 +1,6 @@
 //! What was explored so far, kept in a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -39,7 +39,8 @@ pub(crate) struct Tally {
     pub(crate) violating: BTreeMap<u64, Vec<String>>,
     /// How often each end came out.
     ends: BTreeMap<String, u64>,
-    /// How often each fault struck: by what the struck function was asked for, then by fault. What was to strike after
+    /// How often each fault struck: by the Task that the struck function was invoked for, or by what it was asked for,
+    /// then by fault. What was to strike after
     /// the effect and struck before is left out.
     landed: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -94,7 +95,7 @@ impl Tally {
             let asked = landed.asked.as_ref().map_or(UNKNOWN.to_owned(), ToString::to_string);
             let count = self
                 .landed
-                .entry(asked)
+                .entry(landed.task.clone().unwrap_or(asked))
                 .or_default()
                 .entry(landed.mishap.to_owned())
                 .or_default();
@@ -125,10 +126,10 @@ impl Tally {
     fn tell_faults(&self, known: &Known, page: &mut Page) -> io::Result<()> {
         page.heading("Where faults struck, by Task; `-` cannot be")?;
         let columns = Mishap::ALL.map(|mishap| format!("{:>CELL$}", mishap.as_str())).concat();
-        page.faint(format_args!("  {:<34}{columns}", ""))?;
+        page.faint(format_args!("  {:<40}{columns}", ""))?;
         let mut seldom = Vec::new();
-        for task in &known.tasks {
-            let (name, possible) = (task.to_string(), known.mishaps(task));
+        for (name, asked) in &known.tasks {
+            let possible = known.mishaps(asked);
             if possible.is_empty() {
                 seldom.push(format!("{name}: no story reaches it"));
             }
@@ -138,19 +139,18 @@ impl Tally {
                     cells.push_str(&format!("{:>CELL$}", "-"));
                     continue;
                 }
-                let count = self.count_of(&name, mishap.as_str());
+                let count = self.count_of(name, mishap.as_str());
                 cells.push_str(&format!("{count:>CELL$}"));
                 if count.saturating_mul(IN) < WANTED.saturating_mul(self.explored) {
                     seldom.push(format!("{name}: {} {count}", mishap.as_str()));
                 }
             }
-            page.text(format_args!("  {name:<34}{cells}"))?;
+            page.text(format_args!("  {name:<40}{cells}"))?;
         }
-        let tasks: BTreeSet<String> = known.tasks.iter().map(ToString::to_string).collect();
         page.heading("Where else faults struck")?;
-        page.faint(format_args!("  {:<34}{columns}{:>CELL$}", "", AWAY))?;
+        page.faint(format_args!("  {:<40}{columns}{:>CELL$}", "", AWAY))?;
         for (name, faults) in &self.landed {
-            let of_task = tasks.contains(name);
+            let of_task = known.tasks.contains_key(name);
             if of_task && !faults.contains_key(AWAY) {
                 continue;
             }
@@ -164,7 +164,7 @@ impl Tally {
                 };
                 cells.push_str(&format!("{count:>CELL$}"));
             }
-            page.text(format_args!("  {name:<34}{cells}"))?;
+            page.text(format_args!("  {name:<40}{cells}"))?;
         }
         page.heading(format_args!("Struck fewer than {WANTED} times in {IN} runs"))?;
         if seldom.is_empty() {

@@ -205,7 +205,7 @@ impl ControlTable {
     }
 
     /// Reads the rows of a partition whose sort key begins with `prefix`, in ascending order of the sort key, each with
-    /// its sort key.
+    /// its sort key: for rows of one thing, of which there are never many.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`]; `Defect` for a partition of more rows than one listing reads: a part of a list
@@ -220,12 +220,13 @@ impl ControlTable {
         )))
     }
 
-    /// As [`ControlTable::list`], for partitions that grow for as long as Esclusa is used: however many rows there are.
+    /// As [`ControlTable::list`], for partitions that grow with the installation or for as long as it is used: however
+    /// many rows there are.
     ///
     /// # Errors
     /// Those of [`ControlTable::get`].
-    pub async fn all<T: DeserializeOwned>(&self, pk: &str) -> Result<Vec<(String, Stored<T>)>, Failure> {
-        self.query(pk, "", true, usize::MAX).await
+    pub async fn all<T: DeserializeOwned>(&self, pk: &str, prefix: &str) -> Result<Vec<(String, Stored<T>)>, Failure> {
+        self.query(pk, prefix, true, usize::MAX).await
     }
 
     /// Reads the last `limit` rows of a partition whose sort key begins with `prefix`, in descending order of the sort
@@ -346,6 +347,6 @@ mod tests {
             refused.message.contains("does not act on a part of a list"),
             "{refused:?}"
         );
-        assert_eq!(table.all::<Row>("P").await.unwrap().len(), LIST_LIMIT + 2);
+        assert_eq!(table.all::<Row>("P", "").await.unwrap().len(), LIST_LIMIT + 2);
     }
 }

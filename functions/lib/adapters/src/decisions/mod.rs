@@ -3,7 +3,7 @@
 
 mod orders;
 
-use esclusa_core::decision::{Ballot, Refusal, may_answer, may_vote};
+use esclusa_core::decision::{Ballot, Refusal, check_length, may_answer, may_vote};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{self, Closed};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
@@ -152,6 +152,9 @@ impl Journal {
     /// What the tables answered.
     pub async fn vote(&self, voice: &Voice<'_>, along: &[Change]) -> Result<Result<Voted, Refusal>, Failure> {
         let (release_id, principal) = (voice.release, voice.principal);
+        if let Err(refusal) = check_length(voice.reason.unwrap_or_default()) {
+            return Ok(Err(refusal));
+        }
         let release = || release_id.to_owned();
         let waiting = match self.waiting_in(release_id, voice.environment).await? {
             Ok(waiting) => waiting,
@@ -279,6 +282,9 @@ impl Journal {
     /// What the tables answered.
     pub async fn answer(&self, reply: &Reply<'_>, along: &[Change]) -> Result<Result<Answered, Refusal>, Failure> {
         let Reply { check, principal, .. } = *reply;
+        if let Err(refusal) = check_length(reply.reason) {
+            return Ok(Err(refusal));
+        }
         let (deployment, question) = match self.asked(reply.release, reply.environment, check).await? {
             Ok(asked) => asked,
             Err(refusal) => return Ok(Err(refusal)),

@@ -4,8 +4,8 @@
 mod quarantine;
 mod wish;
 
-use esclusa_core::decision::Refusal;
-use esclusa_core::error::Failure;
+use esclusa_core::decision::{Refusal, check_length};
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::gate::{self, Acknowledged, Lifted, may_acknowledge};
 use esclusa_core::hotfix::Debt;
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use self::quarantine::Suspect;
 pub use self::wish::Wish;
 use super::Waiting;
-use crate::control::rows::{EnvironmentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
+use crate::control::rows::{EnvironmentRow, PipelineCurrentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
 use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::gates::{EVERYTHING, Electorate};
 use crate::journal::{Commit, Committed, Journal};
-use crate::planning::release_in_force;
+use crate::planning::{pipeline_version, release_in_force};
 
 /// What is frozen.
 struct Frozen<'a> {
@@ -75,6 +75,9 @@ impl Journal {
         if wish.reason().is_some_and(|reason| reason.trim().is_empty()) {
             return Ok(Err(refused("a reason is required")));
         }
+        if let Some(Err(refusal)) = wish.words().map(check_length) {
+            return Ok(Err(refusal));
+        }
         let orderer = Orderer {
             by,
             at: self.clock().now()?,
@@ -103,6 +106,9 @@ impl Journal {
                 stop,
             } => {
                 let place = Frozen::of(application.as_ref(), environment.as_ref());
+                if let Some(refusal) = self.no_such_place(&place).await? {
+                    return Ok(Err(refusal));
+                }
                 let frozen = self.freeze(&place, reason, *until, &orderer).await?;
                 match frozen {
                     Ok(told) if *stop => self.stop_all(&place, reason, told, &orderer).await,
@@ -249,12 +255,26 @@ impl Journal {
         }
         let key = Key::pin(application.as_str(), environment.as_str());
         let stored: Option<Stored<gate::Pin>> = self.control().get(&key).await?;
+        if let Some(gate::Order { by, reason, .. }) = stored
+            .as_ref()
+            .map(|stored| &stored.row.order)
+            .filter(|pinned| pinned.holds(orderer.at))
+        {
+            return Ok(Err(refused(format!(
+                "`{place}` is already pinned by `{by}`: {reason}; `esclusa unpin {application} {environment}` first"
+            ))));
+        }
         let order = match orderer.order(reason, until) {
             Ok(order) => order,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let pin = gate::Pin { order, digests, tag };
-        let body = json!({"decision": "pin", "place": format!("`{place}`"), "tag": pin.tag, "digests": pin.digests, "reason": pin.order.reason, "until": pin.order.until});
+        // A list: a name that somebody chose is a value, never a member.
+        let images = pin.digests.iter();
+        let images: Vec<Value> = images
+            .map(|(image, digest)| json!({"image": image, "digest": digest}))
+            .collect();
+        let body = json!({"decision": "pin", "place": format!("`{place}`"), "tag": pin.tag, "images": images, "reason": pin.order.reason, "until": pin.order.until});
         let change = Change::put(key, &pin, Expected::unchanged(stored.as_ref()))?;
         let draft = of_place(Some(application), Some(environment), orderer.by, &body)?;
         let what = "the pin of the environment has just changed";
@@ -289,6 +309,35 @@ impl Journal {
             .await
     }
 
+    /// Why there is nothing to freeze: what is misspelt would leave open what somebody takes to be frozen.
+    async fn no_such_place(&self, place: &Frozen<'_>) -> Result<Option<Refusal>, Failure> {
+        let Some(application) = place.application else {
+            return Ok(None);
+        };
+        let key = Key::pipeline_current(application.as_str());
+        let Some(current) = self.control().get::<PipelineCurrentRow>(&key).await? else {
+            return Ok(Some(refused(format!(
+                "there is no application `{application}`: `esclusa status` lists them, and `esclusa freeze APPLICATION ENVIRONMENT` names both"
+            ))));
+        };
+        let Some(environment) = place.environment else {
+            return Ok(None);
+        };
+        let (_, pipeline) = match pipeline_version(self.control(), application.as_str(), current.row.version).await {
+            // Whatever this program cannot read any more can be frozen all the same.
+            Err(failure) if failure.kind == ErrorKind::Refused => return Ok(None),
+            pipeline => pipeline?,
+        };
+        if pipeline.environment(environment.as_str()).is_some() {
+            return Ok(None);
+        }
+        let names: Vec<String> = pipeline.named().map(|named| format!("`{}`", named.name)).collect();
+        Ok(Some(refused(format!(
+            "`{application}` has no environment `{environment}`: it has {}",
+            names.join(", ")
+        ))))
+    }
+
     async fn freeze(
         &self,
         place: &Frozen<'_>,
@@ -316,7 +365,7 @@ impl Journal {
     /// Stops every release that is on its way into a place that was frozen. What goes back goes on: it is what somebody
     /// needs then.
     async fn stop_all(&self, place: &Frozen<'_>, reason: &str, told: Value, orderer: &Orderer<'_>) -> Ordered {
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
         let mut stopped = Vec::new();
         for (_, pointer) in open {
             let release_id = pointer.row.release_id;
@@ -342,7 +391,7 @@ impl Journal {
     async fn unfreeze(&self, place: &Frozen<'_>, reason: &str, orderer: &Orderer<'_>) -> Ordered {
         let prefix = format!("{}#", place.environment.map_or(EVERYTHING, EnvironmentName::as_str));
         let rows: Vec<(String, Stored<gate::Order>)> =
-            self.control().list(&Key::freezes_of(place.chain()), &prefix).await?;
+            self.control().all(&Key::freezes_of(place.chain()), &prefix).await?;
         let mut changes = Vec::new();
         let mut since = Vec::new();
         for (_, stored) in rows.into_iter().filter(|(_, stored)| stored.row.holds(orderer.at)) {

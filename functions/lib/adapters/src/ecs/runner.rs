@@ -34,7 +34,7 @@ pub struct RunTask {
     /// `FARGATE` or `EC2`.
     pub launch_type: String,
     /// Its network.
-    pub network: Network,
+    pub network: Option<Network>,
     /// The group it belongs to; `family:{family}` unless given.
     pub group: Option<String>,
     /// What differs from the task definition, in the shape of the API. ECS shows it to everybody who may describe the
@@ -151,7 +151,8 @@ fn run_task_body(request: &RunTask) -> Value {
         started_by: &'a str,
         count: u8,
         launch_type: &'a str,
-        network_configuration: Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        network_configuration: Option<Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
         group: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,11 +171,13 @@ fn run_task_body(request: &RunTask) -> Value {
         started_by: &request.started_by,
         count: 1,
         launch_type: &request.launch_type,
-        network_configuration: json!({"awsvpcConfiguration": {
-            "subnets": request.network.subnets,
-            "securityGroups": request.network.security_groups,
-            "assignPublicIp": if request.network.assign_public_ip { "ENABLED" } else { "DISABLED" },
-        }}),
+        network_configuration: request.network.as_ref().map(|network| {
+            json!({"awsvpcConfiguration": {
+                "subnets": network.subnets,
+                "securityGroups": network.security_groups,
+                "assignPublicIp": if network.assign_public_ip { "ENABLED" } else { "DISABLED" },
+            }})
+        }),
         group: request.group.as_deref(),
         overrides: has_overrides.then(|| json!({"containerOverrides": request.container_overrides})),
         tags: (!request.tags.is_empty()).then(|| tag_list(&request.tags)),

@@ -25,11 +25,11 @@ fn run_task() -> RunTask {
         client_token: "token-1".to_owned(),
         started_by: "catalog-0a1b-develop-1".to_owned(),
         launch_type: "FARGATE".to_owned(),
-        network: esclusa_core::pipeline::Network {
+        network: Some(esclusa_core::pipeline::Network {
             subnets: vec!["subnet-1".to_owned()],
             security_groups: vec!["sg-1".to_owned()],
             assign_public_ip: false,
-        },
+        }),
         group: Some("migration".to_owned()),
         container_overrides: json!([{
             "name": "migrations", "command": ["migrate"], "environment": [{"name": "STAGE", "value": "a-value"}],

@@ -2,10 +2,14 @@
 
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::Pipeline;
+use futures_util::future::try_join_all;
 
 use crate::control::rows::{DeploymentPointerRow, EnvironmentRow, MadeEnvironmentRow, ReleaseRow};
 use crate::control::{ControlTable, Key, Stored};
 use crate::gates::HISTORY;
+
+/// How many environments are looked at at the same time: a pattern makes hundreds.
+const AT_ONCE: usize = 25;
 
 /// The names of the environments of a pipeline: those that the file names, and those that were made from its patterns.
 ///
@@ -18,7 +22,7 @@ pub async fn environment_names(control: &ControlTable, pipeline: &Pipeline) -> R
         .collect();
     if pipeline.patterns().next().is_some() {
         let partition = Key::made_environments_of(pipeline.application.as_str());
-        let rows: Vec<(String, Stored<MadeEnvironmentRow>)> = control.list(&partition, "").await?;
+        let rows: Vec<(String, Stored<MadeEnvironmentRow>)> = control.all(&partition, "").await?;
         // A pattern that is gone from the file makes nothing any more.
         let made = rows.into_iter().map(|(name, _)| name);
         names.extend(made.filter(|name| pipeline.environment(name).is_some() && !pipeline.is_named(name)));
@@ -37,11 +41,17 @@ pub async fn environments_that_run(
     digest: &str,
 ) -> Result<Vec<String>, Failure> {
     let mut running = Vec::new();
-    for name in environment_names(control, pipeline).await? {
-        let runs = digest_in_force(control, pipeline.application.as_str(), &name, image).await?;
-        if runs.as_deref() == Some(digest) {
-            running.push(name);
-        }
+    let application = pipeline.application.as_str();
+    for names in environment_names(control, pipeline).await?.chunks(AT_ONCE) {
+        let looks = names
+            .iter()
+            .map(|name| digest_in_force(control, application, name, image));
+        let looks = try_join_all(looks).await?;
+        let runs = names
+            .iter()
+            .zip(looks)
+            .filter(|(_, runs)| runs.as_deref() == Some(digest));
+        running.extend(runs.map(|(name, _)| name.clone()));
     }
     Ok(running)
 }

@@ -343,7 +343,7 @@ pub async fn quarantines(
     home: &Home,
 ) -> Result<Vec<Stored<Quarantine>>, Failure> {
     let partition = Key::quarantines_of(RepositoryKey::of(image, home));
-    let rows: Vec<(String, Stored<Quarantine>)> = control.all(&partition).await?;
+    let rows: Vec<(String, Stored<Quarantine>)> = control.all(&partition, "").await?;
     Ok(rows.into_iter().map(|(_, stored)| stored).collect())
 }
 

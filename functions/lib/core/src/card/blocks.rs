@@ -15,6 +15,22 @@ pub const HEADER_MAX: usize = 150;
 /// The most characters of the text of a section.
 pub const SECTION_MAX: usize = 3_000;
 
+/// The most characters of all blocks of a message together. Slack documents no such limit, and refuses messages of 11,341
+/// characters and more: <https://github.com/slackapi/bolt-js/issues/2867>.
+pub const MESSAGE_MAX: usize = 9_000;
+
+/// The most characters of the status.
+const STATUS_MAX: usize = 1_000;
+
+/// The most characters of the line below.
+const CONTEXT_MAX: usize = 300;
+
+/// The most characters of all that is asked: there may be a question for every check.
+const ASKS_MAX: usize = 5_000;
+
+/// What every section may have, however much there is besides.
+const SECTION_MIN: usize = 200;
+
 /// The most characters on a button.
 pub const ACTION_TEXT_MAX: usize = 75;
 
@@ -35,9 +51,11 @@ const NOTE_ROOM: usize = 140;
 #[must_use]
 pub fn message(card: &Card) -> Value {
     let mut blocks = vec![header(&card.title), section(&status(card))];
-    blocks.extend(card.sections.iter().map(|each| section(&paragraph(each, &card.rest))));
+    let (limit, ask_limit) = (section_limit(card), ask_limit(card));
+    let sections = card.sections.iter();
+    blocks.extend(sections.map(|each| section(&paragraph(each, &card.rest, limit))));
     for (index, ask) in card.asks.iter().enumerate() {
-        blocks.push(section(&ask.words.mrkdwn(SECTION_MAX)));
+        blocks.push(section(&ask.words.mrkdwn(ask_limit)));
         // A button must not be pressed whose meaning would be cut.
         let value = json!(ask.pointer).to_string();
         if length(&value) <= VALUE_MAX {
@@ -46,7 +64,7 @@ pub fn message(card: &Card) -> Value {
     }
     blocks.push(json!({
         "type": "context",
-        "elements": [{"type": "mrkdwn", "text": card.context.mrkdwn(SECTION_MAX), "verbatim": true}],
+        "elements": [{"type": "mrkdwn", "text": card.context.mrkdwn(CONTEXT_MAX), "verbatim": true}],
     }));
     blocks.truncate(BLOCKS_MAX);
     json!({"text": text(card, ALERT_TEXT_MAX), "blocks": blocks})
@@ -103,7 +121,7 @@ fn status(card: &Card) -> String {
         Tone::Over => ":heavy_minus_sign:",
         Tone::Bad => ":rotating_light:",
     };
-    let room = SECTION_MAX.saturating_sub(length(sign)).saturating_sub(1);
+    let room = STATUS_MAX.saturating_sub(length(sign)).saturating_sub(1);
     format!("{sign} {}", card.status.mrkdwn(room))
 }
 
@@ -116,14 +134,41 @@ fn section(text: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}})
 }
 
+/// The most characters of each question.
+fn ask_limit(card: &Card) -> usize {
+    let shared = ASKS_MAX.checked_div(card.asks.len()).unwrap_or(ASKS_MAX);
+    shared.min(SECTION_MAX)
+}
+
+/// The most characters of each section, so that all of them have room in the message: the longest are cut first.
+fn section_limit(card: &Card) -> usize {
+    let ask_limit = ask_limit(card);
+    let asks = card.asks.iter().map(|ask| length(&ask.words.mrkdwn(ask_limit)));
+    let around = [
+        HEADER_MAX,
+        length(&status(card)),
+        length(&card.context.mrkdwn(CONTEXT_MAX)),
+    ];
+    let taken: usize = around.into_iter().chain(asks).sum();
+    let room = MESSAGE_MAX.saturating_sub(taken);
+    let whole = card
+        .sections
+        .iter()
+        .map(|each| length(&paragraph(each, &card.rest, SECTION_MAX)));
+    let whole: Vec<usize> = whole.collect();
+    let fits = |limit: &usize| whole.iter().map(|length| length.min(limit)).sum::<usize>() <= room;
+    let limits = (SECTION_MIN..=SECTION_MAX).rev().step_by(50);
+    limits.into_iter().find(fits).unwrap_or(SECTION_MIN)
+}
+
 /// A section with as many of its lines as fit, how many are left out, and where they are.
-fn paragraph(section: &Section, rest: &str) -> String {
+fn paragraph(section: &Section, rest: &str, limit: usize) -> String {
     let mut text = format!("*{}*", Line::text(section.title.as_str()).mrkdwn(HEADER_MAX));
     for (index, line) in section.lines.iter().enumerate() {
         let line = format!("\n• {}", line.mrkdwn(LINE_MAX));
         let is_last = index.saturating_add(1) == section.lines.len();
         let room = if is_last { 0 } else { NOTE_ROOM };
-        if length(&text).saturating_add(length(&line)).saturating_add(room) > SECTION_MAX {
+        if length(&text).saturating_add(length(&line)).saturating_add(room) > limit {
             let left_out = section.lines.len().saturating_sub(index);
             text.push_str(&format!("\n… and {left_out} more: `{rest}` shows all"));
             break;

@@ -53,6 +53,8 @@ pub(super) fn stack(observed: &Observed, group: &mut Group<'_>) {
                     "deploy the stack, or install the command line, of the same version: `scripts/deploy`",
                 ),
                 ("Active", update) => Verdict::problem(format!("its last update is {update}"), help),
+                // Lambda takes the network interface of an idle function, and gives it back at the next invocation.
+                ("Inactive", _) => Verdict::ok(format!("{said}, asleep: the next invocation wakes it")),
                 (state, _) => Verdict::problem(format!("it is {state}"), help),
             }
         });

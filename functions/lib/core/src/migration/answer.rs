@@ -104,6 +104,10 @@ pub fn decide_error(error: &RunTaskError) -> RunTaskDecision {
         "AccessDeniedException" | "AccessDenied" | "UnrecognizedClientException" | "ExpiredTokenException" => {
             RunTaskDecision::GiveUp(Failure::access_denied(format!("`ecs:RunTask` was denied: {message}")))
         }
+        // What EC2 throttles for ECS comes as a request that is wrong.
+        "InvalidParameterException" if message.contains("RequestLimitExceeded") => {
+            RunTaskDecision::CallAgain { why: message.clone() }
+        }
         // The same code says that the request is wrong and that the cluster provisions too many tasks already.
         "ClientException" if message.contains("PROVISIONING") => RunTaskDecision::NotPlaced {
             reasons: vec![message.clone()],

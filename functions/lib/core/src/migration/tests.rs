@@ -341,10 +341,17 @@ fn an_error_of_run_task_is_named_by_whether_a_task_may_have_started() {
         decide(Some("AccessDeniedException"), Some(503), ""),
         RunTaskDecision::CallAgain { .. }
     ));
-    assert!(matches!(
-        decide(Some("ThrottlingException"), Some(400), "Rate exceeded"),
-        RunTaskDecision::CallAgain { .. }
-    ));
+    for (code, message) in [
+        ("ThrottlingException", "Rate exceeded"),
+        // As EC2 throttles ECS.
+        (
+            "InvalidParameterException",
+            "Error retrieving subnet information: RequestLimitExceeded",
+        ),
+    ] {
+        let decision = decide(Some(code), Some(400), message);
+        assert!(matches!(decision, RunTaskDecision::CallAgain { .. }), "{code}");
+    }
     assert_eq!(
         decide(Some("ConflictException"), Some(400), ""),
         RunTaskDecision::Inspect {

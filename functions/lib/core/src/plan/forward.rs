@@ -529,7 +529,7 @@ impl Planner<'_> {
             revision: revision.key.clone(),
             cluster: self.input.environment.cluster.clone(),
             launch_type: launch_type(&revision.definition).to_owned(),
-            network: task.network.clone(),
+            network: has_own_network(&revision.definition).then(|| task.network.clone()),
             container_overrides: container_overrides(&task.containers),
             group: task.database.as_ref().map(|_| "migration".to_owned()),
             container: task.container.clone(),
@@ -614,6 +614,12 @@ fn container_names(definition: &Value) -> Vec<&str> {
     containers
         .filter_map(|container| container.get("name")?.as_str())
         .collect()
+}
+
+/// Whether tasks of a definition have a network of their own. `RunTask` takes one for those alone:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
+pub(super) fn has_own_network(definition: &Value) -> bool {
+    definition.get("networkMode").and_then(Value::as_str) == Some("awsvpc")
 }
 
 pub(super) fn launch_type(definition: &Value) -> &'static str {

@@ -342,8 +342,9 @@ pub struct PlannedTask {
     pub cluster: String,
     /// `FARGATE` or `EC2`, as the definition requires; never Spot.
     pub launch_type: String,
-    /// The network.
-    pub network: Network,
+    /// The network, where its task definition has one of its own: the mode `awsvpc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// `containerOverrides` of `RunTask`.
     pub container_overrides: Value,
     /// `group` of `RunTask`, where it is not the default.

@@ -39,6 +39,14 @@ pub(super) fn deployment_configuration(
             "migrate it to the deployment controller `ECS`",
         ));
     }
+    if facts.is_behind_classic {
+        // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html>, `rolloutState`.
+        refusals.push(Refusal::new(
+            RefusalKind::Service,
+            format!("the service `{name}` is behind a Classic Load Balancer, for which ECS does not say whether a rollout is complete"),
+            "move it to an Application or Network Load Balancer",
+        ));
+    }
     let desired = match facts.desired {
         0 => service.start_count.map_or(0, u64::from),
         live => live,

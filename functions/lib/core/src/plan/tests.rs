@@ -128,6 +128,7 @@ fn observed_service(name: &str, arn: &str, desired: u64) -> ObservedService {
         current_service_revisions: Vec::new(),
         deployments: vec![primary],
         target_groups: Vec::new(),
+        is_behind_classic: false,
     };
     let deployment_configuration =
         json!({"maximumPercent": 200, "minimumHealthyPercent": 100, "alarms": {"alarmNames": ["a"], "enable": true}});
@@ -351,6 +352,25 @@ fn the_hash_binds_what_is_deployed_and_neither_counts_nor_times_nor_progress() {
 }
 
 #[test]
+fn a_task_gets_a_network_only_where_its_definition_has_one_of_its_own() {
+    let networks = |observed: &Observed| -> Vec<bool> {
+        let plan = plan(&input('a'), observed, now()).unwrap();
+        let tasks = plan.steps.iter().filter_map(|step| match step {
+            PlannedStep::Task(task) => Some(task.network.is_some()),
+            PlannedStep::Service(_) => None,
+        });
+        tasks.collect()
+    };
+    assert!(networks(&observed()).into_iter().all(|has_one| has_one));
+    let mut bridged = observed();
+    for family in bridged.families.values_mut() {
+        family.definition["networkMode"] = json!("bridge");
+    }
+    assert!(!networks(&bridged).is_empty());
+    assert!(networks(&bridged).into_iter().all(|has_one| !has_one));
+}
+
+#[test]
 fn everything_in_the_way_is_listed_at_once() {
     let mut world = observed();
     world.cluster_status = Some("INACTIVE".to_owned());
@@ -360,6 +380,7 @@ fn everything_in_the_way_is_listed_at_once() {
     image.status = "ARCHIVED".to_owned();
     let shop = world.services.get_mut("shop").unwrap();
     shop.facts.controller = "CODE_DEPLOY".to_owned();
+    shop.facts.is_behind_classic = true;
     shop.facts.status = "DRAINING".to_owned();
     shop.deployment_configuration["maximumPercent"] = json!(100);
     assert_snapshot!(plan(&input('a'), &world, now()).unwrap_err());

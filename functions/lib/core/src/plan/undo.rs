@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::forward::{container_overrides, launch_type};
+use super::forward::{container_overrides, has_own_network, launch_type};
 use super::refusal::{Refusal, RefusalKind};
 use super::rollback::RollbackInput;
 use super::{Observed, PlannedRevision, PlannedTask, RevisionAction, compatibility, preflight};
@@ -128,7 +128,7 @@ fn of_database(
             revision: task.task_definition.clone(),
             cluster: input.environment.cluster.clone(),
             launch_type: launch_type(&definition.definition).to_owned(),
-            network: task.network.clone(),
+            network: has_own_network(&definition.definition).then(|| task.network.clone()),
             container_overrides,
             group: Some("migration".to_owned()),
             container: task.container.clone(),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::pipeline::{Network, Phase};
+use crate::pipeline::Phase;
 use crate::plan::PlannedDown;
 use crate::verdict::StepReference;
 use crate::way_back::{TakenStep, way_back};
@@ -104,11 +104,7 @@ fn task(name: &str, automatic: Option<bool>) -> PlannedTask {
         revision: "app".parse().unwrap(),
         cluster: "shop".to_owned(),
         launch_type: "FARGATE".to_owned(),
-        network: Network {
-            subnets: vec![],
-            security_groups: vec![],
-            assign_public_ip: false,
-        },
+        network: None,
         container_overrides: "up".into(),
         group: None,
         container: "app".to_owned(),

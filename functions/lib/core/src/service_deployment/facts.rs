@@ -63,6 +63,8 @@ pub struct ServiceFacts {
     pub deployments: Vec<DeploymentCounts>,
     /// The ARNs of the target groups that its tasks are targets of.
     pub target_groups: Vec<String>,
+    /// Whether it is behind a Classic Load Balancer, for which ECS does not tell how rollouts stand.
+    pub is_behind_classic: bool,
 }
 
 impl ServiceFacts {
@@ -79,6 +81,7 @@ impl ServiceFacts {
             current_service_revisions: Vec::new(),
             deployments: Vec::new(),
             target_groups: Vec::new(),
+            is_behind_classic: false,
         }
     }
 
@@ -133,6 +136,7 @@ impl ServiceFacts {
                 .iter()
                 .filter_map(|load_balancer| text(load_balancer, "targetGroupArn"))
                 .collect(),
+            is_behind_classic: load_balancers.iter().any(is_classic),
         })
     }
 
@@ -142,6 +146,11 @@ impl ServiceFacts {
             .iter()
             .find(|deployment| deployment.status == "PRIMARY")
     }
+}
+
+/// Whether a member of `loadBalancers` is a Classic Load Balancer: only those have a name.
+fn is_classic(load_balancer: &Value) -> bool {
+    text(load_balancer, "loadBalancerName").is_some()
 }
 
 /// The status of a service deployment.

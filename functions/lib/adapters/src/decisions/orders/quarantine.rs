@@ -103,11 +103,11 @@ impl Journal {
 
     /// The releases that have not ended with an image, and the environments in which each is at work.
     async fn on_their_way(&self, suspect: &Suspect<'_>) -> Result<Vec<Value>, Failure> {
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().list(Key::OPEN_RELEASES, "").await?;
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
         let mut found = Vec::new();
         for (_, pointer) in open {
             let release = self.known(&pointer.row.release_id).await?;
-            let Some(release) = release.filter(|release| is_of(release, suspect)) else {
+            let Some(release) = release.filter(|release| release.end.is_none() && is_of(release, suspect)) else {
                 continue;
             };
             let mut at_work_in = Vec::new();

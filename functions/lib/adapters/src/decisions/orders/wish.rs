@@ -139,6 +139,14 @@ impl Wish {
         }
     }
 
+    /// What they say about it, where they say anything.
+    pub(super) fn words(&self) -> Option<&str> {
+        match self {
+            Self::Acknowledge { note, .. } => note.as_deref(),
+            other => other.reason(),
+        }
+    }
+
     /// The reason, where one must be given.
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
