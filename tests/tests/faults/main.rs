@@ -19,6 +19,7 @@ mod denials;
 mod determinism;
 mod event_races;
 mod explored;
+mod fixed;
 mod many;
 mod observation;
 mod points;

@@ -7,13 +7,7 @@ use simulator::{ApiError, CallOutcome, FaultKind, FunctionError, FunctionFault, 
 use simulator_ecs::{CapacityShortage, Ecs};
 
 use crate::observation::End;
-use crate::shop::{Image, Shop, undisturbed};
-
-fn ends_as_undisturbed(shop: &mut Shop, digest: &str) {
-    let observed = shop.observe(digest);
-    assert_eq!(&observed.end, undisturbed(Image::Good), "{:?}", observed.path);
-    assert_eq!(observed.problems, Vec::<String>::new());
-}
+use crate::shop::{Image, Shop, ends_as_undisturbed, undisturbed};
 
 /// F25.
 #[test]
@@ -53,6 +47,8 @@ fn a_storm_of_errors_in_ecs_is_outlasted_wherever_it_begins() {
             )),
         );
         shop.run_for(SignedDuration::from_mins(15));
+        let struck = shop.struck().len();
+        assert!(struck > 1, "{state}: the storm struck {struck} calls");
         shop.lab.world_mut().clear_faults();
         shop.finish();
         ends_as_undisturbed(&mut shop, &digest);
@@ -113,6 +109,7 @@ fn bursts_of_transaction_conflicts_cost_time_only() {
         let writes = Selector::operation("dynamodb", "TransactWriteItems").first(40);
         shop.fault(writes, FaultKind::Conflict);
         shop.finish();
+        assert_eq!(shop.struck().len(), 40, "{state}");
         ends_as_undisturbed(&mut shop, &digest);
     }
 }
@@ -124,6 +121,13 @@ fn a_rollout_outlasts_a_shortage_of_capacity_within_its_time() {
     let digest = shop.push(Image::Good);
     shop.run_until_state("UpdateService");
     shortage(&mut shop, SignedDuration::from_mins(40));
+    shop.run_for(SignedDuration::from_mins(39));
+    let (ecs, _) = shop.lab.world_mut().service_mut::<Ecs>().unwrap();
+    assert_eq!(
+        ecs.running_tasks(Shop::CLUSTER, "worker").len(),
+        2,
+        "only the old ones run"
+    );
     shop.finish();
     ends_as_undisturbed(&mut shop, &digest);
 }

@@ -8,7 +8,7 @@ use esclusa_core::canonical::sha256_hex;
 use jiff::SignedDuration;
 pub(crate) use lab::explorer::Image;
 use serde_json::Value;
-use simulator::World;
+use simulator::{CallRecord, World};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence, Pattern};
 use simulator_step_functions::StepFunctions;
 
@@ -68,6 +68,11 @@ impl Shop {
         self.shop.push(TAG, image).unwrap()
     }
 
+    /// Pushes an image under another tag; its digest.
+    pub(crate) fn push_as(&mut self, tag: &str, image: Image) -> String {
+        self.shop.push(tag, image).unwrap()
+    }
+
     /// Pushes an image and waits until its release is over and everything that is swept was swept.
     pub(crate) fn deploy(&mut self, image: Image) -> String {
         let digest = self.push(image);
@@ -111,6 +116,12 @@ impl Shop {
         self.shop.ask(service, operation, input).unwrap()
     }
 
+    /// The calls that a fault has struck since the shop was open.
+    pub(crate) fn struck(&self) -> Vec<&CallRecord> {
+        let calls = self.lab.world().calls().iter().skip(self.calls_before);
+        calls.filter(|call| call.fault.is_some()).collect()
+    }
+
     /// The ARN of the only execution of a machine.
     pub(crate) fn execution(&self, machine: &str) -> String {
         let executions = self.lab.executions(machine);
@@ -131,4 +142,12 @@ pub(crate) fn undisturbed(image: Image) -> &'static crate::observation::End {
         let digest = shop.deploy(image);
         shop.observe(&digest).end
     })
+}
+
+/// Asserts that a good image has come to what it comes to undisturbed, and that nothing is left behind.
+#[track_caller]
+pub(crate) fn ends_as_undisturbed(shop: &mut Shop, digest: &str) {
+    let observed = shop.observe(digest);
+    assert_eq!(&observed.end, undisturbed(Image::Good), "{:?}", observed.path);
+    assert_eq!(observed.problems, Vec::<String>::new());
 }

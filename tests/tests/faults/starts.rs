@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use simulator::{ApiError, CallOutcome, CallRecord, FaultKind, Principal, Selector};
 
 use crate::points::{is_invocation, payload};
-use crate::shop::{Image, Shop, undisturbed};
+use crate::shop::{Image, Shop, ends_as_undisturbed};
 
 const START: &str = "StartExecution";
 
@@ -15,12 +15,6 @@ fn starts(shop: &Shop) -> Vec<&CallRecord> {
         .iter()
         .filter(|call| call.operation == START)
         .collect()
-}
-
-fn ends_as_undisturbed(shop: &mut Shop, digest: &str) {
-    let observed = shop.observe(digest);
-    assert_eq!(&observed.end, undisturbed(Image::Good), "{:?}", observed.path);
-    assert_eq!(observed.problems, Vec::<String>::new());
 }
 
 /// F01 in its second half: the push was seen and written down, and then nobody started the release. Every attempt at
