@@ -10,6 +10,7 @@ use lab::explorer::{
     known_calls, run,
 };
 use serde_json::{Value, json};
+use simulator::World;
 
 /// How many seeds every run of the tests explores; `lab explore` explores as many as one likes.
 const SEEDS: u64 = 24;
@@ -401,6 +402,23 @@ fn what_comes_outside_of_a_window_or_unasked_is_found() {
 }
 
 #[test]
+fn every_invariant_is_broken_by_something_that_is_planted() {
+    let table = std::fs::read_to_string(lab::repository().join("lab/src/explorer/invariants/mod.rs")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("//! | I"));
+    let invariants: Vec<String> = rows
+        .filter_map(|row| Some(format!("I{}", row.split_once(' ')?.0)))
+        .collect();
+    assert_eq!(invariants.len(), 12, "{invariants:?}");
+    let planted = include_str!("explored.rs");
+    for invariant in invariants {
+        assert!(
+            planted.contains(&format!("\"{invariant}\"]")),
+            "nothing is planted that breaks {invariant}"
+        );
+    }
+}
+
+#[test]
 fn whatever_is_planted_is_found() {
     assert_eq!(found(|_, _| {}), BTreeSet::new());
     // A release without an end, and a push without a release.
@@ -419,6 +437,30 @@ fn whatever_is_planted_is_found() {
         shop.run_for(SignedDuration::from_mins(10));
     });
     assert_eq!(moved, BTreeSet::from(["I2"]));
+    // Locks that somebody takes away from a deployment that acts, so that the next one acts beside it.
+    let beside = found(|shop, truth| {
+        let begun = shop.lab.world().calls().len();
+        let acts = |world: &World| {
+            let mut calls = world.calls().iter().skip(begun);
+            calls.any(|call| call.operation == "UpdateService")
+        };
+        let at = shop.now();
+        let digest = shop.push("v2", Image::Good).unwrap();
+        truth.pushed.push(pushed(at, "v2", digest));
+        assert!(shop.lab.simulation().run_until(SignedDuration::from_hours(1), acts));
+        let control = shop.items("esclusa-control");
+        for lock in control.iter().filter(|item| item["sk"]["S"] == "LOCK") {
+            let key = json!({"pk": lock["pk"], "sk": lock["sk"]});
+            let gone = json!({"TableName": "esclusa-control", "Key": key});
+            shop.ask("dynamodb", "DeleteItem", gone).unwrap();
+        }
+        let at = shop.now();
+        let digest = shop.push("v3", Image::Good).unwrap();
+        truth.pushed.push(pushed(at, "v3", digest));
+        assert!(shop.lab.settle());
+        shop.run_for(SignedDuration::from_mins(20));
+    });
+    assert_eq!(beside, BTreeSet::from(["I11", "I3"]));
     // A migration that nobody of ours started.
     let migrated = found(|shop, _| {
         let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-0a00000000000001a"]}});
