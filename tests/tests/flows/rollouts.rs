@@ -199,6 +199,55 @@ fn a_release_that_fails_over_a_service_that_never_worked_cannot_be_brought_back(
     account.assert_left("QUARANTINED");
 }
 
+/// F60: the image of the version that ran is deleted, and its task is lost, while a rollout fails.
+#[test]
+fn what_ecs_cannot_bring_back_is_left_to_a_person() {
+    let mut account = Account::with("nest-demo");
+    let good = account.release("v1.0.0", Kind::Good);
+    let (cluster, service) = ("nest-demo-development", "nest-demo");
+    account.forget_calls();
+    account.push("v1.1.0", Kind::CrashLoop);
+    account.pass(SignedDuration::from_secs(5));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&format!("{release}-development-1"), "AwaitService");
+    let image = account
+        .example
+        .pipeline
+        .images
+        .values()
+        .next()
+        .unwrap()
+        .repository
+        .to_string();
+    let delete = json!({"repositoryName": image, "imageIds": [{"imageDigest": good}]});
+    account.administer("ecr", "BatchDeleteImage", delete);
+    let tasks = account.administer("ecs", "ListTasks", json!({"cluster": cluster, "serviceName": service}));
+    for task in tasks["taskArns"].as_array().unwrap() {
+        account.administer("ecs", "StopTask", json!({"cluster": cluster, "task": task}));
+    }
+    account.settle();
+    let listed = account.administer(
+        "ecs",
+        "ListServiceDeployments",
+        json!({"cluster": cluster, "service": service}),
+    );
+    let statuses = listed["serviceDeployments"].as_array().unwrap().iter();
+    let statuses: Vec<&Value> = statuses.map(|one| &one["status"]).collect();
+    // Newest first: what Esclusa tried after ECS, for which there is no image either.
+    assert_eq!(statuses[..2], ["IN_PROGRESS", "ROLLBACK_FAILED"]);
+    account.assert_ended("FAILED", "partial", "rollout_failed");
+    for words in [
+        "the rollout failed and ECS could not bring back what ran before",
+        "`nestapp`: an image cannot be pulled: CannotPullContainerError",
+    ] {
+        let reasons = account.reasons();
+        assert!(reasons.contains(words), "{reasons}");
+    }
+    account.assert_acts(&[("RegisterTaskDefinition", 1), ("UpdateService", 2)]);
+    account.pass(SignedDuration::from_mins(20));
+    account.assert_left("QUARANTINED");
+}
+
 #[test]
 fn a_change_by_somebody_else_during_the_rollout_is_seen_and_not_fought() {
     let mut account = Account::with("nest-demo");
