@@ -14,25 +14,29 @@ const MINUTES: i64 = 10 * 24 * 60;
 
 const DAYS: [Day; 7] = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri, Day::Sat, Day::Sun];
 
-/// Zones whose clocks change by an hour, by half an hour and at midnight, on both halves of the globe, and one whose
-/// clocks never do.
-const ZONES: [&str; 6] = [
+/// Zones whose clocks change by an hour, by half an hour, at midnight and for Ramadan, on both halves of the globe, and
+/// one whose clocks never do.
+const ZONES: [&str; 7] = [
     "America/New_York",
     "Europe/Madrid",
     "Australia/Lord_Howe",
     "America/Santiago",
     "Pacific/Auckland",
+    "Africa/Casablanca",
     "America/Lima",
 ];
 
-/// Days shortly before clocks change in one of the zones, before a leap day and before the end of a year.
-const BEGINNINGS: [(i32, u32, u32); 9] = [
+/// Days shortly before every change of clocks in one of the zones, before a leap day and before the end of a year.
+const BEGINNINGS: [(i32, u32, u32); 12] = [
+    (2026, 2, 12),
     (2026, 3, 5),
+    (2026, 3, 19),
     (2026, 3, 26),
     (2026, 4, 2),
     (2026, 9, 3),
     (2026, 9, 24),
     (2026, 10, 1),
+    (2026, 10, 22),
     (2026, 10, 29),
     (2028, 2, 26),
     (2026, 12, 28),
@@ -225,6 +229,30 @@ impl Judge {
 
 fn other(at: Timestamp) -> DateTime<Utc> {
     DateTime::from_timestamp(at.as_second(), 0).unwrap()
+}
+
+#[test]
+fn every_change_of_clocks_is_in_one_of_the_calendars() {
+    let new_year = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap().and_time(NaiveTime::MIN);
+    for name in ZONES {
+        let zone: Tz = name.parse().unwrap();
+        let offset = |hours: i64| {
+            (new_year.and_utc() + Duration::hours(hours))
+                .with_timezone(&zone)
+                .offset()
+                .fix()
+        };
+        let changes = (0..365 * 24).filter(|hour| offset(*hour) != offset(hour + 1));
+        let days: Vec<NaiveDate> = changes.map(|hour| (new_year + Duration::hours(hour)).date()).collect();
+        assert_eq!(days.len(), if name == "America/Lima" { 0 } else { 2 }, "{name}");
+        for day in days {
+            let is_judged = |(year, month, begins): (i32, u32, u32)| {
+                let begins = NaiveDate::from_ymd_opt(year, month, begins).unwrap();
+                (1..MINUTES / (24 * 60) - 1).contains(&(day - begins).num_days())
+            };
+            assert!(BEGINNINGS.into_iter().any(is_judged), "{name}: {day}");
+        }
+    }
 }
 
 proptest! {
