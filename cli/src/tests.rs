@@ -65,7 +65,7 @@ async fn an_invalid_file_is_not_applied_and_aws_is_not_asked() {
 
 #[tokio::test]
 async fn what_has_no_meaning_is_refused_before_aws_is_asked() {
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 12] = [
         (
             &["pipelines", "validate", "fixtures/none.yaml"],
             "error: cannot read `fixtures/none.yaml`",
@@ -99,7 +99,14 @@ async fn what_has_no_meaning_is_refused_before_aws_is_asked() {
             &["status", "--output", "csv"],
             "error: only `esclusa audit` answers with `--output csv`",
         ),
-        (&["audit", "--day", "2026-13-01"], "error: "),
+        (
+            &["audit", "--day", "2026-13-01"],
+            "error: `2026-13-01` is not a day: write `2026-11-21`",
+        ),
+        (
+            &["audit", "--day", "2026-11-21T14:00"],
+            "error: `2026-11-21T14:00` is not a day: write `2026-11-21`",
+        ),
         (
             &["unlock", "production", "--reason", "x"],
             "error: `production` is not the name of a lock",

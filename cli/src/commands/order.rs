@@ -106,7 +106,14 @@ mod tests {
         ] {
             assert_eq!(moment(text, now).unwrap(), expected.parse().unwrap(), "{text}");
         }
-        for text in ["tomorrow", "2026-11-20T08:00Z", "-2h", "2026-12-01"] {
+        for text in [
+            "tomorrow",
+            "2026-11-20T08:00Z",
+            "-2h",
+            "2 hours ago",
+            "2026-12-01",
+            "2026-12-01T08:00",
+        ] {
             assert!(moment(text, now).is_err(), "{text}");
         }
     }

@@ -4,7 +4,7 @@ use esclusa_adapters::ledger::{Listing, Span};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Chain, Record};
 use esclusa_core::pipeline::{ApplicationName, Digest, EnvironmentName};
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -95,7 +95,7 @@ async fn select(
             Listing::Digest(digest)
         }
         AuditSelection { day: Some(day), .. } => {
-            parse::<Date>(day)?;
+            date(day).ok_or_else(|| CommandError::InvalidInput(format!("`{day}` is not a day: write `2026-11-21`")))?;
             Listing::Day(day)
         }
         _ => Listing::Day(&today),
@@ -134,19 +134,30 @@ fn moment(text: &str, now: Timestamp, edge: Edge) -> Result<Timestamp, CommandEr
                 .ok(),
         }
     };
+    // "2 days ago" is read as a span that is negative already.
     let ago = |ago: jiff::Span| {
         let reference = now.to_zoned(TimeZone::UTC);
-        reference.checked_sub(ago).ok().map(|past| past.timestamp())
+        reference.checked_sub(ago.abs()).ok().map(|past| past.timestamp())
     };
     let instant = text.parse::<Timestamp>().ok();
     let read = instant
-        .or_else(|| text.parse::<Date>().ok().and_then(day))
+        .or_else(|| date(text).and_then(day))
         .or_else(|| text.parse::<jiff::Span>().ok().and_then(ago));
     read.ok_or_else(|| {
-        CommandError::InvalidInput(format!(
-            "`{text}` is not a time: write `2026-11-21T14:00Z`, `2026-11-21`, or how long ago, as `90min` or `2d`"
-        ))
+        CommandError::InvalidInput(match text.parse::<DateTime>() {
+            Ok(local) if date(text).is_none() => {
+                format!("`{text}` does not say in which zone: write `{local}Z` for UTC")
+            }
+            Ok(_) | Err(_) => format!(
+                "`{text}` is not a time: write `2026-11-21T14:00Z`, `2026-11-21`, or how long ago, as `90min` or `2d`"
+            ),
+        })
     })
+}
+
+/// Reads a day. The parser also takes a time and leaves it out without a word, so the text must be the day alone.
+fn date(text: &str) -> Option<Date> {
+    text.parse::<Date>().ok().filter(|date| date.to_string() == text)
 }
 
 /// The records as lines: when, what, where, who, and in words.
@@ -238,14 +249,22 @@ mod tests {
             ("2026-11-20", Edge::End, "2026-11-20T23:59:59.999Z"),
             ("90min", Edge::Beginning, "2026-11-21T12:35:07Z"),
             ("2d", Edge::Beginning, "2026-11-19T14:05:07Z"),
+            ("2 days ago", Edge::Beginning, "2026-11-19T14:05:07Z"),
+            ("2026-11-20T01:02+02:00", Edge::End, "2026-11-19T23:02:00Z"),
         ];
         for (text, edge, expected) in table {
             assert_eq!(moment(text, now, edge).unwrap(), expected.parse().unwrap(), "{text}");
         }
-        assert_eq!(
-            moment("yesterday", now, Edge::Beginning).unwrap_err().exit(),
-            Exit::InvalidInput
-        );
+        let refused = [
+            ("yesterday", "is not a time"),
+            ("2026-11-20T14:00", "write `2026-11-20T14:00:00Z` for UTC"),
+            ("2026-11-20 14:00:30", "write `2026-11-20T14:00:30Z` for UTC"),
+        ];
+        for (text, told) in refused {
+            let error = moment(text, now, Edge::Beginning).unwrap_err();
+            assert_eq!(error.exit(), Exit::InvalidInput);
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 
     #[test]
