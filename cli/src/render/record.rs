@@ -1,7 +1,10 @@
 //! One sentence for every record of the ledger.
 
+use esclusa_core::gate::Closed;
 use esclusa_core::ledger::{Record, RecordKind};
+use esclusa_core::verification::VerificationEnd;
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::words;
@@ -206,15 +209,8 @@ impl Facts<'_> {
     }
 
     fn gates_asked(&self) -> Option<String> {
-        match self.text("/closed/closed") {
-            Some("rejected") => return Some(format!("rejected by {}", self.text("/closed/by")?)),
-            Some("expired") => return Some("nobody answered in time".to_owned()),
-            Some("not_replicated") => {
-                let (image, repository) = (self.text("/closed/image")?, self.text("/closed/repository")?);
-                return Some(format!("the image `{image}` did not arrive in `{repository}` in time"));
-            }
-            Some(_) => return Some(format!("release `{}` takes its place", self.text("/closed/by")?)),
-            None => {}
+        if let Some(closed) = self.body.get("closed").filter(|closed| !closed.is_null()) {
+            return Closed::deserialize(closed).ok().map(gate_closed);
         }
         let gates = self.body.get("gates").and_then(Value::as_array)?;
         let mut sentences = Vec::new();
@@ -264,12 +260,8 @@ impl Facts<'_> {
                 text("unanswered")?
             ));
         }
-        if let Some(why) = self.text("/end/why") {
-            sentences.push(format!("the verification failed: {why}"));
-        } else if self.text("/end/end") == Some("passed") {
-            sentences.push("the verification passed".to_owned());
-        } else if let Some(to) = self.text("/end/to") {
-            sentences.push(format!("gave way to `{to}`"));
+        if let Some(end) = self.body.get("end").filter(|end| !end.is_null()) {
+            sentences.push(verification_ended(VerificationEnd::deserialize(end).ok()?));
         } else if let Some(since) = self.text("/healthySince") {
             let since = since.parse().map_or_else(|_| since.to_owned(), words::time);
             sentences.push(format!("healthy since {since}"));
@@ -312,8 +304,8 @@ impl Facts<'_> {
     fn outcome(&self) -> Option<String> {
         let outcome = self.body.pointer("/outcome")?;
         let text = |name: &str| outcome.get(name).and_then(Value::as_str);
-        let came = if let Some(refused) = text("refused") {
-            format!("refused: {refused}")
+        let came = if let Some(refused) = outcome.get("refused") {
+            format!("refused: {}", refused.get("message")?.as_str()?)
         } else if let Some(definition) = text("taskDefinitionArn") {
             format!("there is `{}`", words::resource(definition))
         } else if let Some(task) = text("taskArn") {
@@ -565,6 +557,32 @@ impl Facts<'_> {
 
     fn number(&self, pointer: &str) -> Option<u64> {
         self.body.pointer(pointer)?.as_u64()
+    }
+}
+
+/// Why a release does not come into an environment any more.
+fn gate_closed(closed: Closed) -> String {
+    match closed {
+        Closed::Rejected { by } => format!("rejected by {by}"),
+        Closed::Expired => "nobody answered in time".to_owned(),
+        Closed::NotReplicated { image, repository } => {
+            format!("the image `{image}` did not arrive in `{repository}` in time")
+        }
+        Closed::Superseded { by } => format!("release `{by}` takes its place"),
+        Closed::WaveFailed(failed) => {
+            format!("`{}`, in the same wave, ended {}", failed.environment, failed.verdict)
+        }
+        Closed::Stopped { by, why } => format!("stopped by `{by}`: {why}"),
+    }
+}
+
+/// How a verification ended.
+fn verification_ended(end: VerificationEnd) -> String {
+    match end {
+        VerificationEnd::Passed { .. } => "the verification passed".to_owned(),
+        VerificationEnd::GaveWay { to } => format!("gave way to `{to}`"),
+        VerificationEnd::Stopped { by, why } => format!("stopped by `{by}`: {why}"),
+        VerificationEnd::Failed { why, .. } => format!("the verification failed: {why}"),
     }
 }
 

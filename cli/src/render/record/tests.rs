@@ -1,3 +1,4 @@
+use esclusa_core::error::Failure;
 use esclusa_core::ledger::{Body, Chain, Draft, Head, append};
 use serde_json::json;
 
@@ -225,7 +226,7 @@ fn every_outcome_of_an_act_is_told_in_words() {
         ),
         (
             "ecs:RunTask",
-            json!({"refused": "no such cluster"}),
+            json!({"refused": Failure::refused("no such cluster")}),
             "refused: no such cluster",
         ),
     ];
@@ -233,6 +234,60 @@ fn every_outcome_of_an_act_is_told_in_words() {
         let body = json!({"action": action, "target": "shop", "outcome": outcome});
         let record = &records(vec![(RecordKind::Outcome, "esclusa", body)])[0];
         assert_eq!(sentence(record), format!("`{action}` on `shop`: {told}"));
+    }
+}
+
+#[test]
+fn every_way_in_which_a_gate_closes_and_a_verification_ends_is_told_as_it_was() {
+    let closed = [
+        (
+            json!({"closed": "rejected", "by": "`luis`: not today"}),
+            "rejected by `luis`: not today",
+        ),
+        (json!({"closed": "expired"}), "nobody answered in time"),
+        (
+            json!({"closed": "not_replicated", "image": "app", "repository": "eu/shop"}),
+            "the image `app` did not arrive in `eu/shop` in time",
+        ),
+        (
+            json!({"closed": "superseded", "by": RELEASE}),
+            "release `shop-0f0f0f0f0f0f0f0f0f0f` takes its place",
+        ),
+        (
+            json!({"closed": "wave_failed", "environment": "lima", "verdict": "ROLLED_BACK"}),
+            "`lima`, in the same wave, ended ROLLED_BACK",
+        ),
+        (
+            json!({"closed": "stopped", "by": "ana", "why": "the wrong version"}),
+            "stopped by `ana`: the wrong version",
+        ),
+    ];
+    let ended = [
+        (
+            json!({"end": "passed", "healthy_since": "2026-11-21T14:06:00Z"}),
+            "the verification passed",
+        ),
+        (json!({"end": "gave_way", "to": "shop-1"}), "gave way to `shop-1`"),
+        (
+            json!({"end": "stopped", "by": "ana", "why": "the wrong version"}),
+            "stopped by `ana`: the wrong version",
+        ),
+        (
+            json!({"end": "failed", "check": "errors", "outcome": "fail", "why": "check `errors`: 6"}),
+            "the verification failed: check `errors`: 6",
+        ),
+    ];
+    let gates = closed.map(|(closed, told)| {
+        let body = json!({"planHash": "p", "since": "2026-11-21T14:05:00Z", "gates": [], "closed": closed});
+        (RecordKind::GatesAsked, body, told)
+    });
+    let checks = ended.map(|(end, told)| {
+        let body = json!({"checks": {}, "healthySince": null, "soakSeconds": 300, "questions": [], "end": end});
+        (RecordKind::ChecksMeasured, body, told)
+    });
+    for (kind, body, told) in gates.into_iter().chain(checks) {
+        let record = &records(vec![(kind, "esclusa/observe", body)])[0];
+        assert_eq!(sentence(record), told);
     }
 }
 
