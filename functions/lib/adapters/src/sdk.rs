@@ -36,7 +36,10 @@ pub fn own_quota() -> RetryPartition {
 const AT_ONCE: &str = "Too many concurrent attempts";
 
 /// How a failure begins where nobody is signed in.
-const NO_CREDENTIALS: &str = "there are no AWS credentials";
+pub(crate) const NO_CREDENTIALS: &str = "there are no AWS credentials";
+
+/// How a failure begins where what is no service of AWS knows the credentials not, or not any more.
+pub(crate) const NOT_ACCEPTED: &str = "the AWS credentials are not accepted";
 
 /// What AWS calls credentials that it does not know, or not any more.
 const NOT_SIGNED_IN: [&str; 6] = [
@@ -56,7 +59,10 @@ pub fn is_not_signed_in(failure: &Failure) -> bool {
         message.contains(&format!("`{code}`")) || message.contains(&format!("({code})"))
     };
     failure.kind == ErrorKind::AccessDenied
-        && (failure.message.starts_with(NO_CREDENTIALS) || NOT_SIGNED_IN.iter().any(is_refused))
+        && ([NO_CREDENTIALS, NOT_ACCEPTED]
+            .iter()
+            .any(|beginning| failure.message.starts_with(beginning))
+            || NOT_SIGNED_IN.iter().any(is_refused))
 }
 
 /// The failure that an error of `action` means; `action` is in IAM's spelling, such as `ecs:RunTask`.
