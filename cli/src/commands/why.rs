@@ -1,8 +1,9 @@
 //! `esclusa why`: why a version runs in an environment, or why it does not.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use esclusa_adapters::control::rows::{EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::planning::written;
 use esclusa_core::error::Failure;
@@ -73,7 +74,13 @@ pub(super) async fn execute(command: &Why, session: &Session, output: &mut Outpu
         .await?;
     let in_force = in_force.map(|stored| stored.row);
     let rows = match (&version, &in_force) {
-        (Some(version), _) => of_version(application, version, session).await?,
+        (Some(version), _) => {
+            let mut ids = newest(application, session).await?;
+            if let Some(in_force) = &in_force {
+                ids.extend(in_force_there(application, environment, in_force, session).await?);
+            }
+            of_version(ids, version, session).await?
+        }
         (None, Some(in_force)) => vec![session.journal.release(&in_force.release_id).await?.row],
         (None, None) => {
             return Err(CommandError::refused(format!(
@@ -110,15 +117,40 @@ pub(super) async fn execute(command: &Why, session: &Session, output: &mut Outpu
     Ok(Exit::Success)
 }
 
-/// The newest releases of a version, the newest first.
-async fn of_version(application: &str, version: &Version, session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
+/// The newest releases of an application, the newest first.
+async fn newest(application: &str, session: &Session) -> Result<Vec<String>, Failure> {
     let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session
         .control()
         .latest(&Key::releases_of(application), "", LOOKED_THROUGH)
         .await?;
+    Ok(pointers
+        .into_iter()
+        .map(|(_, pointer)| pointer.row.release_id)
+        .collect())
+}
+
+/// The releases that brought the images in force, however many have come since.
+async fn in_force_there(
+    application: &str,
+    environment: &str,
+    in_force: &EnvironmentRow,
+    session: &Session,
+) -> Result<Vec<String>, Failure> {
+    let mut ids = vec![in_force.release_id.clone()];
+    for image in in_force.digests.keys() {
+        let key = Key::deployment_in_force(&Key::deployments_into(application, environment, image));
+        let pointer: Option<Stored<DeploymentPointerRow>> = session.control().get(&key).await?;
+        ids.extend(pointer.map(|pointer| pointer.row.release_id));
+    }
+    Ok(ids)
+}
+
+/// Those releases that are of a version, in their order and each once.
+async fn of_version(ids: Vec<String>, version: &Version, session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
     let mut releases = Vec::new();
-    for (_, pointer) in pointers {
-        let release = session.journal.release(&pointer.row.release_id).await?.row;
+    let mut seen = BTreeSet::new();
+    for id in ids.into_iter().filter(|id| seen.insert(id.clone())) {
+        let release = session.journal.release(&id).await?.row;
         let is_it = match version {
             Version::Tag(tag) => release.tag == tag.as_str(),
             Version::Digest(digest) => release.digest == digest.as_str(),
