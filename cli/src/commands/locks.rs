@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use esclusa_adapters::control::ControlTable;
+use esclusa_adapters::control::rows::QuarantinedLockRow;
+use esclusa_adapters::control::{ControlTable, Key, Stored};
 use esclusa_adapters::deployments::{database_lock, environment_lock};
 use esclusa_adapters::locks::StandingLock;
 use esclusa_adapters::planning::written;
@@ -37,6 +38,11 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
     for application in pipelines::applications(control).await? {
         let row = pipelines::version(control, &application.application, application.version).await?;
         locks.extend(of_pipeline(control, &written(&row)?, &home, None).await?);
+    }
+    // A pipeline may no longer name what one of its deployments left quarantined.
+    let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.list(Key::QUARANTINED_LOCKS, "").await?;
+    for (_, pointer) in quarantined {
+        locks.extend(read(control, &pointer.row.lock).await?);
     }
     distinct(&mut locks);
     if output.format() == Format::Json {
