@@ -1,6 +1,6 @@
 //! `esclusa status`: what runs where, what is on its way, which locks keep somebody out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRow, ReleaseRow};
@@ -13,7 +13,6 @@ use esclusa_core::delivery::Undelivered;
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{frozen, pinned};
 use esclusa_core::hotfix::Debt;
-use esclusa_core::identity::DeploymentId;
 use esclusa_core::pipeline::{Name, Pipeline, ResolvedEnvironment, resolve};
 use esclusa_core::protocol::lock::LockStatus;
 use esclusa_core::schema::SchemaState;
@@ -30,9 +29,6 @@ use crate::render::table::Columns;
 use crate::render::{palette, words};
 use crate::session::Session;
 use crate::situation::{self, ReleaseSituation};
-
-/// How many of the newest releases are looked at for one that is on its way. An older one shows by the lock it holds.
-const RECENT: usize = 20;
 
 /// How many earlier releases of an environment are shown.
 const EARLIER: usize = 10;
@@ -122,6 +118,7 @@ pub(super) async fn view(
         }
     };
     let home = session.home().await?;
+    let open = open_releases(session).await?;
     let mut applications = Vec::new();
     for row in &rows {
         let pipeline = written(row)?;
@@ -131,6 +128,7 @@ pub(super) async fn view(
         let asked = Asked {
             environment,
             with_services: application.is_some(),
+            open: &open,
         };
         applications.push(status(row.version, &pipeline, &asked, &home, session).await?);
     }
@@ -163,6 +161,8 @@ fn warning(undelivered: &Undelivered) -> String {
 struct Asked<'a> {
     environment: Option<&'a str>,
     with_services: bool,
+    /// The releases of all applications that have not ended.
+    open: &'a [ReleaseRow],
 }
 
 async fn status(
@@ -180,7 +180,7 @@ async fn status(
     }
     let mut locks = locks::of_pipeline(session.control(), pipeline, home, asked.environment).await?;
     locks.retain(|named| named.lock.status != LockStatus::Free);
-    let mut in_flight = in_flight(application, &locks, session).await?;
+    let mut in_flight = in_flight(application, asked.open, session).await?;
     in_flight.retain(|release| {
         release
             .environments
@@ -265,32 +265,30 @@ async fn standing(application: &str, environment: &str, session: &Session) -> Re
     Ok(standing)
 }
 
-/// The releases of an application that have not ended: among the newest, and those that hold a lock.
+/// The releases that have not ended.
+async fn open_releases(session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
+    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(Key::OPEN_RELEASES).await?;
+    let mut releases = Vec::new();
+    for (_, pointer) in open {
+        let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&pointer.row.release_id)).await?;
+        // One may have ended since the listing.
+        releases.extend(
+            row.map(|stored| stored.row)
+                .filter(|row| row.progress != Progress::Ended),
+        );
+    }
+    Ok(releases)
+}
+
+/// Those of an application, the oldest first.
 async fn in_flight(
     application: &str,
-    locks: &[NamedLock],
+    open: &[ReleaseRow],
     session: &Session,
 ) -> Result<Vec<ReleaseSituation>, Failure> {
-    let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session
-        .control()
-        .latest(&Key::releases_of(application), "", RECENT)
-        .await?;
-    let holders = locks
-        .iter()
-        .filter_map(|named| named.lock.deployment_id.as_deref()?.parse::<DeploymentId>().ok());
-    let ids: BTreeSet<String> = pointers
-        .into_iter()
-        .map(|(_, stored)| stored.row.release_id)
-        .chain(holders.map(|deployment| deployment.release_id().to_string()))
-        .collect();
     let mut releases = Vec::new();
-    for id in ids {
-        let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&id)).await?;
-        // The lock of a database that is shared may be held by a release of another application.
-        let is_shown = |row: &ReleaseRow| row.progress != Progress::Ended && row.application == application;
-        if let Some(stored) = row.filter(|stored| is_shown(&stored.row)) {
-            releases.push(situation::release(&session.journal, &stored.row).await?);
-        }
+    for row in open.iter().filter(|row| row.application == application) {
+        releases.push(situation::release(&session.journal, row).await?);
     }
     releases.sort_by_key(|release| release.created_at);
     Ok(releases)
