@@ -22,7 +22,7 @@ use crate::situation::{self, ReleaseSituation};
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// How many looks in a row may fail before following ends.
-const FAILURES: usize = 20;
+pub(super) const FAILURES: usize = 20;
 
 /// Hexadecimal digits of a request id.
 const REQUEST_ID_DIGITS: usize = 32;
@@ -164,12 +164,16 @@ async fn follow(asked: &Asked, session: &Session, output: &mut Output) -> Result
                 output.moment(failure.message);
             }
             Err(failure) => {
-                let hint = format!("the release continues: `esclusa status --release {}`", asked.release_id);
-                return Err(failure.context(hint).into());
+                return Err(failure.context(continues(&asked.release_id)).into());
             }
         }
         session.pause(INTERVAL).await?;
     }
+}
+
+/// What is said where following ends before the release does.
+pub(super) fn continues(release_id: &str) -> String {
+    format!("the release continues: `esclusa status --release {release_id}`")
 }
 
 async fn look(release_id: &str, session: &Session) -> Result<ReleaseSituation, Failure> {

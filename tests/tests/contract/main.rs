@@ -11,6 +11,7 @@
 mod doctor;
 mod flows;
 mod init;
+mod listings;
 mod people;
 mod processes;
 mod roles;

@@ -6,6 +6,7 @@ mod services;
 
 use std::time::Duration;
 
+use super::request::{FAILURES, continues};
 use crate::arguments::Status;
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
@@ -60,20 +61,41 @@ async fn view(command: &Status, session: &Session, width: Option<u16>) -> Result
 
 async fn watch(command: &Status, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let mut shown = None;
+    let mut failures = 0;
     loop {
-        let view = view(command, session, output.width()).await?;
-        if shown.as_ref() != Some(&view.text) {
-            let time = words::time(session.now()?);
-            if output.is_animated() {
-                output.text(CLEAR)?;
+        match view(command, session, output.width()).await {
+            Ok(view) => {
+                failures = 0;
+                if shown.as_ref() != Some(&view.text) {
+                    show(&view, session, output)?;
+                    shown = Some(view.text);
+                }
+                if let Some(exit) = view.end {
+                    return Ok(exit);
+                }
             }
-            output.line(palette::faint(format_args!("as of {time}")))?;
-            output.line(&view.text)?;
-            shown = Some(view.text);
-        }
-        if let Some(exit) = view.end {
-            return Ok(exit);
+            Err(CommandError::Failed(failure)) if failure.kind.is_retryable() && failures < FAILURES => {
+                failures += 1;
+                output.moment(failure.message);
+            }
+            Err(CommandError::Failed(failure)) if shown.is_some() => {
+                return Err(match &command.release {
+                    Some(release_id) => failure.context(continues(release_id)),
+                    None => failure,
+                }
+                .into());
+            }
+            Err(error) => return Err(error),
         }
         session.pause(INTERVAL).await?;
     }
+}
+
+fn show(view: &View, session: &Session, output: &mut Output) -> Result<(), CommandError> {
+    let time = words::time(session.now()?);
+    if output.is_animated() {
+        output.text(CLEAR)?;
+    }
+    output.line(palette::faint(format_args!("as of {time}")))?;
+    output.line(&view.text)
 }
