@@ -560,6 +560,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_is_named_by_eight_digits_of_its_hash_or_more() {
+        let plan = |digits: &str| {
+            let words = ["esclusa", "approve", "shop-1", "--plan", digits];
+            match Arguments::try_parse_from(words).ok()?.command {
+                Command::Approve(approval) => approval.plan,
+                _ => None,
+            }
+        };
+        assert_eq!(plan("5E884898da28").as_deref(), Some("5e884898da28"));
+        assert_eq!(plan("5e884898").as_deref(), Some("5e884898"));
+        assert_eq!([plan("5e88489"), plan("the newest")], [None, None]);
+    }
+
+    #[test]
     fn an_audit_is_about_one_thing() {
         let parse = |words: &[&str]| Arguments::try_parse_from([&["esclusa", "audit"], words].concat()).is_ok();
         assert!(parse(&[]) && parse(&["--application", "shop", "--environment", "develop", "--since", "2d"]));

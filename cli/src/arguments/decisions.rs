@@ -1,6 +1,7 @@
 //! What people decide and order.
 
 use clap::{Args, Subcommand};
+use esclusa_core::decision::PLAN_DIGITS_MIN;
 
 #[derive(Debug, Args)]
 pub(crate) struct Quarantine {
@@ -67,6 +68,10 @@ pub(crate) struct Approval {
     /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
+    /// The plan, by the first digits of its hash (8 or more), as `esclusa approvals` shows it; refused when the plan has
+    /// changed. Whatever is planned unless given
+    #[arg(long, value_name = "HASH", value_parser = plan)]
+    pub(crate) plan: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
@@ -79,9 +84,24 @@ pub(crate) struct Rejection {
     /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
+    /// The plan, by the first digits of its hash (8 or more), as `esclusa approvals` shows it; refused when the plan has
+    /// changed. Whatever is planned unless given
+    #[arg(long, value_name = "HASH", value_parser = plan)]
+    pub(crate) plan: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+/// Reads the hash of a plan, or its first digits.
+fn plan(text: &str) -> Result<String, String> {
+    if text.len() >= PLAN_DIGITS_MIN && text.chars().all(|character| character.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!(
+            "give {PLAN_DIGITS_MIN} or more of the hexadecimal digits that `esclusa approvals` shows"
+        ))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use super::{WHY, check_reason};
 use crate::arguments::{Approval, Rejection};
 use crate::error::{CommandError, Exit};
 use crate::output::{Format, Output};
+use crate::render::words;
 use crate::session::Session;
 
 /// What a person says about a release at a gate.
@@ -14,6 +15,7 @@ use crate::session::Session;
 struct Vote<'a> {
     release: &'a str,
     environment: Option<&'a str>,
+    plan: Option<&'a str>,
     approves: bool,
     reason: Option<&'a str>,
 }
@@ -22,6 +24,7 @@ pub(super) async fn approve(command: &Approval, session: &Session, output: &mut 
     let vote = Vote {
         release: &command.release,
         environment: command.environment.as_deref(),
+        plan: command.plan.as_deref(),
         approves: true,
         reason: command.reason.as_deref(),
     };
@@ -33,6 +36,7 @@ pub(super) async fn reject(command: &Rejection, session: &Session, output: &mut 
     let vote = Vote {
         release: &command.release,
         environment: command.environment.as_deref(),
+        plan: command.plan.as_deref(),
         approves: false,
         reason: Some(&command.reason),
     };
@@ -43,17 +47,18 @@ async fn execute(vote: &Vote<'_>, session: &Session, output: &mut Output) -> Res
     let Vote {
         release,
         environment,
+        plan,
         approves,
         reason,
     } = vote;
     let mut voted = match session.console() {
         Some(console) => {
-            let vote = json!({"release": release, "environment": environment, "approves": approves, "reason": reason});
+            let vote = json!({"release": release, "environment": environment, "plan": plan, "approves": approves, "reason": reason});
             console.post("/api/votes", &vote).await?
         }
         None => directly(vote, session).await?,
     };
-    let text = |member: &str| voted.get(member).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| voted.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     if output.format() == Format::Json {
         if let Some(members) = voted.as_object_mut() {
             members.remove("tag");
@@ -62,10 +67,11 @@ async fn execute(vote: &Vote<'_>, session: &Session, output: &mut Output) -> Res
     } else {
         let what = if *approves { "approved" } else { "rejected" };
         output.line(format_args!(
-            "`{}` is {what} for `{}` by `{}`; the gate is checked again within two minutes (`esclusa status --release {release} --watch`)",
-            text("tag"),
-            text("environment"),
-            text("person")
+            "`{}` is {what} for `{}` by `{}`, with plan {}; the gate is checked again within two minutes (`esclusa status --release {release} --watch`)",
+            text("/tag"),
+            text("/environment"),
+            text("/person"),
+            words::hash(text("/vote/plan_hash"))
         ))?;
     }
     Ok(Exit::Success)
@@ -77,7 +83,7 @@ async fn directly(vote: &Vote<'_>, session: &Session) -> Result<Value, CommandEr
     let voice = Voice {
         release: vote.release,
         environment: vote.environment,
-        plan: None,
+        plan: vote.plan,
         principal: &principal,
         approves: vote.approves,
         reason: vote.reason,

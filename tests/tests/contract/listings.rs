@@ -84,6 +84,28 @@ fn what_runs_and_what_waits_is_shown_however_many_releases_have_come_since() {
     }
 }
 
+#[test]
+fn a_vote_is_about_the_plan_that_was_looked_at() {
+    let (mut story, _, waits) = waiting();
+    let lab = &mut story.lab;
+    let approvals = told(lab, &["approvals"]);
+    let command = approvals.lines().find(|line| line.contains("esclusa approve")).unwrap();
+    let (_, plan) = command.split_once(" --plan ").unwrap();
+    let other = format!("{}{}", if plan.starts_with('0') { "1" } else { "0" }, &plan[1..]);
+    let changed = "has changed: review it with `esclusa approvals` and vote again";
+    for verb in [&["approve"][..], &["reject", "--reason", "not today"]] {
+        let why = refused(lab, &[verb, &[&waits, "--plan", &other]].concat());
+        assert!(why.contains(changed), "{why}");
+    }
+    let approved = told(lab, &["approve", &waits, "--plan", &plan[..8]]);
+    assert!(
+        approved.starts_with(&format!(
+            "`8b1d0a3` is approved for `develop` by `ana`, with plan {plan};"
+        )),
+        "{approved}"
+    );
+}
+
 /// A pipeline that has given an environment another name no longer names what is locked there.
 #[test]
 fn a_quarantined_lock_is_listed_when_no_pipeline_names_it_any_more() {

@@ -260,6 +260,15 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
     Ok(person.clone())
 }
 
+/// The fewest digits of its hash by which a person names a plan.
+pub const PLAN_DIGITS_MIN: usize = 8;
+
+/// Whether a plan is the one that somebody means, who gives its hash or the first digits of it.
+#[must_use]
+pub fn is_meant(plan_hash: &str, meant: &str) -> bool {
+    meant.len() >= PLAN_DIGITS_MIN && plan_hash.starts_with(meant)
+}
+
 /// Whether an answer to a question counts. Whoever comes from AWS was let through by its permissions; a member of Slack
 /// must be one of the people.
 ///
@@ -310,6 +319,17 @@ mod tests {
             expires_open_hours: None,
             at_expiry: AtExpiry::End,
             unknown_pusher: UnknownPusher::IsNobody,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_meant_by_its_hash_or_by_enough_of_its_first_digits() {
+        let hash = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+        for meant in [hash, "5e884898da28", "5e884898"] {
+            assert!(is_meant(hash, meant), "{meant}");
+        }
+        for meant in ["", "5e88489", "5e884899", "another", &format!("{hash}0")] {
+            assert!(!is_meant(hash, meant), "{meant}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod orders;
 
-use esclusa_core::decision::{Ballot, Refusal, check_length, may_answer, may_vote};
+use esclusa_core::decision::{Ballot, Refusal, check_length, is_meant, may_answer, may_vote};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{self, Closed};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
@@ -37,7 +37,7 @@ pub struct Voice<'a> {
     pub release: &'a str,
     /// The environment that it is about; where it waits, unless given.
     pub environment: Option<&'a str>,
-    /// The plan that it is about; the one that is made, unless given.
+    /// The plan that it is about, by its hash or the first digits of it; the one that is made, unless given.
     pub plan: Option<&'a str>,
     /// Who says so.
     pub principal: &'a str,
@@ -179,7 +179,7 @@ impl Journal {
             Ok(person) => person,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if voice.plan.is_some_and(|plan| plan != deployment.plan_hash) {
+        if voice.plan.is_some_and(|plan| !is_meant(&deployment.plan_hash, plan)) {
             let environment = deployment.environment.clone();
             return Ok(Err(Refusal::OtherPlan {
                 release: release(),

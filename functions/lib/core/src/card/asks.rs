@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, Line, Part, Standing};
+use super::{Facts, Line, Part, Standing, short};
 use crate::pipeline::Choice;
 use crate::slack::{Pointer, Press};
 use crate::verification::{CheckState, Question};
@@ -34,16 +34,21 @@ impl Button {
         let Pointer {
             release,
             environment,
+            plan,
             check,
             ..
         } = pointer;
+        let plan = plan
+            .as_ref()
+            .map(|plan| format!(" --plan {}", short(plan)))
+            .unwrap_or_default();
         let answer = |flag: &str| {
             let check = check.as_deref().unwrap_or_default();
             format!("answer {release} --environment {environment} --check {check} {flag} --reason WHY")
         };
         let command = match self.press {
-            Press::Approve => format!("approve {release} --environment {environment}"),
-            Press::Reject => format!("reject {release} --environment {environment} --reason WHY"),
+            Press::Approve => format!("approve {release} --environment {environment}{plan}"),
+            Press::Reject => format!("reject {release} --environment {environment}{plan} --reason WHY"),
             Press::Hold => format!("hold {release} --reason WHY"),
             Press::ReleaseHold => format!("release-hold {release} --reason WHY"),
             Press::RollBack => answer("--roll-back"),

@@ -365,7 +365,6 @@ fn quarantine_of_image(why: &str) -> Line {
 }
 
 fn context(facts: &Facts<'_>) -> Line {
-    let short = |text: &str| text.chars().take(DIGITS).collect::<String>();
     let digest = facts.digest.strip_prefix("sha256:").unwrap_or(facts.digest);
     let mut line = Line::from([
         Part::text("release "),
@@ -378,6 +377,11 @@ fn context(facts: &Facts<'_>) -> Line {
         line.push(Part::code(short(hash)));
     }
     line
+}
+
+/// The first digits of a digest or a hash.
+fn short(text: &str) -> String {
+    text.chars().take(DIGITS).collect()
 }
 
 #[cfg(test)]
