@@ -60,7 +60,8 @@ pub(super) struct Undelivered {
 #[derive(Debug)]
 pub(super) struct Open {
     waiting: Waiting,
-    record: usize,
+    /// Which of the calls it is.
+    pub(super) record: usize,
     invocation: Option<InvocationId>,
     fault: Option<FaultKind>,
     function_fault: Option<FunctionFault>,
@@ -166,7 +167,8 @@ impl World {
                 .is_none_or(|kind| kind == "RequestResponse"),
             payload: call
                 .invocation
-                .and_then(|invocation| self.payload(invocation))
+                .and_then(|invocation| self.invocations.get(&invocation))
+                .map(|invoked| &invoked.payload)
                 .or_else(|| call.input.get("Payload")),
             at: self.kernel.now(),
         };

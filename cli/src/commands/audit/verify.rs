@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow};
+use esclusa_adapters::control::rows::{AnchorRow, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::gates::EVERYTHING;
 use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::ledger::{Chain, Head, Record, RecordKind, verify};
 use esclusa_core::pipeline::ApplicationName;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,6 +19,9 @@ use crate::output::{Format, Output};
 use crate::pipelines;
 use crate::render::{palette, words};
 use crate::session::Session;
+
+/// How long after the end of a release its anchor may still come: what writes the two is tried again for most of that.
+const ANCHORED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was found out about one chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,6 +35,8 @@ struct Checked {
     anchored_sequence: Option<u64>,
     /// What is wrong; empty when it is whole.
     broken: Vec<String>,
+    /// What is not wrong and somebody should know.
+    notes: Vec<String>,
 }
 
 /// Everything that was found out.
@@ -47,14 +53,19 @@ pub(super) async fn execute(
     let mut report = Report::default();
     if let Some(release_id) = &selection.release {
         let release_id = parse_release(release_id)?;
-        let proof = proof(session, release_id.as_str()).await?;
+        let known = Known::read(session, release_id.as_str()).await?;
         let records = session
             .ledger()
             .chain(&Chain::application(release_id.application()))
             .await?;
-        report
-            .chains
-            .push(release(session, release_id.as_str(), &anchors(&records), proof.as_ref()).await?);
+        let checked = release(session, release_id.as_str(), &anchors(&records), &known).await?;
+        if checked.is_nothing() && known == Known::default() {
+            return Err(CommandError::refused(format!(
+                "there is no release `{release_id}`: `esclusa audit --application {}` shows those that there are",
+                release_id.application()
+            )));
+        }
+        report.chains.push(checked);
     } else if let Some(name) = &selection.application {
         parse::<ApplicationName>(name)?;
         pipelines::current(session.control(), name).await?;
@@ -63,9 +74,10 @@ pub(super) async fn execute(
         for row in pipelines::applications(session.control()).await? {
             application(session, &row.application, &mut report).await?;
         }
-        let of_everything = Chain::application(EVERYTHING);
-        if session.journal.head(&of_everything).await?.sequence > 0 {
-            report.chains.push(walk(session, &of_everything).await?.0);
+        // There is none before something was ordered about all applications.
+        let (of_everything, _) = walk(session, &Chain::application(EVERYTHING)).await?;
+        if !of_everything.is_nothing() {
+            report.chains.push(of_everything);
         }
     }
     if output.format() == Format::Json {
@@ -83,23 +95,24 @@ pub(super) async fn execute(
 /// The chains of an application: its own, those of its releases, those of its repositories.
 async fn application(session: &Session, name: &str, report: &mut Report) -> Result<(), Failure> {
     let pointers: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(&Key::releases_of(name), "").await?;
-    let mut proofs: BTreeMap<String, Option<Head>> = BTreeMap::new();
+    let mut listed: BTreeMap<String, Known> = BTreeMap::new();
     for (_, stored) in pointers {
         let release_id = stored.row.release_id;
-        let proof = proof(session, &release_id).await?;
-        proofs.insert(release_id, proof);
+        let known = Known {
+            is_there: true,
+            ..Known::read(session, &release_id).await?
+        };
+        listed.insert(release_id, known);
     }
     // Read after the proofs: what was proven to be anchored before must be here.
     let (own, records) = walk(session, &Chain::application(name)).await?;
     report.chains.push(own);
     let anchors = anchors(&records);
     for anchor in &anchors {
-        proofs.entry(anchor.release_id.clone()).or_default();
+        listed.entry(anchor.release_id.clone()).or_default();
     }
-    for (release_id, proof) in &proofs {
-        report
-            .chains
-            .push(release(session, release_id, &anchors, proof.as_ref()).await?);
+    for (release_id, known) in &listed {
+        report.chains.push(release(session, release_id, &anchors, known).await?);
     }
     for chain in repositories(&records) {
         if report.chains.iter().all(|checked| checked.chain != chain.as_str()) {
@@ -135,21 +148,24 @@ fn repositories(records: &[Record]) -> BTreeSet<Chain> {
 async fn walk(session: &Session, chain: &Chain) -> Result<(Checked, Vec<Record>), Failure> {
     // The head is read first: a record that is written in between lies beyond it and is left for the next time.
     let head = session.journal.head(chain).await?;
-    match session.ledger().chain(chain).await {
-        Ok(mut records) => {
+    match session.ledger().chain_as_stored(chain).await {
+        Ok((mut records, differs)) => {
             let current = session.journal.head(chain).await?;
             if current != head {
                 records.retain(|record| record.sequence <= head.sequence);
             }
             let broken = verify(&records, &head).err().map(|broken| broken.to_string());
-            Ok((checked(&head, records.len(), broken), records))
+            Ok((
+                checked(&head, records.len(), broken.into_iter().chain(differs)),
+                records,
+            ))
         }
         Err(failure) if failure.kind == ErrorKind::Defect => Ok((checked(&head, 0, Some(failure.message)), Vec::new())),
         Err(failure) => Err(failure),
     }
 }
 
-fn checked(head: &Head, records: usize, broken: Option<String>) -> Checked {
+fn checked(head: &Head, records: usize, broken: impl IntoIterator<Item = String>) -> Checked {
     Checked {
         chain: head.chain.to_string(),
         records,
@@ -157,29 +173,57 @@ fn checked(head: &Head, records: usize, broken: Option<String>) -> Checked {
         hash: head.hash.clone(),
         anchored_sequence: None,
         broken: broken.into_iter().collect(),
+        notes: Vec::new(),
     }
 }
 
 /// The chain of a release against its head, and against the head that its application's chain remembers.
-async fn release(
-    session: &Session,
-    release_id: &str,
-    anchors: &[Anchor],
-    proof: Option<&Head>,
-) -> Result<Checked, Failure> {
+async fn release(session: &Session, release_id: &str, anchors: &[Anchor], known: &Known) -> Result<Checked, Failure> {
     let (mut checked, records) = walk(session, &Chain::release(release_id)).await?;
     let anchor = anchors.iter().find(|anchor| anchor.release_id == release_id);
     checked.anchored_sequence = anchor.map(|anchor| anchor.head.sequence);
-    checked
-        .broken
-        .extend(anchor_damage(release_id, &records, anchor, proof));
+    let damage = anchor_damage(release_id, &records, anchor, known.proof.as_ref());
+    let is_gone = known.is_there && checked.is_nothing();
+    let gone = is_gone.then(|| "it has no records and no head, though the control table knows the release".to_owned());
+    checked.broken.extend(damage.or(gone));
+    if anchor.is_none() && known.proof.is_none() {
+        checked.notes.extend(unanchored(known.ended_at, session.now()?));
+    }
     Ok(checked)
 }
 
-/// The head that the control table says was anchored.
-async fn proof(session: &Session, release_id: &str) -> Result<Option<Head>, Failure> {
-    let row: Option<Stored<AnchorRow>> = session.control().get(&Key::anchor(release_id)).await?;
-    Ok(row.map(|stored| stored.row.head))
+/// What the control table says of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Known {
+    /// Whether it is there, as its row or the listing of its application says.
+    is_there: bool,
+    /// When it ended, where it did.
+    ended_at: Option<Timestamp>,
+    /// The head that was anchored.
+    proof: Option<Head>,
+}
+
+impl Known {
+    async fn read(session: &Session, release_id: &str) -> Result<Self, Failure> {
+        let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(release_id)).await?;
+        let anchor: Option<Stored<AnchorRow>> = session.control().get(&Key::anchor(release_id)).await?;
+        Ok(Self {
+            is_there: row.is_some(),
+            ended_at: row.and_then(|stored| stored.row.ended_at),
+            proof: anchor.map(|stored| stored.row.head),
+        })
+    }
+}
+
+/// That the end of a release is anchored nowhere. It is written down before it is anchored, so whatever wrote it may
+/// have died in between.
+fn unanchored(ended_at: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let ended_at = ended_at.filter(|ended_at| now.duration_since(*ended_at) > ANCHORED_WITHIN)?;
+    Some(format!(
+        "it ended at {} and its end is not anchored in the chain of its application: only its head in the control table \
+         vouches that no record is missing at its end",
+        words::time(ended_at)
+    ))
 }
 
 /// The head of a release's chain as its application's chain remembers it.
@@ -234,6 +278,13 @@ fn anchor_damage(
         .map(|broken| format!("against its anchor, {broken}"))
 }
 
+impl Checked {
+    /// Whether the chain has never been written, as far as can be seen.
+    fn is_nothing(&self) -> bool {
+        self.records == 0 && self.sequence == 0 && self.broken.is_empty()
+    }
+}
+
 impl Report {
     fn is_whole(&self) -> bool {
         self.chains.iter().all(|checked| checked.broken.is_empty())
@@ -254,6 +305,7 @@ fn text(report: &Report) -> String {
         hash,
         anchored_sequence,
         broken,
+        notes,
         ..
     } in &report.chains
     {
@@ -270,8 +322,8 @@ fn text(report: &Report) -> String {
             words::count(*records, "record"),
             words::hash(hash)
         ));
-        for damage in broken {
-            text.push_str(&format!("        {damage}\n"));
+        for line in broken.iter().chain(notes) {
+            text.push_str(&format!("        {line}\n"));
         }
     }
     let records: usize = report.chains.iter().map(|checked| checked.records).sum();
@@ -348,6 +400,19 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_not_anchored_is_told_once_nobody_tries_any_more() {
+        let ended_at: Timestamp = "2026-11-21T14:05:07Z".parse().unwrap();
+        let after = |minutes: i64| unanchored(Some(ended_at), ended_at + SignedDuration::from_mins(minutes));
+        assert_eq!(unanchored(None, ended_at), None);
+        assert_eq!([after(0), after(59)], [None, None]);
+        let told = after(61).unwrap();
+        assert!(
+            told.starts_with("it ended at 2026-11-21 14:05:07Z and its end is not anchored"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn a_rewritten_chain_shows_against_its_anchor() {
         let records = chain_of(3);
         let mut forged = chain_of(2);
@@ -406,8 +471,12 @@ mod tests {
         let mut changed = records;
         changed[1].actor = "somebody else".to_owned();
         let broken = verify(&changed, &head).unwrap_err().to_string();
+        let unanchored = Checked {
+            notes: vec!["its end is not anchored".to_owned()],
+            ..checked(&head, 3, None)
+        };
         let report = Report {
-            chains: vec![whole, checked(&head, 3, Some(broken))],
+            chains: vec![whole, checked(&head, 3, Some(broken)), unanchored],
         };
         assert!(!report.is_whole());
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&report)).to_string());

@@ -77,7 +77,29 @@ impl LedgerTable {
     /// # Errors
     /// `Transient` or `AccessDenied` from DynamoDB; `Defect` for an item that is no record.
     pub async fn chain(&self, chain: &Chain) -> Result<Vec<Record>, Failure> {
-        let mut records = Vec::new();
+        self.items(chain).await?.into_iter().map(record).collect()
+    }
+
+    /// The same, with the first difference between how a record is stored and how it is written, in what its hash does
+    /// not cover and listings go by.
+    ///
+    /// # Errors
+    /// Those of [`LedgerTable::chain`].
+    pub async fn chain_as_stored(&self, chain: &Chain) -> Result<(Vec<Record>, Option<String>), Failure> {
+        let (mut records, mut differs) = (Vec::new(), None);
+        for stored in self.items(chain).await? {
+            let record = record(stored.clone())?;
+            differs = match differs {
+                None => difference(&stored, &item(&record)?),
+                first => first,
+            };
+            records.push(record);
+        }
+        Ok((records, differs))
+    }
+
+    async fn items(&self, chain: &Chain) -> Result<Vec<Item>, Failure> {
+        let mut items = Vec::new();
         let mut from = None;
         loop {
             let answer = self
@@ -92,12 +114,10 @@ impl LedgerTable {
                 .send()
                 .await
                 .map_err(|error| failure("dynamodb:Query", &error))?;
-            for item in answer.items.unwrap_or_default() {
-                records.push(record(item)?);
-            }
+            items.extend(answer.items.unwrap_or_default());
             from = answer.last_evaluated_key;
             if from.is_none() {
-                return Ok(records);
+                return Ok(items);
             }
         }
     }
@@ -143,16 +163,33 @@ impl LedgerTable {
 }
 
 fn record(item: Item) -> Result<Record, Failure> {
-    let name = |attribute: &str| match item.get(attribute) {
-        Some(AttributeValue::S(text) | AttributeValue::N(text)) => text.clone(),
-        _ => "?".to_owned(),
-    };
-    let (chain, sequence) = (name("chain"), name("sequence"));
+    let (chain, sequence) = (text(&item, "chain"), text(&item, "sequence"));
     serde_dynamo::from_item(item).map_err(|error| {
         Failure::defect(format!(
             "item `{sequence}` of chain `{chain}` is not a ledger record: {error}"
         ))
     })
+}
+
+/// The text of an attribute.
+fn text(item: &Item, attribute: &str) -> String {
+    match item.get(attribute) {
+        Some(AttributeValue::S(text) | AttributeValue::N(text)) => text.clone(),
+        _ => "?".to_owned(),
+    }
+}
+
+/// What is stored of a record otherwise than it is written, in the attributes by which listings sort.
+fn difference(stored: &Item, written: &Item) -> Option<String> {
+    let differs = |attribute: &&str| stored.get(*attribute) != written.get(*attribute);
+    let attribute = ["at", "day"].into_iter().find(|attribute| differs(attribute))?;
+    Some(format!(
+        "record {} of chain `{}` is stored with `{attribute}` `{}`, but was written with `{}`",
+        text(stored, "sequence"),
+        text(stored, "chain"),
+        text(stored, attribute),
+        text(written, attribute)
+    ))
 }
 
 /// A record as an item, with the attribute that the listing by day needs and the hash does not cover.
@@ -165,4 +202,64 @@ pub(crate) fn item(record: &Record) -> Result<HashMap<String, AttributeValue>, F
     })?;
     item.insert("day".to_owned(), AttributeValue::S(record.day()));
     Ok(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use esclusa_core::ledger::{Body, Draft, Head, RecordKind, append};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{Answer, Recorded};
+
+    #[tokio::test]
+    async fn what_listings_go_by_is_compared_with_what_was_written_though_no_hash_covers_it() {
+        let chain = Chain::release("shop-0f0f0f0f0f0f0f0f0f0f");
+        let draft = Draft::new(RecordKind::Judged, "esclusa", Body::new(&json!({})).unwrap());
+        let at = "2026-11-21T14:05:07.100Z".parse().unwrap();
+        let (written, _) = append(&Head::genesis(chain.clone()), draft, at);
+        let table = [
+            ("day", Some("2026-11-21"), None),
+            (
+                "day",
+                Some("2026-11-20"),
+                Some("`day` `2026-11-20`, but was written with `2026-11-21`"),
+            ),
+            ("day", None, Some("`day` `?`, but was written with `2026-11-21`")),
+            (
+                "at",
+                Some("2026-11-21T14:05:07.1Z"),
+                Some("`at` `2026-11-21T14:05:07.1Z`, but was written"),
+            ),
+            (
+                "at",
+                Some("2026-11-21T15:05:07.100+01:00"),
+                Some("was written with `2026-11-21T14:05:07.100Z`"),
+            ),
+        ];
+        for (attribute, value, told) in table {
+            let stored: BTreeMap<String, Value> = item(&written)
+                .unwrap()
+                .into_iter()
+                .map(|(name, value)| match value {
+                    AttributeValue::N(digits) => (name, json!({"N": digits})),
+                    other => (name, json!({"S": other.as_s().unwrap()})),
+                })
+                .filter(|(name, _)| name != attribute)
+                .chain(value.map(|value| (attribute.to_owned(), json!({"S": value}))))
+                .collect();
+            let recorded = Recorded::new([Answer::json(200, &json!({"Items": [stored]}))]);
+            let ledger = LedgerTable::new(&recorded.config(), "ledger");
+            let (records, differs) = ledger.chain_as_stored(&chain).await.unwrap();
+            assert_eq!(records[0].computed_hash(), written.hash);
+            let differs = differs.as_deref();
+            assert_eq!(differs.is_some(), told.is_some(), "{attribute} {value:?}: {differs:?}");
+            assert!(
+                differs.unwrap_or_default().contains(told.unwrap_or_default()),
+                "{differs:?}"
+            );
+        }
+    }
 }
