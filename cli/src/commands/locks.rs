@@ -40,7 +40,7 @@ pub(super) async fn execute(session: &Session, output: &mut Output) -> Result<Ex
         locks.extend(of_pipeline(control, &written(&row)?, &home, None).await?);
     }
     // A pipeline may no longer name what one of its deployments left quarantined.
-    let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.list(Key::QUARANTINED_LOCKS, "").await?;
+    let quarantined: Vec<(String, Stored<QuarantinedLockRow>)> = control.all(Key::QUARANTINED_LOCKS, "").await?;
     for (_, pointer) in quarantined {
         locks.extend(read(control, &pointer.row.lock).await?);
     }

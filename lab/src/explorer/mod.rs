@@ -120,7 +120,7 @@ pub struct Outcome {
 /// When the shop cannot be opened, or a Task of a state machine cannot be recognised.
 pub fn known_calls() -> Result<Known, InstallError> {
     let mut known: BTreeMap<Point, BTreeMap<Story, u64>> = BTreeMap::new();
-    let mut tasks = BTreeSet::new();
+    let mut tasks = BTreeMap::new();
     for story in Story::ALL {
         let mut shop = Shop::open_in(1, story.account)?;
         tasks.extend(coverage::tasks(&mut shop)?);

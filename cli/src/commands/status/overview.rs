@@ -267,7 +267,7 @@ async fn standing(application: &str, environment: &str, session: &Session) -> Re
 
 /// The releases that have not ended.
 async fn open_releases(session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
-    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(Key::OPEN_RELEASES).await?;
+    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(Key::OPEN_RELEASES, "").await?;
     let mut releases = Vec::new();
     for (_, pointer) in open {
         let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&pointer.row.release_id)).await?;
