@@ -282,7 +282,7 @@ fn every_way_in_which_a_gate_closes_and_a_verification_ends_is_told_as_it_was() 
         (RecordKind::GatesAsked, body, told)
     });
     let checks = ended.map(|(end, told)| {
-        let body = json!({"checks": {}, "healthySince": null, "soakSeconds": 300, "questions": [], "end": end});
+        let body = json!({"checks": [], "healthySince": null, "soakSeconds": 300, "questions": [], "end": end});
         (RecordKind::ChecksMeasured, body, told)
     });
     for (kind, body, told) in gates.into_iter().chain(checks) {
