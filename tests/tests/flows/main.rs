@@ -37,6 +37,7 @@ mod restore_points;
 mod rollouts;
 mod scaling;
 mod schemas;
+mod sizes;
 mod slack;
 mod soak;
 mod success;
