@@ -17,7 +17,7 @@ pub const SECTION_MAX: usize = 3_000;
 
 /// The most characters of all blocks of a message together. Slack documents no such limit, and refuses messages of 11,341
 /// characters and more: <https://github.com/slackapi/bolt-js/issues/2867>.
-pub const MESSAGE_MAX: usize = 9_000;
+const MESSAGE_MAX: usize = 9_000;
 
 /// The most characters of the status.
 const STATUS_MAX: usize = 1_000;
