@@ -281,10 +281,8 @@ fn off_by_minutes(shop: &Shop) -> BTreeSet<i64> {
         items.iter().map(|item| (call.at, text(item, "/Put/Item/at/S")))
     });
     let written = records.filter_map(|(at, written)| Some((at, written.parse::<Timestamp>().ok()?)));
-    let minutes = |(at, written): (Timestamp, Timestamp)| {
-        let off = written.duration_since(at).as_secs_f64() / 60.0;
-        off.round() as i64
-    };
+    // To the nearest minute: a record is written moments after its time was read.
+    let minutes = |(at, written): (Timestamp, Timestamp)| (written.duration_since(at).as_secs() + 30).div_euclid(60);
     written.map(minutes).collect()
 }
 
