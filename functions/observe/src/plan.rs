@@ -178,10 +178,16 @@ impl Observe {
                 ));
             }
             Decision::CarryOut(plan) if plan.plan_hash != deployment.plan_hash => {
+                let decided: Option<Stored<Summary>> = self.journal.control().get(&Key::summary(deployment_id)).await?;
+                let different = decided.map(|stored| {
+                    let now = Summary::of(plan, stored.row.replaces.as_deref());
+                    now.words_since(&stored.row)
+                });
                 return Err(Failure::plan_changed(format!(
-                    "between the gate and the lock the plan changed from `{}` to `{}`: a task definition, an image or the pipeline has changed",
+                    "between the gate and the lock the plan changed from `{}` to `{}`: {}",
                     short(&deployment.plan_hash),
-                    short(&plan.plan_hash)
+                    short(&plan.plan_hash),
+                    different.as_deref().unwrap_or("it cannot be told what")
                 )));
             }
             Decision::CarryOut(plan) => PlanRow::CarryOut {

@@ -23,6 +23,7 @@ pub struct Known {
     deployment: Option<DeploymentRow>,
     gates: Option<GatesRow>,
     summary: Option<Summary>,
+    earlier: Option<Summary>,
     upstream: Option<Vec<Upstream>>,
     votes: Vec<Vote>,
     verification: Option<State>,
@@ -45,6 +46,7 @@ impl Known {
             deployment,
             gates: None,
             summary: None,
+            earlier: None,
             upstream: None,
             votes: Vec::new(),
             verification: None,
@@ -73,6 +75,7 @@ impl Known {
         known.gates = gates.map(|stored| stored.row);
         if known.stands_at_gates() {
             known.upstream = upstream(control, release, pipeline, environment).await?;
+            known.earlier = earlier(control, deployment).await?;
         }
         known.summary = summary.map(|stored| stored.row);
         known.verification = verification.map(|stored| stored.row);
@@ -117,6 +120,7 @@ impl Known {
             people: &environment.people,
             plan_hash: self.deployment.as_ref().map(|deployment| deployment.plan_hash.as_str()),
             summary: self.summary.as_ref(),
+            earlier: self.earlier.as_ref(),
             upstream: self.upstream.as_deref(),
             standing,
             votes: &self.votes,
@@ -179,6 +183,19 @@ impl Known {
 pub fn expires(gates: &GatesRow, environment: Option<&ResolvedEnvironment>) -> Option<Timestamp> {
     let windows = environment.and_then(|environment| environment.windows.as_ref());
     approval_expires(&gates.reports, gates.since, gates.approval.as_ref()?, windows)
+}
+
+/// What the plan of the attempt before changed.
+async fn earlier(control: &ControlTable, deployment: &DeploymentRow) -> Result<Option<Summary>, Failure> {
+    let Some(before) = deployment.attempt.checked_sub(1).filter(|before| *before > 0) else {
+        return Ok(None);
+    };
+    let key = Key::attempt(&deployment.release_id, &deployment.environment, before);
+    let Some(before) = control.get::<DeploymentRow>(&key).await? else {
+        return Ok(None);
+    };
+    let stored: Option<Stored<Summary>> = control.get(&Key::summary(&before.row.deployment_id)).await?;
+    Ok(stored.map(|stored| stored.row))
 }
 
 /// What was seen of the image of a release before it comes into an environment, the nearest first: in the environments

@@ -8,6 +8,7 @@ mod asks;
 mod blocks;
 mod deadline;
 mod markup;
+mod renewed;
 mod sections;
 mod summary;
 mod upstream;
@@ -22,7 +23,7 @@ pub use self::blocks::{
 pub use self::deadline::approval_expires;
 use self::markup::{Line, Part};
 use self::sections::{gates, origin, outcome, says, summary_sections, verification, votes};
-pub use self::summary::{Migration, Moved, PlannedChange, Summary, Undo};
+pub use self::summary::{Migration, Moved, PlannedChange, Sources, Summary, Undo};
 pub use self::upstream::Upstream;
 use self::upstream::seen_before;
 use crate::gate::{Closed, GateReport, Vote, person_of};
@@ -102,6 +103,8 @@ pub struct Facts<'a> {
     pub plan_hash: Option<&'a str>,
     /// What the plan changes.
     pub summary: Option<&'a Summary>,
+    /// What the plan before it changed, which was void; none where this one is the first.
+    pub earlier: Option<&'a Summary>,
     /// What was seen of it in the environments before this one, the nearest first; none where there is no environment
     /// before.
     pub upstream: Option<&'a [Upstream]>,
@@ -202,6 +205,9 @@ pub fn card(facts: &Facts<'_>) -> Card {
     let (tone, status) = status(facts);
     let audit = format!("esclusa audit --release {}", facts.release_id);
     let mut sections = vec![origin(facts)];
+    if let Some((summary, earlier)) = facts.summary.zip(facts.earlier) {
+        sections.push(Section::new("Different from the plan before", summary.since(earlier)));
+    }
     sections.extend(facts.summary.map(says));
     sections.extend(seen_before(facts));
     if let Some(summary) = facts.summary {

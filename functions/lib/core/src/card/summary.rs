@@ -1,5 +1,7 @@
 //! What a plan changes, in as few words as a decision needs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, PlannedStep, PlannedTask};
@@ -33,6 +35,37 @@ pub struct Summary {
     /// What a reader of the plan should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What it is made from; none where an earlier version of this program made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Sources>,
+}
+
+/// What a plan is made from, as far as that can change while people decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// The version of the pipeline.
+    pub pipeline_version: u64,
+    /// The task definitions that settings are laid over, as family and revision, by family.
+    pub bases: BTreeMap<String, String>,
+    /// The digests of the images, by key.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Sources {
+    fn of(plan: &Plan) -> Self {
+        let bases = plan.revisions.iter().filter_map(|revision| {
+            let base = revision.base_arn.as_deref()?;
+            Some((revision.family.clone(), short(base)))
+        });
+        let images = plan.images.iter();
+        Self {
+            pipeline_version: plan.pipeline_version,
+            bases: bases.collect(),
+            images: images
+                .map(|(image, digest)| (image.to_string(), digest.to_string()))
+                .collect(),
+        }
+    }
 }
 
 /// A difference.
@@ -151,6 +184,7 @@ impl Summary {
             services: services.collect(),
             replaces: replaces.map(str::to_owned),
             notes: plan.notes.clone(),
+            sources: Some(Sources::of(plan)),
         }
     }
 }

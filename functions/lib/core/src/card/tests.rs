@@ -75,6 +75,11 @@ fn summary() -> Summary {
         }],
         replaces: Some("v1.3.0".to_owned()),
         notes: vec!["`production` differs from `staging`".to_owned()],
+        sources: Some(Sources {
+            pipeline_version: 3,
+            bases: BTreeMap::from([("shop-web".to_owned(), "shop-web:40".to_owned())]),
+            images: BTreeMap::from([("app".to_owned(), DIGEST.to_owned())]),
+        }),
     }
 }
 
@@ -140,6 +145,7 @@ fn facts<'a>(people: &'a People, standing: Standing<'a>) -> Facts<'a> {
         people,
         plan_hash: Some(PLAN),
         summary: None,
+        earlier: None,
         upstream: None,
         standing,
         votes: &[],
@@ -212,6 +218,60 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
     let alert = alert_message(&card.alerts()[0]);
     let text = alert["text"].as_str().unwrap();
     assert!(text.contains("<@U0LUIS>") && !text.contains("U0ANA"), "{text}");
+}
+
+#[test]
+fn who_is_asked_again_sees_what_is_different_from_the_plan_before() {
+    let (earlier, mut now) = (summary(), summary());
+    assert_eq!(
+        now.words_since(&earlier),
+        "a value that is not shown, such as that of a variable"
+    );
+    now.sources = Some(Sources {
+        pipeline_version: 4,
+        bases: BTreeMap::from([("shop-web".to_owned(), "shop-web:43".to_owned())]),
+        images: BTreeMap::from([
+            ("app".to_owned(), DIGEST.to_owned()),
+            ("side".to_owned(), DIGEST.to_owned()),
+        ]),
+    });
+    now.changes[0].kind = ChangeKind::Changed;
+    now.migrations[0].undo = Undo::Never;
+    now.migrations.push(Migration {
+        task: "reindex".to_owned(),
+        database: None,
+        undo: Undo::Never,
+    });
+    now.services[0].previous = Some("shop-web:42".to_owned());
+    now.services.push(Moved {
+        service: "shop-worker".to_owned(),
+        previous: None,
+        stays: false,
+    });
+    now.replaces = Some("v1.3.1".to_owned());
+    now.notes.push("the alarm `errors` fires".to_owned());
+    let people = people();
+    let standing = Standing::Gates {
+        reports: &[report("approval", false, "1 of `ana` must agree")],
+        since: None,
+        closed: None,
+        approval: None,
+        removed: &[],
+        windows: None,
+    };
+    let shown = card(&Facts {
+        summary: Some(&now),
+        earlier: Some(&earlier),
+        ..facts(&people, standing)
+    });
+    assert_snapshot!(shown.to_text());
+    // And the other way round: what is gone.
+    assert_snapshot!(earlier.words_since(&now));
+    let of_before = Summary {
+        sources: None,
+        ..summary()
+    };
+    assert_eq!(summary().words_since(&of_before), summary().words_since(&summary()));
 }
 
 #[test]
