@@ -64,7 +64,7 @@ impl Intake {
                         Ok(Taken::Release(answer)) => releases.push(answer),
                         Ok(_) => {}
                         Err(failure) => {
-                            round.failed(&format!("the push of `{}:{}`", push.repository, push.tag), &failure)
+                            round.failed(&format!("the push of `{}:{}`", push.repository, push.tag), &failure);
                         }
                     }
                 }
