@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_named_by_eight_digits_of_its_hash_or_more() {
+    fn a_plan_is_named_by_twelve_digits_of_its_hash_or_more() {
         let plan = |digits: &str| {
             let words = ["esclusa", "approve", "shop-1", "--plan", digits];
             match Arguments::try_parse_from(words).ok()?.command {
@@ -569,8 +569,7 @@ mod tests {
             }
         };
         assert_eq!(plan("5E884898da28").as_deref(), Some("5e884898da28"));
-        assert_eq!(plan("5e884898").as_deref(), Some("5e884898"));
-        assert_eq!([plan("5e88489"), plan("the newest")], [None, None]);
+        assert_eq!([plan("5e884898da2"), plan("the newest one")], [None, None]);
     }
 
     #[test]

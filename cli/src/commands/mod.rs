@@ -27,6 +27,7 @@ mod when;
 mod why;
 
 use aws_config::SdkConfig;
+use esclusa_core::decision::check_length;
 use esclusa_core::identity::{InvalidId, ReleaseId};
 
 use crate::arguments::{Arguments, Command, Pipelines};
@@ -89,7 +90,7 @@ fn check_reason(reason: &str, what: &str) -> Result<(), CommandError> {
     if reason.trim().is_empty() {
         return Err(CommandError::InvalidInput(format!("a reason is required: {what}")));
     }
-    Ok(())
+    check_length(reason).map_err(|refusal| CommandError::InvalidInput(refusal.to_string()))
 }
 
 /// Reads the id of a release from the command line.

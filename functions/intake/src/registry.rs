@@ -52,15 +52,18 @@ impl Intake {
             for found in self.images.tagged_since(&repository, since).await? {
                 for push in self.pushes(image, &found, now) {
                     if !round.has_time(clock.now()?) {
-                        return Err(Failure::transient(
-                            "there was not enough time for all its images; the next round goes on",
-                        ));
+                        return Err(Failure::transient("there was not enough time for all its images"));
                     }
                     // What the rules do not let in is no loss, and was told when its event came.
-                    if environments_for(&pipeline, &push.tag)?.is_err() || self.is_seen(&push).await? {
+                    if environments_for(&pipeline, &push.tag)?.is_err() {
                         continue;
                     }
-                    match self.take(&push, &Origin::Registry).await {
+                    let taken = match self.is_seen(&push).await {
+                        Ok(true) => continue,
+                        Ok(false) => self.take(&push, &Origin::Registry).await,
+                        Err(failure) => Err(failure),
+                    };
+                    match taken {
                         Ok(Taken::Release(answer)) => releases.push(answer),
                         Ok(_) => {}
                         Err(failure) => {

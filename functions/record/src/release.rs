@@ -51,8 +51,21 @@ impl Record {
         self.journal.control().get(&Key::open_release(release_id)).await
     }
 
-    /// Concludes a release from the ends of its deployments, announces that, and anchors the head of its chain in the
-    /// chain of its application. Until all of it is done the sweep finds the release.
+    /// Nothing of the release is left to do: no sweep comes back to it.
+    async fn no_longer_open(&self, release_id: &str) -> Result<(), Failure> {
+        let Some(stored) = self.pointer(release_id).await? else {
+            return Ok(());
+        };
+        let commit = Commit::new().change(Change::delete(Key::open_release(release_id), stored.revision));
+        match self.journal.commit(commit).await? {
+            // Another run was faster.
+            Committed::Lost(_) => Ok(()),
+            written => written.or_failure().map(|_| ()),
+        }
+    }
+
+    /// Concludes a release from the ends of its deployments, anchors the head of its chain in the chain of its
+    /// application, and announces the end. Until all of it is done the sweep finds the release.
     pub(crate) async fn close_release(
         &self,
         release_id: &str,
@@ -64,8 +77,9 @@ impl Record {
             Some(end) => end.clone(),
             None => self.end_release(&release, execution_arn, failure).await?,
         };
-        self.notify(&release.row, &end).await?;
         let head = self.anchor(&release.row, &end).await?;
+        self.notify(&release.row, &end).await?;
+        self.no_longer_open(release_id).await?;
         Ok(json!({"verdict": end.verdict, "effect": end.effect, "head": head}))
     }
 
@@ -138,8 +152,7 @@ impl Record {
         Ok(end)
     }
 
-    /// A chain can be cut off at its end without a gap. Its head in another chain shows that. With it the release is
-    /// closed.
+    /// A chain can be cut off at its end without a gap. Its head in another chain shows that.
     async fn anchor(&self, release: &ReleaseRow, end: &End) -> Result<Head, Failure> {
         let key = Key::anchor(&release.release_id);
         if let Some(anchored) = self.journal.control().get::<AnchorRow>(&key).await? {
@@ -153,15 +166,12 @@ impl Record {
             release_id: Some(release.release_id.clone()),
             ..Draft::new(RecordKind::ReleaseEnded, ACTOR, body)
         };
-        let pointer = self.pointer(&release.release_id).await?;
-        let closed = pointer.map(|stored| Change::delete(Key::open_release(&release.release_id), stored.revision));
         let commit = Commit::new()
             .change(Change::put(
                 key.clone(),
                 &AnchorRow { head: head.clone() },
                 Expected::Absent,
             )?)
-            .changes(closed)
             .record(&Chain::application(&release.application), draft);
         match self.journal.commit(commit).await? {
             Committed::Lost(_) => Ok(self.journal.control().require::<AnchorRow>(&key).await?.row.head),

@@ -24,6 +24,9 @@ const UNSEEN: SignedDuration = SignedDuration::from_secs(120);
 /// for good.
 const INVISIBLE: SignedDuration = SignedDuration::from_hours(24);
 
+/// How long whoever has written the end of a release is left alone to close it.
+const CLOSING: SignedDuration = SignedDuration::from_secs(60);
+
 /// What is left of the time of a sweep when it concludes no further end: longer than one takes.
 const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -88,8 +91,10 @@ impl Record {
         let release: Stored<ReleaseRow> = self.journal.release(release_id).await?;
         let release = release.row;
         if release.end.is_some() {
-            // Whoever wrote its end has come no further.
-            if self.pointer(release_id).await?.is_some() {
+            let now = self.journal.clock().now()?;
+            let ended_at = release.ended_at.unwrap_or(release.created_at);
+            // Whoever wrote its end may still be at it.
+            if now.duration_since(ended_at) > CLOSING && self.pointer(release_id).await?.is_some() {
                 self.close_release(release_id, &release.execution_arn, None).await?;
             }
             return Ok(());

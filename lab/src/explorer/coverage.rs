@@ -9,7 +9,8 @@ use super::Shop;
 use super::plan::{Asked, Mishap, Point};
 use crate::deployer::InstallError;
 
-/// What the Tasks of the state machines ask for, by the names of machine and state, read from the machines that are installed.
+/// What the Tasks of the state machines ask for, by the names of machine and state, read from the machines that are
+/// installed.
 ///
 /// # Errors
 /// When a Task of a machine asks for nothing that a payload could be recognised by.

@@ -349,8 +349,8 @@ impl Service for Rds {
         NAME
     }
 
-    /// Taking a snapshot needs the right to copy the database, the right to the copy and, since databases copy their
-    /// tags to their snapshots here, the right to tag it.
+    /// Taking a snapshot needs the right on the database, the right on the snapshot and, since databases copy their tags
+    /// to their snapshots here, the right to tag it.
     fn authorizations(&self, request: &Request, kernel: &Kernel) -> Vec<Authorization> {
         let (operation, input) = (request.operation.as_str(), Input(&request.input));
         if !OPERATIONS.contains(&operation) {

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use lab::images::Kind;
 use serde_json::{Map, Value, json};
+use simulator::{CallOutcome, FaultKind, Selector};
 use simulator_event_bridge::{Fault, Occurrence};
 
 use crate::path::{self, CLOSED};
@@ -558,4 +559,35 @@ fn a_tag_that_goes_takes_no_image_with_it_and_an_archived_image_is_as_good_as_go
     account.administer("ecr", "UpdateImageStorageClass", archive);
     account.pass(SignedDuration::from_secs(20));
     assert_eq!(gone(&account), [json!(["development"])]);
+}
+
+/// The execution of a release is aborted, and its end can be announced to nobody for a while: the sweep comes back until
+/// it is told and anchored.
+#[test]
+fn an_end_that_a_sweep_writes_is_announced_and_anchored_however_long_that_takes() {
+    let mut account = Account::with("nest-demo");
+    account.push("v1.0.0", Kind::Good);
+    let release = account.run_until_claimed();
+    account.pass(SignedDuration::from_secs(5));
+    let now = account.lab.world().now();
+    let throttled = Selector::operation("events", "PutEvents").between(now, now + SignedDuration::from_mins(20));
+    account
+        .lab
+        .world_mut()
+        .add_fault(simulator::Fault::new(throttled, FaultKind::Throttle));
+    let arn = format!("arn:aws:states:us-east-1:123456789012:execution:esclusa-release:{release}");
+    account.administer("states", "StopExecution", json!({"executionArn": arn}));
+    account.pass(SignedDuration::from_mins(15));
+    let told = |account: &Account| {
+        let calls = account.calls("events", "PutEvents").into_iter();
+        calls.filter(|call| call.outcome == CallOutcome::Success).count()
+    };
+    assert_eq!(told(&account), 0);
+    assert!(account.status(&release)["end"].is_object());
+    assert_eq!(account.rows("OPEN#RELEASE").len(), 1);
+    account.pass(SignedDuration::from_mins(20));
+    assert!(told(&account) >= 1);
+    assert!(account.rows("OPEN#RELEASE").is_empty());
+    let verified = account.esclusa(&["audit", "verify", "--release", &release]);
+    assert!(verified.out.contains("anchored at"), "{}", verified.out);
 }

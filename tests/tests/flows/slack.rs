@@ -471,7 +471,7 @@ fn a_button_of_an_earlier_plan_is_none_of_the_plan_that_is_asked_about_now() {
     assert_eq!(buttons(card), ["approve", "reject", "hold"]);
     let shown = card.blocks.to_string();
     assert!(
-        shown.contains("settings over `superbowleto-s-stg:2` instead of `superbowleto-s-stg:1`"),
+        shown.contains("based on task definition `superbowleto-s-stg:2` instead of `superbowleto-s-stg:1`"),
         "{shown}"
     );
     press(&mut account, &earlier, "U0LUIS");

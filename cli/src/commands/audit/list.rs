@@ -145,6 +145,7 @@ fn moment(text: &str, now: Timestamp, edge: Edge) -> Result<Timestamp, CommandEr
         .or_else(|| text.parse::<jiff::Span>().ok().and_then(ago));
     read.ok_or_else(|| {
         CommandError::InvalidInput(match text.parse::<DateTime>() {
+            Ok(_) if !text.contains(':') => format!("`{text}` is not a time: write a day as `2026-11-21`"),
             Ok(local) if date(text).is_none() => {
                 format!("`{text}` does not say in which zone: write `{local}Z` for UTC")
             }

@@ -20,7 +20,7 @@ use crate::pipelines;
 use crate::render::{palette, words};
 use crate::session::Session;
 
-/// How long after the end of a release its anchor may still come: what writes the two is tried again for most of that.
+/// How long after the end of a release its anchor is still waited for: the sweep makes up for one that was not written.
 const ANCHORED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was found out about one chain.
@@ -215,8 +215,8 @@ impl Known {
     }
 }
 
-/// That the end of a release is anchored nowhere. It is written down before it is anchored, so whatever wrote it may
-/// have died in between.
+/// That the end of a release is anchored nowhere. It is written down before it is anchored, and the sweep comes back to
+/// it: something keeps it from doing so.
 fn unanchored(ended_at: Option<Timestamp>, now: Timestamp) -> Option<String> {
     let ended_at = ended_at.filter(|ended_at| now.duration_since(*ended_at) > ANCHORED_WITHIN)?;
     Some(format!(
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_anchored_is_told_once_nobody_tries_any_more() {
+    fn an_end_that_is_not_anchored_is_told_when_it_should_be() {
         let ended_at: Timestamp = "2026-11-21T14:05:07Z".parse().unwrap();
         let after = |minutes: i64| unanchored(Some(ended_at), ended_at + SignedDuration::from_mins(minutes));
         assert_eq!(unanchored(None, ended_at), None);

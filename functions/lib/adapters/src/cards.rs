@@ -185,7 +185,7 @@ pub fn expires(gates: &GatesRow, environment: Option<&ResolvedEnvironment>) -> O
     approval_expires(&gates.reports, gates.since, gates.approval.as_ref()?, windows)
 }
 
-/// What the plan of the attempt before changed.
+/// What the plan of the attempt before changed; none where it is the same plan, which is only asked about again.
 async fn earlier(control: &ControlTable, deployment: &DeploymentRow) -> Result<Option<Summary>, Failure> {
     let Some(before) = deployment.attempt.checked_sub(1).filter(|before| *before > 0) else {
         return Ok(None);
@@ -194,6 +194,9 @@ async fn earlier(control: &ControlTable, deployment: &DeploymentRow) -> Result<O
     let Some(before) = control.get::<DeploymentRow>(&key).await? else {
         return Ok(None);
     };
+    if before.row.plan_hash == deployment.plan_hash {
+        return Ok(None);
+    }
     let stored: Option<Stored<Summary>> = control.get(&Key::summary(&before.row.deployment_id)).await?;
     Ok(stored.map(|stored| stored.row))
 }

@@ -38,7 +38,7 @@ const AT_ONCE: &str = "Too many concurrent attempts";
 /// How a failure begins where nobody is signed in.
 pub(crate) const NO_CREDENTIALS: &str = "there are no AWS credentials";
 
-/// How a failure begins where what is no service of AWS knows the credentials not, or not any more.
+/// How a failure begins where something other than an AWS service does not, or no longer, accept the credentials.
 pub(crate) const NOT_ACCEPTED: &str = "the AWS credentials are not accepted";
 
 /// What AWS calls credentials that it does not know, or not any more.

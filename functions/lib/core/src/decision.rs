@@ -60,7 +60,9 @@ pub enum Refusal {
         environments: String,
     },
     /// What is said about it is longer than anybody reads.
-    #[error("a reason or note has {length} characters, at most {REASON_MAX} are taken: link to the longer text")]
+    #[error(
+        "a reason or note may have at most {REASON_MAX} characters, and this one has {length}: link to the longer text"
+    )]
     TooLong {
         /// How many characters it has.
         length: usize,
@@ -261,12 +263,12 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
 }
 
 /// The fewest digits of its hash by which a person names a plan.
-pub const PLAN_DIGITS_MIN: usize = 8;
+pub const PLAN_DIGITS_MIN: usize = 12;
 
 /// Whether a plan is the one that somebody means, who gives its hash or the first digits of it.
 #[must_use]
 pub fn is_meant(plan_hash: &str, meant: &str) -> bool {
-    meant.len() >= PLAN_DIGITS_MIN && plan_hash.starts_with(meant)
+    meant.len() >= PLAN_DIGITS_MIN && plan_hash.starts_with(&meant.to_ascii_lowercase())
 }
 
 /// Whether an answer to a question counts. Whoever comes from AWS was let through by its permissions; a member of Slack
@@ -325,10 +327,10 @@ mod tests {
     #[test]
     fn a_plan_is_meant_by_its_hash_or_by_enough_of_its_first_digits() {
         let hash = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
-        for meant in [hash, "5e884898da28", "5e884898"] {
+        for meant in [hash, "5e884898da28", "5E884898DA28"] {
             assert!(is_meant(hash, meant), "{meant}");
         }
-        for meant in ["", "5e88489", "5e884899", "another", &format!("{hash}0")] {
+        for meant in ["", "5e884898da2", "5e884898da29", "another one", &format!("{hash}0")] {
             assert!(!is_meant(hash, meant), "{meant}");
         }
     }

@@ -40,8 +40,7 @@ pub(crate) struct Tally {
     /// How often each end came out.
     ends: BTreeMap<String, u64>,
     /// How often each fault struck: by the Task that the struck function was invoked for, or by what it was asked for,
-    /// then by fault. What was to strike after
-    /// the effect and struck before is left out.
+    /// then by fault. What was to strike after the effect and struck before is left out.
     landed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 

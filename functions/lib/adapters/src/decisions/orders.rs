@@ -261,7 +261,7 @@ impl Journal {
             .filter(|pinned| pinned.holds(orderer.at))
         {
             return Ok(Err(refused(format!(
-                "`{place}` is already pinned by `{by}`: {reason}; `esclusa unpin {application} {environment}` first"
+                "`{place}` is already pinned by `{by}`: {reason}; lift that first with `esclusa unpin {application} {environment} --reason WHY`"
             ))));
         }
         let order = match orderer.order(reason, until) {
@@ -328,14 +328,37 @@ impl Journal {
             Err(failure) if failure.kind == ErrorKind::Refused => return Ok(None),
             pipeline => pipeline?,
         };
-        if pipeline.environment(environment.as_str()).is_some() {
+        if pipeline.environment(environment.as_str()).is_some() || self.is_used(application, environment).await? {
             return Ok(None);
         }
-        let names: Vec<String> = pipeline.named().map(|named| format!("`{}`", named.name)).collect();
+        let named = pipeline.named().map(|named| named.name.to_string());
+        let patterns = pipeline.patterns().map(|pattern| pattern.name.to_string());
+        let names: Vec<String> = named.chain(patterns).map(|name| format!("`{name}`")).collect();
         Ok(Some(refused(format!(
             "`{application}` has no environment `{environment}`: it has {}",
             names.join(", ")
         ))))
+    }
+
+    /// Whether something of an application runs in an environment, or is on its way there, that its pipeline names no
+    /// more.
+    async fn is_used(&self, application: &ApplicationName, environment: &EnvironmentName) -> Result<bool, Failure> {
+        let key = Key::environment(application.as_str(), environment.as_str());
+        if self.control().get::<EnvironmentRow>(&key).await?.is_some() {
+            return Ok(true);
+        }
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
+        for (_, pointer) in open {
+            let release = self.known(&pointer.row.release_id).await?;
+            let is_on_its_way = release.is_some_and(|release| {
+                release.application == application.as_str()
+                    && release.environments.iter().any(|name| name == environment.as_str())
+            });
+            if is_on_its_way {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn freeze(

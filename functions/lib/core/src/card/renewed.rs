@@ -18,12 +18,16 @@ impl Summary {
     /// What is different from `earlier`, a line each. That only values differ, which are not shown, is said too.
     pub(super) fn since(&self, earlier: &Self) -> Vec<Line> {
         let mut lines = self.sources_since(earlier);
-        let changes = self.changes.iter().filter(|change| !earlier.changes.contains(change));
+        // Of lists that are cut nobody can say what is new.
+        let is_whole = self.changes_left_out == 0 && earlier.changes_left_out == 0;
+        let changes = self.changes.iter().filter(|_| is_whole);
+        let changes = changes.filter(|change| !earlier.changes.contains(change));
         lines.extend(changes.map(|change| {
             let what = format!(" now {}: ", change.what());
             Line::from([Part::code(&*change.family), Part::text(what), Part::code(&*change.path)])
         }));
-        let no_more = earlier.changes.iter().filter(|change| !self.changes.contains(change));
+        let no_more = earlier.changes.iter().filter(|_| is_whole);
+        let no_more = no_more.filter(|change| !self.changes.contains(change));
         lines.extend(no_more.map(|change| {
             let what = format!(" no longer {}: ", change.what());
             Line::from([Part::code(&*change.family), Part::text(what), Part::code(&*change.path)])
@@ -39,7 +43,9 @@ impl Summary {
         let notes = self.notes.iter().filter(|note| !earlier.notes.contains(note));
         lines.extend(notes.map(Line::text));
         if lines.is_empty() {
-            lines.push(Line::text("a value that is not shown, such as that of a variable"));
+            lines.push(Line::text(
+                "something that is not listed here, such as the value of a variable",
+            ));
         }
         lines
     }
@@ -50,22 +56,20 @@ impl Summary {
         let Some((now, before)) = self.sources.as_ref().zip(earlier.sources.as_ref()) else {
             return lines;
         };
-        if now.pipeline_version != before.pipeline_version {
-            lines.push(Line::text(format!(
-                "version {} of the pipeline instead of {}",
-                now.pipeline_version, before.pipeline_version
-            )));
-        }
         for (family, base) in &now.bases {
             let was = before.bases.get(family);
             if was != Some(base) {
-                lines.push(instead("settings over ", Some(base), was.map(String::as_str)));
+                lines.push(instead(
+                    "based on task definition ",
+                    Some(base),
+                    was.map(String::as_str),
+                ));
             }
         }
         for (image, digest) in &now.images {
             let was = before.images.get(image);
             if was != Some(digest) {
-                let what = format!("image `{image}` ");
+                let what = format!("image `{image}` is now ");
                 lines.push(instead(&what, Some(shortened(digest)), was.map(|was| shortened(was))));
             }
         }
@@ -109,8 +113,10 @@ impl Summary {
             match was {
                 Some(was) if was == moved => {}
                 Some(was) => {
-                    let what = format!("`{}` goes back to ", moved.service);
-                    lines.push(instead(&what, moved.back_to(), was.back_to()));
+                    let mut line = moved.way_back();
+                    line.push(Part::text("; before: it"));
+                    line.extend(was.way_back_words());
+                    lines.push(line);
                 }
                 None => lines.push(Line::from([Part::code(&*moved.service), Part::text(" moves as well")])),
             }
@@ -119,13 +125,6 @@ impl Summary {
         let stays = stays.filter(|was| !self.services.iter().any(|moved| moved.service == was.service));
         lines.extend(stays.map(|was| Line::from([Part::code(&*was.service), Part::text(" does not move")])));
         lines
-    }
-}
-
-impl super::Moved {
-    /// What it goes back to, where it does.
-    fn back_to(&self) -> Option<&str> {
-        self.previous.as_deref().filter(|_| !self.stays)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The sections of a card: what the release is, what it changes, and what the gates, people and checks say.
 
 use super::{
-    Facts, Line, Part, Section, Standing, Summary, approval_expires, quarantine_of_image, quarantine_of_locks, who,
+    Facts, Line, Moved, Part, Section, Standing, Summary, approval_expires, quarantine_of_image, quarantine_of_locks,
+    who,
 };
 use crate::span::span;
 use crate::verification::{CheckState, Outcome};
@@ -51,6 +52,23 @@ pub(super) fn says(summary: &Summary) -> Section {
     Section::new("The image says", labels.chain(left_out).collect())
 }
 
+impl Moved {
+    /// What it goes back to.
+    pub(super) fn way_back(&self) -> Line {
+        let mut line = Line::from([Part::code(self.service.as_str())]);
+        line.extend(self.way_back_words());
+        line
+    }
+
+    pub(super) fn way_back_words(&self) -> Line {
+        match (&self.previous, self.stays) {
+            (_, true) => Line::text(" does not go back: the schema does not accept what runs now"),
+            (Some(previous), false) => Line::from([Part::text(" goes back to "), Part::code(previous.as_str())]),
+            (None, false) => Line::text(" has nothing to go back to"),
+        }
+    }
+}
+
 /// What the plan changes; `audit` is the command that shows all of it.
 pub(super) fn summary_sections(summary: &Summary, audit: &str) -> [Section; 4] {
     let mut changes: Vec<Line> = summary
@@ -81,21 +99,7 @@ pub(super) fn summary_sections(summary: &Summary, audit: &str) -> [Section; 4] {
         line.push(Part::text(format!(": {}", migration.undo.words())));
         line
     });
-    let back = summary.services.iter().map(|moved| {
-        let mut line = Line::from([Part::code(moved.service.as_str())]);
-        match (&moved.previous, moved.stays) {
-            (_, true) => line.push(Part::text(
-                " does not go back: the schema does not accept what runs now",
-            )),
-            (Some(previous), false) => {
-                line.push(Part::text(" goes back to "));
-                line.push(Part::code(previous.as_str()));
-            }
-            (None, false) => line.push(Part::text(" has nothing to go back to")),
-        }
-        line
-    });
-    let mut way_back: Vec<Line> = back.collect();
+    let mut way_back: Vec<Line> = summary.services.iter().map(Moved::way_back).collect();
     if let Some(replaces) = &summary.replaces {
         way_back.insert(
             0,

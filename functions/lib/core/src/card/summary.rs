@@ -43,8 +43,6 @@ pub struct Summary {
 /// What a plan is made from, as far as that can change while people decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sources {
-    /// The version of the pipeline.
-    pub pipeline_version: u64,
     /// The task definitions that settings are laid over, as family and revision, by family.
     pub bases: BTreeMap<String, String>,
     /// The digests of the images, by key.
@@ -59,7 +57,6 @@ impl Sources {
         });
         let images = plan.images.iter();
         Self {
-            pipeline_version: plan.pipeline_version,
             bases: bases.collect(),
             images: images
                 .map(|(image, digest)| (image.to_string(), digest.to_string()))

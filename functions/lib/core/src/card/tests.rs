@@ -76,7 +76,6 @@ fn summary() -> Summary {
         replaces: Some("v1.3.0".to_owned()),
         notes: vec!["`production` differs from `staging`".to_owned()],
         sources: Some(Sources {
-            pipeline_version: 3,
             bases: BTreeMap::from([("shop-web".to_owned(), "shop-web:40".to_owned())]),
             images: BTreeMap::from([("app".to_owned(), DIGEST.to_owned())]),
         }),
@@ -222,13 +221,16 @@ fn who_is_asked_sees_what_changes_what_it_waits_for_and_what_was_said() {
 
 #[test]
 fn who_is_asked_again_sees_what_is_different_from_the_plan_before() {
-    let (earlier, mut now) = (summary(), summary());
+    let whole = || Summary {
+        changes_left_out: 0,
+        ..summary()
+    };
+    let (earlier, mut now) = (whole(), whole());
     assert_eq!(
         now.words_since(&earlier),
-        "a value that is not shown, such as that of a variable"
+        "something that is not listed here, such as the value of a variable"
     );
     now.sources = Some(Sources {
-        pipeline_version: 4,
         bases: BTreeMap::from([("shop-web".to_owned(), "shop-web:43".to_owned())]),
         images: BTreeMap::from([
             ("app".to_owned(), DIGEST.to_owned()),
@@ -267,11 +269,17 @@ fn who_is_asked_again_sees_what_is_different_from_the_plan_before() {
     assert_snapshot!(shown.to_text());
     // And the other way round: what is gone.
     assert_snapshot!(earlier.words_since(&now));
+    // Of what is cut, or was not kept, nothing is said.
     let of_before = Summary {
         sources: None,
-        ..summary()
+        ..now.clone()
     };
-    assert_eq!(summary().words_since(&of_before), summary().words_since(&summary()));
+    assert!(!of_before.words_since(&earlier).contains("based on"));
+    let cut = Summary {
+        changes_left_out: 1,
+        ..now.clone()
+    };
+    assert!(!cut.words_since(&earlier).contains("LOG_LEVEL") && now.words_since(&earlier).contains("LOG_LEVEL"));
 }
 
 #[test]
@@ -655,7 +663,7 @@ proptest! {
             _ => Standing::Ended { end: &end, at: None, asks_again: many % 2 == 0 },
         };
         let card = card(&Facts {
-            tag, reason: Some(reason), requested_by: Some(principal), summary: Some(&summary), upstream: Some(&seen), votes: &votes,
+            earlier: Some(&self::summary()), tag, reason: Some(reason), requested_by: Some(principal), summary: Some(&summary), upstream: Some(&seen), votes: &votes,
             verification: Some(&state), quarantined: Some(why), ..facts(&people, standing)
         });
         keeps_the_limits(&message(&card))?;
