@@ -282,7 +282,10 @@ fn everything_may_be_named_by_a_word_that_the_ledger_refuses_as_a_member() {
     let mut account = Account::with("imagy-catalog");
     let mut text = std::fs::read_to_string(&account.example.file).unwrap();
     for (from, to) in [
-        ("images:\n  app:", "images:\n  token:"),
+        (
+            "images:\n  app:",
+            "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"]}\n\nimages:\n  token:",
+        ),
         ("image: app", "image: token"),
         ("databases:\n  catalog:", "databases:\n  secret:"),
         ("database: catalog", "database: secret"),

@@ -30,7 +30,7 @@ const SECRETS: [(&str, &str, &str); 2] = [
 ];
 
 /// Every power over what is not the deployer's own, and the only functions that hold it. Reading is a power too.
-const POWERS: [(&str, &[&str]); 53] = [
+const POWERS: [(&str, &[&str]); 54] = [
     (
         "application-autoscaling:DescribeScalableTargets",
         &["Observe", "Update"],
@@ -82,6 +82,7 @@ const POWERS: [(&str, &[&str]); 53] = [
     ("lambda:InvokeFunction", &["Console", "Observe"]),
     ("logs:FilterLogEvents", &["Observe"]),
     ("logs:GetLogEvents", &["Migrate", "Observe"]),
+    ("rds:AddTagsToResource", &["Migrate"]),
     ("rds:CreateDBClusterSnapshot", &["Migrate"]),
     ("rds:CreateDBSnapshot", &["Migrate"]),
     ("rds:DescribeDBClusterSnapshots", &["Migrate"]),
