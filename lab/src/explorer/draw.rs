@@ -19,6 +19,9 @@ const EVENTS: [(&str, u64); 5] = [
     ("Step Functions Execution Status Change", 4),
 ];
 
+/// The Task that plans again what has changed while people decided.
+const PLAN_AGAIN: &str = "release/PlanAgain";
+
 /// The services that can be away.
 const SERVICES: [&str; 8] = [
     "dynamodb",
@@ -53,7 +56,7 @@ impl Plan {
             };
             draw.events(events);
             draw.circumstances(known);
-            draw.pushes(story);
+            draw.pushes(story, known);
             story
         };
         let mut happenings = draw.happenings;
@@ -98,6 +101,15 @@ impl Draw {
         self.one(&tickets).copied().unwrap_or_default()
     }
 
+    /// One of some stories; more often than they come by themselves one in which something fails, so that what is only
+    /// done then is disturbed too.
+    fn story_with(&mut self, stories: &[Story]) -> Story {
+        let fails = |story: &&Story| story.image != Image::Good;
+        let failing: Vec<Story> = stories.iter().filter(fails).copied().collect();
+        let is_of_those = !failing.is_empty() && self.chance(30);
+        self.story_of(if is_of_those { &failing } else { stories })
+    }
+
     fn calls(&mut self, known: &Known) {
         let count = match self.rng.u32(..100) {
             0..10 => 0,
@@ -133,7 +145,7 @@ impl Draw {
         let of_acts = !acts.is_empty() && self.chance(35);
         let call = *self.one(if of_acts { &acts } else { &calls })?;
         let stories: Vec<Story> = call.counts.keys().copied().collect();
-        let story = story.unwrap_or_else(|| self.story_of(&stories));
+        let story = story.unwrap_or_else(|| self.story_with(&stories));
         self.story = Some(story);
         let count = call.counts.get(&story).copied().unwrap_or(1);
         let nth = self.rng.u64(1..=count.saturating_add(count / 3).max(1));
@@ -306,7 +318,7 @@ impl Draw {
         self.add(at, What::Deploy { tag, hotfix });
     }
 
-    fn pushes(&mut self, story: Story) {
+    fn pushes(&mut self, story: Story, known: &Known) {
         if story == Story::default() && self.chance(8) {
             self.contraction();
             return;
@@ -360,7 +372,7 @@ impl Draw {
         }
         self.orders();
         match story.account {
-            Account::Gated => self.decisions(pushes),
+            Account::Gated => self.decisions(pushes, known),
             Account::Large if self.chance(20) => {
                 let at = self.rng.u32(SECONDS / 3..2 * SECONDS);
                 self.add(at, What::Recheck);
@@ -377,7 +389,7 @@ impl Draw {
 
 impl Draw {
     /// What people say about what waits for them, what is asked for by one of them, and that a plan changes meanwhile.
-    fn decisions(&mut self, pushes: u32) {
+    fn decisions(&mut self, pushes: u32, known: &Known) {
         if self.chance(35) {
             // Who asks for something answers it too.
             let tag = format!("v{}", self.rng.u32(1..=pushes));
@@ -402,11 +414,29 @@ impl Draw {
             let at = at.saturating_add(self.rng.u32(5..300));
             let act = SomebodysAct::RegisterBase { container };
             self.add(at, What::Somebody { act });
+            if self.chance(40) {
+                self.again(at, known);
+            }
         }
         if self.chance(75) {
             let at = self.rng.u32(30..SECONDS);
             self.add(at, What::Acknowledge);
         }
+    }
+
+    /// What goes wrong with the plan that is made again after that.
+    fn again(&mut self, at: u32, known: &Known) -> Option<()> {
+        let asked = known.tasks.get(PLAN_AGAIN)?;
+        let mishap = *self.one(&Vec::from_iter(known.mishaps(asked)))?;
+        let is_meant = |point: &Point| point.asked.as_ref() == Some(asked) && point.mishaps().contains(&mishap);
+        let calls = known.calls.iter().filter(|call| is_meant(&call.point));
+        let call = *self.one(&Vec::from_iter(calls))?;
+        // It plans for one environment, where undisturbed runs plan for several.
+        let count = call.counts.values().min().copied().unwrap_or_default();
+        let nth = self.rng.u64(1..=(count / 2).max(1));
+        let point = call.point.clone();
+        self.add(at, What::Call { point, nth, mishap });
+        Some(())
     }
 
     fn vote(&mut self, at: u32, member: Member, approves: bool) {
