@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use esclusa_adapters::control::rows::{DeploymentPointerRow, EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{EnvironmentRow, GatesRow, ReleasePointerRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
-use esclusa_adapters::planning::written;
+use esclusa_adapters::planning::{release_in_force, written};
 use esclusa_core::error::Failure;
 use esclusa_core::gate::{Vote, person_of};
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Pipeline, Tag, Trigger};
@@ -138,9 +138,8 @@ async fn in_force_there(
 ) -> Result<Vec<String>, Failure> {
     let mut ids = vec![in_force.release_id.clone()];
     for image in in_force.digests.keys() {
-        let key = Key::deployment_in_force(&Key::deployments_into(application, environment, image));
-        let pointer: Option<Stored<DeploymentPointerRow>> = session.control().get(&key).await?;
-        ids.extend(pointer.map(|pointer| pointer.row.release_id));
+        let release = release_in_force(session.control(), application, environment, image).await?;
+        ids.extend(release.map(|release| release.release_id));
     }
     Ok(ids)
 }

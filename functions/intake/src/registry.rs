@@ -65,7 +65,7 @@ impl Intake {
                     };
                     match taken {
                         Ok(Taken::Release(answer)) => releases.push(answer),
-                        Ok(_) => {}
+                        Ok(Taken::Ignored(_)) => {}
                         Err(failure) => {
                             round.failed(&format!("the push of `{}:{}`", push.repository, push.tag), &failure);
                         }

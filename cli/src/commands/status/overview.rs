@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use esclusa_adapters::control::rows::{EnvironmentRow, Progress, ReleasePointerRow, ReleaseRow};
+use esclusa_adapters::control::rows::{EnvironmentRow, ReleaseRow};
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_adapters::gates::{freezes, pin};
@@ -118,7 +118,7 @@ pub(super) async fn view(
         }
     };
     let home = session.home().await?;
-    let open = open_releases(session).await?;
+    let open = session.journal.open_releases().await?;
     let mut applications = Vec::new();
     for row in &rows {
         let pipeline = written(row)?;
@@ -265,22 +265,7 @@ async fn standing(application: &str, environment: &str, session: &Session) -> Re
     Ok(standing)
 }
 
-/// The releases that have not ended.
-async fn open_releases(session: &Session) -> Result<Vec<ReleaseRow>, Failure> {
-    let open: Vec<(String, Stored<ReleasePointerRow>)> = session.control().all(Key::OPEN_RELEASES, "").await?;
-    let mut releases = Vec::new();
-    for (_, pointer) in open {
-        let row: Option<Stored<ReleaseRow>> = session.control().get(&Key::release(&pointer.row.release_id)).await?;
-        // One may have ended since the listing.
-        releases.extend(
-            row.map(|stored| stored.row)
-                .filter(|row| row.progress != Progress::Ended),
-        );
-    }
-    Ok(releases)
-}
-
-/// Those of an application, the oldest first.
+/// The releases of an application that have not ended, the oldest first.
 async fn in_flight(
     application: &str,
     open: &[ReleaseRow],

@@ -12,7 +12,9 @@ use esclusa_core::wave::{ATTEMPTS_PER_ENVIRONMENT, Standing, WaveFailed, compani
 use esclusa_core::way_back::WayBack;
 
 use crate::acts::{IntentRow, Subject};
-use crate::control::rows::{DeploymentRow, InboxRow, PlanRow, ReleaseRow, RevisionRow, StepRow, WayBackRow};
+use crate::control::rows::{
+    DeploymentRow, InboxRow, PlanRow, ReleasePointerRow, ReleaseRow, RevisionRow, StepRow, WayBackRow,
+};
 use crate::control::{Key, Stored};
 use crate::journal::Journal;
 
@@ -85,6 +87,21 @@ impl Journal {
     /// `InvalidInput` when there is none; otherwise those of [`ControlTable::get`](crate::control::ControlTable::get).
     pub async fn release(&self, release_id: &str) -> Result<Stored<ReleaseRow>, Failure> {
         self.control().require(&Key::release(release_id)).await
+    }
+
+    /// The releases that have not ended, of all applications.
+    ///
+    /// # Errors
+    /// Those of [`ControlTable::all`](crate::control::ControlTable::all).
+    pub async fn open_releases(&self) -> Result<Vec<ReleaseRow>, Failure> {
+        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
+        let mut releases = Vec::new();
+        for (_, pointer) in open {
+            let row: Option<Stored<ReleaseRow>> = self.control().get(&Key::release(&pointer.row.release_id)).await?;
+            // One may have ended since the listing, or is not closed yet.
+            releases.extend(row.map(|stored| stored.row).filter(|row| row.end.is_none()));
+        }
+        Ok(releases)
     }
 
     /// What hotfixes of an application still owe, in one environment or in all of them.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::quarantine::Suspect;
 pub use self::wish::Wish;
 use super::Waiting;
-use crate::control::rows::{EnvironmentRow, PipelineCurrentRow, Progress, ReleaseKind, ReleasePointerRow, ReleaseRow};
+use crate::control::rows::{EnvironmentRow, PipelineCurrentRow, Progress, ReleaseKind, ReleaseRow};
 use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::gates::{EVERYTHING, Electorate};
 use crate::journal::{Commit, Committed, Journal};
@@ -347,18 +347,11 @@ impl Journal {
         if self.control().get::<EnvironmentRow>(&key).await?.is_some() {
             return Ok(true);
         }
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
-        for (_, pointer) in open {
-            let release = self.known(&pointer.row.release_id).await?;
-            let is_on_its_way = release.is_some_and(|release| {
-                release.application == application.as_str()
-                    && release.environments.iter().any(|name| name == environment.as_str())
-            });
-            if is_on_its_way {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let open = self.open_releases().await?;
+        Ok(open.iter().any(|release| {
+            release.application == application.as_str()
+                && release.environments.iter().any(|name| name == environment.as_str())
+        }))
     }
 
     async fn freeze(
@@ -388,20 +381,15 @@ impl Journal {
     /// Stops every release that is on its way into a place that was frozen. What goes back goes on: it is what somebody
     /// needs then.
     async fn stop_all(&self, place: &Frozen<'_>, reason: &str, told: Value, orderer: &Orderer<'_>) -> Ordered {
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
         let mut stopped = Vec::new();
-        for (_, pointer) in open {
-            let release_id = pointer.row.release_id;
-            let Some(release) = self.known(&release_id).await? else {
-                continue;
-            };
+        for release in self.open_releases().await? {
             let is_going_back = release.kind == ReleaseKind::Rollback;
             if is_going_back || !place.takes_in(&release) {
                 continue;
             }
             // One that ended or was stopped meanwhile need not be.
-            if self.order_stop(&release_id, reason, orderer).await?.is_ok() {
-                stopped.push(release_id);
+            if self.order_stop(&release.release_id, reason, orderer).await?.is_ok() {
+                stopped.push(release.release_id);
             }
         }
         let mut told = told;

@@ -7,7 +7,7 @@ use esclusa_core::quarantine::{Cause, Quarantine};
 use serde_json::{Value, json};
 
 use super::{Ordered, Orderer, refused};
-use crate::control::rows::{Progress, ReleasePointerRow, ReleaseRow, RepositoryRow};
+use crate::control::rows::{Progress, ReleaseRow, RepositoryRow};
 use crate::control::{Change, Expected, Key, Repository, Stored};
 use crate::journal::Journal;
 use crate::planning::{current_pipeline, environments_that_run};
@@ -103,13 +103,9 @@ impl Journal {
 
     /// The releases that have not ended with an image, and the environments in which each is at work.
     async fn on_their_way(&self, suspect: &Suspect<'_>) -> Result<Vec<Value>, Failure> {
-        let open: Vec<(String, Stored<ReleasePointerRow>)> = self.control().all(Key::OPEN_RELEASES, "").await?;
+        let open = self.open_releases().await?;
         let mut found = Vec::new();
-        for (_, pointer) in open {
-            let release = self.known(&pointer.row.release_id).await?;
-            let Some(release) = release.filter(|release| release.end.is_none() && is_of(release, suspect)) else {
-                continue;
-            };
+        for release in open.into_iter().filter(|release| is_of(release, suspect)) {
             let mut at_work_in = Vec::new();
             for environment in &release.environments {
                 let last = self.last_deployment(&release.release_id, environment).await?;
