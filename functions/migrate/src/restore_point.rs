@@ -113,16 +113,16 @@ impl Migrate {
                         point.timeout_seconds,
                         look_at_state(&point.database)
                     ));
-                    return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                    return Err(self.journal.settle_given_up(&act, failure).await);
                 }
-                match (self.snapshots.take(&point.database, snapshot).await, announced) {
-                    (Ok(true), _) => self.settle_snapshot(&act).await?,
+                match self.snapshots.take(&point.database, snapshot).await {
+                    Ok(true) => self.settle_snapshot(&act).await?,
                     // It is not available now: the next look asks again.
-                    (Ok(false), _) => {}
-                    (Err(failure), Announced::Now) => {
-                        return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                    Ok(false) => {}
+                    Err(failure) => {
+                        let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+                        return Err(refused.await);
                     }
-                    (Err(failure), _) => return Err(failure),
                 }
             }
         } else if self.journal.is_announced(&act).await? {

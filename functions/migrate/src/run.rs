@@ -58,16 +58,17 @@ impl Migrate {
             &mark,
             Expected::Absent,
         )?);
-        let started = match self.journal.announce(&act, marked).await? {
-            Announced::Settled(outcome) => return Ok(answer(&outcome)),
+        let announced = self.journal.announce(&act, marked).await?;
+        let started = match &announced {
+            Announced::Settled(outcome) => return Ok(answer(outcome)),
             Announced::Now => match self.start(&request).await {
                 Ok(started) => started,
                 Err(failure) => {
                     let commit = self.never_started(deployment_id, step, &task, &failure.message).await?;
-                    return Err(self.journal.settle_refused(&act, failure, commit).await);
+                    return Err(self.journal.settle_refused(&act, &announced, failure, commit).await);
                 }
             },
-            Announced::Before { opened_at } => self.start_again(&request, opened_at).await?,
+            Announced::Before { opened_at } => self.start_again(&request, *opened_at).await?,
         };
         let (outcome, row) = match &started {
             Started::Task(arn) => (
@@ -194,14 +195,18 @@ impl Migrate {
             target: task_arn.to_owned(),
             facts: json!({"task": task.name, "reason": reason}),
         };
-        if let Announced::Settled(_) = self.journal.announce(&act, Commit::new()).await? {
+        let announced = self.journal.announce(&act, Commit::new()).await?;
+        if let Announced::Settled(_) = announced {
             return Ok(json!({}));
         }
         // Stopping twice is harmless, and a task that is gone has stopped.
         let outcome = match self.runner.stop(&task.cluster, task_arn, &reason).await {
             Ok(StopTaskOutcome::Stopping) => json!({"stopping": true}),
             Ok(StopTaskOutcome::NotFound) => json!({"stopping": false, "reason": "the task no longer exists"}),
-            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
+            Err(failure) => {
+                let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+                return Err(refused.await);
+            }
         };
         self.journal.settle(&act, &outcome, Commit::new()).await?;
         Ok(json!({}))

@@ -123,8 +123,9 @@ impl Register {
             target: revision.family.clone(),
             facts: json!({"name": revision.key, "base": revision.base_arn, "contentSha256": revision.content_sha256}),
         };
-        let arn = match self.journal.announce(&act, Commit::new()).await? {
-            Announced::Settled(outcome) => settled_arn(&outcome),
+        let announced = self.journal.announce(&act, Commit::new()).await?;
+        let arn = match &announced {
+            Announced::Settled(outcome) => settled_arn(outcome),
             Announced::Now => self.registered(revision).await,
             // Registering knows no client token: what a lost answer left behind is found by its tags.
             Announced::Before { .. } => match self.left_behind(revision).await? {
@@ -134,7 +135,10 @@ impl Register {
         };
         let arn = match arn {
             Ok(arn) => arn,
-            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
+            Err(failure) => {
+                let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+                return Err(refused.await);
+            }
         };
         let commit = match self.journal.control().get::<RevisionRow>(&key).await? {
             Some(_) => Commit::new(),

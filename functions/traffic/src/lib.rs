@@ -116,14 +116,18 @@ impl Traffic {
             }
             return Ok(json!({}));
         };
-        if let Announced::Settled(_) = self.journal.announce(&act, Commit::new()).await? {
+        let announced = self.journal.announce(&act, Commit::new()).await?;
+        if let Announced::Settled(_) = announced {
             return Ok(json!({}));
         }
         let outcome = match self.traffic.roll_back(&running.arn).await {
             Ok(RollbackOutcome::Requested) => "requested",
             Ok(RollbackOutcome::Over) => "over",
             Ok(RollbackOutcome::NotFound) => "not_found",
-            Err(failure) => return Err(self.journal.settle_refused(&act, failure, Commit::new()).await),
+            Err(failure) => {
+                let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+                return Err(refused.await);
+            }
         };
         self.journal
             .settle(

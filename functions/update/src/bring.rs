@@ -1,6 +1,6 @@
 //! Carrying a decision out, and writing down what came of it.
 
-use esclusa_adapters::acts::Act;
+use esclusa_adapters::acts::{Act, Announced};
 use esclusa_adapters::control::rows::StepRow;
 use esclusa_adapters::control::{Change, Expected, Stored};
 use esclusa_adapters::deployments::step_key;
@@ -108,7 +108,7 @@ impl Update {
             &known,
             Expected::Revision(row.revision),
         )?);
-        answer(self.journal.settle(act, &json!(outcome), commit).await?)
+        answer(&self.journal.settle(act, &json!(outcome), commit).await?)
     }
 
     /// Judges a step that moved nothing, where that is known, and answers why it did not.
@@ -118,11 +118,12 @@ impl Update {
         act: &Act<'_>,
         row: Stored<StepRow>,
         outcome: StepOutcome,
-        is_repeat: bool,
+        announced: &Announced,
         failure: Failure,
     ) -> Failure {
         // The call of an earlier run may have moved the service, whatever this one was refused; only who moved it since
         // is known even so.
+        let is_repeat = *announced != Announced::Now;
         if is_repeat && (outcome != StepOutcome::Foreign || row.row.judged_at.is_some()) {
             return failure;
         }
@@ -131,7 +132,7 @@ impl Update {
             Err(error) => return error,
         };
         if !is_repeat {
-            return self.journal.settle_refused(act, failure, commit).await;
+            return self.journal.settle_refused(act, announced, failure, commit).await;
         }
         match self.journal.commit(commit).await.and_then(Committed::or_failure) {
             Ok(_) => failure,

@@ -162,16 +162,16 @@ impl Update {
         if is_first {
             commit = commit.change(Change::put(step_key(deployment_id, step), &row, Expected::Absent)?);
         }
-        let is_repeat = match self.journal.announce(&act, commit).await? {
+        let announced = self.journal.announce(&act, commit).await?;
+        match &announced {
             Announced::Settled(outcome) => return answer(outcome),
-            Announced::Now => false,
             Announced::Before { .. } if is_first => {
                 return Err(Failure::conflict(
                     "another run is at this step: what it saw before its call counts",
                 ));
             }
-            Announced::Before { .. } => true,
-        };
+            Announced::Now | Announced::Before { .. } => {}
+        }
         let unmoved = match &decision {
             BeforeUpdate::Foreign { .. } | BeforeUpdate::Deleted { .. } => StepOutcome::Foreign,
             BeforeUpdate::Adopt { .. } | BeforeUpdate::Call { .. } | BeforeUpdate::Refuse(_) => {
@@ -183,7 +183,7 @@ impl Update {
             Err(failure) => {
                 let row = self.begun(deployment_id, step).await?;
                 Err(self
-                    .unmoved(deployment_id, &act, row, unmoved, is_repeat, failure)
+                    .unmoved(deployment_id, &act, row, unmoved, &announced, failure)
                     .await)
             }
         }
@@ -224,8 +224,8 @@ fn facts(planned: &PlannedService, observed: &ServiceFacts, wanted: &Wanted, dec
     facts
 }
 
-fn answer(outcome: Value) -> Result<Value, Failure> {
-    let outcome: Outcome = serde_json::from_value(outcome)
+fn answer(outcome: &Value) -> Result<Value, Failure> {
+    let outcome = Outcome::deserialize(outcome)
         .map_err(|error| Failure::defect(format!("the outcome of an update cannot be read: {error}")))?;
     Ok(json!({
         "serviceArn": outcome.service_arn,

@@ -67,7 +67,8 @@ impl Update {
             }
             return Ok(());
         }
-        if let Announced::Settled(_) = self.journal.announce(&act, Commit::new()).await? {
+        let announced = self.journal.announce(&act, Commit::new()).await?;
+        if let Announced::Settled(_) = announced {
             return Ok(());
         }
         let called = match due {
@@ -75,7 +76,8 @@ impl Update {
             ScalingAct::Put(policy) => self.registrar.put(cluster, service, policy).await,
         };
         if let Err(failure) = called {
-            return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+            let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+            return Err(refused.await);
         }
         let outcome = json!({"registered": true});
         self.journal.settle(&act, &outcome, Commit::new()).await?;

@@ -65,7 +65,8 @@ impl Update {
         if !is_ours {
             commit = commit.change(Change::put(key, &row, Expected::unchanged(stored.as_ref()))?);
         }
-        match self.journal.announce(&act, commit).await? {
+        let announced = self.journal.announce(&act, commit).await?;
+        match announced {
             Announced::Settled(_) => return Ok(true),
             // A run that comes late: the deployment has restored it, and it must not be suspended again.
             Announced::Before { .. } if !is_ours => {
@@ -78,7 +79,8 @@ impl Update {
         if live.suspended != Suspended::ALL
             && let Err(failure) = self.registrar.suspend(cluster, service, Suspended::ALL).await
         {
-            return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+            let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+            return Err(refused.await);
         }
         self.journal
             .settle(&act, &json!({"suspended": true}), Commit::new())
@@ -104,9 +106,11 @@ impl Update {
         let outcome = json!({"restored": true});
         if is_to_be_restored(&live, row.before) {
             // One that was settled and shows as suspended is not shown yet; the sweep looks again.
-            if !matches!(self.journal.announce(&act, Commit::new()).await?, Announced::Settled(_)) {
+            let announced = self.journal.announce(&act, Commit::new()).await?;
+            if !matches!(announced, Announced::Settled(_)) {
                 if let Err(failure) = self.registrar.suspend(&row.cluster, &row.service, row.before).await {
-                    return Err(self.journal.settle_refused(&act, failure, Commit::new()).await);
+                    let refused = self.journal.settle_refused(&act, &announced, failure, Commit::new());
+                    return Err(refused.await);
                 }
                 self.journal.settle(&act, &outcome, Commit::new()).await?;
             }

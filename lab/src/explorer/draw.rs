@@ -22,6 +22,12 @@ const EVENTS: [(&str, u64); 5] = [
 /// The Task that plans again what has changed while people decided.
 const PLAN_AGAIN: &str = "release/PlanAgain";
 
+/// The Tasks that a run comes to least often, in their turn, and whether only runs in which something fails do.
+const SELDOM: [(&str, bool); 2] = [
+    ("deployment/AwaitLock", false),
+    ("deployment/RestoreScalingAfterFailure", true),
+];
+
 /// The services that can be away.
 const SERVICES: [&str; 8] = [
     "dynamodb",
@@ -111,6 +117,9 @@ impl Draw {
     }
 
     fn calls(&mut self, known: &Known) {
+        if self.chance(4) {
+            self.seldom(known);
+        }
         let count = match self.rng.u32(..100) {
             0..10 => 0,
             10..40 => 1,
@@ -134,6 +143,31 @@ impl Draw {
         let asked: BTreeSet<&Option<Asked>> = calls.iter().map(|call| &call.point.asked).collect();
         let asked = *self.one(&Vec::from_iter(asked))?;
         let calls: Vec<&KnownCall> = calls.into_iter().filter(|call| call.point.asked == *asked).collect();
+        self.strike(calls, story)
+    }
+
+    /// Something that goes wrong with one of the Tasks that runs seldom come to.
+    fn seldom(&mut self, known: &Known) -> Option<()> {
+        let (task, fails) = *self.one(&SELDOM)?;
+        let asked = known.tasks.get(task)?;
+        let calls: Vec<&KnownCall> = known
+            .calls
+            .iter()
+            .filter(|call| call.point.asked.as_ref() == Some(asked))
+            .collect();
+        let stories: BTreeSet<Story> = calls.iter().flat_map(|call| call.counts.keys().copied()).collect();
+        let stories = stories.into_iter().filter(|story| !fails || story.image != Image::Good);
+        let stories = Vec::from_iter(stories);
+        let story = *self.one(&stories)?;
+        let calls = calls
+            .into_iter()
+            .filter(|call| call.counts.contains_key(&story))
+            .collect();
+        self.strike(calls, Some(story))
+    }
+
+    /// What goes wrong with one of these calls, and with which of its kind.
+    fn strike(&mut self, calls: Vec<&KnownCall>, story: Option<Story>) -> Option<()> {
         let mishaps: BTreeSet<Mishap> = calls.iter().flat_map(|call| call.point.mishaps()).collect();
         let mishap = *self.one(&Vec::from_iter(mishaps))?;
         let calls: Vec<&KnownCall> = calls
@@ -414,7 +448,7 @@ impl Draw {
             let at = at.saturating_add(self.rng.u32(5..300));
             let act = SomebodysAct::RegisterBase { container };
             self.add(at, What::Somebody { act });
-            if self.chance(40) {
+            if self.chance(90) {
                 self.again(at, known);
             }
         }

@@ -141,6 +141,35 @@ fn a_transaction_whose_answer_is_lost_is_recognised_by_who_repeats_it() {
     }
 }
 
+/// F20: of two runs of one act the one that announced it is refused, while the other is about to call. The refusal
+/// settles nothing: what the other run did counts.
+#[test]
+fn a_refusal_says_nothing_about_what_another_run_of_the_same_act_did() {
+    for (function, operation) in [("migrate", "RunTask"), ("update", "UpdateService")] {
+        let mut shop = Shop::open(1);
+        let tries = Selector::state(&format!("{}-deployment", lab::DEPLOYER), operation);
+        shop.fault(tries.nth(1), FaultKind::Repeat);
+        let digest = shop.push(Image::Good);
+        shop.run_until_state(operation);
+        // One run begins to read when the other has announced the act and was refused, and calls when that one has
+        // written down what it takes for the outcome.
+        let late = |milliseconds| FaultKind::Delay(SignedDuration::from_millis(milliseconds));
+        shop.fault(of_function(function, "dynamodb", "GetItem").nth(1), late(300));
+        shop.fault(
+            of_function(function, "dynamodb", "TransactWriteItems").nth(2),
+            late(1_000),
+        );
+        let message = format!("User: esclusa is not authorized to perform: ecs:{operation}");
+        let denied = ApiError::client("AccessDeniedException", message);
+        let calls = of_function(function, "ecs", operation);
+        shop.fault(calls.clone().nth(1), FaultKind::ErrorBefore(denied));
+        shop.fault(calls.nth(2), late(2_000));
+        shop.finish();
+        assert_eq!(shop.struck().len(), 5, "{operation}");
+        ends_as_undisturbed(&mut shop, &digest);
+    }
+}
+
 /// F40: the task runs, and migrates, and ECS says that it is missing. Whoever waits for it looks again.
 #[test]
 fn a_task_that_ecs_does_not_show_yet_is_looked_at_again() {

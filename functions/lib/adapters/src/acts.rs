@@ -149,6 +149,7 @@ impl Act<'_> {
             target: self.target.clone(),
             chain: self.subject.chain.clone(),
             sequence,
+            is_taken_up: false,
             outcome: None,
         }
     }
@@ -208,15 +209,37 @@ impl Journal {
         )?;
         match (opened, stored) {
             (Open::Settled { outcome }, _) => settled(&outcome),
+            (Open::TakeUp { intent, .. }, Some(stored)) => self.take_up(act, stored, intent.row).await,
             (Open::FindOut, Some(stored)) => Ok(Announced::Before {
                 opened_at: stored.row.opened_at,
             }),
-            (Open::Write { .. } | Open::FindOut, _) if held.is_empty() => Err(Failure::fence_lost(format!(
+            _ if held.is_empty() => Err(Failure::fence_lost(format!(
                 "deployment `{}` holds no lock",
                 act.deployment.deployment_id
             ))),
-            (Open::Write { .. } | Open::FindOut, _) => self.open(act, commit).await,
+            (Open::Write { .. } | Open::TakeUp { .. } | Open::FindOut, _) => self.open(act, commit).await,
         }
+    }
+
+    /// Says in the row of an act that another run than that which announced it is at it.
+    async fn take_up(
+        &self,
+        act: &Act<'_>,
+        announced: Stored<IntentRow>,
+        taken_up: Intent,
+    ) -> Result<Announced, Failure> {
+        let opened_at = announced.row.opened_at;
+        let row = IntentRow {
+            intent: taken_up,
+            opened_at,
+        };
+        let expected = Expected::Revision(announced.revision);
+        let commit = Commit::new()
+            .fenced(fences(act.deployment))
+            .change(Change::put(act.key(), &row, expected)?);
+        // Lost to a run that took it up or settled it at the same time: the next one reads which.
+        self.commit(commit).await?.or_failure()?;
+        Ok(Announced::Before { opened_at })
     }
 
     /// That a release is not stopped.
@@ -295,38 +318,52 @@ impl Journal {
             });
         match self.commit(commit).await? {
             lost @ Committed::Lost(_) => {
-                let Some(stored) = self.control().get::<IntentRow>(&act.key()).await? else {
-                    if act.goes_on {
-                        self.unless_stopped(&act.deployment.release_id).await?;
-                    }
-                    return Err(match lost.or_failure() {
-                        Err(failure) => failure,
-                        Ok(_) => Failure::defect("a lost commit was written"),
-                    });
-                };
-                // A run of the same act at the same time was faster.
-                match &stored.row.intent.outcome {
-                    Some(outcome) => settled(outcome),
-                    None => Ok(Announced::Before {
-                        opened_at: stored.row.opened_at,
-                    }),
+                // Where the act is announced, a run of it at the same time was faster, and the next one takes it up.
+                if act.goes_on && !self.is_announced(act).await? {
+                    self.unless_stopped(&act.deployment.release_id).await?;
                 }
+                Err(match lost.or_failure() {
+                    Err(failure) => failure,
+                    Ok(_) => Failure::defect("a lost commit was written"),
+                })
             }
             written => written.or_failure().map(|_| Announced::Now),
         }
     }
 
-    /// Settles an act whose first call AWS refused, so that it is known to have moved nothing, and answers the failure.
-    /// Any other failure leaves the act open. Never for a repeat: that the repeat was refused says nothing about
-    /// the call before it.
-    pub async fn settle_refused(&self, act: &Act<'_>, failure: Failure, commit: Commit<'_>) -> Failure {
-        if !matches!(failure.kind, ErrorKind::Refused | ErrorKind::AccessDenied) {
+    /// Settles an act whose only call AWS refused, so that it is known to have moved nothing, and answers the failure.
+    /// Any other failure leaves the act open, as does the refusal of a repeat, which says nothing about the call before
+    /// it. Where another run has taken the act up meanwhile, the answer is a `Conflict`: the next run finds out.
+    pub async fn settle_refused(
+        &self,
+        act: &Act<'_>,
+        announced: &Announced,
+        failure: Failure,
+        commit: Commit<'_>,
+    ) -> Failure {
+        if *announced != Announced::Now || !matches!(failure.kind, ErrorKind::Refused | ErrorKind::AccessDenied) {
             return failure;
         }
-        let outcome = json!({"refused": failure});
-        match self.settle(act, &outcome, commit).await {
+        match self.close_refused(act, &failure, commit).await {
+            Ok(()) => failure,
+            Err(unsettled) => unsettled,
+        }
+    }
+
+    /// Settles an act that is given up, because the world shows that no call of it did anything, and answers why.
+    pub async fn settle_given_up(&self, act: &Act<'_>, failure: Failure) -> Failure {
+        match self.settle(act, &refused(&failure), Commit::new()).await {
             Ok(_) => failure,
             Err(unsettled) => unsettled,
+        }
+    }
+
+    async fn close_refused(&self, act: &Act<'_>, failure: &Failure, commit: Commit<'_>) -> Result<(), Failure> {
+        let stored = self.control().require::<IntentRow>(&act.key()).await?;
+        let outcome = refused(failure);
+        match intent::close_refused(Some(&stored.row.intent), &outcome.to_string())? {
+            Some(write) => self.close(act, stored, write.row, &outcome, commit).await,
+            None => Ok(()),
         }
     }
 
@@ -341,13 +378,24 @@ impl Journal {
         if let Some(recorded) = &stored.row.intent.outcome {
             return parsed(recorded);
         }
-        let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())? else {
-            return Ok(outcome.clone());
-        };
-        let intent_id = act.intent_id();
-        let draft = closing(act.subject, act.actor, &intent_id, &write.row, outcome)?;
+        if let Some(write) = intent::close(Some(&stored.row.intent), &outcome.to_string())? {
+            self.close(act, stored, write.row, outcome, commit).await?;
+        }
+        Ok(outcome.clone())
+    }
+
+    /// Writes the row of an act with its outcome, the record of it, and the rows that follow from it.
+    async fn close(
+        &self,
+        act: &Act<'_>,
+        stored: Stored<IntentRow>,
+        closed: Intent,
+        outcome: &Value,
+        commit: Commit<'_>,
+    ) -> Result<(), Failure> {
+        let draft = closing(act.subject, act.actor, &act.intent_id(), &closed, outcome)?;
         let row = IntentRow {
-            intent: write.row,
+            intent: closed,
             opened_at: stored.row.opened_at,
         };
         let commit = commit.record(&act.subject.chain, draft).change(Change::put(
@@ -356,7 +404,7 @@ impl Journal {
             Expected::Revision(stored.revision),
         )?);
         let commit = self.without_pointer(act.open_key(), commit).await?;
-        self.commit(commit).await?.or_failure().map(|_| outcome.clone())
+        self.commit(commit).await?.or_failure().map(|_| ())
     }
 
     /// Writes down what the world shows of an act of a deployment that has ended without its outcome. The chain of its
@@ -419,6 +467,11 @@ fn closing(
     let mut draft = subject.draft(RecordKind::Outcome, actor, &facts)?;
     draft.intent_id = Some(intent_id.to_owned());
     Ok(draft)
+}
+
+/// The outcome of an act that was refused.
+fn refused(failure: &Failure) -> Value {
+    json!({"refused": failure})
 }
 
 /// An act that was done, or refused: then the refusal holds for every repeat.

@@ -37,6 +37,10 @@ pub struct Intent {
     pub chain: Chain,
     /// The sequence number of its ledger record.
     pub sequence: u64,
+    /// Whether a run that found it announced has taken it up. From then on nothing that one call is answered proves that
+    /// the act was not done: the other run may have called too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_taken_up: bool,
     /// What became of it, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
@@ -60,7 +64,6 @@ pub struct Held<'a> {
 
 /// What opening an intent comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one of them lives for the length of one call")]
 pub enum Open {
     /// Write the row, with the ledger record, while every lock is unchanged; then act.
     Write {
@@ -69,7 +72,16 @@ pub enum Open {
         /// The conditions on the locks, in the order they were given.
         locks: Vec<Condition<Lock>>,
     },
-    /// This act was announced before and its outcome is not recorded: compare with the truth before acting again.
+    /// This act was announced before by a run that may still be at it: write the row, while every lock is unchanged; then
+    /// go on as after [`Open::FindOut`].
+    TakeUp {
+        /// The row that says that it was taken up.
+        intent: Write<Intent>,
+        /// The conditions on the locks, in the order they were given.
+        locks: Vec<Condition<Lock>>,
+    },
+    /// This act was announced and taken up before and its outcome is not recorded: compare with the truth before acting
+    /// again.
     FindOut,
     /// This act has happened and its outcome is recorded: do not act.
     Settled {
@@ -92,7 +104,17 @@ pub fn open(held: &[Held<'_>], owner: &str, existing: Option<&Intent>, intent: I
         locks.push(Condition::Unchanged(lock::check(held.lock, owner, held.fence)?.clone()));
     }
     match existing {
-        Some(_) => Ok(Open::FindOut),
+        Some(announced) if announced.is_taken_up => Ok(Open::FindOut),
+        Some(announced) => {
+            let taken_up = Intent {
+                is_taken_up: true,
+                ..announced.clone()
+            };
+            Ok(Open::TakeUp {
+                intent: Write::after(existing, taken_up),
+                locks,
+            })
+        }
         None => Ok(Open::Write {
             intent: Write::after(None, intent),
             locks,
@@ -112,11 +134,22 @@ pub enum CloseRefusal {
         /// The outcome that is recorded.
         recorded: String,
     },
+    /// Another run has called too, or has recorded what came of it.
+    #[error("another run has taken up `{action}` on `{target}`, and may have done what was refused here")]
+    TakenUp {
+        /// The act.
+        action: String,
+        /// What it is aimed at.
+        target: String,
+    },
 }
 
 impl From<CloseRefusal> for Failure {
     fn from(refusal: CloseRefusal) -> Self {
-        Self::defect(refusal.to_string())
+        match refusal {
+            CloseRefusal::NoIntent | CloseRefusal::OtherOutcome { .. } => Self::defect(refusal.to_string()),
+            CloseRefusal::TakenUp { .. } => Self::conflict(refusal.to_string()),
+        }
     }
 }
 
@@ -142,6 +175,22 @@ pub fn close(existing: Option<&Intent>, outcome: &str) -> Result<Option<Write<In
             };
             Ok(Some(Write::after(existing, closed)))
         }
+    }
+}
+
+/// Records that the call of the run that announced the act was refused, which proves that nothing was done as long as no
+/// other run has called.
+///
+/// # Errors
+/// [`CloseRefusal::TakenUp`] when another run may have called or its outcome is there; [`CloseRefusal::NoIntent`] when
+/// there is no intent.
+pub fn close_refused(existing: Option<&Intent>, outcome: &str) -> Result<Option<Write<Intent>>, CloseRefusal> {
+    match existing {
+        Some(intent) if intent.is_taken_up || intent.outcome.is_some() => Err(CloseRefusal::TakenUp {
+            action: intent.action.clone(),
+            target: intent.target.clone(),
+        }),
+        existing => close(existing, outcome),
     }
 }
 
@@ -178,6 +227,7 @@ mod tests {
             target: "imagy-catalog-develop".into(),
             chain: Chain::release("r"),
             sequence: 4,
+            is_taken_up: false,
             outcome: None,
         };
         assert_eq!(close(None, "{}").unwrap_err(), CloseRefusal::NoIntent);
@@ -185,5 +235,34 @@ mod tests {
         assert_eq!(closed.status, IntentStatus::Closed);
         assert_eq!(close(Some(&closed), "{}").unwrap(), None);
         assert!(close(Some(&closed), "[]").is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_recorded_only_while_nobody_else_may_have_called() {
+        let announced = Intent {
+            status: IntentStatus::Open,
+            step: None,
+            action: "ecs:RunTask".into(),
+            target: "shop/migrate".into(),
+            chain: Chain::release("r"),
+            sequence: 4,
+            is_taken_up: false,
+            outcome: None,
+        };
+        let refused = close_refused(Some(&announced), "refused").unwrap().unwrap().row;
+        assert_eq!(refused.outcome.as_deref(), Some("refused"));
+        let Ok(Open::TakeUp { intent: taken_up, .. }) = open(&[], "execution", Some(&announced), announced.clone())
+        else {
+            panic!("it was announced before");
+        };
+        let taken_up = taken_up.row;
+        let failure = Failure::from(close_refused(Some(&taken_up), "refused").unwrap_err());
+        assert_eq!(failure.kind, crate::error::ErrorKind::Conflict);
+        let acted = close(Some(&taken_up), "acted").unwrap().unwrap().row;
+        assert!(close_refused(Some(&acted), "refused").is_err());
+        assert_eq!(
+            open(&[], "execution", Some(&taken_up), taken_up.clone()),
+            Ok(Open::FindOut)
+        );
     }
 }

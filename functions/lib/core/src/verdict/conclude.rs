@@ -263,7 +263,7 @@ impl World {
         sentences.extend(facts.left.iter().cloned());
         for intent in &facts.open_intents {
             let harm = match intent.step {
-                None => "at most it left a revision that nothing runs",
+                None => "it changes nothing that runs",
                 Some(_) if is_unsettled(facts, intent.step) => "nothing proves what it did",
                 Some(_) => "its step was judged all the same",
             };

@@ -2,13 +2,14 @@
 //! open, over the transitions of `protocol::intent`.
 //!
 //! The act is idempotent as the acts of Esclusa are: a client token for `RunTask`, compare-before-act for
-//! `UpdateService`. What the model checks is that the record and the world never contradict each other, whatever dies.
+//! `UpdateService`. Any call of it can be refused. What the model checks is that the record and the world never
+//! contradict each other, whatever dies.
 
 use std::collections::BTreeMap;
 
 use esclusa_core::ledger::Chain;
 use esclusa_core::protocol::Write;
-use esclusa_core::protocol::intent::{self, Held, Intent, IntentStatus, Open};
+use esclusa_core::protocol::intent::{self, CloseRefusal, Held, Intent, IntentStatus, Open};
 use esclusa_core::protocol::lock::{Acquire, Claimant, Lock, acquire};
 use jiff::Timestamp;
 use stateright::{Model, Property};
@@ -18,6 +19,7 @@ use crate::harness::Protocol;
 const OWNER: &str = "execution";
 const ACTED: &str = "acted";
 const NOT_ACTED: &str = "not acted";
+const REFUSED: &str = "refused";
 
 /// In which order a Lambda takes its three steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,12 +37,17 @@ enum Sweeper {
     Absent,
 }
 
+type Close = fn(Option<&Intent>, &str) -> Result<Option<Write<Intent>>, CloseRefusal>;
+
 #[derive(Clone)]
 struct Acts {
     order: Order,
     sweeper: Sweeper,
+    /// How the run that announced the act records that its call was refused.
+    refuse: Close,
     runs: u8,
     deaths: u8,
+    refusals: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,9 +58,16 @@ enum At {
     },
     /// Its own intent is there from an earlier run: look whether it acted.
     FindOut,
-    Act,
+    Act {
+        /// Whether this run announced it.
+        announced: bool,
+    },
     ReadForOutcome,
     WriteOutcome {
+        read: Option<Intent>,
+    },
+    ReadForRefusal,
+    WriteRefusal {
         read: Option<Intent>,
     },
 }
@@ -68,16 +82,21 @@ struct World {
     effect_after_settlement: bool,
     adopted: bool,
     settled_by_sweeper: bool,
+    refusal_recorded: bool,
+    refusal_doubted: bool,
     /// Runs of the Lambda: a run that is taken for dead is repeated while it may still go on.
     runs: BTreeMap<u8, At>,
     started: u8,
     finished: bool,
     deaths: u8,
+    refusals: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Action {
     Step(u8),
+    /// The call of a run is refused.
+    Refuse(u8),
     Die(u8),
     /// Step Functions takes the run for dead and starts another.
     Repeat,
@@ -104,6 +123,7 @@ fn new_intent() -> Intent {
         target: "migrate".to_owned(),
         chain: Chain::release("r"),
         sequence: 1,
+        is_taken_up: false,
         outcome: None,
     }
 }
@@ -111,7 +131,7 @@ fn new_intent() -> Intent {
 impl Acts {
     fn first(&self) -> At {
         if self.order == Order::ActIntentOutcome {
-            At::Act
+            At::Act { announced: true }
         } else {
             At::ReadIntent
         }
@@ -135,9 +155,14 @@ impl Acts {
                             return Some(At::ReadIntent);
                         }
                         Some(match self.order {
-                            Order::IntentActOutcome => At::Act,
+                            Order::IntentActOutcome => At::Act { announced: true },
                             Order::ActIntentOutcome | Order::IntentOutcomeAct => At::ReadForOutcome,
                         })
+                    }
+                    Ok(Open::TakeUp { intent: write, locks }) => {
+                        let held = locks.iter().all(|condition| condition.holds(world.lock.as_ref()));
+                        let is_taken_up = held && write.apply(&mut world.intent);
+                        Some(if is_taken_up { At::FindOut } else { At::ReadIntent })
                     }
                     Ok(Open::FindOut) => Some(At::FindOut),
                     Ok(Open::Settled { .. }) => {
@@ -151,8 +176,8 @@ impl Acts {
                 world.adopted = true;
                 Some(At::ReadForOutcome)
             }
-            At::FindOut => Some(At::Act),
-            At::Act => {
+            At::FindOut => Some(At::Act { announced: false }),
+            At::Act { .. } => {
                 world.effect_without_intent |= world.intent.is_none();
                 let settled = world.intent.as_ref().is_some_and(|intent| intent.outcome.is_some());
                 if world.effects == 0 {
@@ -174,9 +199,29 @@ impl Acts {
                     Ok(_) => world.finished = true,
                     Err(_) => {}
                 }
-                (self.order == Order::IntentOutcomeAct).then_some(At::Act)
+                (self.order == Order::IntentOutcomeAct).then_some(At::Act { announced: true })
+            }
+            At::ReadForRefusal => Some(At::WriteRefusal {
+                read: world.intent.clone(),
+            }),
+            At::WriteRefusal { read } => {
+                match (self.refuse)(read.as_ref(), REFUSED) {
+                    Ok(Some(write)) if !write.clone().apply(&mut world.intent) => return Some(At::ReadForRefusal),
+                    Ok(Some(_)) => {
+                        world.refusal_recorded = true;
+                        world.finished = true;
+                    }
+                    Ok(None) => {}
+                    Err(_) => world.refusal_doubted = true,
+                }
+                None
             }
         }
+    }
+
+    /// Where a run stands whose call is refused. Only who announced the act can know from it that nothing was done.
+    fn refused(at: &At) -> Option<At> {
+        matches!(at, At::Act { announced: true }).then_some(At::ReadForRefusal)
     }
 
     fn settle(world: &mut World) {
@@ -199,16 +244,22 @@ impl Model for Acts {
             effect_after_settlement: false,
             adopted: false,
             settled_by_sweeper: false,
+            refusal_recorded: false,
+            refusal_doubted: false,
             runs: [(1, self.first())].into(),
             started: 1,
             finished: false,
             deaths: self.deaths,
+            refusals: self.refusals,
         }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        for run in world.runs.keys() {
+        for (run, at) in &world.runs {
             actions.push(Action::Step(*run));
+            if world.refusals > 0 && self.order == Order::IntentActOutcome && matches!(at, At::Act { .. }) {
+                actions.push(Action::Refuse(*run));
+            }
             if world.deaths > 0 {
                 actions.push(Action::Die(*run));
             }
@@ -236,6 +287,13 @@ impl Model for Acts {
             Action::Step(run) => {
                 let at = world.runs.remove(&run)?;
                 if let Some(at) = self.step(&mut world, at) {
+                    world.runs.insert(run, at);
+                }
+            }
+            Action::Refuse(run) => {
+                world.refusals -= 1;
+                let at = world.runs.remove(&run)?;
+                if let Some(at) = Self::refused(&at) {
                     world.runs.insert(run, at);
                 }
             }
@@ -285,6 +343,11 @@ impl Model for Acts {
             Property::sometimes("the sweeper settles an announcement", |_, world: &World| {
                 world.settled_by_sweeper && world.effects == 0
             }),
+            Property::sometimes("a refusal settles an act", |_, world: &World| world.refusal_recorded),
+            Property::sometimes(
+                "a refusal proves nothing while another run is at the act",
+                |_, world: &World| world.refusal_doubted && world.effects == 1,
+            ),
         ]
     }
 }
@@ -294,13 +357,15 @@ impl Protocol for Acts {}
 const RIGHT: Acts = Acts {
     order: Order::IntentActOutcome,
     sweeper: Sweeper::Patient,
+    refuse: intent::close_refused,
     runs: 3,
     deaths: 3,
+    refusals: 2,
 };
 
 #[test]
 fn the_record_and_the_world_agree_whatever_dies_and_is_repeated() {
-    RIGHT.assert_holds(1_379);
+    RIGHT.assert_holds(4_774);
 }
 
 #[test]
@@ -325,6 +390,15 @@ fn recording_the_outcome_before_the_act_is_found() {
 fn a_sweeper_that_settles_while_a_lambda_may_still_act_is_found() {
     let model = Acts {
         sweeper: Sweeper::Impatient,
+        ..RIGHT
+    };
+    model.assert_finds("the recorded outcome is what happened");
+}
+
+#[test]
+fn a_refusal_that_is_recorded_while_another_run_is_at_the_act_is_found() {
+    let model = Acts {
+        refuse: intent::close,
         ..RIGHT
     };
     model.assert_finds("the recorded outcome is what happened");

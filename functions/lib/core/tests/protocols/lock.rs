@@ -193,6 +193,7 @@ fn new_intent() -> Intent {
         target: "api".to_owned(),
         chain: Chain::release("r"),
         sequence: 1,
+        is_taken_up: false,
         outcome: None,
     }
 }
@@ -286,7 +287,7 @@ impl Locks {
         let existing = world.intents.get(&owner).cloned();
         let held = [Held { lock: read, fence }];
         match (self.open)(&held, owner.name(), existing.as_ref(), new_intent()) {
-            Ok(Open::Write { intent, locks }) => {
+            Ok(Open::Write { intent, locks } | Open::TakeUp { intent, locks }) => {
                 if !locks.iter().all(|condition| condition.holds(world.lock.as_ref())) {
                     return At::Announcing {
                         fence,
@@ -527,7 +528,7 @@ fn a_fence_that_is_read_but_is_no_condition_of_the_write_is_found() {
         intent: Intent,
     ) -> Result<Open, LockRefusal> {
         match intent::open(held, owner, existing, intent)? {
-            Open::Write { intent, .. } => Ok(Open::Write {
+            Open::Write { intent, .. } | Open::TakeUp { intent, .. } => Ok(Open::Write {
                 intent,
                 locks: Vec::new(),
             }),
