@@ -380,6 +380,8 @@ impl Shop {
     pub fn open_in(seed: u64, account: Account) -> Result<Self, InstallError> {
         let settings = Settings {
             seed,
+            // No token and no secret may be in them.
+            function_logs: true,
             ..Settings::default()
         };
         let mut lab = Lab::beside(&settings, account.beside())?;
