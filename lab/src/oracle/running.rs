@@ -7,6 +7,7 @@ use aws_sdk_ecs::types::{
     TaskDefinition,
 };
 use esclusa_adapters::client;
+use esclusa_adapters::sdk::OnFirstUse;
 
 use super::{Arrival, Opinion, Question, asked, name, short};
 
@@ -27,7 +28,7 @@ pub async fn image_runs(config: &SdkConfig, question: &Question) -> Opinion {
 }
 
 struct Look<'a> {
-    client: Client,
+    client: OnFirstUse<Client>,
     question: &'a Question,
 }
 

@@ -1,5 +1,6 @@
 //! Releases that a person asks for.
 
+use jiff::SignedDuration;
 use lab::images::Kind;
 use simulator_event_bridge::{Fault, Occurrence};
 
@@ -92,7 +93,10 @@ fn going_back_twice_goes_back_two_versions_without_a_task_or_a_registration() {
     let digests = in_production(&mut account, &["v1", "v2", "v3"]);
     for earlier in [1, 0] {
         account.forget_calls();
+        let asked_at = account.lab.world().now();
         account.esclusa(&["rollback", "imagy-catalog", "production", "--reason", "orders fail"]);
+        let took = account.lab.world().now().duration_since(asked_at);
+        assert!(took < SignedDuration::from_mins(5), "{took:?}");
         account.settle();
         account.assert_path(&account.releases().pop().unwrap(), &[&path::release(1), CLOSED]);
         account.assert_deployment_path("production", &[&path::opening(0), SERVICE, NEXT, END]);

@@ -8,7 +8,7 @@ use aws_sdk_cloudwatch::types::AlarmType;
 use esclusa_core::error::Failure;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// The most alarms that one call describes.
 const ALARMS_PER_CALL: usize = 100;
@@ -19,7 +19,7 @@ const TYPES: [AlarmType; 3] = [AlarmType::MetricAlarm, AlarmType::CompositeAlarm
 /// Reads alarms. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct AlarmReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl AlarmReader {

@@ -17,12 +17,12 @@ use esclusa_core::error::Failure;
 use esclusa_core::restore_point::{DatabaseFacts, DatabaseId, SnapshotState};
 
 use crate::client;
-use crate::sdk::{failure, timestamp};
+use crate::sdk::{OnFirstUse, failure, timestamp};
 
 /// Reads databases. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct DatabaseReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl DatabaseReader {
@@ -73,7 +73,7 @@ impl DatabaseReader {
 /// The power to take snapshots.
 #[derive(Debug, Clone)]
 pub struct SnapshotTaker {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl SnapshotTaker {

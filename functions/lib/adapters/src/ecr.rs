@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::client;
 use crate::http::{Call, Http, Reply};
-use crate::sdk::{failure, timestamp};
+use crate::sdk::{OnFirstUse, failure, timestamp};
 
 /// Manifests that can be deployed: images and indexes, of both standards.
 const ACCEPTED_MEDIA_TYPES: [&str; 4] = [
@@ -122,7 +122,7 @@ pub struct PlatformImage {
 /// Reads images and manifests. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct ImageReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl ImageReader {
@@ -266,7 +266,7 @@ impl ImageReader {
 /// Reads what the configuration of an image says, which lies with its layers. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct ConfigurationReader {
-    client: Client,
+    client: OnFirstUse<Client>,
     http: Http,
 }
 

@@ -7,7 +7,7 @@ use esclusa_core::error::{ErrorKind, Failure};
 use serde_json::Value;
 
 use crate::client;
-use crate::sdk::{classify, failure};
+use crate::sdk::{OnFirstUse, classify, failure};
 
 /// The `source` of our events.
 pub const SOURCE: &str = "esclusa";
@@ -29,7 +29,7 @@ pub struct OutgoingEvent {
 /// The power to publish events on one bus.
 #[derive(Debug, Clone)]
 pub struct EventPublisher {
-    client: Client,
+    client: OnFirstUse<Client>,
     bus: String,
 }
 

@@ -14,7 +14,7 @@ use esclusa_core::verification::FunctionSight;
 use serde_json::Value;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// How long a function may take: it is waited for within one look.
 const SECONDS: u64 = 30;
@@ -22,7 +22,7 @@ const SECONDS: u64 = 30;
 /// Invokes functions that test.
 #[derive(Debug, Clone)]
 pub struct FunctionTester {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl FunctionTester {

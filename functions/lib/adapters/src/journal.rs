@@ -19,7 +19,7 @@ use crate::client;
 use crate::clock::Clock;
 use crate::control::{Change, ControlTable, Expected, Key, Stored, Write};
 use crate::ledger::LedgerTable;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// How often a commit is tried again when another writer of the same chain was faster, or when transactions collide.
 const ATTEMPTS: usize = 12;
@@ -139,7 +139,7 @@ impl Committed {
 /// Writes both tables.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    client: Client,
+    client: OnFirstUse<Client>,
     control: ControlTable,
     ledger: LedgerTable,
     clock: Clock,

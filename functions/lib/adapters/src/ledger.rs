@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::client;
 use crate::control::Item;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// By what records are listed. Listings come from indexes, which lag; only [`LedgerTable::chain`] is evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Span {
 /// Reads the ledger.
 #[derive(Debug, Clone)]
 pub struct LedgerTable {
-    client: Client,
+    client: OnFirstUse<Client>,
     table: String,
 }
 

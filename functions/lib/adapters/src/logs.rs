@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::client;
 use crate::clock::Clock;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// How much of a container's log is kept. What looks like a secret is masked: the ledger is kept for ever.
 const LINES_KEPT: u16 = 50;
@@ -86,7 +86,7 @@ impl LogPlace {
 /// Reads log streams. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct LogReader {
-    client: Client,
+    client: OnFirstUse<Client>,
     clock: Clock,
 }
 

@@ -17,7 +17,7 @@ use esclusa_core::verification::{
 use jiff::Timestamp;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 const ACTION: &str = "cloudwatch:GetMetricData";
 
@@ -52,7 +52,7 @@ const QUEUE_PERIOD_SECONDS: u32 = 60;
 /// Reads metrics. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct MetricReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl MetricReader {

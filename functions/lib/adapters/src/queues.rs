@@ -6,12 +6,12 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use esclusa_core::error::Failure;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// Reads one queue. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct QueueReader {
-    client: Client,
+    client: OnFirstUse<Client>,
     url: String,
 }
 

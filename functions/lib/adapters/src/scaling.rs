@@ -10,12 +10,12 @@ use esclusa_core::error::Failure;
 use esclusa_core::scaling::{Bounds, Policy, PolicyFacts, ScalingFacts, Suspended, resource_id};
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// Reads what is registered. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct ScalingReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl ScalingReader {
@@ -75,7 +75,7 @@ impl ScalingReader {
 /// The power to say how services scale.
 #[derive(Debug, Clone)]
 pub struct ScalingRegistrar {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl ScalingRegistrar {

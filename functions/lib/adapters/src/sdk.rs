@@ -1,18 +1,27 @@
 //! How clients of the SDKs are made, and from their errors to failures named by the reaction they need.
 
 use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
+use aws_config::SdkConfig;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use esclusa_core::error::{ErrorKind, Failure};
 use jiff::Timestamp;
 
-/// The client of an SDK with this configuration.
+/// The client of an SDK with this configuration, as [`OnFirstUse`].
 ///
 /// Its quota of retries, <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>, is its own. By default all clients of a service and
 /// Region share one in the whole process, so that an account that throttles would use up the retries of all others, and
@@ -20,15 +29,80 @@ use jiff::Timestamp;
 #[macro_export]
 macro_rules! client {
     ($sdk:ident, $config:expr) => {{
-        let config = $sdk::config::Builder::from($config).retry_partition($crate::sdk::own_quota());
-        $sdk::Client::from_conf(config.build())
+        let config: &aws_config::SdkConfig = $config;
+        let config = config.clone();
+        $crate::sdk::OnFirstUse::new(move || {
+            let config = $sdk::config::Builder::from(&config)
+                .http_client($crate::sdk::connections(&config))
+                .retry_partition($crate::sdk::own_quota());
+            $sdk::Client::from_conf(config.build())
+        })
     }};
+}
+
+/// A client that is made when it is used for the first time: each reads the names of all Regions of AWS for its
+/// endpoints, and a function that starts pays for no client but those that its first invocation needs.
+#[derive(Clone)]
+pub struct OnFirstUse<C>(Arc<LazyLock<C, Make<C>>>);
+
+type Make<C> = Box<dyn FnOnce() -> C + Send>;
+
+impl<C> OnFirstUse<C> {
+    /// What `make` makes.
+    #[must_use]
+    pub fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl<C> Deref for OnFirstUse<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        LazyLock::force(&self.0)
+    }
+}
+
+/// Without what is in it: the configuration of a client has credentials.
+impl<C> fmt::Debug for OnFirstUse<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(std::any::type_name::<C>())
+    }
 }
 
 /// A quota of retries that nobody else draws on.
 #[must_use]
 pub fn own_quota() -> RetryPartition {
     RetryPartition::custom("client").build()
+}
+
+/// The connections of a client: those of its configuration, where that has some, or those that all others of this
+/// process have.
+#[must_use]
+pub fn connections(config: &SdkConfig) -> SharedHttpClient {
+    config.http_client().unwrap_or_else(|| CONNECTIONS.clone())
+}
+
+static CONNECTIONS: LazyLock<SharedHttpClient> = LazyLock::new(|| {
+    let client = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
+    SharedHttpClient::new(FromTheFirstCall(client.build_https()))
+});
+
+/// Reads the roots of trust for the first call and not before.
+///
+/// The client inside does so whenever a client of a service is made, for nothing but to have read them from their file,
+/// and parses all of them each time: of a function with a dozen clients that was most of the time until its first answer.
+#[derive(Debug)]
+struct FromTheFirstCall(SharedHttpClient);
+
+impl HttpClient for FromTheFirstCall {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
 }
 
 /// How ECS begins to say that two revisions of a family are registered at the same time, with a code,
@@ -206,6 +280,8 @@ fn caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use aws_sdk_ecs::operation::run_task::RunTaskError;
     use serde_json::json;
 
@@ -217,6 +293,18 @@ mod tests {
         let client = aws_sdk_ecs::Client::new(&recorded.config());
         let error: SdkError<RunTaskError, _> = client.run_task().task_definition("api:1").send().await.unwrap_err();
         failure("ecs:RunTask", &error)
+    }
+
+    #[test]
+    fn a_client_is_made_when_it_is_first_used_and_then_once() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let client = OnFirstUse::new(move || counted.fetch_add(1, Ordering::Relaxed));
+        let other = client.clone();
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        assert_eq!((*client, *other, *client), (0, 0, 0));
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        assert_eq!(format!("{client:?}"), "usize");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::client;
 use crate::clock::Clock;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// How long a secret is remembered: one that is rotated is known this much later.
 const REMEMBERED: SignedDuration = SignedDuration::from_mins(5);
@@ -18,7 +18,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_mins(5);
 /// Reads one secret.
 #[derive(Debug)]
 pub struct SecretReader {
-    client: Client,
+    client: OnFirstUse<Client>,
     clock: Clock,
     arn: String,
     last: Mutex<Option<(Timestamp, Secret<String>)>>,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::client;
-use crate::sdk::{failure, timestamp};
+use crate::sdk::{OnFirstUse, failure, timestamp};
 use crate::task_token::TaskToken;
 
 /// What became of a request to start an execution.
@@ -30,7 +30,7 @@ pub enum StartOutcome {
 /// The power to start executions.
 #[derive(Debug, Clone)]
 pub struct StateMachineStarter {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl StateMachineStarter {
@@ -105,7 +105,7 @@ pub struct Execution {
 /// Reads executions. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct ExecutionReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl ExecutionReader {
@@ -165,7 +165,7 @@ pub enum CompletionOutcome {
 /// The power to complete tasks that wait for a token.
 #[derive(Debug, Clone)]
 pub struct TokenCompleter {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl TokenCompleter {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::client;
 use crate::functions::once_within;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// How long the invocation is waited for: whoever has decided something waits for the answer, Slack for three seconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Begins rounds of the function `resume`.
 #[derive(Debug, Clone)]
 pub struct SweepStarter {
-    client: Client,
+    client: OnFirstUse<Client>,
     function: String,
 }
 

@@ -6,12 +6,12 @@ use esclusa_core::error::Failure;
 use esclusa_core::verification::TargetFacts;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// Reads target groups. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct TargetReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl TargetReader {

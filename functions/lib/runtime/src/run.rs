@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::Timestamp;
@@ -66,12 +67,17 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// Lambda puts the Region and the credentials of the role into the environment,
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>: the other places where the SDK would look for them, and
+/// the clients with which it would, are left out.
 async fn sdk_config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(EnvironmentVariableRegionProvider::new())
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
         .timeout_config(timeouts)
         .load()
         .await

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 pub use key::{Key, Repository};
 
@@ -151,7 +151,7 @@ impl Change {
 /// Reads the control table. All writes go through the [`Journal`](crate::journal::Journal).
 #[derive(Debug, Clone)]
 pub struct ControlTable {
-    client: Client,
+    client: OnFirstUse<Client>,
     table: String,
 }
 

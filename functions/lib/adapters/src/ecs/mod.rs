@@ -25,6 +25,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::client;
+use crate::sdk::OnFirstUse;
+
 /// A tag in the shape of the API.
 #[derive(Deserialize)]
 struct Tag {
@@ -68,9 +71,9 @@ pub fn cluster_of(arn: &str) -> Result<&str, Failure> {
 
 /// A client that calls once. `RegisterTaskDefinition` and `UpdateService` know no client token: after an answer that
 /// was lost, whoever repeats the call looks first at what the one before has done.
-fn acting(config: &SdkConfig) -> Client {
-    let once = aws_sdk_ecs::config::Builder::from(config).retry_config(RetryConfig::disabled());
-    Client::from_conf(once.build())
+fn acting(config: &SdkConfig) -> OnFirstUse<Client> {
+    let once = config.clone().into_builder().retry_config(RetryConfig::disabled());
+    client!(aws_sdk_ecs, &once.build())
 }
 
 /// Tags in the shape of the API.

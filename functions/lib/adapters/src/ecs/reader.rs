@@ -15,7 +15,7 @@ use super::described::{Described, Missing, TaskDefinition};
 use super::{Tag, read, take, take_list};
 use crate::client;
 use crate::raw::ResponseBody;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// What one call of an operation may ask for (Amazon ECS API Reference).
 const CLUSTERS_PER_CALL: usize = 100;
@@ -41,7 +41,7 @@ pub enum TaskFilter<'a> {
 /// Reads clusters, services, tasks and task definitions. Changes nothing.
 #[derive(Debug, Clone)]
 pub struct EcsReader {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl EcsReader {

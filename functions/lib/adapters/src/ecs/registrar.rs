@@ -11,12 +11,12 @@ use super::described::TaskDefinition;
 use super::reader::task_definition;
 use super::{acting, tag_list};
 use crate::raw::{RequestBody, ResponseBody};
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// The power to register revisions of task definitions (and to pass their roles).
 #[derive(Debug, Clone)]
 pub struct TaskDefinitionRegistrar {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl TaskDefinitionRegistrar {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::tag_list;
 use crate::client;
 use crate::raw::{RequestBody, ResponseBody};
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// One task to run.
 #[derive(Clone, PartialEq)]
@@ -68,7 +68,7 @@ pub enum StopTaskOutcome {
 /// The power to run and to stop one-off tasks.
 #[derive(Debug, Clone)]
 pub struct TaskRunner {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl TaskRunner {

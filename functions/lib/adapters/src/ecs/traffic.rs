@@ -6,7 +6,7 @@ use aws_sdk_ecs::types::StopServiceDeploymentStopType;
 use esclusa_core::error::Failure;
 
 use crate::client;
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// What became of a request to roll a service deployment back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum RollbackOutcome {
 /// The power to stop service deployments in favour of what ran before.
 #[derive(Debug, Clone)]
 pub struct TrafficController {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl TrafficController {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{acting, take};
 use crate::raw::{RequestBody, ResponseBody};
-use crate::sdk::failure;
+use crate::sdk::{OnFirstUse, failure};
 
 /// What to change on a service. What is not named here stays as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,7 +33,7 @@ pub struct UpdateService {
 /// The power to point services at revisions.
 #[derive(Debug, Clone)]
 pub struct ServiceUpdater {
-    client: Client,
+    client: OnFirstUse<Client>,
 }
 
 impl ServiceUpdater {
