@@ -22,9 +22,12 @@ const EVENTS: [(&str, u64); 5] = [
 /// The Task that plans again what has changed while people decided.
 const PLAN_AGAIN: &str = "release/PlanAgain";
 
-/// The Tasks that a run comes to least often, in their turn, and whether only runs in which something fails do.
-const SELDOM: [(&str, bool); 2] = [
+/// The Tasks that a run comes to least often, each as often as it is drawn, and whether only runs in which something
+/// fails do.
+const SELDOM: [(&str, bool); 4] = [
     ("deployment/AwaitLock", false),
+    ("deployment/RestoreScalingAfterFailure", true),
+    ("deployment/RestoreScalingAfterFailure", true),
     ("deployment/RestoreScalingAfterFailure", true),
 ];
 
@@ -117,7 +120,7 @@ impl Draw {
     }
 
     fn calls(&mut self, known: &Known) {
-        if self.chance(4) {
+        if self.chance(6) {
             self.seldom(known);
         }
         let count = match self.rng.u32(..100) {
