@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_http_client::{Builder, Connector, tls};
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
@@ -83,15 +84,23 @@ pub fn connections(config: &SdkConfig) -> SharedHttpClient {
     config.http_client().unwrap_or_else(|| CONNECTIONS.clone())
 }
 
+/// As the SDK makes its own, through the proxy that `HTTPS_PROXY` names, where it does.
 static CONNECTIONS: LazyLock<SharedHttpClient> = LazyLock::new(|| {
-    let client = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
-    SharedHttpClient::new(FromTheFirstCall(client.build_https()))
+    let client = Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+            .proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.build()
+    });
+    SharedHttpClient::new(FromTheFirstCall(client))
 });
 
 /// Reads the roots of trust for the first call and not before.
 ///
 /// The client inside does so whenever a client of a service is made, for nothing but to have read them from their file,
-/// and parses all of them each time: of a function with a dozen clients that was most of the time until its first answer.
+/// and parses all of them each time, which takes longer than all else that a function does until its first answer.
 #[derive(Debug)]
 struct FromTheFirstCall(SharedHttpClient);
 
