@@ -9,6 +9,7 @@ use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::ledger::LedgerTable;
 use esclusa_adapters::sdk::is_not_signed_in;
+use esclusa_core::decision::Refusal;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{InvalidName, Region};
 use esclusa_core::task_definition::Home;
@@ -53,6 +54,23 @@ impl Session {
                 .map(|url| ConsoleClient::new(&config, url)),
             config,
         }
+    }
+
+    /// What somebody decided with the permissions of the caller, if they may. That somebody tried who may not is written
+    /// down, as the console does.
+    ///
+    /// # Errors
+    /// The refusal, and what the tables answered.
+    pub(crate) async fn heard<T>(
+        &self,
+        about: Option<(&str, Option<&str>)>,
+        principal: &str,
+        decided: Result<T, Refusal>,
+    ) -> Result<T, CommandError> {
+        if let (Some(about), Err(refusal)) = (about, &decided) {
+            self.journal.refuse(about, principal, refusal, &[]).await?;
+        }
+        decided.map_err(|refusal| CommandError::refused(refusal.to_string()))
     }
 
     /// The name of the stack, where it is given.

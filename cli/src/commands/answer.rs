@@ -60,6 +60,7 @@ async fn directly(command: &Answer, choice: Choice, session: &Session) -> Result
         reason: &command.reason,
     };
     let answered = session.journal.answer(&reply, &[]).await?;
-    let Answered { answer, deployment } = answered.map_err(|refusal| CommandError::refused(refusal.to_string()))?;
+    let about = (reply.release, reply.environment);
+    let Answered { answer, deployment } = session.heard(Some(about), &principal, answered).await?;
     Ok(json!({"answer": answer, "deployment_id": deployment.deployment_id, "environment": deployment.environment}))
 }

@@ -27,7 +27,7 @@ pub(super) async fn give(
         None => {
             let caller = session.caller().await?.arn;
             let ordered = session.journal.order(wish, &caller, &[]).await?;
-            ordered.map_err(|refusal| CommandError::refused(refusal.to_string()))?
+            session.heard(wish.about(), &caller, ordered).await?
         }
     };
     if output.format() == Format::Json {

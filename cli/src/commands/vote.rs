@@ -89,7 +89,8 @@ async fn directly(vote: &Vote<'_>, session: &Session) -> Result<Value, CommandEr
         reason: vote.reason,
     };
     let voted = session.journal.vote(&voice, &[]).await?;
-    let Voted { person, vote, waiting } = voted.map_err(|refusal| CommandError::refused(refusal.to_string()))?;
+    let about = (vote.release, vote.environment);
+    let Voted { person, vote, waiting } = session.heard(Some(about), &principal, voted).await?;
     Ok(json!({
         "vote": vote,
         "person": person,

@@ -1,8 +1,6 @@
 //! `/api/…`: the same decisions for whoever AWS knows. Who they are is what API Gateway says, and nothing of the
 //! request.
 
-use esclusa_adapters::control::rows::ReleaseRow;
-use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::decisions::{Reply, Voice, Wish};
 use esclusa_core::decision::Refusal;
 use esclusa_core::error::Failure;
@@ -143,16 +141,10 @@ impl Console {
         principal: &str,
         refusal: &Refusal,
     ) -> Result<Response, Failure> {
-        if !refusal.is_forbidden() {
-            return Ok(Response::error(409, &refusal.to_string()));
-        }
-        let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&Key::release(release_id)).await?;
-        if let Some(release) = release {
-            let about = (release_id, environment);
-            self.journal
-                .refuse(&release.row.application, about, principal, refusal, &[])
-                .await?;
-        }
-        Ok(Response::error(403, &refusal.to_string()))
+        self.journal
+            .refuse((release_id, environment), principal, refusal, &[])
+            .await?;
+        let status = if refusal.is_forbidden() { 403 } else { 409 };
+        Ok(Response::error(status, &refusal.to_string()))
     }
 }

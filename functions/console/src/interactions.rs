@@ -4,10 +4,9 @@
 //! this very request was taken; whoever pressed is told privately if that can be done in time, and the card follows by
 //! itself.
 
-use esclusa_adapters::control::rows::{ReleaseRow, SlackRequestRow};
-use esclusa_adapters::control::{Change, Expected, Key, Stored};
+use esclusa_adapters::control::rows::SlackRequestRow;
+use esclusa_adapters::control::{Change, Expected, Key};
 use esclusa_adapters::decisions::{Reply, Voice, Wish};
-use esclusa_adapters::journal::{Commit, Committed};
 use esclusa_core::canonical::sha256_hex;
 use esclusa_core::decision::Refusal;
 use esclusa_core::error::Failure;
@@ -161,23 +160,10 @@ impl Console {
     /// Writes down that this very request was taken and, where somebody wanted what they may not, that as well. Whether
     /// it was not taken before.
     async fn write_down(&self, click: &Click, refusal: &Refusal, taken: &Change) -> Result<bool, Failure> {
-        let pointer = &click.pointer;
+        let about = (click.pointer.release.as_str(), Some(click.pointer.environment.as_str()));
         let along = std::slice::from_ref(taken);
-        let key = Key::release(&pointer.release);
-        let release: Option<Stored<ReleaseRow>> = self.journal.control().get(&key).await?;
-        match release.filter(|_| refusal.is_forbidden()) {
-            Some(release) => {
-                let about = (pointer.release.as_str(), Some(pointer.environment.as_str()));
-                let principal = click.member.to_string();
-                self.journal
-                    .refuse(&release.row.application, about, &principal, refusal, along)
-                    .await
-            }
-            None => match self.journal.commit(Commit::new().change(taken.clone())).await? {
-                Committed::Lost(_) => Ok(false),
-                written => written.or_failure().map(|_| true),
-            },
-        }
+        let principal = click.member.to_string();
+        self.journal.refuse(about, &principal, refusal, along).await
     }
 }
 

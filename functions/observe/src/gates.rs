@@ -272,6 +272,7 @@ fn row(place: &Place<'_>, said: &Said, reports: Vec<GateReport>, passage: &Passa
         newest: place.policy.newest,
         waiting: place.policy.lock.waiting,
         approval: place.policy.approval.clone(),
+        windows: place.policy.windows.clone(),
         removed: Vec::new(),
         acknowledgements: place.policy.acknowledgements.clone().into_iter().collect(),
         together: Vec::new(),

@@ -116,9 +116,11 @@ impl Observe {
             work: &work,
             plan: &plan,
             policy,
+            acted_at: state.acted_at.unwrap_or(deployment.created_at),
             begun_at,
             since,
             before: None,
+            known: &state.checks,
             now,
         };
         let measured = self.measured(&look, still_watched(policy, &state)).await;

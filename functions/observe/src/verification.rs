@@ -17,7 +17,7 @@ use esclusa_core::pipeline::{FunctionMeasure, Measure, SmokeMeasure, TargetsMeas
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::supersession::{InQueue, soak_gives_way};
-use esclusa_core::verdict::Mode;
+use esclusa_core::verdict::{Mode, StepKind};
 use esclusa_core::verification::{
     Answer, CheckState, CountedLines, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State,
     TargetGroupSight, TargetsSight, VerificationEnd, alarms, consumers, due, function, http, judge, log, metric,
@@ -26,7 +26,7 @@ use esclusa_core::verification::{
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 use crate::{ACTOR, Observe};
 
@@ -39,12 +39,16 @@ pub(crate) struct Look<'a> {
     pub(crate) work: &'a Work,
     pub(crate) plan: &'a Plan,
     pub(crate) policy: &'a Verification,
+    /// When the deployment began its first step.
+    pub(crate) acted_at: Timestamp,
     /// When the verification began.
     pub(crate) begun_at: Timestamp,
     /// Since when what is counted is counted.
     pub(crate) since: Timestamp,
     /// What was seen before, where it goes on.
     pub(crate) before: Option<&'a BTreeMap<String, CheckState>>,
+    /// What is known of its checks.
+    pub(crate) known: &'a BTreeMap<String, CheckState>,
     pub(crate) now: Timestamp,
 }
 
@@ -52,6 +56,11 @@ impl<'a> Look<'a> {
     /// What a check showed before.
     fn seen(&self, name: &str) -> Option<&'a Measurement> {
         self.before?.get(name)?.seen.as_deref()
+    }
+
+    /// What a check was before the deployment, where that was read.
+    fn baseline(&self, name: &str) -> Option<&'a Number> {
+        self.known.get(name)?.seen.as_ref()?.baseline.as_ref()
     }
 }
 
@@ -68,9 +77,10 @@ impl Observe {
         let key = Key::verification(deployment_id);
         let stored: Option<Stored<State>> = self.journal.control().get(&key).await?;
         let now = self.journal.clock().now()?;
-        let state = stored
-            .as_ref()
-            .map_or_else(|| State::begun(now), |stored| stored.row.clone());
+        let state = match &stored {
+            Some(stored) => stored.row.clone(),
+            None => self.begun(deployment_id, now).await?,
+        };
         if let Some(end) = state.end {
             return Ok(answer(policy, &Decision::Over(end)));
         }
@@ -80,8 +90,10 @@ impl Observe {
             plan: &plan,
             policy,
             begun_at: state.begun_at,
-            since: state.begun_at,
+            acted_at: state.acted_at.unwrap_or(work.deployment.row.created_at),
+            since: state.since(),
             before: Some(&state.checks),
+            known: &state.checks,
             now,
         };
         let sight = Sight {
@@ -135,6 +147,22 @@ impl Observe {
             }
         }
         Ok(answer(policy, &decision))
+    }
+
+    /// A verification that begins now: what was before the first step is not the release's, and what has been since the
+    /// last rollout is.
+    async fn begun(&self, deployment_id: &str, now: Timestamp) -> Result<State, Failure> {
+        let rows = self.journal.steps(deployment_id).await?;
+        let forward = || {
+            let rows = rows.iter().map(|stored| &stored.row);
+            rows.filter(|row| row.record.step.mode == Mode::Forward)
+        };
+        let rollouts = forward().filter(|row| row.kind == StepKind::Service);
+        Ok(State {
+            acted_at: forward().map(|row| row.begun_at).min(),
+            rolled_out_at: rollouts.filter_map(|row| row.judged_at).max(),
+            ..State::begun(now)
+        })
     }
 
     /// The pointers by which the events of its alarms find the deployment.
@@ -207,15 +235,26 @@ impl Observe {
         let now = look.now;
         let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
         let (mut counted, mut lines, mut moments, mut judged) = (BTreeSet::new(), None, Vec::new(), None);
+        let mut baseline = look.baseline(name).cloned();
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
-                let deployment_began_at = look.work.deployment.row.created_at;
                 let before = look.seen(name).and_then(|seen| seen.judged.as_ref());
-                let sight = self
-                    .metrics
-                    .sight(measure, deployment_began_at, look.since, before, now);
-                sight.await.map(|sight| {
-                    let shown = metric(measure, look.since, before, &sight, now);
+                // What is after the time for which it is watched says nothing, however late the datapoints come.
+                let ends = look.policy.watched_until(name, look.begun_at, look.known.get(name));
+                let until = ends.map_or(now, |ends| ends.min(now));
+                let known = match baseline.as_ref().and_then(Number::as_f64) {
+                    Some(known) => Ok(Some(known)),
+                    None => self.metrics.baseline(measure, look.acted_at).await,
+                };
+                let sight = match known {
+                    Ok(known) => {
+                        baseline = known.and_then(Number::from_f64);
+                        self.metrics.sight(measure, look.since, known, before, until).await
+                    }
+                    Err(failure) => Err(failure),
+                };
+                sight.map(|sight| {
+                    let shown = metric(measure, look.since, before, &sight, until);
                     (moments, judged) = (shown.moments, Some(shown.judged));
                     (shown.outcome, shown.sentence)
                 })
@@ -266,6 +305,7 @@ impl Observe {
             lines,
             moments,
             judged,
+            baseline,
         };
         (name.to_owned(), measurement)
     }

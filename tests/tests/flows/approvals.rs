@@ -97,7 +97,7 @@ fn who_is_nobody_of_the_pipeline_any_more_sees_to_nothing() {
     account.assert_acts(&[]);
 }
 
-const SILENCE: &str = "    approval: {approvers: [ana, luis], quorum: 2, expires_open_hours: 2, at_expiry: approve}\n";
+const SILENCE: &str = "    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody, expires_open_hours: 2, at_expiry: approve}\n";
 
 #[test]
 fn who_is_silent_lets_in_where_the_pipeline_says_so_and_nobody_is_said_to_have_agreed() {

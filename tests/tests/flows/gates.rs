@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::{Fault, FaultKind, Selector};
+use simulator::{Fault, FaultKind, FunctionError, FunctionFault, Selector};
 
 use crate::support::Account;
 
@@ -104,6 +104,12 @@ fn who_may_not_decide_is_told_so_and_one_no_of_who_may_ends_the_release() {
         refused.code == 1 && refused.err.contains("may not decide about"),
         "{}",
         refused.err
+    );
+    let tried = account.records("decision_refused");
+    assert_eq!(
+        (tried.len(), &tried[0]["release_id"]),
+        (1, &json!(release)),
+        "{tried:?}"
     );
     let mut account = gated(APPROVAL, ["nobody", CALLER]);
     let release = pushed(&mut account, "v1.0.0");
@@ -232,6 +238,27 @@ fn nobody_in_time_is_the_end_and_a_newer_release_takes_the_place_of_one_that_wai
     account.settle();
     account.assert_ended("EXPIRED", "none", "expired");
     assert_left(&mut account);
+    // Nobody asks the gates for a while, and the time to agree is over all the same.
+    let mut account = gated(expiring, [CALLER, "nobody"]);
+    let release = pushed(&mut account, "v1.0.0");
+    let away = FunctionFault::FailsBefore(FunctionError::new("Lambda.ServiceException", "it is away"));
+    account.pass(SignedDuration::from_mins(119));
+    let now = account.lab.world().now();
+    let asks = Selector {
+        payload: vec![("/action".to_owned(), json!("ask_gates"))],
+        between: Some((now, now + SignedDuration::from_mins(10))),
+        ..Selector::operation("lambda", "Invoke")
+    };
+    account.lab.world_mut().add_function_fault(asks, away);
+    account.pass(SignedDuration::from_mins(2));
+    let late = account.lab.esclusa(&["approve", &release]);
+    assert!(
+        late.code == 1 && late.err.contains("within 2 open hours, and they are over"),
+        "{}",
+        late.err
+    );
+    account.settle();
+    account.assert_ended("EXPIRED", "none", "expired");
     let mut account = gated(APPROVAL, [CALLER, "nobody"]);
     pushed(&mut account, "v1.0.0");
     let newer = pushed(&mut account, "v1.1.0");

@@ -25,12 +25,28 @@ fn elsewhere(more: &str) -> Account {
 
 /// The pipeline whose production is in a place.
 fn at(place: &Place, more: &str) -> Account {
+    Account::beside_place("superbowleto", place, |text| placed(&text, place, more))
+}
+
+/// The pipeline whose staging at home and production in another account and Region go together, with `more` in that of
+/// production.
+fn together(more: &str) -> Account {
+    const STAGING: &str = "  - name: stg\n    trigger: push\n";
+    const WAVE: &str = "    wave: everywhere\n";
+    let place = target::account();
+    Account::beside_place("superbowleto", &place, |text| {
+        assert_eq!(text.matches(STAGING).count(), 1);
+        let text = text.replace(STAGING, &format!("{STAGING}{WAVE}"));
+        placed(&text, &place, &format!("{WAVE}{more}"))
+    })
+}
+
+/// The text of the pipeline with its production in a place.
+fn placed(text: &str, place: &Place, more: &str) -> String {
     let Place { account, region } = place;
     let there = format!("    account: \"{account}\"\n    region: {region}\n");
-    Account::beside_place("superbowleto", place, |text| {
-        assert_eq!(text.matches(ENVIRONMENT).count(), 1);
-        text.replace(ENVIRONMENT, &format!("  - name: prd\n    trigger: push\n{there}{more}"))
-    })
+    assert_eq!(text.matches(ENVIRONMENT).count(), 1);
+    text.replace(ENVIRONMENT, &format!("  - name: prd\n    trigger: push\n{there}{more}"))
 }
 
 /// What changed ECS: where, and by whom.
@@ -557,6 +573,69 @@ fn a_copy_that_failed_ends_the_release_there_without_having_moved_anything() {
     assert_staging_runs(&mut account, &digest);
     let there = acts(&account).into_iter().filter(|act| act.starts_with("210987654321"));
     assert_eq!(there.count(), 0);
+    assert_locks_are_free(&mut account);
+}
+
+/// When the deployment of the last release began and ended in an environment.
+fn span(account: &Account, environment: &str) -> (String, String) {
+    let of = |kind: &str| {
+        let records = account.records(kind);
+        let record = records.iter().rfind(|record| record["environment"] == environment);
+        record.unwrap()["at"].as_str().unwrap().to_owned()
+    };
+    (of("deployment_started"), of("deployment_ended"))
+}
+
+#[test]
+fn environments_of_one_wave_may_be_in_two_accounts() {
+    let mut account = together("");
+    let digest = account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    assert_staging_runs(&mut account, &digest);
+    assert_production_runs(&mut account, &digest);
+    let ((home, home_ended), (there, there_ended)) = (span(&account, "stg"), span(&account, "prd"));
+    assert!(
+        there < home_ended && home < there_ended,
+        "at home {home} to {home_ended}, there {there} to {there_ended}"
+    );
+    assert_locks_are_free(&mut account);
+}
+
+#[test]
+fn a_wave_begins_in_no_account_when_one_of_them_cannot_be_reached() {
+    let mut account = together("");
+    let first = account.release("v1.0.0", Kind::Good);
+    target::connect(account.lab.world_mut(), &target::account(), "another-external-id").unwrap();
+    // What was assumed before is good for an hour.
+    account.pass(SignedDuration::from_hours(2));
+    account.forget_calls();
+    account.release("v2.0.0", Kind::Good);
+    account.assert_ended("FAILED", "none", "access_denied");
+    assert_eq!(acts(&account), Vec::<String>::new());
+    assert_staging_runs(&mut account, &first);
+    assert_production_runs(&mut account, &first);
+    assert_locks_are_free(&mut account);
+}
+
+/// Production waits for its copy of the image while staging, of the same wave, fails with it.
+#[test]
+fn a_wave_that_fails_at_home_begins_no_more_where_its_image_has_not_arrived() {
+    let mut account = together(REPLICATED);
+    target::replicate(account.lab.world_mut(), &target::account()).unwrap();
+    let first = account.release("v1.0.0", Kind::Good);
+    account.assert_ended("SUCCEEDED", "schema_moved", "proven");
+    let (ecr, _) = account.lab.world_mut().service_mut::<Ecr>().unwrap();
+    ecr.replication.takes = SignedDuration::from_mins(25);
+    account.forget_calls();
+    account.release("v2.0.0", Kind::CrashLoop);
+    account.assert_ended("ROLLED_BACK", "schema_moved", "rollout_failed");
+    let acts = acts(&account);
+    assert!(
+        !acts.is_empty() && acts.iter().all(|act| act.starts_with("123456789012")),
+        "{acts:?}"
+    );
+    assert_staging_runs(&mut account, &first);
+    assert_production_runs(&mut account, &first);
     assert_locks_are_free(&mut account);
 }
 

@@ -290,8 +290,49 @@ impl ResolveDns for Guarded {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use aws_config::BehaviorVersion;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
     use super::*;
     use crate::testing::{Answer, Recorded};
+
+    /// The prober as it is deployed, over a connection of its own.
+    async fn ask(url: &str) -> HttpSight {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .build();
+        let question = Question {
+            method: Method::Get,
+            url,
+            body: None,
+            timeout_seconds: 5,
+        };
+        HttpProber::new(&config).ask(question).await.unwrap()
+    }
+
+    /// An endpoint on loopback that answers one request; what it was asked.
+    async fn endpoint(answer: String) -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        (address, asked)
+    }
 
     #[test]
     fn an_address_is_asked_at_its_origin_for_its_path() {
@@ -335,5 +376,55 @@ mod tests {
             format!("{error:?}").contains("no address that may be asked"),
             "{error:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_nobody_goes_there() {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let location = elsewhere.local_addr().unwrap();
+        let (address, asked) = endpoint(format!(
+            "HTTP/1.1 302 Found\r\nlocation: http://{location}/latest/meta-data\r\ncontent-length: 0\r\n\r\n"
+        ))
+        .await;
+        let HttpSight::Answer { status, body } = ask(&format!("http://{address}/health?full=1")).await else {
+            panic!("it is an answer")
+        };
+        assert_eq!((status, body.as_str()), (302, ""));
+        assert!(asked.await.unwrap().starts_with("GET /health?full=1 HTTP/1.1\r\n"));
+        // Whoever had gone there would have connected before the answer was told.
+        let nobody = elsewhere.into_std().unwrap().accept();
+        assert_eq!(nobody.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_vouches_for_is_no_answer() {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.into()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let greeted = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            TlsAcceptor::from(Arc::new(tls)).accept(stream).await.is_ok()
+        });
+        let HttpSight::Silent(why) = ask(&format!("https://{address}/health")).await else {
+            panic!("nobody knows who answered")
+        };
+        assert_eq!(why, "no answer: invalid peer certificate: UnknownIssuer");
+        assert!(!greeted.await.unwrap(), "the request was sent to it");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_without_tls_is_no_answer_to_https() {
+        let (address, _) = endpoint("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
+        let HttpSight::Silent(why) = ask(&format!("https://{address}/health")).await else {
+            panic!("it does not speak TLS")
+        };
+        assert_eq!(why, "no answer: received corrupt message of type InvalidContentType");
     }
 }

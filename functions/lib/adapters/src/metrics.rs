@@ -64,21 +64,24 @@ impl MetricReader {
         }
     }
 
-    /// What CloudWatch shows of a measure: the periods since the verification began that were not judged for good
-    /// `before`, each with its samples, and what it was before the deployment began where the limit asks for it.
+    /// What CloudWatch shows of a measure: the periods since the last rollout that were not judged for good `before`,
+    /// each with its samples.
     ///
     /// # Errors
     /// As every call to AWS; `Refused` when CloudWatch cannot compute the expression.
     pub async fn sight(
         &self,
         measure: &MetricMeasure,
-        deployment_began_at: Timestamp,
-        verification_began_at: Timestamp,
+        rolled_out_at: Timestamp,
+        baseline: Option<f64>,
         before: Option<&JudgedPeriods>,
         now: Timestamp,
     ) -> Result<MetricSight, Failure> {
-        let window = MetricWindow::of_values(measure, verification_began_at, before, now);
-        let mut sight = MetricSight::default();
+        let window = MetricWindow::of_values(measure, rolled_out_at, before, now);
+        let mut sight = MetricSight {
+            baseline,
+            ..MetricSight::default()
+        };
         if window.from < window.to {
             let results = self.data(queries(measure), value_of(measure), window).await?;
             let counted = measure.samples.as_ref();
@@ -92,13 +95,21 @@ impl MetricReader {
             let recent = counted.range(MetricWindow::recent(measure, now)..);
             sight.samples = recent.last().map(|(_, count)| *count);
         }
-        if let Some(window) = MetricWindow::of_baseline(measure, deployment_began_at) {
-            let results = self.data(queries(measure), value_of(measure), window).await?;
-            let before = series(&results, value_of(measure));
-            let newest_first: Vec<f64> = before.into_values().rev().collect();
-            sight.baseline = baseline(measure, &newest_first);
-        }
         Ok(sight)
+    }
+
+    /// What it was before the deployment acted, where the limit asks for it and there was anything.
+    ///
+    /// # Errors
+    /// Those of [`MetricReader::sight`].
+    pub async fn baseline(&self, measure: &MetricMeasure, acted_at: Timestamp) -> Result<Option<f64>, Failure> {
+        let Some(window) = MetricWindow::of_baseline(measure, acted_at) else {
+            return Ok(None);
+        };
+        let results = self.data(queries(measure), value_of(measure), window).await?;
+        let before = series(&results, value_of(measure));
+        let newest_first: Vec<f64> = before.into_values().rev().collect();
+        Ok(baseline(measure, &newest_first))
     }
 
     /// How many vCPU Fargate runs on demand in this account and Region, and how many it may run: CloudWatch knows the

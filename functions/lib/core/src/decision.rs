@@ -83,6 +83,16 @@ pub enum Refusal {
         /// The environment.
         environment: String,
     },
+    /// The time to agree is over.
+    #[error("`{release}` could be approved for `{environment}` within {hours} open hours, and they are over")]
+    Expired {
+        /// The release.
+        release: String,
+        /// The environment.
+        environment: String,
+        /// How many they were.
+        hours: u32,
+    },
     /// Nobody has to agree.
     #[error("`{place}` requires no approval")]
     NobodyDecides {
@@ -195,6 +205,7 @@ impl Refusal {
             | Self::Settled { .. }
             | Self::Elsewhere { .. }
             | Self::OtherPlan { .. }
+            | Self::Expired { .. }
             | Self::NobodyDecides { .. }
             | Self::SaidAlready { .. }
             | Self::NotAsked { .. }

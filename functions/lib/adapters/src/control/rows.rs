@@ -7,7 +7,7 @@ use esclusa_core::evidence::Diagnosis;
 use esclusa_core::gate::{Closed, GateReport};
 use esclusa_core::identity::TagRow;
 use esclusa_core::ledger::Head;
-use esclusa_core::pipeline::{Acknowledgement, Approval, LockPolicy, Name, Newest, People, Waiting};
+use esclusa_core::pipeline::{Acknowledgement, Approval, LockPolicy, Name, Newest, People, Waiting, Windows};
 use esclusa_core::plan::VerifiedRevision;
 use esclusa_core::protocol::rendezvous::InboxEvent;
 use esclusa_core::restore_point::SecuredRestorePoint;
@@ -328,6 +328,9 @@ pub struct GatesRow {
     /// Who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// The windows in whose hours they may, where that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// Those of them who may not any more, as the pipeline says now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Name>,

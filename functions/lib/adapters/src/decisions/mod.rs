@@ -5,7 +5,7 @@ mod orders;
 
 use esclusa_core::decision::{Ballot, Refusal, check_length, is_meant, may_answer, may_vote};
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{self, Closed};
+use esclusa_core::gate::{self, Closed, agrees_in_time};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{Choice, Name};
 use esclusa_core::verification::{self, Question};
@@ -186,12 +186,22 @@ impl Journal {
                 environment,
             }));
         }
+        let at = self.clock().now()?;
+        if let Some(approval) = gates.approval.as_ref().filter(|_| voice.approves)
+            && !agrees_in_time(approval, gates.windows.as_ref(), gates.since, at)
+        {
+            return Ok(Err(Refusal::Expired {
+                release: release(),
+                environment: deployment.environment.clone(),
+                hours: approval.expires_open_hours.unwrap_or_default(),
+            }));
+        }
         let vote = gate::Vote {
             plan_hash: deployment.plan_hash.clone(),
             principal: principal.to_owned(),
             approves: voice.approves,
             reason: voice.reason.map(str::to_owned),
-            at: self.clock().now()?,
+            at,
         };
         let body = json!({
             "decision": if voice.approves { "approve" } else { "reject" },
@@ -338,29 +348,38 @@ impl Journal {
         }
     }
 
-    /// Writes down that somebody wanted to decide who may not. Whether it was written: a repeat of the same request,
-    /// which `along` tells, is not.
+    /// Writes down that somebody wanted to decide about a release who may not; what was refused for another reason
+    /// leaves no record. `along` is written in either case. Whether it was: a repeat of the same request, which
+    /// `along` tells, is not.
     ///
     /// # Errors
     /// What the tables answered.
     pub async fn refuse(
         &self,
-        application: &str,
         (release_id, environment): (&str, Option<&str>),
         principal: &str,
         refusal: &Refusal,
         along: &[Change],
     ) -> Result<bool, Failure> {
-        let body = Body::new(&json!({"why": refusal.to_string()}))?;
-        let draft = Draft {
-            application: Some(application.to_owned()),
-            environment: environment.map(str::to_owned),
-            release_id: Some(release_id.to_owned()),
-            ..Draft::new(RecordKind::DecisionRefused, principal, body)
+        let release: Option<Stored<ReleaseRow>> = match refusal.is_forbidden() {
+            true => self.control().get(&Key::release(release_id)).await?,
+            false => None,
         };
-        let commit = Commit::new()
-            .changes(along.iter().cloned())
-            .record(&Chain::application(application), draft);
+        let mut commit = Commit::new().changes(along.iter().cloned());
+        match release {
+            Some(Stored { row, .. }) => {
+                let body = Body::new(&json!({"why": refusal.to_string()}))?;
+                let draft = Draft {
+                    application: Some(row.application.clone()),
+                    environment: environment.map(str::to_owned),
+                    release_id: Some(release_id.to_owned()),
+                    ..Draft::new(RecordKind::DecisionRefused, principal, body)
+                };
+                commit = commit.record(&Chain::application(&row.application), draft);
+            }
+            None if along.is_empty() => return Ok(true),
+            None => {}
+        }
         match self.commit(commit).await? {
             Committed::Lost(_) => Ok(false),
             written => written.or_failure().map(|_| true),

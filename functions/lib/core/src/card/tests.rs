@@ -93,6 +93,7 @@ fn upstream() -> Upstream {
             lines: None,
             moments: Vec::new(),
             judged: None,
+            baseline: None,
         })
     };
     let check = |passes, failures, outcome, sentence| CheckState {
@@ -498,6 +499,7 @@ fn a_check_that_asks_has_buttons_until_it_is_answered() {
             lines: None,
             moments: Vec::new(),
             judged: None,
+            baseline: None,
         }),
         question: Some(question),
         ..CheckState::default()
@@ -646,7 +648,7 @@ proptest! {
         let question = Question { asked_at: Timestamp::UNIX_EPOCH, until: Timestamp::MAX, unanswered: Choice::Keep };
         let checks = (0..many).map(|index| (format!("{check}{index}"), CheckState {
             question: Some(question),
-            last: Some(Measurement { at: Timestamp::UNIX_EPOCH, outcome: Outcome::Fail, sentence: sentence.clone(), counted: std::collections::BTreeSet::new(), lines: None, moments: Vec::new(), judged: None }),
+            last: Some(Measurement { at: Timestamp::UNIX_EPOCH, outcome: Outcome::Fail, sentence: sentence.clone(), counted: std::collections::BTreeSet::new(), lines: None, moments: Vec::new(), judged: None, baseline: None }),
             ..CheckState::default()
         })).collect();
         let state = State { checks, ..State::begun(Timestamp::UNIX_EPOCH) };

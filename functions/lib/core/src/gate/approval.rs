@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 
 use super::acknowledged::acknowledged;
 use super::{GateFacts, GatePolicy, GateReport, OpenTimes, Opening, open, waits};
-use crate::pipeline::{Approval, AtExpiry, Name, People, Person, UnknownPusher};
+use crate::pipeline::{Approval, AtExpiry, Name, People, Person, UnknownPusher, Windows};
 use crate::slack::Member;
 
 /// What somebody said about a plan, written once.
@@ -89,7 +89,7 @@ pub fn is_let_in_at_expiry(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: 
     let Ok(times) = policy.windows.map(OpenTimes::new).transpose() else {
         return false;
     };
-    let agreed = agreed(approval, policy, facts);
+    let agreed = agreed(approval, policy, facts, times.as_ref());
     agreed.is_missing
         && agreed.rejected.is_none()
         && expiry(hours, times.as_ref(), facts.since, now).is_some_and(|at| at <= now)
@@ -113,6 +113,23 @@ pub(super) fn lets_in(approval: &Approval, policy: &GatePolicy<'_>, facts: &Gate
     }
 }
 
+/// Whether whoever agrees at a moment does so in time with a release that stands at the gates of an environment with
+/// these windows since then.
+#[must_use]
+pub fn agrees_in_time(approval: &Approval, windows: Option<&Windows>, since: Timestamp, at: Timestamp) -> bool {
+    // Windows that are none keep everything out, whoever agrees.
+    let Ok(times) = windows.map(OpenTimes::new).transpose() else {
+        return true;
+    };
+    is_in_time(approval.expires_open_hours, times.as_ref(), since, at)
+}
+
+/// Whether a moment is one at which somebody may agree.
+fn is_in_time(open_hours: Option<u32>, times: Option<&OpenTimes>, since: Timestamp, at: Timestamp) -> bool {
+    let until = open_hours.and_then(|hours| expiry(hours, times, since, at));
+    until.is_none_or(|until| at < until)
+}
+
 /// What the votes come to.
 pub(super) struct Agreed {
     pub(super) report: GateReport,
@@ -121,9 +138,17 @@ pub(super) struct Agreed {
 }
 
 /// Counts the votes. Whoever agrees must be one of the approvers by the version that the release began with, and by the
-/// newest one. A no of somebody who might say it stands, whatever becomes of that person.
-pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateFacts<'_>) -> Agreed {
+/// newest one. A no of somebody who might say it stands, whatever becomes of that person, and however late it is: a yes
+/// after the time to agree is none, whenever the gates are asked.
+pub(super) fn agreed(
+    approval: &Approval,
+    policy: &GatePolicy<'_>,
+    facts: &GateFacts<'_>,
+    times: Option<&OpenTimes>,
+) -> Agreed {
     let people = policy.people;
+    let silence = lets_in(approval, policy, facts);
+    let open_hours = silence.or(approval.expires_open_hours);
     let requester = facts.requested_by.and_then(|principal| person_of(people, principal));
     let (mut agree, mut removed): (Vec<&Name>, Vec<&Name>) = (Vec::new(), Vec::new());
     let mut rejected = None;
@@ -140,7 +165,7 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
         if !vote.approves {
             let why = vote.reason.as_ref().map(|reason| format!(": {reason}"));
             rejected = rejected.or_else(|| Some(format!("`{person}`{}", why.unwrap_or_default())));
-        } else if !is_own {
+        } else if !is_own && is_in_time(open_hours, times, facts.since, vote.at) {
             let counted = if still_may { &mut agree } else { &mut removed };
             if !counted.contains(&person) {
                 counted.push(person);
@@ -156,8 +181,7 @@ pub(super) fn agreed(approval: &Approval, policy: &GatePolicy<'_>, facts: &GateF
     // Whoever is removed lowers no bar: it is that of the version that the release began with.
     // Whoever is nobody of the pipeline may be one of them by another name.
     let is_anybodys = requester.is_none() && facts.pushed_by.is_none();
-    let quorum = quorum(approval, is_anybodys, may.len());
-    let silence = lets_in(approval, policy, facts);
+    let quorum = quorum(approval, is_anybodys);
     let let_in = silence.zip(facts.let_in_at);
     let is_missing = agree.len() < quorum && let_in.is_none();
     let sentence = if agree.len() >= quorum {
@@ -229,12 +253,12 @@ fn names(names: &[&Name]) -> String {
     names.join(", ")
 }
 
-/// How many must agree: one more where whoever pushed is unknown and may be one of them, as far as there are so many.
-pub(super) fn quorum(approval: &Approval, nobody_asked: bool, approvers: usize) -> usize {
+/// How many must agree: one more where whoever pushed is unknown and may be one of them. Where there are not so many,
+/// nobody can let it in.
+pub(super) fn quorum(approval: &Approval, nobody_asked: bool) -> usize {
     let wanted = usize::try_from(approval.quorum).unwrap_or(usize::MAX);
     let is_unknown = nobody_asked && approval.unknown_pusher == UnknownPusher::RaisesQuorum;
-    let raised = wanted.saturating_add(usize::from(is_unknown));
-    raised.min(approvers.max(wanted))
+    wanted.saturating_add(usize::from(is_unknown))
 }
 
 /// When nobody may agree any more, as far as that is known now: the moment itself, or the one at which there is more to

@@ -40,7 +40,7 @@ pub struct Forecast {
 fn asked_of_people(policy: &GatePolicy<'_>, is_hotfix: bool) -> Vec<String> {
     let approval = policy.approval.map(|approval| {
         let names: Vec<String> = approval.approvers.iter().map(|name| format!("`{name}`")).collect();
-        let quorum = quorum(approval, true, approval.approvers.len());
+        let quorum = quorum(approval, true);
         let by_default = hours_of_silence(approval).filter(|_| !is_hotfix);
         let by_default = by_default.map(|hours| format!(", or nobody rejects it within {hours} open hours"));
         format!(

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::acknowledged::{Acknowledged, may_acknowledge, unsaid};
-pub use self::approval::{Approvers, Vote, is_let_in_at_expiry, person_of};
+pub use self::approval::{Approvers, Vote, agrees_in_time, is_let_in_at_expiry, person_of};
 use self::approval::{agreed, expiry, lets_in};
 pub use self::forecast::{Forecast, Standing, forecast};
 pub use self::order::{Lifted, Order, Pin, Stop};
@@ -226,7 +226,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let mut over = facts.copies.iter().find_map(|copy| copy.over(facts.since, now));
     let mut expires = None;
     if let Some(approval) = policy.approval {
-        let agreed = agreed(approval, policy, facts);
+        let agreed = agreed(approval, policy, facts, times.as_ref());
         let silence = lets_in(approval, policy, facts);
         let hours = silence.or(approval.expires_open_hours);
         let hours = hours.filter(|_| agreed.is_missing || is_unseen);

@@ -174,6 +174,60 @@ fn who_may_agree_agrees_and_nobody_with_a_wish_of_their_own() {
     );
 }
 
+/// Nobody who may have pushed it lets it in alone, even where there is nobody else.
+#[test]
+fn an_unknown_pusher_is_not_let_in_by_too_few_approvers() {
+    let ana_alone = |unknown_pusher| Approval {
+        approvers: vec!["ana".parse().unwrap()],
+        ..approval(1, unknown_pusher)
+    };
+    let votes = [vote(ANA, true, "plan")];
+    let ask = |approval: &Approval, requested_by| asked(approval, None, requested_by, &votes, "2026-11-26T16:00:00Z");
+    let (passage, reports) = ask(&ana_alone(UnknownPusher::RaisesQuorum), None);
+    assert!(matches!(passage, Passage::Wait { .. }), "{passage:?}");
+    assert_eq!(
+        reports[0].sentence,
+        "1 more must agree; `ana` agreed; too few approvers are left: `esclusa stop` ends it"
+    );
+    assert_eq!(
+        ask(&ana_alone(UnknownPusher::RaisesQuorum), Some("eva")).0,
+        Passage::Open
+    );
+    assert_eq!(ask(&ana_alone(UnknownPusher::IsNobody), None).0, Passage::Open);
+}
+
+#[test]
+fn a_yes_after_the_time_to_agree_is_none_however_late_the_gates_are_asked() {
+    let nobody = approval(1, UnknownPusher::IsNobody);
+    let said = |approves, at_time: &str| Vote {
+        at: at(at_time),
+        ..vote(ANA, approves, "plan")
+    };
+    // The four hours are over at seven.
+    let ask = |vote: Vote| asked(&nobody, None, None, &[vote], "2026-11-26T19:10:00Z").0;
+    assert_eq!(ask(said(true, "2026-11-26T18:59:59Z")), Passage::Open);
+    assert_eq!(ask(said(true, "2026-11-26T19:00:00Z")), Passage::Over(Closed::Expired));
+    assert!(matches!(
+        ask(said(false, "2026-11-26T19:05:00Z")),
+        Passage::Over(Closed::Rejected { .. })
+    ));
+    let afternoons = Windows {
+        zone: "UTC".to_owned(),
+        allow: vec![weekly(&[Day::Thu, Day::Fri], "14:00", "17:00")],
+        ..lima()
+    };
+    // Two hours of Thursday, and then two of Friday.
+    let in_time = |moment: &str| agrees_in_time(&nobody, Some(&afternoons), at("2026-11-26T15:00:00Z"), at(moment));
+    for (moment, expected) in [
+        ("2026-11-26T23:00:00Z", true),
+        ("2026-11-27T15:59:59Z", true),
+        ("2026-11-27T16:00:00Z", false),
+        ("2026-11-27T23:00:00Z", false),
+    ] {
+        assert_eq!(in_time(moment), expected, "{moment}");
+    }
+}
+
 /// A claim of the image takes somebody out and lets nobody in.
 #[test]
 fn whoever_the_image_names_as_its_pusher_does_not_agree_and_nobody_else_is_suspected() {

@@ -178,7 +178,7 @@ impl AtExpiry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPusher {
-    /// It may be one of the approvers: one more must agree, where there are so many.
+    /// It may be one of the approvers: one more must agree.
     #[default]
     RaisesQuorum,
     /// It is somebody else, such as a job.

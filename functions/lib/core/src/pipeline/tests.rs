@@ -297,6 +297,42 @@ fn what_is_wrong_in_an_environment_is_shown_where_it_is_written() {
 }
 
 #[test]
+fn an_approval_that_nobody_can_give_is_refused() {
+    let errors_of = |approval: &str, more: &str| {
+        let people = format!("{more}people:\n  ana: {{iam: [ana]}}\n  luis: {{iam: [luis]}}\nenvironments:\n");
+        let gates = format!("    trigger: push\n    approval: {{{approval}}}\n");
+        errors_after(&[("environments:\n", &people), ("    trigger: push\n", &gates)])
+    };
+    let pusher = "pusher: {annotation: com.example.author}\n";
+    for (approval, more) in [
+        ("approvers: [ana, luis]", ""),
+        ("approvers: [ana], unknown_pusher: is_nobody", ""),
+        ("approvers: [ana]", pusher),
+    ] {
+        assert_eq!(errors_of(approval, more), "nothing is wrong", "{approval}");
+    }
+    for (approval, named) in [
+        ("approvers: [ana, eva]", "`eva` is not one of the `people`"),
+        (
+            "approvers: [ana, luis], quorum: 3",
+            "requires 3 to agree, but `approvers` names 2",
+        ),
+        (
+            "approvers: [ana]",
+            "names 1, and 2 must agree where nobody knows who pushed",
+        ),
+        (
+            "approvers: [ana, luis], quorum: 2",
+            "names 2, and 3 must agree where nobody knows who pushed",
+        ),
+        ("approvers: [ana, luis], at_expiry: approve", "nothing expires here"),
+    ] {
+        let errors = errors_of(approval, "");
+        assert!(errors.contains(named), "{approval}: {errors}");
+    }
+}
+
+#[test]
 fn a_check_over_a_log_names_a_group_and_a_pattern_and_one_over_targets_takes_all_of_them() {
     let errors_of = |measure: &str| {
         let check = format!("checks: {{watch: {{measure: {measure}}}}}");

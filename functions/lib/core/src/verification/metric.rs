@@ -20,7 +20,7 @@ const PERIODS: i64 = 3;
 const PERIODS_MAX: i64 = 60;
 
 /// How long after the end of a period its datapoint may come, or become another, and still be judged.
-const DATAPOINTS_LATE: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const DATAPOINTS_LATE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Between which moments, in seconds since 1970, datapoints are read: those of the periods that begin there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,19 @@ fn unjudged(measure: &MetricMeasure, began_at: Timestamp, before: Option<&Judged
     let from = before.map_or(newest, |before| before.until.as_second());
     let most = whole(measure, now) - PERIODS_MAX * period(measure);
     from.max(most).max(first(measure, began_at))
+}
+
+/// Whether the last whole period before a moment was judged, of those since the verification began.
+pub(super) fn is_judged_until(
+    measure: &MetricMeasure,
+    began_at: Timestamp,
+    judged: Option<&JudgedPeriods>,
+    moment: Timestamp,
+) -> bool {
+    let last = whole(measure, moment) - period(measure);
+    let at = ended(measure, last);
+    last < first(measure, began_at)
+        || judged.is_some_and(|judged| judged.until >= at || judged.outcomes.contains_key(&at))
 }
 
 /// The end of the period that begins then.

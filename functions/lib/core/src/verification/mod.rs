@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 pub use self::address::{is_forbidden, is_forbidden_host};
 pub use self::consumers::{QueueMinute, QueueSight, consumers, queue_window};
@@ -23,6 +24,7 @@ pub use self::measure::{
     CountedLines, HttpSight, LogSight, ServiceSight, TargetFacts, TargetGroupSight, TargetsSight, alarms, http, log,
     services, targets,
 };
+use self::metric::{DATAPOINTS_LATE, is_judged_until};
 pub use self::metric::{JudgedPeriods, MetricPeriod, MetricShown, MetricSight, MetricWindow, baseline, metric};
 pub use self::question::{Answer, Question};
 pub use self::smoke::{FunctionSight, function, smoke, task};
@@ -104,6 +106,10 @@ pub struct Measurement {
     /// The periods of a metric that were judged, which the next measurement does not judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedPeriods>,
+    /// What the metric was before the deployment, where that is asked for. It is read once: later CloudWatch has it no
+    /// more, or not in the same periods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Number>,
 }
 
 /// What is known about one check.
@@ -176,8 +182,14 @@ pub enum VerificationEnd {
 /// What is known about a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// When it began: when the last rollout was proven.
+    /// When it began: when every step was proven.
     pub begun_at: Timestamp,
+    /// When the deployment began its first step: what was before is the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted_at: Option<Timestamp>,
+    /// When the last rollout was proven: what has happened since is the release's, also while tasks ran after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_out_at: Option<Timestamp>,
     /// When the last look was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
@@ -211,6 +223,8 @@ impl State {
     pub const fn begun(at: Timestamp) -> Self {
         Self {
             begun_at: at,
+            acted_at: None,
+            rolled_out_at: None,
             looked_at: None,
             looks: 0,
             told: 0,
@@ -233,6 +247,12 @@ pub struct Soak {
 }
 
 impl State {
+    /// Since when what happens is the release's.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.rolled_out_at.unwrap_or(self.begun_at)
+    }
+
     /// How far the soak has come.
     #[must_use]
     pub fn soak(&self) -> Soak {
@@ -308,6 +328,19 @@ impl Verification {
         })
     }
 
+    /// The end of the time for which a check is watched, where that is limited and the check was well when it was looked
+    /// at last: what is after it says nothing. One that was not well is measured until it is.
+    #[must_use]
+    pub fn watched_until(&self, name: &str, begun_at: Timestamp, check: Option<&CheckState>) -> Option<Timestamp> {
+        let last = check.and_then(|check| check.last.as_ref());
+        if last.is_none_or(|last| last.outcome != Outcome::Pass) {
+            return None;
+        }
+        let mut looks = self.looks();
+        let (_, pace, _) = looks.find(|(look, ..)| *look == name)?;
+        pace.until_seconds.map(|seconds| after(begun_at, seconds))
+    }
+
     /// Whether it is for a check to say what the end of this task means.
     #[must_use]
     pub fn judges_task(&self, name: &Name) -> bool {
@@ -343,8 +376,9 @@ fn after(from: Timestamp, seconds: u32) -> Timestamp {
 }
 
 /// When it is measured next, if it is: after its window, or as often as is enough, only until it was seen well, so that
-/// what was missed or not clear at the end of it does not decide.
-fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
+/// what was missed or not clear at the end of it does not decide, and until the last minutes of it have their
+/// datapoints, which come late.
+fn next(policy: &Verification, (name, pace): (&str, &Pace), state: &State) -> Option<Timestamp> {
     let first = after(state.begun_at, pace.initial_delay_seconds);
     let check = state.checks.get(name);
     let last = check.and_then(|check| check.last.as_ref());
@@ -356,8 +390,25 @@ fn next(name: &str, pace: &Pace, state: &State) -> Option<Timestamp> {
         ends.filter(|ends| last.at < *ends).map_or(next, |ends| next.min(ends))
     });
     let is_wanted = |count| check.map_or(0, |check| check.passes) < count;
-    let goes_on = ends.is_none_or(|ends| next <= ends) && pace.count.is_none_or(is_wanted);
+    let closes = closes(policy, (name, pace), state);
+    let goes_on = closes.is_none_or(|closes| next <= closes) && pace.count.is_none_or(is_wanted);
     (goes_on || !is_healthy(name, state)).then_some(next)
+}
+
+/// When the time is over for which a check is watched, where that is limited: its end, or a little later while the last
+/// datapoints of a metric may still come.
+fn closes(policy: &Verification, (name, pace): (&str, &Pace), state: &State) -> Option<Timestamp> {
+    let ends = after(state.begun_at, pace.until_seconds?);
+    let mut checks = policy.checks.iter();
+    let measure = checks.find_map(|(key, check)| (key.as_str() == name).then_some(&check.measure));
+    let seen = state.checks.get(name).and_then(|check| check.seen.as_ref());
+    let judged = seen.and_then(|seen| seen.judged.as_ref());
+    Some(match measure {
+        Some(Measure::Metric(measure)) if !is_judged_until(measure, state.since(), judged, ends) => {
+            ends.saturating_add(DATAPOINTS_LATE).unwrap_or(Timestamp::MAX)
+        }
+        _ => ends,
+    })
 }
 
 /// The names of what is to be measured now: what its pace says and, where there were `told` events of alarms in all and
@@ -370,7 +421,7 @@ pub fn due<'a>(policy: &'a Verification, state: &State, told: usize, now: Timest
     };
     let looks = policy.looks();
     let due = looks.filter(|(name, pace, _)| {
-        next(name, pace, state).is_some_and(|next| next <= now || told > state.told && of_alarms(name))
+        next(policy, (name, pace), state).is_some_and(|next| next <= now || told > state.told && of_alarms(name))
     });
     due.map(|(name, ..)| name).collect()
 }
@@ -594,16 +645,28 @@ fn passed(policy: &Verification, state: &State, now: Timestamp) -> Option<Verifi
     let (healthy_since, looked_at) = (state.healthy_since?, state.looked_at?);
     // Up to a look, not up to now: of the time since then nobody has seen anything.
     let is_soaked = looked_at.duration_since(healthy_since) >= policy.soak();
-    // What is to be watched for a while has been watched for that long.
-    let mut windows = deciding(policy, state).filter_map(|(_, pace)| pace.until_seconds);
-    let is_watched = windows.all(|seconds| now >= after(state.begun_at, seconds));
+    // What is to be watched for a while has been watched for that long. Datapoints that come late are waited for, and
+    // no longer than there is time: that they did not come says nothing against the release.
+    let mut windows = deciding(policy, state);
+    let is_watched = windows.all(|(name, pace)| {
+        let is_over = pace
+            .until_seconds
+            .is_none_or(|seconds| now >= after(state.begun_at, seconds));
+        let is_closed = closes(policy, (name, pace), state).is_none_or(|closes| now >= closes);
+        is_over && (is_closed || is_out_of_time(policy, state, now))
+    });
     (is_soaked && is_watched).then_some(VerificationEnd::Passed { healthy_since })
+}
+
+/// Whether the time is over in which it must have been healthy for long enough.
+fn is_out_of_time(policy: &Verification, state: &State, now: Timestamp) -> bool {
+    let unseen = SignedDuration::from_secs(state.unseen_seconds);
+    now.duration_since(state.begun_at) >= policy.timeout().saturating_add(unseen)
 }
 
 fn late(policy: &Verification, state: &State, now: Timestamp) -> Option<VerificationEnd> {
     let limit = policy.timeout();
-    let unseen = SignedDuration::from_secs(state.unseen_seconds);
-    let is_over = now.duration_since(state.begun_at) >= limit.saturating_add(unseen);
+    let is_over = is_out_of_time(policy, state, now);
     // Whoever is asked has the time that was promised.
     let is_asking = state.checks.values().any(|check| check.question.is_some());
     if !(is_over && !is_asking || state.looks >= LOOKS_MAX) {
@@ -638,14 +701,17 @@ fn unseen(policy: &Verification, state: &State, now: Timestamp) -> Option<Signed
 
 /// Until the next measurement, or the moment at which a window or the time is over.
 fn pause(policy: &Verification, state: &State, now: Timestamp) -> SignedDuration {
-    let measured = policy.looks().filter_map(|(name, pace, _)| next(name, pace, state));
+    let measured = policy
+        .looks()
+        .filter_map(|(name, pace, _)| next(policy, (name, pace), state));
     let windows = deciding(policy, state).filter_map(|(_, pace)| Some(after(state.begun_at, pace.until_seconds?)));
+    let closed = deciding(policy, state).filter_map(|(name, pace)| closes(policy, (name, pace), state));
     let questions = state.checks.values().filter_map(|check| Some(check.question?.until));
     let limit = policy
         .timeout()
         .saturating_add(SignedDuration::from_secs(state.unseen_seconds));
     let late = state.begun_at.saturating_add(limit).unwrap_or(Timestamp::MAX);
-    let moments = measured.chain(windows).chain(questions).chain([late]);
+    let moments = measured.chain(windows).chain(closed).chain(questions).chain([late]);
     let next = moments.filter(|moment| *moment > now).min();
     next.map_or(PAUSE_MIN, |next| next.duration_since(now)).max(PAUSE_MIN)
 }

@@ -23,6 +23,7 @@ fn measurement(second: i64, outcome: Outcome, sentence: &str) -> Measurement {
         lines: None,
         moments: Vec::new(),
         judged: None,
+        baseline: None,
     }
 }
 

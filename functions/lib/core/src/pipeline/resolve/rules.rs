@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{ResolveProblem, ResolvedEnvironment, ResolvedService, ResolvedStep, ResolvedTask};
 use crate::gate::{WindowPlace, check_windows};
-use crate::pipeline::gates::{Acknowledgement, AtExpiry};
+use crate::pipeline::gates::{Acknowledgement, AtExpiry, UnknownPusher};
 use crate::pipeline::names::{Name, is_ecs_name};
 use crate::pipeline::parts::{Container, DefinitionSource, Phase, RestorePoint, TaskDefinition};
 use crate::pipeline::path::Path;
@@ -177,6 +177,17 @@ fn check_gates(environment: &ResolvedEnvironment, root: &Path, problems: &mut Ve
         );
         let hint = "name more of them, or lower it";
         problems.push(problem(path.key("quorum"), &message, Some(hint)));
+    } else if usize::try_from(approval.quorum).unwrap_or(usize::MAX) == known.len()
+        && approval.unknown_pusher == UnknownPusher::RaisesQuorum
+        && environment.pusher.is_none()
+    {
+        let message = format!(
+            "names {}, and {} must agree where nobody knows who pushed",
+            known.len(),
+            known.len().saturating_add(1)
+        );
+        let hint = "name one more, or set `unknown_pusher: is_nobody` where a job pushes that is none of them";
+        problems.push(problem(path.key("approvers"), &message, Some(hint)));
     }
 }
 

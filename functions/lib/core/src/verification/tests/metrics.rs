@@ -449,3 +449,84 @@ fn the_time_for_which_a_metric_may_fail_is_counted_from_period_to_period() {
     assert_eq!(failed(&once, false, &several), None);
     assert!(failed(&once, true, &several).unwrap().contains("it failed 2 times"));
 }
+
+/// The seconds of the looks at a metric that is watched for five minutes, whose datapoints come `late` and are well but
+/// for the period that begins at `bad`, and how and when its verification ends.
+fn watched(policy: &Verification, late: i64, bad: Option<i64>) -> (Vec<i64>, VerificationEnd, i64) {
+    let measure = measure(Limit::AtMost(1.0), NoData::Pass);
+    let mut state = State::begun(at(0));
+    let mut looks = Vec::new();
+    for second in (0..2_000).step_by(5) {
+        let now = at(second);
+        let measured = due(policy, &state, 0, now).into_iter().map(|name| {
+            if name == SERVICES {
+                return (name.to_owned(), measurement(second, Outcome::Pass, ""));
+            }
+            looks.push(second);
+            let ends = policy.watched_until(name, state.begun_at, state.checks.get(name));
+            let until = ends.map_or(now, |ends| ends.min(now));
+            let shown = (0..second - late - 59).step_by(60).map(|began| {
+                let value = if Some(began) == bad { 2.0 } else { 0.0 };
+                (at(began).as_second(), MetricPeriod { value, samples: None })
+            });
+            let sight = MetricSight {
+                periods: shown.filter(|(began, _)| *began < until.as_second()).collect(),
+                ..MetricSight::default()
+            };
+            let before = state
+                .checks
+                .get(name)
+                .and_then(|check| check.seen.as_ref()?.judged.clone());
+            let shown = metric(&measure, state.since(), before.as_ref(), &sight, until);
+            let measured = Measurement {
+                moments: shown.moments,
+                judged: Some(shown.judged),
+                ..measurement(second, shown.outcome, &shown.sentence)
+            };
+            (name.to_owned(), measured)
+        });
+        let sight = measures(measured.collect());
+        let (next, decision) = judge(policy, &state, sight, now);
+        if let Decision::Over(end) = decision {
+            return (looks, end, second);
+        }
+        state = next;
+    }
+    panic!("it does not end: {state:?}")
+}
+
+/// The last minutes of the time for which a metric is watched decide as well, although their datapoints come late.
+#[test]
+fn the_last_minutes_of_a_window_are_waited_for() {
+    let pace = Pace {
+        interval_seconds: 60,
+        initial_delay_seconds: 60,
+        until_seconds: Some(300),
+        ..Pace::default()
+    };
+    let mut policy = policy(300, pace, Reaction::Rollback);
+    let (_, check) = policy.checks.first_mut().unwrap();
+    check.measure = Measure::Metric(measure(Limit::AtMost(1.0), NoData::Pass));
+    let is_well = |end: &VerificationEnd| matches!(end, VerificationEnd::Passed { .. });
+    let (looks, end, over) = watched(&policy, 0, None);
+    assert_eq!((looks.last(), is_well(&end)), (Some(&300), true));
+    assert!(over < 400, "{over}");
+    // Two minutes late: the last period ends at 300 and is there at 420.
+    let (looks, end, _) = watched(&policy, 120, None);
+    assert_eq!((looks.last(), is_well(&end)), (Some(&420), true), "{looks:?}");
+    for late in [0, 60, 120] {
+        for bad in [60, 180, 240] {
+            let (_, end, _) = watched(&policy, late, Some(bad));
+            assert!(!is_well(&end), "{bad}, {late} seconds late");
+        }
+        // What is after it does not decide.
+        let (_, end, _) = watched(&policy, late, Some(300));
+        assert!(is_well(&end), "{late} seconds late");
+    }
+    // Datapoints that do not come keep nothing out for ever, nor longer than there is time.
+    let (_, end, over) = watched(&policy, 3_600, None);
+    assert!(is_well(&end) && over >= 600, "{over}");
+    policy.timeout_seconds = Some(580);
+    let (_, end, over) = watched(&policy, 3_600, None);
+    assert!(is_well(&end) && over == 580, "{over}: {end:?}");
+}
