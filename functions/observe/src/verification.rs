@@ -207,9 +207,10 @@ impl Observe {
         for waits in standing.queue {
             let waits = self.journal.work(&waits.deployment_id).await?;
             let is_stopped = self.journal.stop(&waits.release.row.release_id).await?.is_some();
-            if waits.release.row.image == release.image && !is_stopped {
+            if !is_stopped {
                 queue.push(InQueue {
                     release_id: waits.release.row.release_id.clone(),
+                    is_of_another_image: waits.release.row.image != release.image,
                     asked: waits.release.row.asked,
                     is_rollback: waits.release.row.kind == ReleaseKind::Rollback,
                     is_hotfix: waits.release.row.is_hotfix,
@@ -367,6 +368,7 @@ impl Observe {
         Ok(ServiceSight {
             service: service.clone(),
             desired: facts.map_or(0, |facts| facts.desired),
+            digests: planned.digests_shown(),
             tasks,
         })
     }

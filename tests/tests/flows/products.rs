@@ -92,3 +92,41 @@ fn when_one_does_not_work_the_rest_does_not_come_without_it() {
     account.settle();
     account.assert_release_ended(&backend, "SUCCEEDED", "schema_moved", "proven");
 }
+
+/// A release of one image soaks; what is urgent of another one does not wait for the end of that.
+#[test]
+fn a_soak_gives_way_to_a_hotfix_of_another_image_and_to_nothing_else_of_it() {
+    const STAGING: &str = "    tags: {allow: [\"develop-*\"]}\n";
+    const SOAKING: &str = "    tags: {allow: [\"develop-*\", \"fix-*\"]}\n    verification: {soak_seconds: 3600}\n";
+    let mut account = Account::with("orbiquant");
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let text = text.replacen(STAGING, SOAKING, 1).replacen(
+        "environments:\n",
+        "hotfix: {tags: {allow: [\"fix-*\"]}}\nenvironments:\n",
+        1,
+    );
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    let come = |account: &mut Account, image: &str, tag: &str| {
+        let before = account.releases();
+        account.push_image(image, tag, Kind::Good);
+        account.pass(SignedDuration::from_secs(30));
+        let mut new = account.releases();
+        new.retain(|release| !before.contains(release));
+        new.remove(0)
+    };
+    let frontend = come(&mut account, "frontend", "develop-1");
+    account.run_until_entered(&format!("{frontend}-staging-1"), "LookAtChecks");
+    let engine = come(&mut account, "ml-engine", "develop-2");
+    account.pass(SignedDuration::from_mins(20));
+    assert_eq!(account.records("deployment_ended"), Vec::<serde_json::Value>::new());
+    let backend = come(&mut account, "backend", "fix-1");
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_release_ended(&frontend, "STOPPED", "none", "gave_way");
+    account.settle();
+    // It had its turn in between, and soaked no longer either.
+    account.assert_release_ended(&engine, "STOPPED", "none", "gave_way");
+    account.assert_release_ended(&backend, "SUCCEEDED", "schema_moved", "proven");
+    account.pass(SignedDuration::from_mins(5));
+    account.assert_left("FREE");
+}

@@ -1,6 +1,6 @@
 //! Reading the rollout of a service that a step started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use esclusa_core::error::Failure;
 use esclusa_core::migration::TaskFacts;
@@ -80,17 +80,7 @@ pub async fn observe(
         ecs_deployment_id: row.row.ecs_deployment_id.clone().ok_or_else(|| missing("deployment"))?,
         previous_task_definition_arn: row.row.previous_task_definition_arn.clone(),
         before: row.row.before.clone().unwrap_or_default(),
-        digests: planned
-            .digests
-            .iter()
-            .map(|(container, pinned)| {
-                let all: BTreeSet<String> = std::iter::once(&pinned.digest)
-                    .chain(&pinned.platforms)
-                    .map(ToString::to_string)
-                    .collect();
-                (container.clone(), all)
-            })
-            .collect(),
+        digests: planned.digests_shown(),
     };
     let observed = read(
         ecs,

@@ -140,13 +140,15 @@ pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals:
     first.map(|rival| rival.release_id.as_str())
 }
 
-/// A release that waits for the lock of one that is in force and only soaks, of the same image.
+/// A release that waits for the lock of one that is in force and only soaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InQueue {
     /// The release.
     pub release_id: String,
     /// How it was asked for.
     pub asked: Asked,
+    /// Whether it brings another image.
+    pub is_of_another_image: bool,
     /// Whether it goes back to an earlier release.
     pub is_rollback: bool,
     /// Whether it is a hotfix.
@@ -154,14 +156,14 @@ pub struct InQueue {
 }
 
 /// The release that one which is in force and only soaks gives way to: a rollback by hand that was asked for after it,
-/// always, because whoever goes back has seen enough; the newest that stands above it, where that is a hotfix, or the
-/// policy says so.
+/// always, because whoever goes back has seen enough, of whatever image; the newest that stands above it, where that is
+/// a hotfix, or the policy says so; a hotfix of another image, which nothing stands above.
 #[must_use]
 pub fn soak_gives_way<'a>(newest: Newest, soaking: Soaking, ours: &Asked, queue: &'a [InQueue]) -> Option<&'a str> {
     let rollback = |waits: &&InQueue| waits.is_rollback && waits.asked.moment() > ours.moment();
     let may = |waits: &InQueue| soaking == Soaking::GiveWay || waits.is_hotfix;
-    let above = |waits: &&InQueue| may(waits) && waits.asked.is_newer_than(ours, newest);
-    let first = queue.iter().find(rollback).or_else(|| {
+    let above = |waits: &&InQueue| !waits.is_of_another_image && may(waits) && waits.asked.is_newer_than(ours, newest);
+    let newest_above = || {
         queue.iter().filter(above).reduce(|first, waits| {
             if waits.asked.is_newer_than(&first.asked, newest) {
                 waits
@@ -169,7 +171,12 @@ pub fn soak_gives_way<'a>(newest: Newest, soaking: Soaking, ours: &Asked, queue:
                 first
             }
         })
-    });
+    };
+    let first = queue
+        .iter()
+        .find(rollback)
+        .or_else(newest_above)
+        .or_else(|| queue.iter().find(|waits| waits.is_of_another_image && waits.is_hotfix));
     first.map(|waits| waits.release_id.as_str())
 }
 
@@ -229,6 +236,7 @@ mod tests {
         let waits = |release_id: &str, asked: Asked, is_rollback| InQueue {
             release_id: release_id.to_owned(),
             asked,
+            is_of_another_image: false,
             is_rollback,
             is_hotfix: false,
         };
@@ -253,6 +261,18 @@ mod tests {
             gives_way(Soaking::Hold, &[queue[2].clone(), hotfix]).as_deref(),
             Some("newer")
         );
+        // Of another image: a hotfix and who goes back, and nobody else.
+        let of_another_image = |waits: &InQueue, is_hotfix| InQueue {
+            is_of_another_image: true,
+            is_hotfix,
+            ..waits.clone()
+        };
+        let (older, newer, back) = (&queue[0], &queue[1], &back[1]);
+        assert_eq!(gives_way(Soaking::GiveWay, &[of_another_image(newer, false)]), None);
+        for first in [of_another_image(older, true), of_another_image(back, false)] {
+            let waiting = [of_another_image(newer, false), first.clone()];
+            assert_eq!(gives_way(Soaking::Hold, &waiting), Some(first.release_id));
+        }
         let old_wish = [waits("back", person(15), true)];
         assert_eq!(
             gives_way(Soaking::GiveWay, &old_wish),

@@ -333,6 +333,34 @@ fn an_approval_that_nobody_can_give_is_refused() {
 }
 
 #[test]
+fn a_hotfix_is_no_older_than_what_it_mends() {
+    let errors_of = |tags: &str, of_environment: &str| {
+        let hotfix = format!("hotfix: {{tags: {{allow: [\"{tags}\"]}}}}\nenvironments:\n");
+        let environment = format!("    trigger: push\n{of_environment}");
+        errors_after(&[("environments:\n", &hotfix), ("    trigger: push\n", &environment)])
+    };
+    const ANY: &str = "    newest: version\n    tags: {allow: [\"*\"]}\n";
+    let refused = errors_of("fix-*", ANY);
+    assert!(refused.contains("is older than every version"), "{refused}");
+    for (tags, of_environment) in [
+        ("semver:>=1.0.0", ANY),
+        ("v*-hotfix*", ANY),
+        ("fix-*", "    newest: push\n    tags: {allow: [\"*\"]}\n"),
+        // It does not come there, hotfix or not.
+        (
+            "fix-*",
+            "    newest: version\n    tags: {allow: [\"semver:>=1.0.0\"]}\n",
+        ),
+    ] {
+        assert_eq!(
+            errors_of(tags, of_environment),
+            "nothing is wrong",
+            "{tags}{of_environment}"
+        );
+    }
+}
+
+#[test]
 fn a_check_over_a_log_names_a_group_and_a_pattern_and_one_over_targets_takes_all_of_them() {
     let errors_of = |measure: &str| {
         let check = format!("checks: {{watch: {{measure: {measure}}}}}");

@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 
 use super::made::NAME;
-use super::model::{Environment, Pipeline, TagPolicy, Trigger};
+use super::model::{Environment, Newest, Pipeline, TagPolicy, Trigger};
 use super::names::{EnvironmentName, Name};
 use super::parts::Phase;
 use super::path::Path;
@@ -31,9 +31,7 @@ pub(super) fn references(pipeline: &Pipeline, root: &Node) -> Vec<PipelineError>
     check.tasks(pipeline);
     check.services(pipeline);
     check.people(pipeline);
-    if let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) {
-        check.tags(tags, &Path::default().key("hotfix").key("tags"));
-    }
+    check.hotfix(pipeline);
     check.waves(pipeline);
     for (index, environment) in pipeline.environments.iter().enumerate() {
         check.environment(pipeline, index, environment);
@@ -276,6 +274,36 @@ impl Check<'_> {
                     let path = path.key(name).key("slack").index(index);
                     self.report(&path, format!("the Slack member `{member}` {whom}"), None);
                 }
+            }
+        }
+    }
+
+    /// The tags of hotfixes are patterns, and no hotfix is older than what it is to mend.
+    fn hotfix(&mut self, pipeline: &Pipeline) {
+        let Some(tags) = pipeline.hotfix.as_ref().and_then(|hotfix| hotfix.tags.as_ref()) else {
+            return;
+        };
+        let path = Path::default().key("hotfix").key("tags");
+        self.tags(tags, &path);
+        // Where only versions come, a tag that is none comes nowhere, hotfix or not.
+        let is_version = |pattern: &String| pattern.starts_with("semver:");
+        let takes_others = |environment: &&Environment| {
+            environment.newest == Newest::Version && !environment.tags.allow.iter().all(is_version)
+        };
+        let Some(of_versions) = pipeline.environments.iter().find(takes_others) else {
+            return;
+        };
+        let may_be_version = |pattern: &str| {
+            pattern.starts_with(|first: char| first.is_ascii_digit() || ['v', '*', '?'].contains(&first))
+        };
+        for (index, pattern) in tags.allow.iter().enumerate() {
+            if !is_version(pattern) && !may_be_version(pattern) {
+                let message = format!(
+                    "a tag that is no version is older than every version, and replaces none in `{}`, where `newest: version`",
+                    of_versions.name
+                );
+                let hint = Some("name versions, such as `semver:>=1.0.0` or `v*-hotfix*`".to_owned());
+                self.report(&path.key("allow").index(index), message, hint);
             }
         }
     }

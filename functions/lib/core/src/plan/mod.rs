@@ -432,6 +432,20 @@ pub enum Target {
     },
 }
 
+impl PlannedService {
+    /// Every digest under which an image of its containers may show, by container: the digest that was pushed and, for
+    /// an image index, those of its platforms.
+    #[must_use]
+    pub fn digests_shown(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let each = self.digests.iter();
+        each.map(|(container, pinned)| {
+            let all = std::iter::once(&pinned.digest).chain(&pinned.platforms);
+            (container.clone(), all.map(ToString::to_string).collect())
+        })
+        .collect()
+    }
+}
+
 impl Plan {
     /// The databases that the steps migrate, each once.
     pub fn databases(&self) -> BTreeSet<&Name> {
@@ -490,8 +504,8 @@ impl Plan {
 }
 
 impl PlannedStep {
-    /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts
-    /// and live settings are left out.
+    /// What an approval of the step is an approval of. Settings of the pipeline file are covered by its version; counts,
+    /// live settings and what runs now are left out.
     fn substance(&self) -> Value {
         match self {
             Self::Task(task) => {
@@ -505,7 +519,12 @@ impl PlannedStep {
                 substance
             }
             Self::Service(service) => {
-                json!({"service": service.name, "name": service.service, "target": service.target})
+                let mut substance = json!({"service": service.name, "name": service.service, "target": service.target});
+                // Whoever agreed to a release that can be taken back has not agreed to one that cannot.
+                if let (true, Some(members)) = (service.stays, substance.as_object_mut()) {
+                    members.insert("stays".to_owned(), json!(true));
+                }
+                substance
             }
         }
     }

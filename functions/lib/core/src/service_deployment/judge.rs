@@ -313,10 +313,14 @@ pub fn still_in_force(task_definition_arn: &str, service: Option<&ServiceFacts>)
 
 /// A running task of our revision that runs a container of ours with another digest.
 fn foreign_digest(expected: &Expected, task: &TaskFacts) -> Option<String> {
-    if !is_running_ours(expected, task) {
-        return None;
-    }
-    expected.digests.iter().find_map(|(name, digests)| {
+    is_running_ours(expected, task)
+        .then(|| another_digest(&expected.digests, task))
+        .flatten()
+}
+
+/// What a task shows that runs a container with another digest than those under which its image may show.
+pub(crate) fn another_digest(digests: &BTreeMap<String, BTreeSet<String>>, task: &TaskFacts) -> Option<String> {
+    digests.iter().find_map(|(name, digests)| {
         let seen = task.container(name)?.image_digest.as_ref()?;
         (!digests.contains(seen)).then(|| {
             format!(

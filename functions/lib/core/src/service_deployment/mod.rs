@@ -8,6 +8,7 @@ mod ours;
 
 pub use before::{Before, BeforeUpdate, Wanted, before_update};
 pub use facts::{DeploymentCounts, RevisionFacts, ServiceDeploymentFacts, ServiceDeploymentStatus, ServiceFacts};
+pub(crate) use judge::another_digest;
 pub use judge::{Expected, Judgement, Observed, Proof, is_over, judge, still_in_force};
 pub use ours::{Candidate, ours};
 

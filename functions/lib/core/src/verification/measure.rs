@@ -10,6 +10,7 @@ use super::{Measurement, Outcome};
 use crate::evidence::is_of_surroundings;
 use crate::migration::{StopCode, TaskFacts};
 use crate::pipeline::{HttpMeasure, LogMeasure};
+use crate::service_deployment::another_digest;
 use crate::task_definition::{masked_text, masked_value};
 use crate::words;
 
@@ -23,6 +24,8 @@ pub struct ServiceSight {
     pub service: String,
     /// How many tasks it is to run.
     pub desired: u64,
+    /// Every digest under which an image of its containers may show, by container.
+    pub digests: BTreeMap<String, BTreeSet<String>>,
     /// Its tasks of the released revision, those that run and those that have stopped.
     pub tasks: Vec<TaskFacts>,
 }
@@ -30,6 +33,12 @@ pub struct ServiceSight {
 impl ServiceSight {
     fn running(&self) -> usize {
         self.tasks.iter().filter(|task| task.last_status == "RUNNING").count()
+    }
+
+    /// The task that runs something else than what was released, where there is one.
+    fn foreign(&self) -> Option<String> {
+        let running = self.tasks.iter().filter(|task| task.last_status == "RUNNING");
+        running.filter_map(|task| another_digest(&self.digests, task)).next()
     }
 
     /// Whether it runs as many tasks as it is to run.
@@ -61,7 +70,8 @@ fn reason(task: &TaskFacts) -> &str {
 /// later, and its clock is another.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(2);
 
-/// What the services show: each runs as many tasks of the release as it is to run, more than none, and none of them
+/// What the services show: each runs as many tasks of the release as it is to run, more than none, every one with the
+/// digests that were released, and none of them
 /// stopped of itself since the measurement `before`, or since the verification began. ECS starts a task that exits
 /// again and again without ever calling the deployment failed, where no health check says so.
 ///
@@ -104,6 +114,9 @@ pub fn services(
 fn running(sights: &[ServiceSight]) -> (Outcome, String) {
     for sight in sights {
         let name = &sight.service;
+        if let Some(foreign) = sight.foreign() {
+            return (Outcome::Fail, format!("`{name}`: {foreign}"));
+        }
         if sight.desired == 0 {
             return (Outcome::Inconclusive, format!("`{name}` has the desired count 0"));
         }

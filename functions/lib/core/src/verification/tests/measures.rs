@@ -7,6 +7,7 @@ fn service_sight(desired: u64, tasks: &[serde_json::Value]) -> ServiceSight {
     ServiceSight {
         service: "api".to_owned(),
         desired,
+        digests: [("app".to_owned(), ["sha256:new".to_owned()].into())].into(),
         tasks: tasks
             .iter()
             .map(|task| crate::migration::TaskFacts::from_json(task).unwrap())
@@ -33,6 +34,12 @@ fn services_are_healthy_when_as_many_tasks_run_as_are_wanted_and_none_stopped_of
         "nothing is wanted"
     );
     assert_eq!(services(&[], begun_at, None).0, Outcome::Inconclusive);
+    for (digest, outcome) in [("sha256:new", Outcome::Pass), ("sha256:old", Outcome::Fail)] {
+        let containers =
+            json!([{"name": "app", "imageDigest": digest}, {"name": "sidecar", "imageDigest": "sha256:other"}]);
+        let task = json!({"taskArn": "a", "lastStatus": "RUNNING", "containers": containers});
+        assert_eq!(shows(1, &[task]), outcome, "{digest}");
+    }
     let (now, before) = ("2026-11-02T10:00:30Z", "2026-11-02T09:59:59Z");
     for (task, outcome) in [
         (
