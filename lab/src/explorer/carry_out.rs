@@ -318,7 +318,7 @@ impl Run {
                     let _unchanged = dynamodb.set_read_lag(SignedDuration::from_secs(i64::from(*seconds)));
                 }
             }
-            What::Somebody { act } => self.somebody(act),
+            What::Somebody { act, first } => self.somebody(act, *first),
         }
     }
 
@@ -354,36 +354,43 @@ impl Run {
         self.tell(format!("esclusa {}: {}{}", words.join(" "), answer.out, answer.err));
     }
 
-    fn somebody(&mut self, act: &SomebodysAct) {
-        let cluster = Shop::CLUSTER;
+    fn somebody(&mut self, act: &SomebodysAct, first: bool) {
+        let places = self.shop.account.places();
+        let cluster = places
+            .first()
+            .filter(|_| first)
+            .map_or(Shop::CLUSTER, |place| place.cluster);
         match act {
             SomebodysAct::UpdateService { service } => {
                 let definition = format!("shop-{service}:1");
                 let input = json!({"cluster": cluster, "service": service, "taskDefinition": definition});
-                self.change(service, "UpdateService", input);
+                self.change((cluster, service), "UpdateService", input);
             }
             SomebodysAct::StopServiceTask { service } => {
-                self.stop_tasks(json!({"cluster": cluster, "serviceName": service, "maxResults": 1}));
+                self.stop_tasks(
+                    cluster,
+                    json!({"cluster": cluster, "serviceName": service, "maxResults": 1}),
+                );
             }
-            SomebodysAct::StopEveryTask => self.stop_tasks(json!({"cluster": cluster})),
+            SomebodysAct::StopEveryTask => self.stop_tasks(cluster, json!({"cluster": cluster})),
             SomebodysAct::StopMigration => {
-                self.stop_tasks(json!({"cluster": cluster, "family": Shop::MIGRATIONS}));
+                self.stop_tasks(cluster, json!({"cluster": cluster, "family": Shop::MIGRATIONS}));
             }
             SomebodysAct::StopRollout { service } => {
                 let input = json!({"cluster": cluster, "service": service, "status": ["PENDING", "IN_PROGRESS"]});
                 let listed = self.ask("ecs", "ListServiceDeployments", input);
                 if let Some(arn) = listed.pointer("/serviceDeployments/0/serviceDeploymentArn") {
                     let input = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
-                    self.change(service, "StopServiceDeployment", input);
+                    self.change((cluster, service), "StopServiceDeployment", input);
                 }
             }
             SomebodysAct::ScaleToZero { service } => {
                 let input = json!({"cluster": cluster, "service": service, "desiredCount": 0});
-                self.change(service, "UpdateService", input);
+                self.change((cluster, service), "UpdateService", input);
             }
             SomebodysAct::DeleteService { service } => {
                 let input = json!({"cluster": cluster, "service": service, "force": true});
-                self.change(service, "DeleteService", input);
+                self.change((cluster, service), "DeleteService", input);
             }
             SomebodysAct::RegisterBase { container } => {
                 let definition = self.shop.account.task_definition(Shop::NAME, container, "1024");
@@ -421,19 +428,24 @@ impl Run {
         }
     }
 
-    fn stop_tasks(&mut self, which: Value) {
+    fn stop_tasks(&mut self, cluster: &str, which: Value) {
         let listed = self.ask("ecs", "ListTasks", which);
         let tasks = listed.get("taskArns").and_then(Value::as_array);
         for task in tasks.into_iter().flatten() {
-            let input = json!({"cluster": Shop::CLUSTER, "task": task, "reason": "by hand"});
+            let input = json!({"cluster": cluster, "task": task, "reason": "by hand"});
             self.ask("ecs", "StopTask", input);
         }
     }
 
-    fn change(&mut self, service: &str, operation: &str, input: Value) {
+    fn change(&mut self, (cluster, service): (&'static str, &str), operation: &str, input: Value) {
+        let to_zero = input.get("desiredCount").and_then(Value::as_u64) == Some(0);
         self.ask("ecs", operation, input);
-        let (at, service) = (self.shop.now(), service.to_owned());
-        self.truth.changed.push(Changed { at, service });
+        self.truth.changed.push(Changed {
+            at: self.shop.now(),
+            cluster,
+            service: service.to_owned(),
+            to_zero,
+        });
     }
 
     /// Takes away the image that a tag points to now.

@@ -338,7 +338,8 @@ impl Draw {
         // Most of a deployment is in the first minutes.
         let latest = if self.rng.bool() { SECONDS / 4 } else { SECONDS };
         let at = self.rng.u32(2..latest);
-        self.add(at, What::Somebody { act });
+        let first = self.rng.bool();
+        self.add(at, What::Somebody { act, first });
     }
 
     /// Three versions that work, of which the last drops what the first one needs; then the first one is asked for all the
@@ -450,7 +451,7 @@ impl Draw {
             let container = self.one(&Shop::CONTAINERS).copied().unwrap_or_default().to_owned();
             let at = at.saturating_add(self.rng.u32(5..300));
             let act = SomebodysAct::RegisterBase { container };
-            self.add(at, What::Somebody { act });
+            self.add(at, What::Somebody { act, first: false });
             if self.chance(90) {
                 self.again(at, known);
             }

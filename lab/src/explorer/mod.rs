@@ -92,13 +92,17 @@ pub struct Pushed {
     pub digest: String,
 }
 
-/// A service of the shop's last environment that somebody else changed.
+/// A service of the shop that somebody else changed.
 #[derive(Debug, Clone)]
 pub struct Changed {
     /// When.
     pub at: Timestamp,
+    /// Its cluster.
+    pub cluster: &'static str,
     /// The service.
     pub service: String,
+    /// Whether no task of it is wanted since.
+    pub to_zero: bool,
 }
 
 /// What a run came to.

@@ -181,6 +181,9 @@ pub enum What {
     Somebody {
         /// What they do.
         act: SomebodysAct,
+        /// Whether in the first environment of the account, and not in the last one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first: bool,
     },
 }
 
@@ -488,7 +491,10 @@ impl fmt::Display for What {
             Self::Shortage { seconds } => write!(formatter, "Fargate has no room for {seconds} s"),
             Self::Skew { function, seconds } => write!(formatter, "the clock of `{function}` is off by {seconds} s"),
             Self::StaleReads { seconds } => write!(formatter, "reads without consistency are {seconds} s old"),
-            Self::Somebody { act } => write!(formatter, "somebody else: {act:?}"),
+            Self::Somebody { act, first } => {
+                let place = if *first { " in the first environment" } else { "" };
+                write!(formatter, "somebody else: {act:?}{place}")
+            }
         }
     }
 }

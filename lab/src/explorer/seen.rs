@@ -69,6 +69,8 @@ pub(super) struct Written {
     pub(super) rechecked: Vec<(Timestamp, String, bool)>,
     /// When each deployment had its locks.
     pub(super) locked: BTreeMap<String, Timestamp>,
+    /// When it was decided under its locks that a deployment is carried out.
+    pub(super) decided: BTreeMap<String, Timestamp>,
     /// What people said about what was to come.
     pub(super) votes: Vec<Voted>,
     /// The intents of each deployment, with what they announce.
@@ -106,6 +108,9 @@ pub(super) fn written(shop: &Shop) -> Written {
                 written.verified.entry(id()).or_insert(call.at);
             } else if text(item, "/kind/S") == "lock_acquired" {
                 written.locked.entry(id()).or_insert(call.at);
+            } else if text(item, "/sk/S") == "PLAN" && item.get("plan_hash").is_some() {
+                let deployment = text(item, "/pk/S").trim_start_matches("DEPLOYMENT#");
+                written.decided.entry(deployment.to_owned()).or_insert(call.at);
             } else if text(item, "/kind/S") == "rechecked" {
                 let holds = text(item, "/body/S").contains("\"holds\":true");
                 written.rechecked.push((call.at, id(), holds));

@@ -360,6 +360,11 @@ impl Shop {
     pub const CHANNEL: &str = "C0SHOP";
     /// When the windows of the last environment open, where it has any.
     pub const OPENS_AT: Timestamp = Timestamp::constant(1_793_610_900, 0);
+    /// When they close again, and when they open for good.
+    pub const CLOSED: [Timestamp; 2] = [
+        Timestamp::constant(1_793_611_800, 0),
+        Timestamp::constant(1_793_613_600, 0),
+    ];
     /// What is in the environment of every container and nobody may read.
     pub const SECRET: &str = "a-password-that-nobody-reads";
     /// The family of the migration.

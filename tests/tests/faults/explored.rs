@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use lab::explorer::invariants::{check, compare};
 use lab::explorer::{
-    Account, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth, What,
-    known_calls, run,
+    Account, Changed, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth,
+    What, known_calls, run,
 };
 use serde_json::{Value, json};
 use simulator::World;
@@ -332,6 +332,54 @@ fn what_is_begun_in_spite_of_an_order_is_found() {
     assert_eq!(pinned, BTreeSet::from(["I7"]));
 }
 
+/// I2: what was called verified did not work, as those know who made it so.
+#[test]
+fn what_is_called_verified_and_does_not_work_is_found() {
+    let mut shop = Shop::open_in(1, Account::Large).unwrap();
+    let began = shop.now();
+    let digest = shop.push("v1", Image::Good).unwrap();
+    assert!(shop.lab.settle());
+    shop.run_for(SignedDuration::from_mins(20));
+    let updates =
+        shop.lab.world().calls().iter().filter(|call| {
+            call.at > began && call.operation == "UpdateService" && call.input["cluster"] == "shop-staging"
+        });
+    let updated = updates.map(|call| call.at).max().unwrap();
+    let truth = || Truth {
+        pushed: vec![pushed(began, "v1", digest.clone())],
+        settled: true,
+        ..Truth::default()
+    };
+    let mut found = |truth: &Truth| {
+        let (violations, _) = check(&mut shop, truth);
+        let found: BTreeSet<&'static str> = violations.iter().map(|violation| violation.invariant).collect();
+        found
+    };
+    assert_eq!(found(&truth()), BTreeSet::new());
+    let emptied = Changed {
+        at: updated + SignedDuration::from_secs(1),
+        cluster: "shop-staging",
+        service: "web".to_owned(),
+        to_zero: true,
+    };
+    for truth in [
+        Truth {
+            changed: vec![emptied],
+            ..truth()
+        },
+        Truth {
+            alarm: vec![(updated, true)],
+            ..truth()
+        },
+        Truth {
+            erring: [digest.clone()].into(),
+            ..truth()
+        },
+    ] {
+        assert_eq!(found(&truth), BTreeSet::from(["I2"]), "{truth:?}");
+    }
+}
+
 /// I9: events that were late have changed what runs.
 #[test]
 fn what_is_different_for_late_events_is_found() {
@@ -384,13 +432,16 @@ fn found_with_gates(from: &str, to: &str, votes: &[Member], acknowledges: bool) 
 #[test]
 fn what_comes_outside_of_a_window_or_unasked_is_found() {
     let approval = "    approval: {approvers: [ana, luis], unknown_pusher: is_nobody, expires_open_hours: 1}\n";
-    let window =
-        "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:15\", reason: the night}]}\n";
+    let window = "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:15\", reason: the night}, {from: \"2026-11-02T09:30\", to: \"2026-11-02T10:00\", reason: the meeting}]}\n";
     let flags = "    acknowledgements:\n      flags: {person: {that: the flags are set}}\n";
     let both = [Member::Luis, Member::Ana];
     let unasked = BTreeSet::from(["I5"]);
     assert_eq!(found_with_gates(approval, approval, &both, true), BTreeSet::new());
     assert_eq!(found_with_gates(window, "", &both, true), unasked);
+    // It opens while it should be closed again.
+    let later =
+        "    windows: {zone: UTC, deny: [{from: \"2026-11-02T00:00\", to: \"2026-11-02T09:40\", reason: the night}]}\n";
+    assert_eq!(found_with_gates(window, later, &both, true), unasked);
     assert_eq!(found_with_gates(approval, "", &[], true), unasked);
     let by_eve = approval.replace("[ana, luis]", "[eve]");
     assert_eq!(found_with_gates(approval, &by_eve, &[Member::Eve], true), unasked);

@@ -46,6 +46,13 @@ impl Findings<'_> {
             if is_windowed(environment) && !release.is_hotfix && first < Shop::OPENS_AT - SKEWED {
                 found.push(format!("`{id}` acts at {first}, before its window opens"));
             }
+            // What has begun is carried on, however long that takes.
+            let [closes, opens] = Shop::CLOSED;
+            let is_closed = |at: &&Timestamp| **at > closes + SKEWED && **at < opens - SKEWED;
+            let decided = self.written.decided.get(id).filter(is_closed);
+            if let Some(at) = decided.filter(|_| is_windowed(environment) && !release.is_hotfix) {
+                found.push(format!("`{id}` is let in at {at}, while its window is closed"));
+            }
             if account != Account::Gated {
                 continue;
             }

@@ -5,8 +5,8 @@ use esclusa_core::verdict::{Effect, Reason, Verdict};
 use jiff::SignedDuration;
 
 use super::{Findings, is_at, pair, told};
+use crate::explorer::Place;
 use crate::explorer::seen::{migrations, running};
-use crate::explorer::{Place, Shop};
 
 /// How long an alarm of the verification may fire without being seen: looks at it are twenty seconds apart, and may be
 /// a minute late.
@@ -43,12 +43,11 @@ impl Findings<'_> {
 
     /// What a service must run, empty for what it ran before; none where only a person knows.
     fn expected(&self, place: &Place, service: &str, deployments: &[&DeploymentRow]) -> Option<String> {
-        let is_here = place.cluster == Shop::CLUSTER;
         let changes = self
             .truth
             .changed
             .iter()
-            .filter(|changed| is_here && changed.service == service);
+            .filter(|changed| changed.cluster == place.cluster && changed.service == service);
         let changed = changes.map(|changed| changed.at).max();
         // What somebody else changes after its step was proven is nothing that a deployment looks at again.
         let is_before = |deployment: &DeploymentRow| changed.is_some_and(|changed| deployment.created_at <= changed);
@@ -76,8 +75,8 @@ impl Findings<'_> {
         release.map(|release| release.digest.clone())
     }
 
-    /// The alarm had fired for a while when a release was called good, or its servers answered with errors all the
-    /// time.
+    /// The alarm had fired for a while when a release was called good, its servers answered with errors all the time, or
+    /// nobody wanted a task of one of its services any more.
     pub(super) fn verified_works(&mut self) {
         let mut found = Vec::new();
         for (deployment_id, at) in &self.written.verified {
@@ -86,12 +85,29 @@ impl Findings<'_> {
                     "`{deployment_id}` is called verified at {at}, while its alarm fires"
                 ));
             }
-            let mut deployments = self
-                .deployments
-                .iter()
-                .filter(|row| row.deployment_id == *deployment_id);
-            let release = deployments.next().map(|row| &row.release_id);
+            let mut deployments = self.deployments.iter();
+            let deployment = deployments.find(|row| row.deployment_id == *deployment_id);
+            let release = deployment.map(|row| &row.release_id);
             let digest = self.releases.iter().find(|row| Some(&row.release_id) == release);
+            let mut places = self.shop.account.places().iter();
+            let place = deployment.and_then(|deployment| places.find(|place| is_at(deployment, place)));
+            let mine = self.acts.iter().filter(|act| act.deployment_id == *deployment_id);
+            let updated = mine
+                .filter(|act| act.operation == "UpdateService")
+                .map(|act| act.at)
+                .max();
+            let emptied = self.truth.changed.iter().find(|changed| {
+                changed.to_zero
+                    && place.is_some_and(|place| changed.cluster == place.cluster)
+                    && updated.is_some_and(|updated| changed.at > updated)
+                    && changed.at < *at - SEEN_WITHIN
+            });
+            if let Some(changed) = emptied {
+                found.push(format!(
+                    "`{deployment_id}` is called verified at {at}, and no task of `{}` is wanted since {}",
+                    changed.service, changed.at
+                ));
+            }
             if digest.is_some_and(|row| self.truth.erring.contains(&row.digest)) {
                 found.push(format!(
                     "`{deployment_id}` is called verified at {at}, and its servers answer with errors"
