@@ -68,7 +68,7 @@ pub(crate) struct Approval {
     /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
-    /// The plan, by the first digits of its hash (8 or more), as `esclusa approvals` shows it; refused when the plan has
+    /// The plan, by the first digits of its hash (12 or more), as `esclusa approvals` shows it; refused when the plan has
     /// changed. Whatever is planned unless given
     #[arg(long, value_name = "HASH", value_parser = plan)]
     pub(crate) plan: Option<String>,
@@ -84,7 +84,7 @@ pub(crate) struct Rejection {
     /// The environment; the one where it waits unless given
     #[arg(long)]
     pub(crate) environment: Option<String>,
-    /// The plan, by the first digits of its hash (8 or more), as `esclusa approvals` shows it; refused when the plan has
+    /// The plan, by the first digits of its hash (12 or more), as `esclusa approvals` shows it; refused when the plan has
     /// changed. Whatever is planned unless given
     #[arg(long, value_name = "HASH", value_parser = plan)]
     pub(crate) plan: Option<String>,

@@ -22,9 +22,10 @@ use esclusa_adapters::metrics::MetricReader;
 use esclusa_adapters::places::{Placed, Places, TargetRoles};
 use esclusa_adapters::planning::Planner;
 use esclusa_adapters::targets::TargetReader;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::place::check_event;
 use esclusa_core::plan::{PlannedStep, Powers};
+use esclusa_core::task_definition::Home;
 use esclusa_core::verdict::StepReference;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
@@ -102,6 +103,12 @@ enum Request {
     PlanWayBack {
         deployment_id: String,
     },
+    /// Asked by `esclusa doctor`: whether a place of the pipelines can be reached.
+    LookThere {
+        account: String,
+        region: String,
+        cluster: String,
+    },
 }
 
 impl Observe {
@@ -109,6 +116,25 @@ impl Observe {
     async fn at(&self, deployment_id: &str) -> Result<Cow<'_, Self>, Failure> {
         let placed = self.places.of_deployment(&self.journal, deployment_id).await?;
         Ok(placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed))))
+    }
+
+    /// The status of a cluster in another account or Region, or why that cannot be reached.
+    async fn look_there(&self, account: &str, region: &str, cluster: &str) -> Result<Value, Failure> {
+        let wrong = |error: &dyn std::fmt::Display| Failure::invalid_input(error.to_string());
+        let place = Home {
+            account: account.parse().map_err(|error| wrong(&error))?,
+            region: region.parse().map_err(|error| wrong(&error))?,
+        };
+        let placed = match self.places.placed(&place).await {
+            Err(failure) if matches!(failure.kind, ErrorKind::AccessDenied | ErrorKind::Refused) => {
+                return Ok(json!({"unreached": failure.message}));
+            }
+            placed => placed?,
+        };
+        let there = placed.map_or(Cow::Borrowed(self), |placed| Cow::Owned(self.with(&placed)));
+        let described = there.ecs.describe_clusters(&[cluster.to_owned()]).await?;
+        let status = described.found.first().and_then(|found| found.get("status"));
+        Ok(json!({"clusterStatus": status}))
     }
 
     fn with(&self, Placed { place, config }: &Placed) -> Self {
@@ -231,6 +257,11 @@ impl Function for Observe {
                 there.confirm_services(&deployment_id).await
             }
             Request::PlanWayBack { deployment_id } => self.plan_way_back(&deployment_id).await,
+            Request::LookThere {
+                account,
+                region,
+                cluster,
+            } => self.look_there(&account, &region, &cluster).await,
         }
     }
 }

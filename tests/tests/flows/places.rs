@@ -492,6 +492,38 @@ fn a_trust_that_changed_ends_the_release_there_cleanly_and_nothing_else() {
     assert_production_runs(&mut account, &third);
 }
 
+#[test]
+fn the_doctor_finds_a_place_that_cannot_be_reached() {
+    let mut account = elsewhere("");
+    let there = |account: &mut Account| {
+        let told = account.lab.esclusa(&["doctor", "--output", "json"]).out;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let findings = told["findings"].as_array().unwrap();
+        let finding = findings
+            .iter()
+            .find(|finding| finding["check"] == "prd: account 210987654321, eu-west-1")
+            .unwrap();
+        let text = |member: &str| finding[member].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("seen"))
+    };
+    let (status, seen) = there(&mut account);
+    assert_eq!(
+        (status.as_str(), seen.as_str()),
+        (
+            "ok",
+            "the function `observe` reaches it; the cluster `superbowleto-prd` is `ACTIVE`"
+        )
+    );
+    target::connect(account.lab.world_mut(), &target::account(), "another-external-id").unwrap();
+    // What was assumed before is good for an hour.
+    account.pass(SignedDuration::from_hours(2));
+    let (status, seen) = there(&mut account);
+    assert!(
+        status == "problem" && seen.contains("`arn:aws:iam::210987654321:role/esclusa-target-observe`"),
+        "{status}: {seen}"
+    );
+}
+
 /// The fault F91 in the middle: the trust changes while a task runs there, and is mended by hand.
 #[test]
 fn a_trust_that_changes_under_way_and_is_mended_goes_on() {

@@ -6,7 +6,7 @@ use esclusa_adapters::alarms::AlarmReader;
 use esclusa_adapters::client;
 use esclusa_adapters::ecs::EcsReader;
 use esclusa_core::doctor::{
-    FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, ServiceFacts, sample_push,
+    Elsewhere, FamilyFacts, ObservedEnvironment, ObservedPipeline, RepositoryFacts, Seen, ServiceFacts, sample_push,
 };
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{
@@ -15,7 +15,7 @@ use esclusa_core::pipeline::{
 };
 use esclusa_core::restore_point::restored_databases;
 use esclusa_core::task_definition::{Home, patch};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::looking::{or_absent, seen, seen_by};
 use crate::error::CommandError;
@@ -134,7 +134,20 @@ async fn look(environment: &ResolvedEnvironment, home: &Home, session: &Session)
         alarms: BTreeMap::new(),
     };
     if (account, region) != (&home.account, &home.region) {
-        observed.elsewhere = Some(format!("account {account}, {region}"));
+        let question = json!({
+            "action": "look_there",
+            "account": account,
+            "region": region,
+            "cluster": environment.cluster,
+        });
+        let answer = seen_by("lambda:InvokeFunction", session.observe(&question).await);
+        observed.elsewhere = Some(Elsewhere {
+            place: format!("account {account}, {region}"),
+            reached: answer.map(|answer| {
+                let text = |member: &str| answer.get(member).and_then(Value::as_str).map(str::to_owned);
+                text("unreached").map_or_else(|| Ok(text("clusterStatus")), Err)
+            }),
+        });
         return observed;
     }
     let ecs = EcsReader::new(session.config());

@@ -211,13 +211,22 @@ pub struct RepositoryFacts {
     pub scans: bool,
 }
 
+/// Another account or Region in which an environment is, as the function `observe` finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The account and the Region, for people.
+    pub place: String,
+    /// The status of the cluster there, or why the role of the function cannot be assumed; none without such a cluster.
+    pub reached: Seen<Result<Option<String>, String>>,
+}
+
 /// One environment of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedEnvironment {
     /// Its name.
     pub name: String,
     /// Its account and Region, where they are not those of the installation: what is there is not the person's to see.
-    pub elsewhere: Option<String>,
+    pub elsewhere: Option<Elsewhere>,
     /// The name of its cluster.
     pub cluster: String,
     /// The status of the cluster.

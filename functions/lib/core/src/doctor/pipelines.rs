@@ -9,6 +9,9 @@ use super::{
 use crate::plan::{Refusal, check_hook_roles, check_name, check_roles};
 use crate::words;
 
+/// What helps where something that the pipeline file names is not there.
+const CREATE: &str = "create it with your infrastructure code, or correct its name in the pipeline file";
+
 pub(super) fn pipeline(observed: &Observed, pipeline: &ObservedPipeline, group: &mut Group<'_>) {
     let application = &pipeline.application;
     if let Some(why) = &pipeline.unreadable {
@@ -82,30 +85,33 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
         alarms,
     } = environment;
     if let Some(elsewhere) = elsewhere {
-        group.add(
-            format!("{name}: {elsewhere}"),
-            Verdict {
-                status: Status::Unknown,
-                seen: "only the functions may assume the roles there: a plan says what is missing".to_owned(),
-                help: None,
-            },
-        );
+        let check = format!("{name}: {}", elsewhere.place);
+        let trust = "deploy `target-account.yaml` there, or again, with the parameters that this stack has (docs/OPERATIONS.md)";
+        group.look(check, &elsewhere.reached, trust, |reached| match reached {
+            Ok(Some(status)) if status == "ACTIVE" => Verdict::ok(format!(
+                "the function `observe` reaches it; the cluster `{cluster}` is `ACTIVE`"
+            )),
+            Ok(status) => {
+                let status = status.as_deref().unwrap_or("not there");
+                Verdict::problem(format!("the cluster `{cluster}` is {status}"), CREATE)
+            }
+            Err(why) => Verdict::problem(why, trust),
+        });
         return;
     }
     let powers = observed.powers();
-    let create = "create it with your infrastructure code, or correct its name in the pipeline file";
-    group.look(format!("{name}: cluster {cluster}"), cluster_status, create, |status| {
+    group.look(format!("{name}: cluster {cluster}"), cluster_status, CREATE, |status| {
         let refused = powers
             .as_ref()
             .and_then(|powers| check_name("cluster", cluster, &powers.clusters, "ClusterPattern"));
         match (status.as_str(), refused) {
             ("ACTIVE", None) => Verdict::ok("ACTIVE"),
             ("ACTIVE", Some(refused)) => refusal(refused),
-            (status, _) => Verdict::problem(format!("it is {status}"), create),
+            (status, _) => Verdict::problem(format!("it is {status}"), CREATE),
         }
     });
     for (service, seen) in services {
-        group.look(format!("{name}: service {service}"), seen, create, |facts| {
+        group.look(format!("{name}: service {service}"), seen, CREATE, |facts| {
             let configuration = facts.described.get("deploymentConfiguration").unwrap_or(&Value::Null);
             let refused = powers
                 .as_ref()
@@ -117,7 +123,7 @@ fn environment(observed: &Observed, environment: &ObservedEnvironment, group: &m
         group.look(
             format!("{name}: family {family}"),
             seen,
-            create,
+            CREATE,
             |FamilyFacts { arn, definition }| {
                 let refused = powers.as_ref().and_then(|powers| {
                     let role = check_roles(family, definition, powers).into_iter().next();

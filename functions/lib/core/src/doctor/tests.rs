@@ -547,8 +547,27 @@ fn what_is_configured_must_be_enabled() {
 #[test]
 fn other_places_and_no_pipeline_at_all_are_said() {
     let mut observed = sound();
-    environment(&mut observed).elsewhere = Some("210987654321, eu-west-1".to_owned());
-    assert_eq!(ailing(&observed), ["unknown production: 210987654321, eu-west-1"]);
+    let active = || Some("ACTIVE".to_owned());
+    for (reached, found) in [
+        (Seen::Found(Ok(active())), None),
+        (Seen::Found(Ok(None)), Some("problem")),
+        (Seen::Found(Ok(Some("INACTIVE".to_owned()))), Some("problem")),
+        (
+            Seen::Found(Err("its role cannot be assumed".to_owned())),
+            Some("problem"),
+        ),
+        (
+            Seen::Denied {
+                action: "lambda:InvokeFunction".to_owned(),
+            },
+            Some("unknown"),
+        ),
+    ] {
+        let place = "210987654321, eu-west-1".to_owned();
+        environment(&mut observed).elsewhere = Some(Elsewhere { place, reached });
+        let expected = found.map(|status| format!("{status} production: 210987654321, eu-west-1"));
+        assert_eq!(ailing(&observed), Vec::from_iter(expected));
+    }
     observed.pipelines = Seen::Found(Vec::new());
     assert_eq!(ailing(&observed), ["warning pipelines"]);
     observed.pipelines = Seen::Absent;
