@@ -10,6 +10,7 @@ use simulator::services::{Slack, SlackButton, SlackDelivery, SlackMessage};
 use simulator::{DynamoDb, Fault, FaultKind, Selector};
 
 use crate::console::http;
+use crate::gates::CALLER;
 use crate::planning::latest;
 use crate::support::Account;
 
@@ -350,21 +351,73 @@ fn a_button_that_is_pressed_twice_and_two_people_at_once_count_once_each() {
     }
 }
 
-/// One no is the end, whatever comes at the same moment.
+/// F67: one no is the end, whatever comes at the same moment and in whichever order, also where one yes is enough.
 #[test]
-fn an_approval_and_a_rejection_at_once_end_the_release_or_let_it_in_and_nothing_else() {
-    let mut account = gated("    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody}\n");
-    pushed(&mut account, "v1.0.0");
-    let (approve, reject) = (button(&account, "approve"), button(&account, "reject"));
-    press(&mut account, &approve, "U0ANA");
-    press(&mut account, &reject, "U0LUIS");
-    account.settle();
-    account.assert_ended("REJECTED", "none", "rejected");
+fn an_approval_and_a_rejection_at_once_end_the_release() {
+    let both = "    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody}\n";
+    for (gates, approves_first) in [(both, true), (APPROVAL, true), (APPROVAL, false)] {
+        let mut account = gated(gates);
+        pushed(&mut account, "v1.0.0");
+        let mut presses = [
+            (button(&account, "approve"), "U0ANA"),
+            (button(&account, "reject"), "U0LUIS"),
+        ];
+        if !approves_first {
+            presses.reverse();
+        }
+        for (button, user) in &presses {
+            press(&mut account, button, user);
+        }
+        account.settle();
+        account.assert_ended("REJECTED", "none", "rejected");
+        account.assert_acts(&[]);
+        assert_eq!(account.rows("VOTES#").len(), 2, "both have said so");
+        account.pass(SignedDuration::from_mins(2));
+        let card = cards(&account).pop().unwrap();
+        let shown = card.blocks.to_string();
+        assert!(buttons(&card).is_empty() && shown.contains("Rejected"), "{shown}");
+    }
+}
+
+/// Whoever is known to AWS and to Slack is one person, however often that one agrees.
+#[test]
+fn one_person_with_two_identities_agrees_once() {
+    let mut account = gated("");
+    let people = format!("people:\n  ana: {{slack: [U0ANA], iam: [\"{CALLER}\"]}}\n  luis: {{slack: [U0LUIS]}}\n\n");
+    let both = "    approval: {approvers: [ana, luis], quorum: 2, unknown_pusher: is_nobody}\n";
+    apply(&mut account, &people, both);
+    let release = pushed(&mut account, "v1.0.0");
+    account.esclusa(&["approve", &release]);
+    press_shown(&mut account, "approve", "U0ANA");
+    account.pass(SignedDuration::from_mins(10));
+    assert_eq!(account.rows("VOTES#").len(), 2, "each of them was heard");
     account.assert_acts(&[]);
-    account.pass(SignedDuration::from_mins(2));
-    let card = cards(&account).pop().unwrap();
-    let shown = card.blocks.to_string();
-    assert!(buttons(&card).is_empty() && shown.contains("Rejected"), "{shown}");
+    let waits = account.esclusa(&["approvals"]).out;
+    assert!(waits.contains("1 of `luis` must agree; `ana` agreed"), "{waits}");
+    press_shown(&mut account, "approve", "U0LUIS");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
+}
+
+/// F70: the decision is stored, and whoever stored it dies before anybody is woken: the sweep finds it.
+#[test]
+fn a_decision_whose_writer_dies_is_found_within_minutes() {
+    let mut account = gated(APPROVAL);
+    let release = pushed(&mut account, "v1.0.0");
+    let stored = Selector {
+        function: Some("esclusa-console".to_owned()),
+        ..Selector::operation("dynamodb", "TransactWriteItems")
+    };
+    let died = Fault::new(stored.nth(1), FaultKind::DieAfter);
+    account.lab.world_mut().add_fault(died);
+    press_shown(&mut account, "approve", "U0LUIS");
+    account.pass(SignedDuration::from_secs(5));
+    assert_eq!(account.rows("VOTES#").len(), 1, "it is stored");
+    account.pass(SignedDuration::from_mins(3));
+    let path = account.lab.path(&release);
+    assert!(path.iter().any(|state| state == "StartDeployment"), "{path:?}");
+    account.settle();
+    account.assert_ended("SUCCEEDED", "none", "proven");
 }
 
 /// F69: neither whoever is nobody nor whoever is not an approver any more.

@@ -104,6 +104,26 @@ fn each_schedule_has_an_alarm_that_notices_its_silence() {
     assert_eq!(watched, scheduled);
 }
 
+/// What it is about is in the queue that everything undelivered goes to, and one message is one too many.
+#[test]
+fn a_message_that_could_not_be_delivered_wakes_a_person() {
+    let template = template();
+    let of_queues = alarms(&template)
+        .into_values()
+        .filter(|alarm| alarm["Namespace"] == "AWS/SQS");
+    let of_queues: Vec<&Value> = of_queues.collect();
+    let [alarm] = of_queues[..] else {
+        panic!("{of_queues:?}")
+    };
+    assert_eq!(alarm["MetricName"], "ApproximateNumberOfMessagesVisible");
+    assert_eq!(dimensions(alarm), [("QueueName", "DeadLetterQueue.QueueName")].into());
+    assert_eq!(
+        (&alarm["ComparisonOperator"], &alarm["Threshold"], &alarm["Statistic"]),
+        (&"GreaterThanThreshold".into(), &0.into(), &"Maximum".into())
+    );
+    assert_eq!(alarm["EvaluationPeriods"], 1);
+}
+
 #[test]
 fn an_execution_that_fails_wakes_a_person_whichever_machine_it_is_of() {
     let template = template();

@@ -477,6 +477,11 @@ fn only_slack_comes_in_without_a_signature_of_aws() {
         (&auth["EnableIamAuthorizer"], &auth["DefaultAuthorizer"]),
         (&true.into(), &"AWS_IAM".into())
     );
+    // Anybody may knock, and whoever does at that pace keeps nobody's concurrency.
+    let limits = &template.properties("ConsoleApi")["DefaultRouteSettings"];
+    for limit in ["ThrottlingBurstLimit", "ThrottlingRateLimit"] {
+        assert!(limits[limit].as_u64().is_some_and(|limit| limit <= 20), "{limits}");
+    }
     let routes: BTreeMap<String, Option<String>> = http_routes(&template)
         .map(|properties| {
             let path = properties["Path"].as_str().unwrap().to_owned();
@@ -592,9 +597,17 @@ fn a_lost_event_is_made_up_for_by_a_schedule() {
 fn every_function_is_a_crate_of_this_workspace_with_its_own_log_group() {
     let template = template();
     assert_eq!(template.resources("AWS::Serverless::Function").len(), FUNCTIONS.len());
+    // What `scripts/deploy` builds.
+    let globals = &template.0["Globals"]["Function"];
+    assert_eq!(globals["Runtime"], "provided.al2023");
+    assert_eq!(globals["Architectures"], serde_json::json!(["arm64"]));
+    assert_eq!(globals["Handler"], "bootstrap");
     for function in FUNCTIONS {
         let logical_id = format!("{function}Function");
         let properties = template.properties(&logical_id);
+        for own in ["Runtime", "Architectures", "Handler"] {
+            assert_eq!(properties.get(own), None, "{logical_id} is built in another way");
+        }
         let room = format!("functions/{}", function.to_lowercase());
         assert_eq!(properties["CodeUri"], room);
         assert!(project().join(&room).join("Cargo.toml").is_file(), "{room}");
