@@ -115,6 +115,45 @@ fn a_crash_loop_that_ecs_does_not_see_is_no_success() {
     assert_left(&mut account);
 }
 
+/// F54: what would take the release back is known before anything moves.
+#[test]
+fn an_alarm_of_a_check_that_fires_already_is_told_before_anything_moves() {
+    let mut account = verified();
+    account.say_alarm("errors", "ALARM");
+    account.forget_calls();
+    account.release("v1.0.0", Kind::Good);
+    account.assert_ended("FAILED", "none", "refused");
+    account.assert_acts(&[]);
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains("the check `errors` of the verification would roll the release back"),
+        "{reasons}"
+    );
+    account.say_alarm("errors", "OK");
+    account.push("v1.1.0", Kind::Good);
+    account.settle();
+    account.assert_release_ended(&account.releases().pop().unwrap(), "SUCCEEDED", "none", "proven");
+}
+
+/// F94: of a service that runs nothing nobody has seen that it works.
+#[test]
+fn a_service_that_wants_no_task_during_the_soak_is_never_called_verified() {
+    let mut account = verified();
+    account.push("v1.0.0", Kind::Good);
+    account.pass(SignedDuration::from_mins(4));
+    let nothing = json!({"cluster": CLUSTER, "service": "nest-demo", "desiredCount": 0});
+    account.administer("ecs", "UpdateService", nothing);
+    account.settle();
+    let looks = account.records("checks_measured");
+    let said = looks.iter().rev().find_map(|look| measured(look, "services")).unwrap();
+    assert_eq!(
+        (&said["outcome"], &said["sentence"]),
+        (&json!("inconclusive"), &json!("`nest-demo` has the desired count 0"))
+    );
+    assert_eq!(looks.last().unwrap()["body"]["end"]["end"], "failed");
+    account.assert_ended("ROLLED_BACK", "reverted", "not_verified");
+}
+
 /// A service that scales has fewer tasks than it wants for a while: that says nothing about the release.
 #[test]
 fn a_service_that_scales_during_the_soak_begins_it_again_and_is_not_taken_back() {
