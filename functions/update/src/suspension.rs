@@ -102,9 +102,9 @@ impl Update {
     async fn restore(&self, work: &Work, stored: Stored<SuspendedScalingRow>) -> Result<(), Failure> {
         let row = stored.row;
         let act = act(work, &row, "restored", &restoring(&row));
-        let live = self.scaling.facts(&row.cluster, &row.service).await?;
-        let outcome = json!({"restored": true});
-        if is_to_be_restored(&live, row.before) {
+        let due = self.due(&row).await?;
+        let outcome = due.outcome();
+        if due == Due::Call {
             // One that was settled and shows as suspended is not shown yet; the sweep looks again.
             let announced = self.journal.announce(&act, Commit::new()).await?;
             if !matches!(announced, Announced::Settled(_)) {
@@ -164,8 +164,8 @@ impl Update {
             return Ok(false);
         }
         let key = Key::suspended_scaling(row.place.as_ref(), &row.cluster, &row.service);
-        let live = self.scaling.facts(&row.cluster, &row.service).await?;
-        let is_due = is_to_be_restored(&live, row.before);
+        let due = self.due(row).await?;
+        let is_due = due == Due::Call;
         let mut revision = stored.revision;
         if is_due && !row.is_swept {
             // The chain of the release is closed. That nobody has taken the row over meanwhile is the fence.
@@ -191,16 +191,52 @@ impl Update {
         }
         let mut commit = Commit::new().change(Change::delete(key, revision));
         if is_due || row.is_swept {
-            let draft = late(&work, row, RecordKind::Outcome, &json!({"outcome": {"restored": true}}))?;
+            let draft = late(&work, row, RecordKind::Outcome, &json!({"outcome": due.outcome()}))?;
             commit = commit.record(&chain(&work), draft);
         }
         self.journal.commit(commit).await?.or_failure().map(|_| true)
+    }
+
+    /// What it takes to restore what was suspended.
+    async fn due(&self, row: &SuspendedScalingRow) -> Result<Due, Failure> {
+        let live = self.scaling.facts(&row.cluster, &row.service).await?;
+        if !is_to_be_restored(&live, row.before) {
+            return Ok(Due::Nothing);
+        }
+        let services = std::slice::from_ref(&row.service);
+        let described = self.ecs.describe_services(&row.cluster, services).await?;
+        let status = described.found.first().and_then(|service| service.get("status"));
+        Ok(match status.and_then(Value::as_str) {
+            Some("ACTIVE") => Due::Call,
+            _ => Due::Gone,
+        })
     }
 
     async fn suspended(&self) -> Result<Vec<Stored<SuspendedScalingRow>>, Failure> {
         let rows: Vec<(String, Stored<SuspendedScalingRow>)> =
             self.journal.control().all(Key::SUSPENDED_SCALING, "").await?;
         Ok(rows.into_iter().map(|(_, stored)| stored).collect())
+    }
+}
+
+/// What it takes to restore what was suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// It is as it was, or as somebody else has made it since.
+    Nothing,
+    /// A call.
+    Call,
+    /// The service was deleted: nothing scales it, and how it would scale cannot be registered any more.
+    Gone,
+}
+
+impl Due {
+    /// What is written down once it is done.
+    fn outcome(self) -> Value {
+        match self {
+            Self::Nothing | Self::Call => json!({"restored": true}),
+            Self::Gone => json!({"restored": false, "why": "the service was deleted"}),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! An execution that somebody stops: nothing in it can catch that.
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator::services::Sqs;
-use simulator::{ApiError, FaultKind, Selector};
+use simulator::{ApiError, CallOutcome, Fault, FaultKind, Selector};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
 use crate::observation::Observation;
@@ -163,4 +163,47 @@ fn what_is_proven_stays_proven_when_the_execution_is_stopped_before_it_could_say
     let observed = shop.observe(&digest);
     assert_eq!(&observed.end, undisturbed(Image::Good));
     assert_eq!(problems(&observed), Vec::<&String>::new());
+}
+
+/// What the sweep found later of an act of the only deployment, whose function died with its answer and whose execution
+/// was stopped then.
+fn found_later(state: &str, service: &str, operation: &str) -> Value {
+    let mut shop = Shop::open(1);
+    let act = Selector {
+        state: Some(state.to_owned()),
+        ..Selector::operation(service, operation)
+    };
+    shop.lab
+        .world_mut()
+        .add_fault(Fault::new(act.nth(1), FaultKind::DieAfter));
+    let digest = shop.push(Image::Good);
+    shop.run_until(|world| world.calls().iter().any(|call| call.outcome == CallOutcome::Lost));
+    let execution = shop.execution("deployment");
+    shop.ask("states", "StopExecution", json!({"executionArn": execution}));
+    shop.finish();
+    shop.run_for(SWEPT);
+    let observed = shop.observe(&digest);
+    assert_eq!(observed.end.deployments.len(), 1);
+    let rows = shop.ask("dynamodb", "Scan", json!({"TableName": "esclusa-ledger"}));
+    let mut found: Vec<Value> = rows["Items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|row| serde_json::from_str::<Value>(row["body"]["S"].as_str()?).ok())
+        .filter_map(|body| body.pointer("/outcome/foundLater").cloned())
+        .collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+/// F81: what the world shows of an act whose outcome nobody could write down any more is recorded when nobody can act
+/// for its deployment.
+#[test]
+fn what_became_of_an_act_without_an_outcome_is_looked_up_and_recorded() {
+    let task = found_later("RunTask", "ecs", "RunTask");
+    assert_eq!(task, json!({}));
+    let service = found_later("UpdateService", "ecs", "UpdateService");
+    assert_eq!(service, json!({}));
+    let revision = found_later("RegisterRevision", "ecs", "RegisterTaskDefinition");
+    assert_eq!(revision, json!({}));
 }

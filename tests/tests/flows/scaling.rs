@@ -325,6 +325,37 @@ fn what_a_deployment_that_died_has_suspended_is_restored_by_the_sweep_and_writte
     assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
 }
 
+/// A service that was deleted meanwhile cannot be told how to scale: what is left of it is let go.
+#[test]
+fn what_was_suspended_of_a_service_that_is_deleted_is_let_go() {
+    for is_stopped in [false, true] {
+        let mut account = scaling_in_develop(SUSPENDING);
+        account.push("4f2c1e9", Kind::Good);
+        let release = account.run_until_claimed();
+        let execution = format!("{release}-develop-1");
+        account.run_until_entered(&execution, "AwaitService");
+        let [_, cluster, service] = &DEVELOP.split('/').collect::<Vec<&str>>()[..] else {
+            panic!("{DEVELOP}")
+        };
+        account.administer(
+            "ecs",
+            "DeleteService",
+            json!({"cluster": cluster, "service": service, "force": true}),
+        );
+        if is_stopped {
+            let kernel = account.lab.world().kernel();
+            let arn = kernel.arn("states", &format!("execution:esclusa-deployment:{execution}"));
+            account.administer("states", "StopExecution", json!({"executionArn": arn}));
+        }
+        account.settle();
+        account.pass(SignedDuration::from_mins(10));
+        assert_eq!(account.rows("OPEN#"), Vec::<Value>::new());
+        assert_eq!(moves(&account), ["suspend", "update"]);
+        let verified = account.lab.esclusa(&["audit", "verify", "--all"]);
+        assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+    }
+}
+
 #[test]
 fn what_is_denied_for_a_while_keeps_no_release_from_its_end_and_is_restored_later() {
     let mut account = scaling_in_develop(SUSPENDING);

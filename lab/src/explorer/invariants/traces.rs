@@ -103,8 +103,16 @@ impl Findings<'_> {
             states.is_some_and(|states| states.values().any(|state| *state == json!(true)))
         };
         let targets = targets.unwrap_or_default();
-        let suspended = targets.as_array().into_iter().flatten().filter(is_suspended);
-        found.extend(suspended.map(|target| format!("`{}` does not scale any more", text(target, "/ResourceId"))));
+        for target in targets.as_array().into_iter().flatten().filter(is_suspended) {
+            let resource = text(target, "/ResourceId");
+            let mut parts = resource.split('/').skip(1);
+            let input = json!({"cluster": parts.next(), "services": [parts.next()]});
+            let described = self.shop.ask("ecs", "DescribeServices", input).unwrap_or_default();
+            // Of a service that was deleted nothing scales.
+            if described.pointer("/services/0/status") == Some(&json!("ACTIVE")) {
+                found.push(format!("`{resource}` does not scale any more"));
+            }
+        }
         for what in found {
             self.violated("I11", what);
         }
