@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simulator::services::Sqs;
-use simulator::{ApiError, CallOutcome, Fault, FaultKind, Selector};
+use simulator::{ApiError, Fault, FaultKind, Selector};
 use simulator_event_bridge::{Fault as DeliveryFault, Occurrence};
 
 use crate::observation::Observation;
@@ -167,17 +167,17 @@ fn what_is_proven_stays_proven_when_the_execution_is_stopped_before_it_could_say
 
 /// What the sweep found later of an act of the only deployment, whose function died with its answer and whose execution
 /// was stopped then.
-fn found_later(state: &str, service: &str, operation: &str) -> Value {
+fn found_later(function: &str, operation: &str, image: Image) -> Value {
     let mut shop = Shop::open(1);
     let act = Selector {
-        state: Some(state.to_owned()),
-        ..Selector::operation(service, operation)
+        function: Some(function.to_owned()),
+        ..Selector::operation("ecs", operation)
     };
     shop.lab
         .world_mut()
         .add_fault(Fault::new(act.nth(1), FaultKind::DieAfter));
-    let digest = shop.push(Image::Good);
-    shop.run_until(|world| world.calls().iter().any(|call| call.outcome == CallOutcome::Lost));
+    let digest = shop.push(image);
+    shop.run_until(|world| world.calls().iter().any(|call| call.fault.is_some()));
     let execution = shop.execution("deployment");
     shop.ask("states", "StopExecution", json!({"executionArn": execution}));
     shop.finish();
@@ -200,10 +200,24 @@ fn found_later(state: &str, service: &str, operation: &str) -> Value {
 /// for its deployment.
 #[test]
 fn what_became_of_an_act_without_an_outcome_is_looked_up_and_recorded() {
-    let task = found_later("RunTask", "ecs", "RunTask");
-    assert_eq!(task, json!({}));
-    let service = found_later("UpdateService", "ecs", "UpdateService");
-    assert_eq!(service, json!({}));
-    let revision = found_later("RegisterRevision", "ecs", "RegisterTaskDefinition");
-    assert_eq!(revision, json!({}));
+    // Its migration runs on.
+    let task = found_later("esclusa-migrate", "RunTask", Image::HangingMigration);
+    let [running] = &task["running"].as_array().unwrap()[..] else {
+        panic!("{task:#}")
+    };
+    assert!(running.as_str().unwrap().contains(":task/shop/"), "{task:#}");
+    // The update has moved the service, and nobody brings it back.
+    let update = found_later("esclusa-update", "UpdateService", Image::Good);
+    let service = &update["service"];
+    let runs = service["taskDefinition"].as_str().unwrap();
+    assert!(
+        runs.ends_with("task-definition/shop-worker:2") && service["status"] == "ACTIVE",
+        "{update:#}"
+    );
+    let revision = found_later("esclusa-register", "RegisterTaskDefinition", Image::Good);
+    let newest = revision["newestRevision"].as_str().unwrap();
+    assert!(
+        newest.ends_with(":2") && revision["ofThisRelease"] == true,
+        "{revision:#}"
+    );
 }
