@@ -78,7 +78,7 @@ impl ConsoleClient {
             timeout_seconds: SECONDS,
         };
         let reply = self.http.send(call).await?;
-        reply.map_err(|why| Failure::transient(format!("the console at `{}`: {why}", self.url)))
+        reply.map_err(|unanswered| Failure::transient(format!("the console at `{}`: {}", self.url, unanswered.why)))
     }
 
     fn answer(&self, path: &str, reply: &Reply) -> Result<Value, Failure> {

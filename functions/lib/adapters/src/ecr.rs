@@ -334,7 +334,7 @@ impl ConfigurationReader {
         match self.http.send(call).await? {
             Ok(Reply { status: 200, body, .. }) => Ok(body),
             Ok(Reply { status, .. }) => Err(failed(format!("it answers with status {status}"))),
-            Err(why) => Err(failed(why)),
+            Err(unanswered) => Err(failed(unanswered.why)),
         }
     }
 }

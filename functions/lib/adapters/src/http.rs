@@ -89,6 +89,15 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+/// That nothing is answered to a [`Call`].
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// Why, for people.
+    pub(crate) why: String,
+    /// Whether nobody could be asked: the name has no address that may be.
+    is_unasked: bool,
+}
+
 /// Sends requests that are none of AWS.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
@@ -115,7 +124,7 @@ impl Http {
     ///
     /// # Errors
     /// `Defect` for an address that is none.
-    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Result<Reply, String>, Failure> {
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Result<Reply, Unanswered>, Failure> {
         let Call {
             method,
             url,
@@ -167,7 +176,7 @@ impl Http {
             .deserializer(|response: &HttpResponse| Ok::<_, OrchestratorError<Infallible>>(reply(response)))
             .build();
         let sent = operation.invoke(path).await;
-        Ok(sent.map_err(|error| why(&error, timeout_seconds)))
+        Ok(sent.map_err(|error| unanswered(&error, timeout_seconds)))
     }
 }
 
@@ -185,7 +194,8 @@ impl HttpProber {
     /// What the endpoint answers.
     ///
     /// # Errors
-    /// `Defect` for an address that is none; an endpoint that does not answer is no failure of the question.
+    /// `Defect` for an address that is none; `Transient` when its name is not known here, or leads to where nobody may be
+    /// asked: that says nothing about what is behind it. An endpoint that does not answer is no failure of the question.
     pub async fn ask(&self, question: impl Into<Question<'_>>) -> Result<HttpSight, Failure> {
         let Question {
             method,
@@ -205,7 +215,8 @@ impl HttpProber {
                 status,
                 body: String::from_utf8_lossy(body.get(..BODY_BYTES).unwrap_or(&body)).into_owned(),
             },
-            Err(why) => HttpSight::Silent(why),
+            Err(Unanswered { why, is_unasked: true }) => return Err(Failure::transient(why)),
+            Err(Unanswered { why, .. }) => HttpSight::Silent(why),
         })
     }
 }
@@ -234,15 +245,23 @@ fn reply(response: &HttpResponse) -> Reply {
 }
 
 /// Why there is no answer, by its last cause: that is the one that somebody can do something about.
-fn why(error: &SdkError<Infallible, HttpResponse>, seconds: u32) -> String {
+fn unanswered(error: &SdkError<Infallible, HttpResponse>, seconds: u32) -> Unanswered {
     if let SdkError::TimeoutError(_) = error {
-        return format!("no answer within {seconds} seconds");
+        return Unanswered {
+            why: format!("no answer within {seconds} seconds"),
+            is_unasked: false,
+        };
     }
     let mut last: &dyn Error = error;
+    let mut is_unasked = false;
     while let Some(source) = last.source() {
+        is_unasked |= source.is::<ResolveDnsError>();
         last = source;
     }
-    format!("no answer: {last}")
+    Unanswered {
+        why: format!("no answer: {last}"),
+        is_unasked,
+    }
 }
 
 /// A client that takes no body longer than [`LONGEST_BODY_BYTES`].
@@ -318,6 +337,25 @@ mod tests {
             timeout_seconds: 5,
         };
         HttpProber::new(&config).ask(question).await.unwrap()
+    }
+
+    /// A name that nobody knows says nothing about the release, nor does one that leads to the function itself.
+    #[tokio::test]
+    async fn a_name_without_an_address_is_no_failure_of_what_is_behind_it() {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .build();
+        let question = Question {
+            method: Method::Get,
+            url: "http://localhost/health",
+            body: None,
+            timeout_seconds: 5,
+        };
+        let failure = HttpProber::new(&config).ask(question).await.unwrap_err();
+        assert_eq!(
+            failure.message,
+            "no answer: `localhost` has no address that may be asked"
+        );
     }
 
     /// An endpoint on loopback that answers one request; what it was asked.

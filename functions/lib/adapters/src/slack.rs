@@ -7,7 +7,7 @@ use esclusa_core::pipeline::Method;
 use esclusa_core::secret::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Call, Http, Reply};
+use crate::http::{Call, Http, Reply, Unanswered};
 
 /// Where the methods of the API are.
 const API: &str = "https://slack.com/api";
@@ -158,7 +158,8 @@ impl SlackClient {
             headers: vec![("authorization".to_owned(), bearer)],
             timeout_seconds: WRITE_SECONDS,
         };
-        self.0.send(call).await
+        let sent = self.0.send(call).await?;
+        Ok(sent.map_err(|unanswered| unanswered.why))
     }
 
     /// Tells whoever pressed a button something that only they see.
@@ -180,7 +181,7 @@ impl SlackClient {
                 "Slack answered with status {}",
                 reply.status
             ))),
-            Err(why) => Err(Failure::transient(format!("Slack: {why}"))),
+            Err(Unanswered { why, .. }) => Err(Failure::transient(format!("Slack: {why}"))),
         }
     }
 }
