@@ -163,11 +163,34 @@ fn outcomes(server: &Server, operation: &'static str) -> Vec<CallOutcome> {
     outcomes.unwrap()
 }
 
+/// The lines that the program of a function has logged.
+fn logged(server: &Server, function: &'static str) -> Vec<String> {
+    let events = server.with_world(move |world| {
+        let input = json!({"logGroupName": format!("/esclusa/{function}")});
+        world.administer("logs", "FilterLogEvents", input).ok()
+    });
+    let events = events.unwrap().unwrap();
+    let events = events["events"].as_array().unwrap().iter();
+    let lines = events.map(|event| event["message"].as_str().unwrap().to_owned());
+    lines.collect()
+}
+
 #[test]
 fn a_push_is_carried_to_its_end() {
     let server = server();
     push(&server, "4f2c1e9", Kind::Good);
     assert_ended(&server, 0, "SUCCEEDED", "schema_moved");
+    // What a program prints is kept, with the trace that Lambda says its invocation is of and what it is about.
+    let lines = logged(&server, "observe");
+    let is_told = |line: &&String| {
+        let parts = [
+            "invocation succeeded",
+            "\"xray_trace_id\":\"Root=1-",
+            "\"deployment_id\":\"imagy-catalog-",
+        ];
+        parts.iter().all(|part| line.contains(part))
+    };
+    assert!(lines.iter().any(|line| is_told(&line)), "{lines:#?}");
     let status = told(&server, &["status", "imagy-catalog"]);
     assert!(status.contains("4f2c1e9"), "{status}");
     told(&server, &["audit", "verify", "--all"]);
