@@ -1,7 +1,8 @@
 //! Judging a rollout: over or not, and what proves it.
 
+use esclusa_adapters::acts::fences;
 use esclusa_adapters::control::rows::StepRow;
-use esclusa_adapters::control::{Change, Expected};
+use esclusa_adapters::control::{Change, Expected, Key};
 use esclusa_adapters::deployments::step_key;
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::rollouts::{self, Rollout};
@@ -95,10 +96,13 @@ impl Observe {
 
 impl Observe {
     /// Looks at all services once more, when every step has been proven: whoever moved one of them meanwhile took the
-    /// release out of force.
+    /// release out of force. A run that comes late, when the way back has moved them, writes nothing.
     pub(crate) async fn confirm_services(&self, deployment_id: &str) -> Result<Value, Failure> {
         let work = self.journal.work_here(deployment_id).await?;
         let plan = self.journal.plan(deployment_id).await?;
+        if self.journal.way_back(deployment_id).await?.is_some() {
+            return Ok(json!({"confirmed": false}));
+        }
         let mut confirmed = true;
         for stored in self.journal.steps(deployment_id).await? {
             let row = &stored.row;
@@ -128,6 +132,8 @@ impl Observe {
             };
             let facts = json!({"step": row.record.step, "name": row.name, "outcome": StepOutcome::Foreign, "sentence": sentence});
             let commit = Commit::new()
+                .fenced(fences(&work.deployment.row))
+                .change(Change::absent(Key::way_back(deployment_id)))
                 .change(Change::put(
                     step_key(deployment_id, row.record.step),
                     &moved,

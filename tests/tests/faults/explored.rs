@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use jiff::{SignedDuration, Timestamp};
 use lab::explorer::invariants::{check, compare};
 use lab::explorer::{
-    Account, Changed, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop, Truth,
-    What, known_calls, run,
+    Account, Asked, Changed, Delivery, Happening, Image, Known, Member, Mishap, Outcome, Plan, Point, Pushed, Shop,
+    Truth, What, known_calls, run,
 };
 use serde_json::{Value, json};
 use simulator::World;
@@ -137,6 +137,56 @@ fn a_stopped_rollout_whose_outcome_cannot_be_written_is_settled_by_the_sweep() {
     let outcome = run(&plan, false).unwrap();
     assert_eq!(outcome.landed.len(), 1, "{plan}");
     assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+}
+
+/// Seed 928: the last look at the services came a second time, late, when the way back had moved them already, and called
+/// that the doing of somebody else: what the deployment had left was said to be nothing.
+#[test]
+fn a_late_look_at_the_services_does_not_take_the_way_back_for_somebody_else() {
+    let at = |at_seconds, what| Happening { at_seconds, what };
+    let asked = || {
+        Some(Asked::Action {
+            action: "confirm_services".to_owned(),
+            state: None,
+        })
+    };
+    let twice = What::Call {
+        point: Point {
+            function: None,
+            service: "lambda".to_owned(),
+            operation: "Invoke".to_owned(),
+            asked: asked(),
+        },
+        nth: 1,
+        mishap: Mishap::Twice,
+    };
+    let delayed = What::Call {
+        point: Point {
+            function: Some("esclusa-observe".to_owned()),
+            service: "ecs".to_owned(),
+            operation: "DescribeServices".to_owned(),
+            asked: asked(),
+        },
+        nth: 2,
+        mishap: Mishap::Late,
+    };
+    let push = What::Push {
+        tag: "v1".to_owned(),
+        image: Image::FailingCheck,
+    };
+    let plan = Plan {
+        seed: 928,
+        account: Account::Large,
+        happenings: vec![at(0, twice), at(0, delayed), at(1, push)],
+    };
+    let outcome = run(&plan, false).unwrap();
+    assert_eq!(violations(&outcome), Vec::<String>::new(), "{plan}");
+    assert_eq!(
+        outcome.ends.get("deployment ROLLED_BACK reverted"),
+        Some(&1),
+        "{:?}",
+        outcome.ends
+    );
 }
 
 /// Seed 5322: a migration ended while nobody could write down that it did, and ECS had forgotten it when somebody
