@@ -298,6 +298,8 @@ fn a_hotfix_takes_the_place_of_a_release_that_waits_at_a_gate_though_it_was_agre
     let mut account = guide();
     let older = pushed(&mut account, "4f2c1e9");
     agree_at_once(&mut account, &older);
+    // So that nothing happens within seconds of ten minutes, by which the story tells the time.
+    account.pass(SignedDuration::from_mins(4));
     let hotfix = hurried_past(&mut account, &older);
     account.assert_release_ended(&older, "SUPERSEDED", "none", "superseded");
     insta::assert_snapshot!(format!("{}\n{}", story(&account, &older), story(&account, &hotfix)));
