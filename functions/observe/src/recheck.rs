@@ -119,8 +119,8 @@ impl Observe {
             acted_at: state.acted_at.unwrap_or(deployment.created_at),
             begun_at,
             since,
-            before: None,
             known: &state.checks,
+            goes_on: false,
             now,
         };
         let measured = self.measured(&look, still_watched(policy, &state)).await;

@@ -13,14 +13,14 @@ use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::migration::TaskFacts;
-use esclusa_core::pipeline::{FunctionMeasure, Measure, SmokeMeasure, TargetsMeasure, Verification};
+use esclusa_core::pipeline::{FunctionMeasure, Measure, MetricMeasure, SmokeMeasure, TargetsMeasure, Verification};
 use esclusa_core::plan::{Plan, PlannedService, PlannedStep};
 use esclusa_core::service_deployment::ServiceFacts;
 use esclusa_core::supersession::{InQueue, soak_gives_way};
 use esclusa_core::verdict::{Mode, StepKind};
 use esclusa_core::verification::{
-    Answer, CheckState, CountedLines, Decision, Measurement, Outcome, SERVICES, ServiceSight, Sight, State,
-    TargetGroupSight, TargetsSight, VerificationEnd, alarms, consumers, due, function, http, judge, log, metric,
+    Answer, CheckState, CountedLines, Decision, Measurement, MetricShown, Outcome, SERVICES, ServiceSight, Sight,
+    State, TargetGroupSight, TargetsSight, VerificationEnd, alarms, consumers, due, function, http, judge, log, metric,
     services, smoke, targets, task,
 };
 use futures_util::future::{join_all, try_join_all};
@@ -45,17 +45,17 @@ pub(crate) struct Look<'a> {
     pub(crate) begun_at: Timestamp,
     /// Since when what is counted is counted.
     pub(crate) since: Timestamp,
-    /// What was seen before, where it goes on.
-    pub(crate) before: Option<&'a BTreeMap<String, CheckState>>,
     /// What is known of its checks.
     pub(crate) known: &'a BTreeMap<String, CheckState>,
+    /// Whether it goes on from what was seen before.
+    pub(crate) goes_on: bool,
     pub(crate) now: Timestamp,
 }
 
 impl<'a> Look<'a> {
     /// What a check showed before.
     fn seen(&self, name: &str) -> Option<&'a Measurement> {
-        self.before?.get(name)?.seen.as_deref()
+        self.known.get(name).filter(|_| self.goes_on)?.seen.as_deref()
     }
 
     /// What a check was before the deployment, where that was read.
@@ -92,8 +92,8 @@ impl Observe {
             begun_at: state.begun_at,
             acted_at: state.acted_at.unwrap_or(work.deployment.row.created_at),
             since: state.since(),
-            before: Some(&state.checks),
             known: &state.checks,
+            goes_on: true,
             now,
         };
         let sight = Sight {
@@ -236,27 +236,12 @@ impl Observe {
         let now = look.now;
         let check = look.policy.checks.iter().find(|(key, _)| key.as_str() == name);
         let (mut counted, mut lines, mut moments, mut judged) = (BTreeSet::new(), None, Vec::new(), None);
-        let mut baseline = look.baseline(name).cloned();
+        let mut baseline = None;
         let shown = match check.map(|(_, check)| &check.measure) {
             Some(Measure::Metric(measure)) => {
-                let before = look.seen(name).and_then(|seen| seen.judged.as_ref());
-                // What is after the time for which it is watched says nothing, however late the datapoints come.
-                let ends = look.policy.watched_until(name, look.begun_at, look.known.get(name));
-                let until = ends.map_or(now, |ends| ends.min(now));
-                let known = match baseline.as_ref().and_then(Number::as_f64) {
-                    Some(known) => Ok(Some(known)),
-                    None => self.metrics.baseline(measure, look.acted_at).await,
-                };
-                let sight = match known {
-                    Ok(known) => {
-                        baseline = known.and_then(Number::from_f64);
-                        self.metrics.sight(measure, look.since, known, before, until).await
-                    }
-                    Err(failure) => Err(failure),
-                };
-                sight.map(|sight| {
-                    let shown = metric(measure, look.since, before, &sight, until);
-                    (moments, judged) = (shown.moments, Some(shown.judged));
+                let shown = self.metric(look, name, measure).await;
+                shown.map(|(shown, known)| {
+                    (moments, judged, baseline) = (shown.moments, Some(shown.judged), known);
                     (shown.outcome, shown.sentence)
                 })
             }
@@ -309,6 +294,26 @@ impl Observe {
             baseline,
         };
         (name.to_owned(), measurement)
+    }
+
+    /// What a metric shows, and what it was before the deployment, which is read once. What is after the time for which it
+    /// is watched says nothing, however late the datapoints come.
+    async fn metric(
+        &self,
+        look: &Look<'_>,
+        name: &str,
+        measure: &MetricMeasure,
+    ) -> Result<(MetricShown, Option<Number>), Failure> {
+        let before = look.seen(name).and_then(|seen| seen.judged.as_ref());
+        let baseline = match look.baseline(name).and_then(Number::as_f64) {
+            Some(known) => Some(known),
+            None => self.metrics.baseline(measure, look.acted_at).await?,
+        };
+        let ends = look.policy.watched_until(name, look.begun_at, look.known.get(name));
+        let until = ends.map_or(look.now, |ends| ends.min(look.now));
+        let sight = self.metrics.sight(measure, look.since, baseline, before, until).await?;
+        let shown = metric(measure, look.since, before, &sight, until);
+        Ok((shown, baseline.and_then(Number::from_f64)))
     }
 
     /// The requests of a smoke test, up to the first that is not answered as expected.

@@ -325,33 +325,31 @@ mod tests {
     use super::*;
     use crate::testing::{Answer, Recorded};
 
-    /// The prober as it is deployed, over a connection of its own.
-    async fn ask(url: &str) -> HttpSight {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .build();
-        let question = Question {
+    fn question(url: &str) -> Question<'_> {
+        Question {
             method: Method::Get,
             url,
             body: None,
             timeout_seconds: 5,
-        };
-        HttpProber::new(&config).ask(question).await.unwrap()
+        }
     }
 
-    /// A name that nobody knows says nothing about the release, nor does one that leads to the function itself.
-    #[tokio::test]
-    async fn a_name_without_an_address_is_no_failure_of_what_is_behind_it() {
+    /// The prober as it is deployed, over a connection of its own.
+    fn prober() -> HttpProber {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .build();
-        let question = Question {
-            method: Method::Get,
-            url: "http://localhost/health",
-            body: None,
-            timeout_seconds: 5,
-        };
-        let failure = HttpProber::new(&config).ask(question).await.unwrap_err();
+        HttpProber::new(&config)
+    }
+
+    async fn ask(url: &str) -> HttpSight {
+        prober().ask(question(url)).await.unwrap()
+    }
+
+    /// A name that leads to the function itself says nothing about the release.
+    #[tokio::test]
+    async fn a_name_without_an_address_is_no_failure_of_what_is_behind_it() {
+        let failure = prober().ask(question("http://localhost/health")).await.unwrap_err();
         assert_eq!(
             failure.message,
             "no answer: `localhost` has no address that may be asked"
@@ -391,12 +389,7 @@ mod tests {
         };
         let recorded = Recorded::new([answer(LONGEST_BODY_BYTES), answer(LONGEST_BODY_BYTES + 1)]);
         let prober = HttpProber::new(&recorded.config());
-        let question = || Question {
-            method: Method::Get,
-            url: "https://api.example.com/health",
-            body: None,
-            timeout_seconds: 5,
-        };
+        let question = || question("https://api.example.com/health");
         let HttpSight::Answer { status, body } = prober.ask(question()).await.unwrap() else {
             panic!("it is an answer")
         };

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use crate::gate::{Approvers, person_of};
-use crate::pipeline::{Approval, Name, People};
+use crate::gate::{Approvers, agrees_in_time, person_of};
+use crate::pipeline::{Approval, Name, People, Windows};
 use crate::slack::Member;
 use crate::verification::Question;
 
@@ -84,12 +84,10 @@ pub enum Refusal {
         environment: String,
     },
     /// The time to agree is over.
-    #[error("`{release}` could be approved for `{environment}` within {hours} open hours, and they are over")]
+    #[error("this release could be approved for `{place}` within {hours} open hours, and they are over")]
     Expired {
-        /// The release.
-        release: String,
-        /// The environment.
-        environment: String,
+        /// Application and environment.
+        place: String,
         /// How many they were.
         hours: u32,
     },
@@ -224,6 +222,10 @@ pub struct Ballot<'a> {
     pub place: &'a str,
     /// Who must agree, as the pipeline says that the release began with.
     pub approval: Option<&'a Approval>,
+    /// The windows in whose hours they may, where that is limited.
+    pub windows: Option<&'a Windows>,
+    /// Since when it waits.
+    pub since: Timestamp,
     /// The people of that pipeline.
     pub people: &'a People,
     /// Who asked for the release.
@@ -235,11 +237,11 @@ pub struct Ballot<'a> {
 }
 
 /// The person whose vote it is, who must be one of the approvers, then and now; to agree, another one than whoever
-/// asked for the release or pushed its image.
+/// asked for the release or pushed its image, and in time.
 ///
 /// # Errors
 /// Why they may not.
-pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<Name, Refusal> {
+pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool, now: Timestamp) -> Result<Name, Refusal> {
     let place = || ballot.place.to_owned();
     let approval = ballot
         .approval
@@ -268,6 +270,12 @@ pub fn may_vote(ballot: &Ballot<'_>, principal: &str, approves: bool) -> Result<
         return Err(Refusal::OwnPush {
             person: person.clone(),
             names,
+        });
+    }
+    if approves && !agrees_in_time(approval, ballot.windows, ballot.since, now) {
+        return Err(Refusal::Expired {
+            place: place(),
+            hours: approval.expires_open_hours.unwrap_or_default(),
         });
     }
     Ok(person.clone())
@@ -313,6 +321,10 @@ pub fn may_answer(
 mod tests {
     use super::*;
     use crate::pipeline::{AtExpiry, Choice, Person, UnknownPusher};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
 
     fn people(known: &[(&str, &str)]) -> People {
         let person = |slack: &str| Person {
@@ -367,6 +379,8 @@ mod tests {
         let ballot = Ballot {
             place: "shop/production",
             approval: Some(&approvers),
+            windows: None,
+            since: at("2026-11-02T10:00:00Z"),
             people: &then,
             requested_by: "event-1",
             pushed_by: None,
@@ -375,7 +389,11 @@ mod tests {
                 people: &now,
             },
         };
-        let says = |ballot: &Ballot<'_>, user: &str| may_vote(ballot, &format!("slack:T0/{user}"), true);
+        let votes = |ballot: &Ballot<'_>, user: &str, approves, now| {
+            may_vote(ballot, &format!("slack:T0/{user}"), approves, at(now))
+        };
+        let says = |ballot: &Ballot<'_>, user: &str| votes(ballot, user, true, "2026-11-02T14:00:00Z");
+        let rejects = |ballot: &Ballot<'_>, user: &str| votes(ballot, user, false, "2026-11-02T14:00:00Z");
         assert_eq!(says(&ballot, "U0ANA"), Ok("ana".parse().unwrap()));
         // No approver any more; nobody any more; somebody else under the same name.
         for user in ["U0LUIS", "U0EVA", "U0RITA"] {
@@ -395,7 +413,7 @@ mod tests {
             ..ballot
         };
         assert!(matches!(says(&mine, "U0ANA"), Err(Refusal::OwnWish { .. })));
-        assert_eq!(may_vote(&mine, "slack:T0/U0ANA", false), Ok("ana".parse().unwrap()));
+        assert_eq!(rejects(&mine, "U0ANA"), Ok("ana".parse().unwrap()));
         let ana = "ana".parse().unwrap();
         let pushed = Ballot {
             pushed_by: Some(&ana),
@@ -406,7 +424,23 @@ mod tests {
             matches!(refused, Refusal::OwnPush { .. }) && refused.is_forbidden(),
             "{refused}"
         );
-        assert_eq!(may_vote(&pushed, "slack:T0/U0ANA", false), Ok(ana.clone()));
+        assert_eq!(rejects(&pushed, "U0ANA"), Ok(ana.clone()));
+        // The four hours are over at two; a no is heard all the same.
+        let four_hours = Approval {
+            expires_open_hours: Some(4),
+            ..approvers.clone()
+        };
+        let expiring = Ballot {
+            approval: Some(&four_hours),
+            ..ballot
+        };
+        assert_eq!(votes(&expiring, "U0ANA", true, "2026-11-02T13:59:59Z"), Ok(ana.clone()));
+        let late = says(&expiring, "U0ANA").unwrap_err();
+        assert!(
+            matches!(late, Refusal::Expired { hours: 4, .. }) && !late.is_forbidden(),
+            "{late}"
+        );
+        assert_eq!(rejects(&expiring, "U0ANA"), Ok(ana.clone()));
         let free = Ballot {
             approval: None,
             ..ballot
@@ -417,7 +451,6 @@ mod tests {
     #[test]
     fn a_member_of_slack_who_is_nobody_of_the_pipeline_answers_nothing() {
         let people = people(&[("ana", "U0ANA")]);
-        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
         let question = Question {
             asked_at: at("2026-11-02T10:00:00Z"),
             until: at("2026-11-02T10:10:00Z"),

@@ -5,7 +5,7 @@ mod orders;
 
 use esclusa_core::decision::{Ballot, Refusal, check_length, is_meant, may_answer, may_vote};
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{self, Closed, agrees_in_time};
+use esclusa_core::gate::{self, Closed};
 use esclusa_core::ledger::{Body, Chain, Draft, RecordKind};
 use esclusa_core::pipeline::{Choice, Name};
 use esclusa_core::verification::{self, Question};
@@ -170,12 +170,15 @@ impl Journal {
         let ballot = Ballot {
             place: &place,
             approval: gates.approval.as_ref(),
+            windows: gates.windows.as_ref(),
+            since: gates.since,
             people: &gates.people,
             requested_by: &row.requested_by,
             pushed_by: deployment.pushed_by.as_ref(),
             now: now.approvers(),
         };
-        let person = match may_vote(&ballot, principal, voice.approves) {
+        let at = self.clock().now()?;
+        let person = match may_vote(&ballot, principal, voice.approves, at) {
             Ok(person) => person,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -184,16 +187,6 @@ impl Journal {
             return Ok(Err(Refusal::OtherPlan {
                 release: release(),
                 environment,
-            }));
-        }
-        let at = self.clock().now()?;
-        if let Some(approval) = gates.approval.as_ref().filter(|_| voice.approves)
-            && !agrees_in_time(approval, gates.windows.as_ref(), gates.since, at)
-        {
-            return Ok(Err(Refusal::Expired {
-                release: release(),
-                environment: deployment.environment.clone(),
-                hours: approval.expires_open_hours.unwrap_or_default(),
             }));
         }
         let vote = gate::Vote {
