@@ -7,6 +7,8 @@ mod questions;
 
 use proptest::prelude::*;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::pipeline::{Check, Measure};
 
