@@ -1,11 +1,9 @@
 //! The two services that only the command line calls: Lambda, to ask for a release, and STS, to know who asks.
 
 use aws_config::SdkConfig;
-use aws_sdk_lambda::primitives::Blob;
-use esclusa_adapters::client;
 use esclusa_adapters::sdk::failure;
-use esclusa_core::error::{ErrorKind, Failure};
-use serde::Deserialize;
+use esclusa_adapters::{client, functions};
+use esclusa_core::error::Failure;
 use serde_json::Value;
 
 /// The option that names an installation.
@@ -49,70 +47,10 @@ pub(crate) async fn invoke(
     option: &str,
     payload: &Value,
 ) -> Result<Value, Failure> {
+    let missing = match option {
+        STACK => format!("give `--region`, `--profile`, or `{STACK}`"),
+        option => format!("give `--region`, `--profile`, `{STACK}`, or name it with `{option}`"),
+    };
     let client = client!(aws_sdk_lambda, config);
-    let request = client
-        .invoke()
-        .function_name(function)
-        .payload(Blob::new(payload.to_string()));
-    let answer = request.send().await.map_err(|error| match error.as_service_error() {
-        Some(reason) if reason.is_resource_not_found_exception() => Failure::refused(format!(
-            "there is no function `{function}` in this account and Region: give `--region`, `--profile`{}",
-            match option {
-                STACK => format!(", or `{STACK}`"),
-                option => format!(", `{STACK}`, or name it with `{option}`"),
-            }
-        )),
-        _ => failure("lambda:InvokeFunction", &error),
-    })?;
-    let body = answer.payload.unwrap_or_else(|| Blob::new("null"));
-    let body: Value = serde_json::from_slice(body.as_ref())
-        .map_err(|error| Failure::defect(format!("the answer of function `{function}` is not JSON: {error}")))?;
-    match answer.function_error {
-        None => Ok(body),
-        Some(_) => Err(failure_of_function(function, &body)),
-    }
-}
-
-/// What a function failed with, as Lambda hands it on.
-fn failure_of_function(function: &str, body: &Value) -> Failure {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Reported {
-        error_type: String,
-        error_message: String,
-    }
-    let reported = Reported::deserialize(body).ok();
-    match reported.map(|reported| (reported.error_type.parse::<ErrorKind>(), reported)) {
-        Some((Ok(kind), reported)) => Failure::new(kind, reported.error_message),
-        Some((Err(_), reported)) => Failure::transient(format!(
-            "function `{function}` failed with `{}`: {}",
-            reported.error_type, reported.error_message
-        )),
-        None => Failure::transient(format!("function `{function}` failed without giving a reason: {body}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_failure_of_a_function_keeps_its_kind_and_its_words() {
-        let refused = failure_of_function(
-            "intake",
-            &json!({"errorType": "Refused", "errorMessage": "there is no tag `v9`"}),
-        );
-        assert_eq!(refused, Failure::refused("there is no tag `v9`"));
-        let crashed = failure_of_function(
-            "intake",
-            &json!({"errorType": "Runtime.ExitError", "errorMessage": "exited"}),
-        );
-        assert_eq!(
-            crashed.to_string(),
-            "function `intake` failed with `Runtime.ExitError`: exited"
-        );
-        assert_eq!(failure_of_function("intake", &json!(null)).kind, ErrorKind::Transient);
-    }
+    functions::invoke(&client, function, payload, None, &missing).await
 }

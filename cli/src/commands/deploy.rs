@@ -1,9 +1,10 @@
 //! `esclusa deploy`.
 
+use esclusa_adapters::requests::ReleaseRequest;
+use esclusa_core::identity::RequestKind;
 use esclusa_core::version::Version;
 
-use super::parse;
-use super::request::{self, Wish};
+use super::{parse, request};
 use crate::arguments::Deploy;
 use crate::error::{CommandError, Exit};
 use crate::output::Output;
@@ -11,16 +12,16 @@ use crate::session::Session;
 
 pub(super) async fn execute(command: &Deploy, session: &Session, output: &mut Output) -> Result<Exit, CommandError> {
     let version = parse::<Version>(&command.version)?;
-    let wish = Wish {
-        kind: "deploy",
-        application: &command.application,
-        environment: &command.environment,
-        image: command.image.as_deref(),
-        version: Some(&version),
+    let request = ReleaseRequest {
+        kind: RequestKind::Deploy,
+        application: command.application.clone(),
+        environment: command.environment.clone(),
+        image: command.image.clone(),
+        version: Some(version),
         target_release: None,
         undo_migrations: false,
         hotfix: command.hotfix,
-        reason: command.reason.as_deref(),
+        reason: command.reason.clone(),
     };
-    request::execute(&wish, &command.request, session, output).await
+    request::execute(&request, &command.request, session, output).await
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use esclusa_adapters::requests::{HOTFIX, ReleaseRequest};
 use esclusa_core::canonical::canonical_sha256;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::{ApplicationName, EnvironmentName, Name};
 use esclusa_core::span::span;
-use esclusa_core::version::Version;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{WHY, check_reason, parse};
 use crate::arguments::Request;
@@ -27,20 +27,6 @@ pub(super) const FAILURES: usize = 20;
 /// Hexadecimal digits of a request id.
 const REQUEST_ID_DIGITS: usize = 32;
 
-/// What a person wants.
-#[derive(Debug)]
-pub(super) struct Wish<'a> {
-    pub(super) kind: &'static str,
-    pub(super) application: &'a str,
-    pub(super) environment: &'a str,
-    pub(super) image: Option<&'a str>,
-    pub(super) version: Option<&'a Version>,
-    pub(super) target_release: Option<&'a str>,
-    pub(super) undo_migrations: bool,
-    pub(super) hotfix: bool,
-    pub(super) reason: Option<&'a str>,
-}
-
 /// The release that `intake` answers with.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,62 +37,43 @@ struct Asked {
 
 /// Asks for a release and, unless told otherwise, follows it.
 pub(super) async fn execute(
-    wish: &Wish<'_>,
+    wish: &ReleaseRequest,
     request: &Request,
     session: &Session,
     output: &mut Output,
 ) -> Result<Exit, CommandError> {
-    parse::<ApplicationName>(wish.application)?;
-    parse::<EnvironmentName>(wish.environment)?;
-    wish.image.map(parse::<Name>).transpose()?;
-    wish.reason.map(|reason| check_reason(reason, WHY)).transpose()?;
+    parse::<ApplicationName>(&wish.application)?;
+    parse::<EnvironmentName>(&wish.environment)?;
+    wish.image.as_deref().map(parse::<Name>).transpose()?;
+    wish.reason
+        .as_deref()
+        .map(|reason| check_reason(reason, WHY))
+        .transpose()?;
     let caller = session.caller().await?.arn;
-    let Wish {
-        kind,
-        application,
-        environment,
-        image,
-        version,
-        target_release,
-        undo_migrations,
-        hotfix,
-        reason,
-    } = wish;
     let request_id = match &request.request_id {
         Some(request_id) => request_id.clone(),
         // Whoever asks the same at the same nanosecond asks once.
-        None => canonical_sha256(&json!([
-            session.now()?,
-            caller,
-            kind,
-            application,
-            environment,
-            image,
-            version,
-            target_release,
-            undo_migrations,
-            hotfix,
-            reason
-        ]))
-        .chars()
-        .take(REQUEST_ID_DIGITS)
-        .collect(),
+        None => canonical_sha256(&json!([session.now()?, caller, wish]))
+            .chars()
+            .take(REQUEST_ID_DIGITS)
+            .collect(),
     };
-    let payload = json!({
-        "action": "request_release",
-        "kind": kind,
-        "application": application,
-        "environment": environment,
-        "image": image,
-        "version": version,
-        "targetRelease": target_release,
-        "undoMigrations": undo_migrations,
-        "hotfix": hotfix,
-        "requestId": request_id,
-        "requestedBy": caller,
-        "reason": reason,
-    });
-    let answer = session.request(&payload).await?;
+    let answer = match session.console() {
+        Some(console) => {
+            let (path, body) = posted(wish, &request_id)?;
+            console.post(&path, &body).await
+        }
+        None => session.request(&wish.payload(&request_id, &caller)?).await,
+    };
+    let answer = answer.map_err(|failure| {
+        if failure.kind.is_retryable() {
+            failure.context(format!(
+                "nobody knows whether the release was made: the same command with `--request-id {request_id}` asks for no second one"
+            ))
+        } else {
+            failure
+        }
+    })?;
     let asked = Asked::deserialize(&answer)
         .map_err(|error| Failure::defect(format!("the answer of the function cannot be read: {error}")))?;
     output.note(format_args!(
@@ -120,6 +87,22 @@ pub(super) async fn execute(
         output.note(palette::faint("following it; Ctrl-C stops following, not the release"))?;
     }
     follow(&asked, session, output).await
+}
+
+/// The address of the console that takes a request, with what is asked for in it, and the fields.
+fn posted(wish: &ReleaseRequest, request_id: &str) -> Result<(String, Value), Failure> {
+    let document = serde_json::to_value(wish).map_err(|error| Failure::defect(error.to_string()))?;
+    let Value::Object(mut fields) = document else {
+        return Err(Failure::defect("a request is no object"));
+    };
+    let kind = fields.remove("kind");
+    let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let kind = match fields.remove("hotfix") {
+        Some(Value::Bool(true)) => HOTFIX,
+        _ => kind,
+    };
+    fields.insert("requestId".to_owned(), json!(request_id));
+    Ok((format!("/releases/{kind}"), Value::Object(fields)))
 }
 
 fn asked_only(asked: &Asked, output: &mut Output) -> Result<Exit, CommandError> {

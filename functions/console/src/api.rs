@@ -2,8 +2,9 @@
 //! request.
 
 use esclusa_adapters::decisions::{Reply, Voice, Wish};
+use esclusa_adapters::requests::{HOTFIX, ReleaseRequest};
 use esclusa_core::decision::Refusal;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::pipeline::Choice;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -132,6 +133,33 @@ impl Console {
             (Ok(told), _) => Ok(Response::json(200, &told).waited_for()),
             (Err(refusal), Some(about)) => self.refused(about, principal, &refusal).await,
             (Err(refusal), None) => Ok(Response::error(409, &refusal.to_string())),
+        }
+    }
+
+    /// What is asked for is the last part of the path, so that a policy of IAM can let somebody go back and not forth.
+    /// Who asks is whoever signed, and nobody else.
+    pub(crate) async fn post_release(&self, request: &HttpRequest) -> Result<Response, Failure> {
+        let (mut body, principal): (Map<String, Value>, &str) = match read(request) {
+            Ok(read) => read,
+            Err(response) => return Ok(response),
+        };
+        let Some(Value::String(request_id)) = body.remove("requestId") else {
+            let message = "choose a `requestId` for the request: a repeat with the same id asks for no second release";
+            return Ok(Response::error(400, message));
+        };
+        let kind = request.path_parameters.get("kind").map_or("", String::as_str);
+        let is_hotfix = kind == HOTFIX;
+        body.insert("kind".to_owned(), json!(if is_hotfix { "deploy" } else { kind }));
+        body.insert("hotfix".to_owned(), json!(is_hotfix));
+        let wanted: ReleaseRequest = match serde_json::from_value(Value::Object(body)) {
+            Ok(wanted) => wanted,
+            Err(error) => return Ok(Response::error(400, &format!("the request: {error}"))),
+        };
+        match self.requester.ask(&wanted, &request_id, principal).await {
+            Ok(asked) => Ok(Response::json(200, &asked)),
+            Err(failure) if failure.kind == ErrorKind::Refused => Ok(Response::error(409, &failure.message)),
+            Err(failure) if failure.kind == ErrorKind::InvalidInput => Ok(Response::error(400, &failure.message)),
+            Err(failure) => Err(failure),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The Lambda function `console`: the HTTP entry. It takes what people decide, in Slack and through the API, and writes
-//! that down; it starts no release, completes nothing and calls no service of the deployed. That the waits are looked
-//! at then and there saves the time until the next sweep, and nothing else.
+//! that down, and has `intake` make the releases that they ask for; it completes nothing and calls no service of the
+//! deployed. That the waits are looked at then and there saves the time until the next sweep, and nothing else.
 
 mod api;
 mod interactions;
@@ -8,6 +8,7 @@ mod request;
 
 use aws_config::SdkConfig;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::requests::ReleaseRequester;
 use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::SlackClient;
 use esclusa_adapters::sweep::SweepStarter;
@@ -25,6 +26,7 @@ pub struct Console {
     /// The secret that Slack signs with; none where no Slack is configured.
     signing: Option<SecretReader>,
     sweep: SweepStarter,
+    requester: ReleaseRequester,
 }
 
 impl Function for Console {
@@ -39,6 +41,7 @@ impl Function for Console {
             slack: SlackClient::new(config),
             signing: signing.map(|arn| SecretReader::new(config, arn)),
             sweep: SweepStarter::new(config, environment.required("ESCLUSA_RESUME_FUNCTION")?),
+            requester: ReleaseRequester::new(config, environment.required("ESCLUSA_INTAKE_FUNCTION")?),
         })
     }
 
@@ -48,6 +51,7 @@ impl Function for Console {
             "POST /slack/interactions" => self.interaction(&request).await?,
             "POST /api/votes" => self.post_vote(&request).await?,
             "POST /api/answers" => self.post_answer(&request).await?,
+            "POST /releases/{kind}" => self.post_release(&request).await?,
             "POST /orders/{order}" => self.post_order(&request).await?,
             _ => Response::error(404, "there is no such route"),
         };

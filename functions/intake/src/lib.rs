@@ -14,6 +14,7 @@ use aws_config::SdkConfig;
 use esclusa_adapters::control::ControlTable;
 use esclusa_adapters::ecr::ImageReader;
 use esclusa_adapters::journal::Journal;
+use esclusa_adapters::requests::ReleaseRequest;
 use esclusa_adapters::step_functions::StateMachineStarter;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::InvalidName;
@@ -22,8 +23,6 @@ use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, parse_request};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::request::ReleaseRequest;
 
 /// Who its records name.
 const ACTOR: &str = "esclusa/intake";
@@ -47,8 +46,15 @@ pub struct Intake {
     deny_unknown_fields
 )]
 enum Action {
-    StartDeployment { deployment_id: String },
-    RequestRelease(ReleaseRequest),
+    StartDeployment {
+        deployment_id: String,
+    },
+    RequestRelease {
+        request_id: String,
+        /// Who asks: an ARN, as whoever invokes this function says.
+        requested_by: String,
+        request: ReleaseRequest,
+    },
     Reconcile {},
 }
 
@@ -88,7 +94,11 @@ impl Function for Intake {
             Event::EcrImageAction(envelope) => self.heard(&envelope).await,
             Event::Request(request) => match parse_request(request.payload)? {
                 Action::StartDeployment { deployment_id } => self.start_deployment(&deployment_id).await,
-                Action::RequestRelease(request) => self.requested(&request).await,
+                Action::RequestRelease {
+                    request_id,
+                    requested_by,
+                    request,
+                } => self.requested(&request, &request_id, &requested_by).await,
                 Action::Reconcile {} => self.reconcile(invocation).await,
             },
             Event::EcsTaskStateChange(_)

@@ -10,6 +10,7 @@ use esclusa_adapters::gates::{HISTORY, deployments_into};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::locks::environment_lock_row;
 use esclusa_adapters::planning::{brought_by, current_pipeline};
+use esclusa_adapters::requests::ReleaseRequest;
 use esclusa_adapters::step_functions::execution_arn;
 use esclusa_adapters::version;
 use esclusa_core::decision::check_length;
@@ -22,39 +23,10 @@ use esclusa_core::verdict::{End, Reason, StepKind, StepOutcome};
 use esclusa_core::verification::Revoked;
 use esclusa_core::version::Version;
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Intake;
 use crate::take::claimed;
-
-/// What a person asks for.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ReleaseRequest {
-    kind: RequestKind,
-    application: String,
-    environment: String,
-    /// The key of the image; needed where the application has several.
-    #[serde(default)]
-    image: Option<String>,
-    /// For a deployment: what to bring there.
-    #[serde(default)]
-    version: Option<Version>,
-    /// For a rollback: where to.
-    #[serde(default)]
-    target_release: Option<String>,
-    /// For a rollback: whether the migrations since then are taken back as well.
-    #[serde(default)]
-    undo_migrations: bool,
-    /// For a deployment: whether it does without what the pipeline says that a hotfix does without.
-    #[serde(default)]
-    hotfix: bool,
-    request_id: String,
-    requested_by: String,
-    #[serde(default)]
-    reason: Option<String>,
-}
 
 /// The image that a request means.
 struct Chosen {
@@ -68,7 +40,13 @@ struct Chosen {
 }
 
 impl Intake {
-    pub(crate) async fn requested(&self, request: &ReleaseRequest) -> Result<Value, Failure> {
+    /// Makes a release of what `requested_by` asks for, once for each id that is given with it.
+    pub(crate) async fn requested(
+        &self,
+        request: &ReleaseRequest,
+        request_id: &str,
+        requested_by: &str,
+    ) -> Result<Value, Failure> {
         let (version, pipeline) = current_pipeline(self.control(), &request.application).await?;
         let environment =
             resolve(&pipeline, &request.environment).map_err(|error| Failure::refused(error.to_string()))?;
@@ -76,7 +54,7 @@ impl Intake {
             kind: request.kind,
             application: pipeline.application.clone(),
             environment: environment.name.clone(),
-            request_id: request.request_id.clone(),
+            request_id: request_id.to_owned(),
         };
         let release_id = identity.release_id().to_string();
         if self
@@ -125,7 +103,7 @@ impl Intake {
             target_release: chosen.target_release,
             undo_migrations: request.undo_migrations && request.kind == RequestKind::Rollback,
             is_hotfix: request.hotfix && request.kind == RequestKind::Deploy,
-            requested_by: request.requested_by.clone(),
+            requested_by: requested_by.to_owned(),
             reason: request.reason.clone(),
             execution_arn,
             progress: Progress::Claimed,

@@ -170,6 +170,16 @@ fn told() -> Lab {
     let button = slack.button(CHANNEL, &card, "approve").unwrap();
     slack.press(&button, "U0ANA", kernel);
     assert!(lab.settle(), "an execution still runs");
+    let asks = [
+        "--console-url",
+        &url,
+        "deploy",
+        "imagy-catalog",
+        "production",
+        "4f2c1e9",
+        "--no-wait",
+    ];
+    done(&mut lab, &asks);
     lab.simulation().run_for(SignedDuration::from_mins(3));
     let broken = ApiError::server("InternalServerError", "the table is away");
     let calls = Selector::function("esclusa-notify");

@@ -123,6 +123,12 @@ fn released() -> (Story, String, String) {
     (story, release, digest)
 }
 
+/// The address of the console.
+fn console(story: &Story) -> String {
+    let template = story.lab.world().template().unwrap();
+    template.outputs["ConsoleEndpoint"].value.clone()
+}
+
 /// An alarm that ECS watches, and a cluster of databases that must be restorable, so that a plan looks at them.
 fn watched(story: &mut Story) {
     let world = story.lab.world_mut();
@@ -170,18 +176,27 @@ fn whoever_reads_may_see_everything() {
 #[test]
 fn whoever_releases_and_operates_may_do_what_that_takes() {
     let (mut story, _, digest) = released();
+    let url = console(&story);
     let lab = &mut story.lab;
     let why = ["--reason", "the launch"];
     let with = |words: &[&'static str]| [words, &why[..]].concat();
+    let through = ["--console-url", url.as_str()];
     let releasing = [
-        asked(lab, &["deploy", CATALOG, "production", &digest]),
-        asked(lab, &with(&["rollback", CATALOG, "production"])),
+        asked(
+            lab,
+            &[&through[..], &["deploy", CATALOG, "production", &digest]].concat(),
+        ),
+        asked(
+            lab,
+            &[&through[..], &with(&["rollback", CATALOG, "production"])].concat(),
+        ),
         asked(lab, &["recheck", CATALOG, "production"]),
     ];
     assert_fitting(&["**Reader.**", "**Releaser.**"], &releasing);
     let (place, instead) = ("api: {start_count: 3,", "api: {start_count: 4,");
     let changed = altered_pipeline(&story.example, place, instead);
     let operating = [
+        asked(lab, &["deploy", CATALOG, "production", &digest]),
         asked(lab, &["pipelines", "apply", changed.to_str().unwrap()]),
         asked(lab, &with(&["freeze", CATALOG, "production"])),
         asked(lab, &with(&["unfreeze", CATALOG, "production"])),
@@ -199,9 +214,7 @@ fn whoever_releases_and_operates_may_do_what_that_takes() {
 #[test]
 fn whoever_decides_through_the_console_needs_no_table() {
     let (mut story, release, _) = released();
-    let url = story.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
-        .value
-        .clone();
+    let url = console(&story);
     let through = |lab: &mut Lab, words: &[&str]| asked(lab, &[&["--console-url", url.as_str()], words].concat());
     let lab = &mut story.lab;
     // Nothing is asked of anybody here: what is called is the same.

@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use jiff::SignedDuration;
+use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::Principal;
 
@@ -239,4 +240,105 @@ fn whatever_a_person_orders_goes_through_the_console_where_there_is_one() {
         silent.0 == 409 && silent.1["error"] == "a reason is required",
         "{silent:?}"
     );
+}
+
+/// Who asks through the console is whoever signed: they cannot name somebody else, and may not approve it.
+#[test]
+fn whoever_asks_for_a_release_through_the_console_is_whoever_signed() {
+    let people =
+        "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/administrator\"]}\n  luis: {slack: [U0LUIS]}\n\n";
+    let mut account = Account::beside_slack("nest-demo", CHANNEL);
+    apply(&mut account, people, "");
+    let url = account.lab.world().template().unwrap().outputs["ConsoleEndpoint"]
+        .value
+        .clone();
+    let through = ["--console-url", url.as_str()];
+    for tag in ["v1.0.0", "v1.1.0"] {
+        account.push(tag, Kind::Good);
+        account.settle();
+    }
+    apply(&mut account, people, APPROVAL);
+    let place = ["nest-demo", "development"];
+    let words = [
+        &through[..],
+        &["deploy"],
+        &place,
+        &["v1.0.0", "--no-wait"],
+        &["--request-id", "42"],
+    ]
+    .concat();
+    let asked = account.esclusa(&words).out;
+    let release = asked.trim();
+    assert_eq!(account.esclusa(&words).out, asked, "the same request twice");
+    account.run_until_entered(release, "AwaitGate");
+    let records = account.records("release_claimed");
+    let claimed = records.iter().find(|record| record["release_id"] == release).unwrap();
+    assert_eq!(
+        claimed["body"]["requestedBy"],
+        "arn:aws:iam::123456789012:user/administrator"
+    );
+    let askers = account
+        .lab
+        .world()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "Invoke" && call.input.to_string().contains("request_release"));
+    let askers: BTreeSet<String> = askers.map(|call| format!("{:?}", call.principal)).collect();
+    assert_eq!(Vec::from_iter(askers), ["Role(\"esclusa-console\")"]);
+    let own = account.lab.esclusa(&[&through[..], &["approve", release]].concat());
+    assert!(
+        own.code == 1 && own.err.contains("requested this release"),
+        "{}",
+        own.err
+    );
+
+    let administrator = Some(&Principal::Administrator);
+    let wanted = json!({"application": "nest-demo", "environment": "development", "version": "v1.0.0"});
+    let with = |fields: Value| {
+        let mut wanted = wanted.clone();
+        let fields = fields.as_object().unwrap().clone();
+        wanted.as_object_mut().unwrap().extend(fields);
+        wanted
+    };
+    let named = with(json!({"requestId": "43", "requestedBy": "slack:T0/U0LUIS"}));
+    for (path, body, status, expected) in [
+        ("/releases/deploy", &named, 400, "unknown field `requestedBy`"),
+        ("/releases/deploy", &wanted, 400, "choose a `requestId`"),
+        (
+            "/releases/undeploy",
+            &with(json!({"requestId": "44"})),
+            400,
+            "unknown variant `undeploy`",
+        ),
+        (
+            "/releases/hotfix",
+            &with(json!({"requestId": "45"})),
+            409,
+            "declares no hotfix",
+        ),
+        (
+            "/releases/deploy",
+            &with(json!({"requestId": "46", "version": "v9.9.9"})),
+            409,
+            "v9.9.9",
+        ),
+    ] {
+        let (answered, told) = http(&mut account, path, administrator, body);
+        assert!(
+            answered == status && told["error"].as_str().unwrap().contains(expected),
+            "{path} {body}: {answered} {told}"
+        );
+    }
+    let role = Principal::Role("esclusa-observe".to_owned());
+    let body = with(json!({"requestId": "47"}));
+    assert_eq!(http(&mut account, "/releases/deploy", Some(&role), &body).0, 403);
+    let (status, told) = http(
+        &mut account,
+        "/releases/rollback",
+        administrator,
+        &with(json!({"requestId": "48"})),
+    );
+    assert!(status == 200 && told["releaseId"].is_string(), "{told}");
+    let releases = account.releases();
+    assert_eq!(releases.len(), 4, "{releases:?}");
 }

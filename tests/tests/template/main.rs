@@ -491,6 +491,7 @@ fn only_slack_comes_in_without_a_signature_of_aws() {
     let expected = [
         ("/api/answers", None),
         ("/orders/{order}", None),
+        ("/releases/{kind}", None),
         ("/api/votes", None),
         ("/slack/interactions", Some("NONE".to_owned())),
     ];

@@ -1,4 +1,4 @@
-//! Invoking the Lambda functions of the account that test a release.
+//! Invoking Lambda functions: those of Esclusa, and those of the account that test a release.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::primitives::Blob;
-use esclusa_core::error::Failure;
+use esclusa_core::error::{ErrorKind, Failure};
 use esclusa_core::verification::FunctionSight;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::client;
@@ -68,6 +69,59 @@ pub(crate) fn once_within(limit: Duration) -> Builder {
     Builder::new()
         .timeout_config(limits)
         .retry_config(RetryConfig::disabled())
+}
+
+/// Invokes a function of Esclusa and answers what it answered. `limits` are those of this call in place of the client's;
+/// `missing` is what helps where there is no such function.
+///
+/// # Errors
+/// What the function failed with, by its own kind and words; `Refused` where it does not exist; what Lambda answered
+/// where it did not invoke it.
+pub async fn invoke(
+    client: &Client,
+    function: &str,
+    payload: &Value,
+    limits: Option<Builder>,
+    missing: &str,
+) -> Result<Value, Failure> {
+    let request = client
+        .invoke()
+        .function_name(function)
+        .payload(Blob::new(payload.to_string()))
+        .customize()
+        .config_override(limits.unwrap_or_default());
+    let answer = request.send().await.map_err(|error| match error.as_service_error() {
+        Some(reason) if reason.is_resource_not_found_exception() => Failure::refused(format!(
+            "there is no function `{function}` in this account and Region: {missing}"
+        )),
+        _ => failure("lambda:InvokeFunction", &error),
+    })?;
+    let body = answer.payload.unwrap_or_else(|| Blob::new("null"));
+    let body: Value = serde_json::from_slice(body.as_ref())
+        .map_err(|error| Failure::defect(format!("the answer of function `{function}` is not JSON: {error}")))?;
+    match answer.function_error {
+        None => Ok(body),
+        Some(_) => Err(failure_of_function(function, &body)),
+    }
+}
+
+/// What a function failed with, as Lambda hands it on.
+fn failure_of_function(function: &str, body: &Value) -> Failure {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Reported {
+        error_type: String,
+        error_message: String,
+    }
+    let reported = Reported::deserialize(body).ok();
+    match reported.map(|reported| (reported.error_type.parse::<ErrorKind>(), reported)) {
+        Some((Ok(kind), reported)) => Failure::new(kind, reported.error_message),
+        Some((Err(_), reported)) => Failure::transient(format!(
+            "function `{function}` failed with `{}`: {}",
+            reported.error_type, reported.error_message
+        )),
+        None => Failure::transient(format!("function `{function}` failed without giving a reason: {body}")),
+    }
 }
 
 /// What a function threw: `errorMessage` of its error where it has one
@@ -135,5 +189,23 @@ mod tests {
             (failed.unwrap_err().kind, invocations),
             (esclusa_core::error::ErrorKind::Transient, 1)
         );
+    }
+
+    #[test]
+    fn the_failure_of_a_function_keeps_its_kind_and_its_words() {
+        let refused = failure_of_function(
+            "intake",
+            &json!({"errorType": "Refused", "errorMessage": "there is no tag `v9`"}),
+        );
+        assert_eq!(refused, Failure::refused("there is no tag `v9`"));
+        let crashed = failure_of_function(
+            "intake",
+            &json!({"errorType": "Runtime.ExitError", "errorMessage": "exited"}),
+        );
+        assert_eq!(
+            crashed.to_string(),
+            "function `intake` failed with `Runtime.ExitError`: exited"
+        );
+        assert_eq!(failure_of_function("intake", &json!(null)).kind, ErrorKind::Transient);
     }
 }

@@ -28,6 +28,7 @@ pub mod places;
 pub mod planning;
 pub mod queues;
 mod raw;
+pub mod requests;
 pub mod rollouts;
 pub mod scaling;
 pub mod sdk;
