@@ -61,7 +61,7 @@ fn names(text: &str) {
     }
     checked!(
         ApplicationName: (1..=32), EnvironmentName: (1..=20), Name: (1..=40), Digest: (71..=71), Tag: (1..=128),
-        RepositoryName: (2..=256), AccountId: (12..=12), Region: (0..=usize::MAX), MemberId: (3..=31), ChannelId: (3..=31)
+        RepositoryName: (2..=256), AccountId: (12..=12), Region: (0..=usize::MAX), MemberId: (3..=63), ChannelId: (3..=31)
     );
     let is_version = read_back::<Version, _>(text);
     assert_eq!(

@@ -188,7 +188,7 @@ impl Style for Slack {
     }
 
     fn member(&self, member: &MemberId) -> String {
-        format!("<@{member}>")
+        format!("<@{}>", member.user())
     }
 }
 
@@ -204,7 +204,7 @@ impl Style for Plain {
     }
 
     fn member(&self, member: &MemberId) -> String {
-        format!("@{member}")
+        format!("@{}", member.user())
     }
 }
 

@@ -60,7 +60,7 @@ pub fn person_of<'a>(people: &'a People, principal: &str) -> Option<&'a Name> {
     let member = Member::of(principal);
     let known = |pattern: &String| WildMatch::new(pattern).matches(principal);
     let is_meant = |person: &Person| match &member {
-        Some(member) => person.slack.iter().any(|known| known.as_str() == member.user),
+        Some(member) => person.slack.iter().any(|known| member.is(known)),
         None => person.iam.iter().any(known),
     };
     let mut people = people.iter();

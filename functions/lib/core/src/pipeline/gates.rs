@@ -19,7 +19,8 @@ pub struct Person {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub iam: Vec<String>,
-    /// Ids of the members of the Slack workspace that this person is, such as `U0123ABCD`.
+    /// Ids of the members of Slack that this person is, such as `U0123ABCD`, or `T0123ABCD/U0123ABCD` for the one of that
+    /// workspace and of no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub slack: Vec<MemberId>,

@@ -117,9 +117,10 @@ name!(
     |text| text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_lower_hexadecimal))
 );
 name!(
-    /// A member of a Slack workspace.
-    MemberId, "Slack member id", "^[UW][A-Z0-9]{2,30}$",
-    "`U` or `W` followed by capital letters and digits, as the profile of the member shows it", |text| is_slack_id(text, &["U", "W"])
+    /// A member of Slack: of any workspace, or of the one before the slash.
+    MemberId, "Slack member id", "^([TE][A-Z0-9]{2,30}/)?[UW][A-Z0-9]{2,30}$",
+    "`U` or `W` followed by capital letters and digits, as the profile of the member shows it, after the id of the workspace and `/` where it counts",
+    is_member_id
 );
 name!(
     /// A channel of a Slack workspace.
@@ -144,6 +145,20 @@ name!(
     /// An AWS Region, such as `eu-central-1`.
     Region, "region", "^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$", "a Region code such as `us-east-1`", is_region
 );
+
+impl MemberId {
+    /// The id of the member.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.0.split_once('/').map_or(self.as_str(), |(_, user)| user)
+    }
+
+    /// The id of the workspace, where it counts.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(workspace, _)| workspace)
+    }
+}
 
 /// The names that appear in the JSON Schema by their pattern, with the check that decides.
 pub(super) fn check_by_pattern(pattern: &str, text: &str) -> Option<Result<(), InvalidName>> {
@@ -177,6 +192,13 @@ fn is_plain_name(text: &str, length_max: usize) -> bool {
         && !text.ends_with('-')
         && !text.contains("--")
         && text.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+}
+
+fn is_member_id(text: &str) -> bool {
+    let (workspace, user) = text
+        .split_once('/')
+        .map_or((None, text), |(workspace, user)| (Some(workspace), user));
+    workspace.is_none_or(|workspace| is_slack_id(workspace, &["T", "E"])) && is_slack_id(user, &["U", "W"])
 }
 
 fn is_slack_id(text: &str, kinds: &[&str]) -> bool {

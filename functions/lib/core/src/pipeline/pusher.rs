@@ -39,7 +39,7 @@ impl Pusher {
             return Pushed::Unsaid;
         };
         let by_name = people.keys().find(|name| name.as_str() == claim);
-        let is_member = |member: &super::MemberId| member.as_str() == claim;
+        let is_member = |member: &super::MemberId| member.user() == claim;
         let by_member = || people.iter().find(|(_, person)| person.slack.iter().any(is_member));
         let is_arn = claim.starts_with("arn:");
         let by_arn = || person_of(people, claim).filter(|_| is_arn);

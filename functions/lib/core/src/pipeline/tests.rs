@@ -586,10 +586,13 @@ fn a_member_of_slack_is_one_person_and_a_channel_is_given_by_its_id() {
     );
     let twice = after("people: {ana: {slack: [U0ANA]}, luis: {slack: [U0ANA]}}\n");
     assert!(twice.contains("the Slack member `U0ANA` is already `ana`"), "{twice}");
+    let elsewhere = after("people: {ana: {slack: [U0ANA]}, luis: {slack: [T0TEAM/U0ANA]}}\n");
+    assert!(elsewhere.contains("is already `ana`"), "{elsewhere}");
     let again = after("people: {ana: {slack: [U0ANA, U0ANA]}}\n");
     assert!(again.contains("`U0ANA` is already listed here"), "{again}");
     for wrong in [
         "people: {ana: {slack: [ana]}}\n",
+        "people: {ana: {slack: [C0TEAM/U0ANA]}}\n",
         "notifications: {slack: {channel: \"#deployments\"}}\n",
     ] {
         let found = after(wrong);

@@ -265,7 +265,7 @@ impl Check<'_> {
         let mut seen = IndexMap::new();
         for (name, person) in &pipeline.people {
             for (index, member) in person.slack.iter().enumerate() {
-                if let Some(first) = seen.insert(member, name) {
+                if let Some(first) = seen.insert(member.user(), name) {
                     let whom = if first == name {
                         "is already listed here".to_owned()
                     } else {

@@ -6,6 +6,8 @@ mod signature;
 
 use std::fmt;
 
+use crate::pipeline::MemberId;
+
 pub use self::interaction::{Click, Interaction, NotReadable, Pointer, Press, RESPONSE_HOST, read};
 pub use self::signature::{SIGNATURE_HEADER, SignedRequest, TIMESTAMP_HEADER, TOLERANCE, Unsigned, sign, verify};
 
@@ -30,6 +32,12 @@ impl Member {
             team: team.to_owned(),
             user: user.to_owned(),
         })
+    }
+
+    /// Whether it is the one that a pipeline names: its workspace counts where that is named as well.
+    #[must_use]
+    pub fn is(&self, named: &MemberId) -> bool {
+        named.user() == self.user && named.workspace().is_none_or(|workspace| workspace == self.team)
     }
 }
 
