@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{PinnedDigest, Plan, PlannedService, PlannedStep, PlannedTask, Target, VerifiedRevision};
+use crate::plan::{PinnedDigest, Plan, PlannedService, PlannedStep, PlannedTask, Target, VerifiedRevision, works};
 use crate::schema::{CodeVersion, Fit, Undoes, fit, floor, higher, migration};
 use crate::verdict::{Mode, StepOutcome, StepRecord};
 
@@ -193,17 +193,8 @@ fn destination(taken: &TakenStep<'_>) -> Option<Destination> {
         version: revision.version.clone(),
     };
     let previous = taken.previous_task_definition_arn?;
-    let holds = |revision: &&VerifiedRevision| revision.revoked.is_none();
-    let mut verified = taken.verified.iter().filter(holds);
-    if let Some(previous) = verified.find(|revision| revision.task_definition_arn == previous) {
-        return Some(known(previous));
-    }
-    // What ran before and was found not to work is no better than what never worked.
-    let is_revoked =
-        |revision: &VerifiedRevision| revision.task_definition_arn == previous && revision.revoked.is_some();
-    let is_no_place = !taken.was_completed || taken.verified.iter().any(is_revoked);
-    let fallback = taken.verified.iter().find(holds).filter(|_| is_no_place).map(known);
-    Some(fallback.unwrap_or_else(|| Destination {
+    let known = works(taken.verified, previous, taken.was_completed).map(known);
+    Some(known.unwrap_or_else(|| Destination {
         arn: previous.to_owned(),
         digests: BTreeMap::new(),
         version: None,

@@ -74,7 +74,7 @@ impl Planner {
         })
     }
 
-    /// The verified digests that the services run now and that cannot be pulled any more.
+    /// The verified digests that the services run now, or go back to, and that cannot be pulled any more.
     pub(super) async fn gone(
         &self,
         environment: &ResolvedEnvironment,
@@ -87,7 +87,8 @@ impl Planner {
             let Some((live, definition)) = services.get(&service.service).zip(containers) else {
                 continue;
             };
-            for (name, pinned) in live.in_force().into_iter().flat_map(|revision| &revision.digests) {
+            let revisions = live.in_force().into_iter().chain(live.instead());
+            for (name, pinned) in revisions.flat_map(|revision| &revision.digests) {
                 let image = definition
                     .containers
                     .get(name)

@@ -81,7 +81,7 @@ pub struct Observed {
     pub images: BTreeMap<Name, ObservedImage>,
     /// The digests of the application's repositories that are in quarantine.
     pub quarantined: BTreeMap<Digest, Quarantine>,
-    /// The digests that services run now and that are in their repositories no longer, or archived there.
+    /// The digests that services run now, or go back to, and that are in their repositories no longer, or archived there.
     pub gone: BTreeSet<Digest>,
     /// The states of the alarms that watch the services, such as `OK`, by their names; one that does not exist is not
     /// here.
@@ -146,6 +146,14 @@ impl ObservedService {
             .find(|revision| revision.task_definition_arn == *primary)
     }
 
+    /// The revision of ours that the way back leads to in place of the one in force, where that one does not work.
+    pub fn instead(&self) -> Option<&VerifiedRevision> {
+        let primary = self.facts.primary()?;
+        let is_completed = primary.rollout_state.as_deref() == Some("COMPLETED");
+        let known = works(&self.verified, &primary.task_definition_arn, is_completed)?;
+        (known.task_definition_arn != primary.task_definition_arn).then_some(known)
+    }
+
     /// The CloudWatch alarms by which ECS watches its deployments.
     pub fn alarms(&self) -> impl Iterator<Item = &str> {
         let settings = self.deployment_configuration.get("alarms");
@@ -172,6 +180,25 @@ pub struct VerifiedRevision {
     /// That it was found not to work afterwards: nothing goes back to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
+}
+
+/// The one of the verified revisions of a service, the most recent first, that is known to work: `previous`, which was
+/// in force last, and where that was found not to work since, or was neither verified nor complete, the last one that
+/// was verified. None where `previous` is all there is.
+#[must_use]
+pub fn works<'a>(
+    verified: &'a [VerifiedRevision],
+    previous: &str,
+    was_completed: bool,
+) -> Option<&'a VerifiedRevision> {
+    let is_previous = |revision: &&VerifiedRevision| revision.task_definition_arn == previous;
+    let holds = |revision: &&VerifiedRevision| revision.revoked.is_none();
+    if let Some(previous) = verified.iter().filter(holds).find(is_previous) {
+        return Some(previous);
+    }
+    // What was found not to work is no better than what never worked.
+    let is_no_place = !was_completed || verified.iter().any(|revision| is_previous(&revision));
+    verified.iter().find(holds).filter(|_| is_no_place)
 }
 
 /// The digest of an image, and the ones it may show under when it runs.

@@ -120,17 +120,27 @@ pub(super) fn check(
             "`{name}` never completed a deployment and runs nothing: if this one fails there is nothing to go back to"
         ));
     }
-    for (container, pinned) in live.in_force().into_iter().flat_map(|revision| &revision.digests) {
-        if observed.gone.contains(&pinned.digest) {
-            findings.add(
-                environment,
-                Hazard::FallbackGone,
-                format!(
-                    "the image that `{container}` of `{name}` runs now, `{}`, can no longer be pulled: if this deployment fails ECS cannot go back to it",
-                    pinned.digest
-                ),
-                "push it again, and keep what runs out of the repository's lifecycle policy",
-            );
+    let places = [
+        (live.in_force(), "runs now", "ECS cannot go back to it"),
+        (
+            live.instead(),
+            "ran when it was last known to work",
+            "nothing goes back to it",
+        ),
+    ];
+    for (revision, when, what) in places {
+        for (container, pinned) in revision.into_iter().flat_map(|revision| &revision.digests) {
+            if observed.gone.contains(&pinned.digest) {
+                findings.add(
+                    environment,
+                    Hazard::FallbackGone,
+                    format!(
+                        "the image that `{container}` of `{name}` {when}, `{}`, can no longer be pulled: if this deployment fails {what}",
+                        pinned.digest
+                    ),
+                    "push it again, and keep what runs out of the repository's lifecycle policy",
+                );
+            }
         }
     }
     findings

@@ -714,6 +714,20 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
     use crate::pipeline::Hazard;
     let mut gone = verified();
     gone.gone.insert(digest('a'));
+    // What runs was found not to work: the way back leads past it.
+    let mut passed_by = verified();
+    let shop = passed_by.services.get_mut("shop").unwrap();
+    let mut older = shop.verified[0].clone();
+    "arn:older".clone_into(&mut older.task_definition_arn);
+    for pinned in older.digests.values_mut() {
+        pinned.digest = digest('c');
+    }
+    shop.verified[0].revoked = Some(crate::verification::Revoked {
+        at: now(),
+        why: "check `errors` failed".to_owned(),
+    });
+    shop.verified.push(older);
+    passed_by.gone.insert(digest('c'));
     let mut busy = verified();
     let shop = busy.services.get_mut("shop").unwrap();
     let another = DeploymentCounts {
@@ -734,6 +748,7 @@ fn what_makes_the_way_back_a_false_promise_is_refused_until_the_pipeline_accepts
     for (hazard, world) in [
         (Hazard::FallbackGone, gone),
         (Hazard::FallbackGone, foreign),
+        (Hazard::FallbackGone, passed_by),
         (Hazard::ActiveDeployments, busy),
         (Hazard::NoWayBack, unsteady),
         (Hazard::BreakerOff, canary),
