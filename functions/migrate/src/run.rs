@@ -52,6 +52,7 @@ impl Migrate {
             deployment_id: deployment_id.to_owned(),
             step,
             name: task.name.to_string(),
+            task_arn: None,
         };
         let marked = Commit::new().change(Change::put(
             Key::started_by(&request.client_token),

@@ -52,16 +52,18 @@ impl Resume {
         let Some(intent_id) = task.started_by.as_deref().and_then(intent_of) else {
             return nothing;
         };
-        let owner: Option<Stored<StartedByRow>> = self.control().get(&Key::started_by(intent_id)).await?;
-        let Some(StartedByRow {
+        let mark = Key::started_by(intent_id);
+        let owner: Option<Stored<StartedByRow>> = self.control().get(&mark).await?;
+        let Some(owner) = owner else {
+            return nothing;
+        };
+        let StartedByRow {
             deployment_id,
             step,
             name,
-        }) = owner.map(|stored| stored.row)
-        else {
-            return nothing;
-        };
-        let work = self.journal.work(&deployment_id).await?;
+            ..
+        } = &owner.row;
+        let work = self.journal.work(deployment_id).await?;
         let place = work.deployment.row.place.as_ref().unwrap_or(self.places.home());
         if of_arn(&task.task_arn).as_ref() != Some(place) {
             return Err(Failure::invalid_input(format!(
@@ -69,6 +71,7 @@ impl Resume {
                 task.task_arn, place.account, place.region
             )));
         }
+        self.note(mark, &owner, &task.task_arn).await?;
         if work.deployment.row.progress == Progress::Ended {
             return nothing;
         }
@@ -83,6 +86,22 @@ impl Resume {
         Ok(Commit::new()
             .fenced(fences(&work.deployment.row))
             .record(&work.subject.chain, draft))
+    }
+
+    /// Notes once which task it is that was started with this mark: ECS lists running tasks by it and no others, and where
+    /// nobody has written down what was started, the sweep looks later than that.
+    async fn note(&self, mark: Key, owner: &Stored<StartedByRow>, task_arn: &str) -> Result<(), Failure> {
+        if owner.row.task_arn.is_some() {
+            return Ok(());
+        }
+        let row = StartedByRow {
+            task_arn: Some(task_arn.to_owned()),
+            ..owner.row.clone()
+        };
+        // Lost means that another event of the same task has noted it.
+        let change = Change::put(mark, &row, Expected::unchanged(Some(owner)))?;
+        let _outcome = self.journal.commit(Commit::new().change(change)).await?;
+        Ok(())
     }
 
     pub(crate) async fn deployment_changed(

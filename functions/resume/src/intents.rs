@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use esclusa_adapters::acts::{AFTERLIFE, IntentRow, OpenIntentRow};
+use esclusa_adapters::control::rows::StartedByRow;
 use esclusa_adapters::control::{Key, Stored};
 use esclusa_adapters::deployments::Work;
 use esclusa_adapters::ecs::{TaskFilter, cluster_of};
@@ -12,7 +13,7 @@ use esclusa_core::migration::started_by;
 use esclusa_core::protocol::intent::Intent;
 use esclusa_core::task_definition::TAG_RELEASE;
 use esclusa_runtime::Round;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{ACTOR, Resume};
 
@@ -107,8 +108,19 @@ impl Resume {
                     .step
                     .ok_or_else(|| Failure::defect("a task that was started is no step"))?;
                 let known = self.journal.step(&work.deployment.row.deployment_id, step).await?;
-                let known = known.and_then(|known| known.row.resource_arn);
-                Ok(json!({"running": running, "known": known}))
+                let known = match known.and_then(|known| known.row.resource_arn) {
+                    Some(known) => Some(known),
+                    None => {
+                        let seen: Option<Stored<StartedByRow>> =
+                            self.control().get(&Key::started_by(intent_id)).await?;
+                        seen.and_then(|seen| seen.row.task_arn)
+                    }
+                };
+                let heard = match &known {
+                    Some(known) => self.heard_of(known).await?,
+                    None => None,
+                };
+                Ok(json!({"running": running, "known": known, "heard": heard}))
             }
             "ecs:StopTask" => {
                 let tasks = self
@@ -135,6 +147,17 @@ impl Resume {
         }
     }
 
+    /// What the last event of a task said about it.
+    async fn heard_of(&self, task_arn: &str) -> Result<Option<Value>, Failure> {
+        let events = self.journal.inbox(task_arn).await?;
+        let last = events.iter().max_by_key(|event| (event.version, event.event_time));
+        let detail = last.map(|event| serde_json::from_str::<Value>(&event.detail));
+        let detail = detail
+            .transpose()
+            .map_err(|error| Failure::defect(format!("an event of `{task_arn}`: {error}")))?;
+        Ok(detail.as_ref().map(summary))
+    }
+
     async fn shown_service(&self, cluster: &str, service: &str) -> Result<Value, Failure> {
         let services = self.ecs.describe_services(cluster, &[service.to_owned()]).await?;
         Ok(json!({"service": services.found.first().map(summary)}))
@@ -144,5 +167,20 @@ impl Resume {
 fn summary(described: &Value) -> Value {
     let members = described.as_object().into_iter().flatten();
     let shown = members.filter(|(name, _)| SHOWN.contains(&name.as_str()));
-    Value::Object(shown.map(|(name, value)| (name.clone(), value.clone())).collect())
+    let mut summary: Map<String, Value> = shown.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let containers = described
+        .get("containers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let exit_codes: Map<String, Value> = containers
+        .filter_map(|container| {
+            let name = container.get("name")?.as_str()?;
+            Some((name.to_owned(), container.get("exitCode")?.clone()))
+        })
+        .collect();
+    if !exit_codes.is_empty() {
+        summary.insert("exitCodes".to_owned(), Value::Object(exit_codes));
+    }
+    Value::Object(summary)
 }

@@ -206,6 +206,15 @@ fn what_became_of_an_act_without_an_outcome_is_looked_up_and_recorded() {
         panic!("{task:#}")
     };
     assert!(running.as_str().unwrap().contains(":task/shop/"), "{task:#}");
+    // Where it has come to its end meanwhile, ECS lists it no more: its events have told.
+    let task = found_later("esclusa-migrate", "RunTask", Image::Good);
+    assert_eq!(task["running"], json!([]), "{task:#}");
+    assert!(task["known"].as_str().unwrap().contains(":task/shop/"), "{task:#}");
+    let heard = &task["heard"];
+    assert!(
+        heard["lastStatus"] == "STOPPED" && heard["exitCodes"].to_string().contains(":0"),
+        "{task:#}"
+    );
     // The update has moved the service, and nobody brings it back.
     let update = found_later("esclusa-update", "UpdateService", Image::Good);
     let service = &update["service"];

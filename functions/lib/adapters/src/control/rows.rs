@@ -518,6 +518,9 @@ pub struct StartedByRow {
     pub step: StepReference,
     /// The key of the task in the pipeline file.
     pub name: String,
+    /// The task, from its first event on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_arn: Option<String>,
 }
 
 /// What was decided under the lock of a deployment, once.
