@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_adapters::control::rows::{DeploymentRow, GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
+use esclusa_adapters::control::rows::{DeploymentRow, EnvironmentRow, GatesRow, ReleaseKind, ReleaseRow, TogetherRow};
 use esclusa_adapters::control::{Change, Expected, Key, Repository, Stored};
-use esclusa_adapters::gates::{Electorate, Said, companions};
+use esclusa_adapters::gates::{Electorate, Said, companions, verified_there};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, is_let_in_at_expiry, pass};
+use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, is_let_in_at_expiry, looks_again, pass};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{Digest, Name, ResolvedEnvironment};
+use esclusa_core::wave::before;
 use esclusa_runtime::Measure;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,7 +53,11 @@ impl Observe {
             newer: newer.as_deref(),
             let_in: LetIn::At(stored.as_ref().and_then(|stored| stored.row.let_in_at)),
         };
-        let asked = self.ask(&place, now).await?;
+        let mut asked = self.ask(&place, now).await?;
+        // What has just come through needs no other look.
+        if stored.is_some() && self.looked_upstream(&place, &asked, now).await? {
+            asked = self.ask(&place, now).await?;
+        }
         // Where there is no gate there is nothing to write down.
         let says_something = stored.is_some() || !asked.row.reports.is_empty() || asked.row.closed.is_some();
         if says_something && stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
@@ -113,6 +118,41 @@ impl Observe {
         Err(Failure::plan_changed(format!(
             "a gate of `{environment}` closed while the deployment waited for its lock{why}"
         )))
+    }
+
+    /// Looks once more at a release where it came through, if it is time to. Whether that was done.
+    async fn looked_upstream(&self, place: &Place<'_>, asked: &Asked, now: Timestamp) -> Result<bool, Failure> {
+        let Place { release, policy, .. } = place;
+        let mut looked = false;
+        for upstream in before(&release.environments, &release.waves, policy.name.as_str()) {
+            let verified = verified_there(self.journal.control(), release, upstream).await?;
+            let Some(EnvironmentRow {
+                deployment_id,
+                since,
+                looked_at,
+                ..
+            }) = verified
+            else {
+                continue;
+            };
+            if !looks_again(&asked.passage, &asked.row.reports, looked_at.unwrap_or(since), now) {
+                continue;
+            }
+            looked = true;
+            let answer = match self.at(&deployment_id).await {
+                Ok(there) => there.recheck(&deployment_id).await,
+                Err(failure) => Err(failure),
+            };
+            match answer {
+                Ok(answer) => tracing::info!(upstream, %answer, "looked again where the release came through"),
+                // A place that cannot be reached says nothing about the release.
+                Err(failure) if !failure.kind.is_retryable() => {
+                    tracing::warn!(upstream, kind = %failure.kind, message = %failure.message, "could not look again where the release came through");
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(looked)
     }
 
     /// The images that come together, with their repositories.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::kernel::Site;
+use simulator::kernel::{Behaviour, Site};
 use simulator::{FunctionError, Handler, Lambda};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault, Occurrence, Pattern};
 
@@ -439,7 +439,7 @@ fn what_fails_its_recheck_while_it_waits_for_production_comes_there_only_when_it
     for part in [
         "has failed verification in `development` since ",
         "check `errors`: in `ALARM`: `errors`",
-        "`esclusa recheck`",
+        "it is seen to work there again",
     ] {
         assert!(asked.contains(part), "{asked}");
     }
@@ -473,12 +473,82 @@ fn what_fails_its_recheck_while_it_waits_for_production_comes_there_only_when_it
     account.assert_left("FREE");
 }
 
-/// An account whose environment is verified by this check for a minute, with an endpoint at the service.
-fn tested(measure: &str) -> Account {
-    let verification = format!(
-        "{PUSH}    verification:\n      soak_seconds: 60\n      checks:\n        smoke:\n          measure: {measure}\n          pace: {{interval_seconds: 20, count: 1, failure_limit: 1}}\n"
+/// No alarm tells and nobody asks: what has waited for people is looked at where it came through before it goes on, and
+/// again every five minutes until it works there.
+#[test]
+fn what_has_waited_for_people_goes_on_only_if_it_still_works_where_it_came_through() {
+    const PAGE: &str = "{smoke: {steps: [{name: the page, url: \"http://nest.example.com/\"}]}}";
+    let mut account = tested(PAGE);
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let people = "people:\n  ana: {iam: [\"arn:aws:iam::123456789012:user/*\"]}\n\nenvironments:\n";
+    let asked = format!("{PUSH}    approval: {{approvers: [ana], unknown_pusher: is_nobody}}\n");
+    let text = text
+        .replace(PUSH, &verified_by(PAGE))
+        .replace("    trigger: manual\n", &asked)
+        .replacen("environments:\n", people, 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    let page = |status: u16, after_seconds: u32, for_seconds: u32| json!({"path": "/", "status": status, "after_seconds": after_seconds, "for_seconds": for_seconds});
+    let breaks = json!({"programs": [], "http": [page(200, 0, 3600), page(503, 3600, 3600), page(200, 7200, 86_400)]});
+    account.push_that_says("v1.0.0", Kind::Good, &[(Behaviour::ANNOTATION, &breaks.to_string())]);
+    account.pass(SignedDuration::from_secs(20));
+    let release = account.releases().pop().unwrap();
+    account.run_until_entered(&release, "AwaitGate");
+    let before = account.definition_of(PRODUCTION, SERVICE);
+    // It breaks, and nobody looks.
+    account.pass(SignedDuration::from_mins(90));
+    assert_eq!(account.records("rechecked").len(), 0);
+    account.esclusa(&["approve", &release]);
+    account.pass(SignedDuration::from_mins(3));
+    assert_eq!(account.definition_of(PRODUCTION, SERVICE), before);
+    let told = account
+        .esclusa(&["why", "nest-demo", "production", "--version", "v1.0.0"])
+        .out;
+    for part in [
+        "has failed verification in `development` since ",
+        "`the page`: status 503 instead of 200",
+        "it is seen to work there again",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    // It works again half an hour later, and is found to within minutes.
+    account.settle();
+    account.assert_release_ended(&release, "SUCCEEDED", "none", "proven");
+    let looks: Vec<(Timestamp, bool)> = account
+        .records("rechecked")
+        .iter()
+        .map(|record| {
+            (
+                record["at"].as_str().unwrap().parse().unwrap(),
+                record["body"]["holds"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    let [failed @ .., (before, false), (restored, true)] = &looks[..] else {
+        panic!("{looks:?}")
+    };
+    assert!(
+        !failed.is_empty() && failed.iter().all(|(_, holds)| !holds),
+        "{looks:?}"
     );
-    let mut account = Account::edited("nest-demo", PUSH, &verification);
+    assert!(
+        restored.duration_since(*before) < SignedDuration::from_mins(6),
+        "{looks:?}"
+    );
+    account.pass(SignedDuration::from_mins(3));
+    account.assert_left("FREE");
+}
+
+/// An environment that is pushed to and verified by this check for a minute.
+fn verified_by(measure: &str) -> String {
+    format!(
+        "{PUSH}    verification:\n      soak_seconds: 60\n      checks:\n        smoke:\n          measure: {measure}\n          pace: {{interval_seconds: 20, count: 1, failure_limit: 1}}\n"
+    )
+}
+
+/// An account with such an environment, with an endpoint at the service.
+fn tested(measure: &str) -> Account {
+    let mut account = Account::edited("nest-demo", PUSH, &verified_by(measure));
     let site = Site {
         cluster: CLUSTER.to_owned(),
         service: SERVICE.to_owned(),

@@ -40,6 +40,13 @@ const PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
 /// How long a release is kept that was found not to work elsewhere.
 pub const MENDED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// The gate of what was found where a release came through.
+const UPSTREAM: &str = "upstream";
+
+/// For how long what was seen of a release where it came through is good enough for the next environment, and how often
+/// it is looked at while it does not work there.
+const SEEN_LATELY: SignedDuration = SignedDuration::from_mins(5);
+
 /// What the pipeline says about the gates of an environment.
 #[derive(Debug, Clone, Copy)]
 pub struct GatePolicy<'a> {
@@ -254,6 +261,7 @@ pub fn pass(policy: &GatePolicy<'_>, facts: &GateFacts<'_>, now: Timestamp) -> (
     let copied = facts.copies.iter().filter(|copy| !copy.is_there);
     let pause = copied
         .map(|copy| copy.pause(facts.since, now))
+        .chain(is_closed_upstream(&reports).then_some(SEEN_LATELY))
         .fold(pause, SignedDuration::min);
     let pause = pause.clamp(PAUSE_MIN, PAUSE_MAX);
     (Passage::Wait { pause }, reports)
@@ -306,10 +314,26 @@ fn kept(gate: &str, since: Timestamp, failed: &str, mend: &str, now: Timestamp) 
     open(gate, format!("{failed}; it is refused unless {mend}"))
 }
 
+/// Whether a release that has waited is looked at once more where it came through, before it comes into the next
+/// environment: that it worked there counts for as long as somebody has seen it lately.
+#[must_use]
+pub fn looks_again(passage: &Passage, reports: &[GateReport], looked_at: Timestamp, now: Timestamp) -> bool {
+    let is_next = match passage {
+        Passage::Open => true,
+        Passage::Wait { .. } => is_closed_upstream(reports),
+        Passage::Over(_) => false,
+    };
+    is_next && now.duration_since(looked_at) >= SEEN_LATELY
+}
+
+fn is_closed_upstream(reports: &[GateReport]) -> bool {
+    reports.iter().any(|report| report.gate == UPSTREAM && !report.is_open)
+}
+
 fn failed_upstream(failed: &FailedUpstream, now: Timestamp) -> GateReport {
     let sentence = failed.sentence("this version");
-    let mend = "`esclusa recheck` finds that it works again";
-    kept("upstream", failed.revoked.at, &sentence, mend, now)
+    let mend = "it is seen to work there again";
+    kept(UPSTREAM, failed.revoked.at, &sentence, mend, now)
 }
 
 fn quarantined(quarantine: &Quarantine, now: Timestamp) -> Option<GateReport> {

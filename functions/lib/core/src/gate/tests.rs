@@ -500,12 +500,8 @@ fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_
         ..facts("2026-11-26T15:00:00Z")
     };
     let (passage, reports) = asked_of_nobody(&facts);
-    assert_eq!(
-        passage,
-        Passage::Wait {
-            pause: MENDED_WITHIN / 2
-        }
-    );
+    // It is looked at again sooner than the time to mend it is over.
+    assert_eq!(passage, Passage::Wait { pause: SEEN_LATELY });
     let told: Vec<(&str, &str)> = reports
         .iter()
         .map(|told| (told.gate.as_str(), told.sentence.as_str()))
@@ -515,7 +511,7 @@ fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_
         [
             (
                 "upstream",
-                "this version has failed verification in `staging` since 2026-11-26T15:30:00Z: check `errors`; it waits until `esclusa recheck` finds that it works again"
+                "this version has failed verification in `staging` since 2026-11-26T15:30:00Z: check `errors`; it waits until it is seen to work there again"
             ),
             (
                 "quarantine",
@@ -543,6 +539,36 @@ fn a_version_that_failed_elsewhere_waits_an_hour_for_that_to_be_mended_and_says_
         ..facts
     };
     assert_eq!(asked_of_nobody(&facts), (Passage::Open, Vec::new()));
+}
+
+#[test]
+fn what_has_waited_is_looked_at_again_where_it_came_through_before_it_goes_on() {
+    let looked_at = at("2026-11-26T15:00:00Z");
+    let (soon, late) = (at("2026-11-26T15:04:59Z"), at("2026-11-26T15:05:00Z"));
+    let upstream = |is_open| GateReport {
+        gate: UPSTREAM.to_owned(),
+        is_open,
+        sentence: String::new(),
+        until: None,
+    };
+    let waits = Passage::Wait { pause: PAUSE_MAX };
+    let over = Passage::Over(Closed::Expired);
+    for (passage, reports, now, expected) in [
+        (&Passage::Open, vec![], late, true),
+        (&Passage::Open, vec![], soon, false),
+        (&Passage::Open, vec![upstream(true)], late, true),
+        (&waits, vec![upstream(false)], late, true),
+        (&waits, vec![upstream(false)], soon, false),
+        (&waits, vec![], late, false),
+        (&waits, vec![upstream(true)], late, false),
+        (&over, vec![upstream(false)], late, false),
+    ] {
+        assert_eq!(
+            looks_again(passage, &reports, looked_at, now),
+            expected,
+            "{passage:?} {reports:?} {now}"
+        );
+    }
 }
 
 #[test]
@@ -707,10 +733,13 @@ fn a_member_of_slack_is_the_person_who_has_its_id_and_no_pattern_of_arns_makes_s
     let people = People::from_iter([
         ("everybody".parse().unwrap(), person(&["*"], &[])),
         ("ana".parse().unwrap(), person(&["arn:aws:iam::1:user/ana"], &["U0ANA"])),
+        ("luis".parse().unwrap(), person(&[], &["T0TEAM/U0LUIS"])),
     ]);
     let who = |principal: &str| person_of(&people, principal).map(Name::as_str);
     assert_eq!(who("slack:T0TEAM/U0ANA"), Some("ana"));
     assert_eq!(who("slack:T0TEAM/U0ANN"), None);
+    assert_eq!(who("slack:T0TEAM/U0LUIS"), Some("luis"));
+    assert_eq!(who("slack:T0OTHER/U0LUIS"), None, "a member of another workspace");
     assert_eq!(who("slack:U0ANA"), Some("everybody"));
     assert_eq!(who("arn:aws:iam::1:user/ana"), Some("everybody"));
 }
