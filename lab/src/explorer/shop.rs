@@ -6,7 +6,7 @@ use esclusa_core::schema::{ANNOTATION_COMPATIBLE_SINCE, ANNOTATION_VERSION};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use simulator::kernel::Behaviour;
+use simulator::kernel::{Behaviour, Site};
 use simulator::services::{DatabaseKind, Ecr, Rds, Slack};
 use simulator::{ApiError, DynamoDb, Fault, FaultKind, Selector, Settings, World};
 use simulator_event_bridge::{Disturbance, EventBridge, Fault as DeliveryFault, Occurrence, Pattern};
@@ -97,7 +97,7 @@ impl Image {
     fn manifest(self, tag: &str, configuration: &str) -> String {
         let annotations = json!({
             ANNOTATION_VERSION: format!("{}.0.0", number(tag)),
-            Behaviour::ANNOTATION: json!({"programs": self.programs(), "metrics": [self.errors()]}).to_string(),
+            Behaviour::ANNOTATION: json!({"programs": self.programs(), "metrics": [self.errors()], "http": [healthy()]}).to_string(),
         });
         let blob = |kind: &str, digest: &str| {
             let kind = format!("application/vnd.oci.image.{kind}");
@@ -113,6 +113,12 @@ impl Image {
         })
         .to_string()
     }
+}
+
+/// What its web servers say of themselves, whatever errors they answer others with.
+fn healthy() -> Value {
+    let body = json!({"status": "Healthy", "checks": [{"name": "database", "status": "Healthy"}]}).to_string();
+    json!({"path": "/health", "status": 200, "body": body})
 }
 
 /// Which version a tag such as `v2` is.
@@ -575,6 +581,18 @@ fn provide_clusters(world: &mut World, account: Account) -> Result<(), ApiError>
     if let Some((rds, kernel)) = world.service_mut::<Rds>() {
         let since = kernel.now().saturating_sub(SignedDuration::from_hours(24 * 7));
         rds.provide(DatabaseKind::Instance, Shop::DATABASE, since.unwrap_or(kernel.now()));
+    }
+    for place in account.places().iter().filter(|place| place.environment == Shop::FIRST) {
+        let site = Site {
+            cluster: place.cluster.to_owned(),
+            service: "web".to_owned(),
+            container: "web".to_owned(),
+        };
+        world
+            .kernel_mut()
+            .sites
+            .hosts
+            .insert("shop.example.com".to_owned(), site);
     }
     let alarm = json!({"AlarmName": Shop::ALARM, "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1});
     world.administer("monitoring", "PutMetricAlarm", alarm)?;
