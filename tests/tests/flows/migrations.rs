@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::{CallOutcome, CallRecord};
+use simulator::{ApiError, CallOutcome, CallRecord, Fault, FaultKind, Selector};
 use simulator_ecs::Ecs;
 
 use crate::path::{self, BACK, CLOSED, END, NEXT, SERVICE, TASK, TASK_AGAIN, TASK_STOPPED, WAY_BACK_END};
@@ -60,6 +60,31 @@ fn a_migration_that_fails_by_its_own_word_is_no_success_and_may_have_moved_the_s
         ]
     );
     account.assert_left("FREE");
+}
+
+/// F30: the client token is that of a task of somebody else.
+#[test]
+fn a_client_token_that_belongs_to_another_task_leaves_the_database_to_a_person() {
+    let mut account = Account::with("imagy-catalog");
+    let task = "arn:aws:ecs:us-east-1:123456789012:task/imagy-develop/0123456789abcdef0123456789abcdef";
+    let conflict = ApiError::client("ConflictException", "the token was used with other parameters")
+        .with("resourceIds", json!([task]));
+    let run = Selector::operation("ecs", "RunTask");
+    account
+        .lab
+        .world_mut()
+        .add_fault(Fault::new(run, FaultKind::ErrorBefore(conflict)));
+    account.release("4f2c1e9", Kind::Good);
+    account.assert_ended("FAILED", "unknown", "unknown_effect");
+    assert_untouched(&account);
+    let reasons = account.reasons();
+    assert!(
+        reasons.contains(&format!("belongs to other tasks: `{task}`")),
+        "{reasons}"
+    );
+    // Nobody knows what came of the act until the sweep has looked.
+    account.pass(SignedDuration::from_mins(20));
+    account.assert_left("QUARANTINED");
 }
 
 #[test]

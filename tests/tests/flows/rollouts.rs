@@ -1,9 +1,12 @@
 //! Rollouts that do not work: brought back by ECS, by the deployer, or by nobody.
 
-use jiff::SignedDuration;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use lab::images::Kind;
 use serde_json::{Value, json};
 use simulator::kernel::Behaviour;
+use simulator::{Fault, FaultKind, Selector};
 
 use crate::path::{self, BACK, EVIDENCE, NEXT, SERVICE, SERVICE_STOPPED, TASK, WAY_BACK_END};
 use crate::support::Account;
@@ -136,6 +139,58 @@ fn a_rollout_that_does_not_come_to_an_end_is_stopped_at_its_deadline_and_rolled_
     account.assert_runs("nest-demo-development", "nest-demo", "nestapp", &good, 1);
     assert_eq!(account.definition_of("nest-demo-development", "nest-demo"), before);
     account.assert_left("FREE");
+}
+
+/// F59: the deadline of a rollout is around its end, and the stop is on its way for four seconds: it comes before, while
+/// or after the rollout is over.
+#[test]
+fn a_rollout_that_comes_to_its_end_as_it_is_stopped_ends_as_what_runs() {
+    let (cluster, service) = ("nest-demo-development", "nest-demo");
+    let deployed = |timeout_seconds: i64| {
+        let timeout = format!("    service: nest-demo\n    timeout_seconds: {timeout_seconds}\n");
+        let mut account = Account::edited("nest-demo", "    service: nest-demo\n", &timeout);
+        let stop = Selector::operation("ecs", "StopServiceDeployment").nth(1);
+        let late = FaultKind::Delay(SignedDuration::from_secs(4));
+        account.lab.world_mut().add_fault(Fault::new(stop, late));
+        // The shortest deadline is a minute.
+        account.run_out_of_capacity(SignedDuration::from_secs(60));
+        let before = account.digests_of(cluster, service, "nestapp");
+        account.forget_calls();
+        let digest = account.release("v1.0.0", Kind::Good);
+        (account, before, digest)
+    };
+    let (account, ..) = deployed(1800);
+    let began = account.ecs_calls("UpdateService")[0].at;
+    let mut events = account.lab.world().events().iter();
+    let over = events
+        .rfind(|event| event["detail"]["eventName"] == "SERVICE_DEPLOYMENT_COMPLETED")
+        .unwrap();
+    let over: Timestamp = over["time"].as_str().unwrap().parse().unwrap();
+    let takes = over.duration_since(began).as_secs();
+    let mut ends: BTreeSet<(usize, String)> = BTreeSet::new();
+    for timeout_seconds in takes - 8..=takes + 2 {
+        let (mut account, before, digest) = deployed(timeout_seconds);
+        let release = account.releases().pop().unwrap();
+        let end = account.status(&release)["end"].clone();
+        let runs = match end["verdict"].as_str().unwrap() {
+            "SUCCEEDED" => vec![digest],
+            _ => before,
+        };
+        assert_eq!(
+            account.digests_of(cluster, service, "nestapp"),
+            runs,
+            "{timeout_seconds}: {end}"
+        );
+        account.assert_left("FREE");
+        let stops = account.ecs_calls("StopServiceDeployment").len();
+        ends.insert((stops, format!("{} {}", end["verdict"], end["effect"])));
+    }
+    let expected = [
+        (0, "\"SUCCEEDED\" \"none\""),
+        (1, "\"ROLLED_BACK\" \"reverted\""),
+        (1, "\"SUCCEEDED\" \"none\""),
+    ];
+    assert_eq!(ends, expected.map(|(stops, end)| (stops, end.to_owned())).into());
 }
 
 #[test]
