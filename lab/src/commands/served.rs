@@ -159,7 +159,7 @@ fn explain(example: &Example, endpoint: &str, environment: &Path, page: &mut Pag
         ),
         (
             format!("docker push {registry}/{ecr}:v1.7.0"),
-            "any client of registries can push",
+            "any client of registries can push: docs/LOCAL.md says what its image must say",
         ),
     ] {
         page.text(format_args!("  {command:<62}  {meaning}"))?;
