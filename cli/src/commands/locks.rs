@@ -88,7 +88,7 @@ fn distinct(locks: &mut Vec<NamedLock>) {
 /// A lock that was taken at least once.
 pub(super) async fn read(control: &ControlTable, name: &str) -> Result<Option<NamedLock>, Failure> {
     let StandingLock { name, lock, mut queue } = StandingLock::read(control, name).await?;
-    queue.sort();
+    queue.sort_by(|one, other| one.turn().cmp(&other.turn()));
     Ok(lock.map(|stored| NamedLock {
         name,
         lock: stored.row,

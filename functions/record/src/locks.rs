@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use esclusa_adapters::control::rows::{DeploymentRow, Progress};
+use esclusa_adapters::control::rows::{DeploymentRow, Progress, ReleaseKind};
 use esclusa_adapters::control::{Change, Expected, Key};
 use esclusa_adapters::deployments::Work;
 use esclusa_adapters::journal::Commit;
@@ -112,7 +112,7 @@ impl Record {
 
     /// Stands in the queues of all locks at once, or stays where it stands.
     async fn stand_in_queues(&self, work: &Work, behind: &Behind, at: Timestamp) -> Result<Value, Failure> {
-        let deployment = &work.deployment.row;
+        let (release, deployment) = (&work.release.row, &work.deployment.row);
         let since = deployment.queued_at.unwrap_or(at);
         let limit = SignedDuration::from_secs(i64::from(deployment.lock_wait_seconds));
         let left = limit - at.duration_since(since);
@@ -126,6 +126,8 @@ impl Record {
             let place = Queued {
                 since,
                 deployment_id: deployment.deployment_id.clone(),
+                // Whoever goes back, or mends what is broken, waits for nothing but what is at work.
+                is_urgent: release.kind == ReleaseKind::Rollback || release.is_hotfix,
             };
             let queued = DeploymentRow {
                 queued_at: Some(since),
@@ -144,7 +146,11 @@ impl Record {
                 )?)
                 .record(&work.subject.chain, draft);
             for name in &deployment.locks {
-                commit = commit.change(Change::put(place_in_queue(name, &place), &place, Expected::Absent)?);
+                commit = commit.change(Change::put(
+                    place_in_queue(name, since, &place.deployment_id),
+                    &place,
+                    Expected::Absent,
+                )?);
             }
             self.journal.commit(commit).await?.or_failure()?;
         }

@@ -58,6 +58,43 @@ fn in_a_queue_every_release_is_deployed_and_who_came_first_goes_first() {
     account.assert_left("FREE");
 }
 
+/// Whoever goes back, or mends what is broken, waits for what is at work and not for what waits.
+#[test]
+fn a_rollback_and_a_hotfix_go_before_what_waits_in_the_queue() {
+    let (mut account, first) = busy("{waiting: queue}", Kind::Good);
+    for tag in ["v2", "v3"] {
+        account.push(tag, Kind::Good);
+        account.pass(SignedDuration::from_secs(20));
+    }
+    let waited = account.releases()[1..].to_vec();
+    let hotfix = ["deploy", "superbowleto", "stg", "v2", "--hotfix", "--no-wait"];
+    let text = std::fs::read_to_string(&account.example.file).unwrap();
+    let text = text
+        .replace(TRIGGER, &format!("{TRIGGER}    lock: {{waiting: queue}}\n"))
+        .replacen("environments:\n", "hotfix: {skips: [soak]}\n\nenvironments:\n", 1);
+    let file = account.written(&text);
+    account.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    let asked = account.esclusa(&[&hotfix[..], &["--reason", "orders are lost"]].concat());
+    let hotfix = asked.out.trim().to_owned();
+    account.run_until_entered(&format!("{hotfix}-stg-1"), "AwaitLock");
+    let waiting = account.esclusa(&["locks"]).out;
+    let place = |release: &String| waiting.find(&format!("{release}-stg-1"));
+    assert!(
+        place(&hotfix).is_some() && place(&hotfix) < place(&waited[0]),
+        "{waiting}"
+    );
+    account.settle();
+    account.assert_release_ended(&first, "SUCCEEDED", "schema_moved", "proven");
+    account.assert_release_ended(&hotfix, "SUCCEEDED", "schema_moved", "proven");
+    let freed = moment(&account, "deployment_ended", &hotfix);
+    for release in &waited {
+        // Pushed before it, they are older than what is in force.
+        account.assert_release_ended(release, "SUPERSEDED", "none", "superseded");
+        assert!(moment(&account, "deployment_ended", release) >= freed);
+    }
+    account.assert_left("FREE");
+}
+
 #[test]
 fn who_waits_longer_than_the_pipeline_allows_ends_without_having_moved_anything() {
     let (mut account, first) = busy("{waiting: queue, wait_seconds: 60}", Kind::Good);

@@ -59,10 +59,10 @@ pub async fn environment_lock_row(
         .await
 }
 
-/// The place of a deployment in the queue of a lock.
+/// The place of a deployment in the queue of a lock, where it stands since then.
 #[must_use]
-pub fn place_in_queue(name: &str, place: &Queued) -> Key {
-    Key::queued(name, &format!("{:.9}", place.since), &place.deployment_id)
+pub fn place_in_queue(name: &str, since: Timestamp, deployment_id: &str) -> Key {
+    Key::queued(name, &format!("{since:.9}"), deployment_id)
 }
 
 /// Takes a deployment out of the queues that it stands in.
@@ -74,12 +74,8 @@ pub async fn out_of_queues(control: &ControlTable, deployment: &DeploymentRow) -
     let Some(since) = deployment.queued_at else {
         return Ok(changes);
     };
-    let place = Queued {
-        since,
-        deployment_id: deployment.deployment_id.clone(),
-    };
     for name in &deployment.locks {
-        let key = place_in_queue(name, &place);
+        let key = place_in_queue(name, since, &deployment.deployment_id);
         if let Some(stored) = control.get::<Queued>(&key).await? {
             changes.push(Change::delete(key, stored.revision));
         }

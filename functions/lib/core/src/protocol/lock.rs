@@ -1,8 +1,9 @@
 //! The lock with a fence: one owner at a time, and a number that only grows, by which an owner that lost the lock is
 //! told so before it acts.
 //!
-//! Whoever finds it held stands in a queue, first in, first out. Everybody who wants several locks stands in the queues
-//! of all of them since one moment, and nobody holds one while waiting for another: so nobody waits in a circle.
+//! Whoever finds it held stands in a queue: what cannot wait goes first, and otherwise who came first. Everybody who
+//! wants several locks stands in the queues of all of them since one moment and in one way, and nobody holds one while
+//! waiting for another: so nobody waits in a circle.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,10 +55,22 @@ pub struct Claimant {
 /// A place in the queue of a lock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Queued {
-    /// Since when it stands there: the same moment in all queues it stands in. Who came first goes first.
+    /// Since when it stands there: the same moment in all queues it stands in. Of two that cannot wait, or that can, who
+    /// came first goes first.
     pub since: Timestamp,
     /// Who stands there.
     pub deployment_id: String,
+    /// Whether it goes before those that can wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_urgent: bool,
+}
+
+impl Queued {
+    /// What orders a queue: whose is the least goes first. Of two that came at one moment one does.
+    #[must_use]
+    pub fn turn(&self) -> impl Ord {
+        (!self.is_urgent, self.since, self.deployment_id.as_str())
+    }
 }
 
 /// What acquiring comes to.
@@ -142,7 +155,7 @@ pub fn acquire(
 /// Who goes first, if it is not the claimant: of those that stand in the queue before it, or of all where it does not
 /// stand there.
 fn first_before<'a>(queue: &'a [Queued], claimant: &Claimant) -> Option<&'a Queued> {
-    let first = queue.iter().min()?;
+    let first = queue.iter().min_by_key(|queued| queued.turn())?;
     (first.deployment_id != claimant.deployment_id).then_some(first)
 }
 
@@ -331,6 +344,7 @@ mod tests {
         Queued {
             since: Timestamp::from_second(second).unwrap(),
             deployment_id: claimant(owner).deployment_id,
+            is_urgent: false,
         }
     }
 
@@ -355,6 +369,17 @@ mod tests {
         };
         assert!(matches!(asks("b"), Acquire::Take(_)));
         assert_eq!([asks("c"), asks("d")], [behind_b.clone(), behind_b]);
+    }
+
+    #[test]
+    fn what_cannot_wait_goes_before_what_came_before_it_and_behind_what_cannot_either() {
+        let urgent = |second: i64, owner: &str| Queued {
+            is_urgent: true,
+            ..queued(second, owner)
+        };
+        let queue = [queued(1, "b"), urgent(3, "d"), urgent(2, "c")];
+        let goes = |owner: &str| matches!(acquire(None, &queue, &claimant(owner), AT), Ok(Acquire::Take(_)));
+        assert_eq!(["b", "c", "d"].map(goes), [false, true, false]);
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl World {
             self.queue.push(Queued {
                 since,
                 deployment_id: owner.name().to_owned(),
+                is_urgent: false,
             });
         }
     }
