@@ -177,7 +177,7 @@ impl WorldConnector {
             let (input, key) = api_input(host, uri, request.headers().iter(), &body);
             (http_apis::NAME, request.method().to_owned(), input, key)
         } else if let Some(operation) = slack::operation(host, uri.path()) {
-            let input = json!({"path": uri.path(), "authorization": header("authorization"), "body": body});
+            let input = json!({"path": uri.path(), "query": uri.query(), "authorization": header("authorization"), "body": body});
             (slack::NAME, operation, input, None)
         } else {
             let input = json!({"host": host, "path": uri.path()});

@@ -7,11 +7,14 @@
 mod candidates;
 mod tell;
 
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use esclusa_adapters::journal::Journal;
 use esclusa_adapters::secrets::SecretReader;
 use esclusa_adapters::slack::{SlackClient, Tested};
 use esclusa_core::error::Failure;
+use esclusa_core::pipeline::ChannelId;
 use esclusa_events::Event;
 use esclusa_runtime::{Environment, Function, Invocation, Round, parse_request};
 use serde::Deserialize;
@@ -38,8 +41,11 @@ pub struct Notify {
 enum Request {
     /// Tell people what is not told yet.
     Tell {},
-    /// Ask Slack whether it takes the token, and tell nobody anything.
-    Check {},
+    /// Ask Slack whether it takes the token and what these channels are to the app, and tell nobody anything.
+    Check {
+        #[serde(default)]
+        channels: Vec<ChannelId>,
+    },
 }
 
 impl Notify {
@@ -52,14 +58,20 @@ impl Notify {
     }
 
     /// What Slack says of the token, for `esclusa doctor`.
-    async fn check(&self) -> Result<Value, Failure> {
+    async fn check(&self, channels: &[ChannelId]) -> Result<Value, Failure> {
         let Some(token) = &self.token else {
             return Ok(unconfigured());
         };
-        Ok(match self.slack.test(&token.read().await?).await? {
-            Tested::Valid { team, scopes } => json!({"team": team, "scopes": scopes}),
-            Tested::Refused { code } => json!({"refused": code}),
-        })
+        let token = token.read().await?;
+        let (team, scopes) = match self.slack.test(&token).await? {
+            Tested::Valid { team, scopes } => (team, scopes),
+            Tested::Refused { code } => return Ok(json!({"refused": code})),
+        };
+        let mut seen = BTreeMap::new();
+        for channel in channels {
+            seen.insert(channel.as_str(), self.slack.membership(&token, channel.as_str()).await?);
+        }
+        Ok(json!({"team": team, "scopes": scopes, "channels": seen}))
     }
 }
 
@@ -87,7 +99,7 @@ impl Function for Notify {
                     round.end();
                     Ok(told)
                 }
-                Request::Check {} => self.check().await,
+                Request::Check { channels } => self.check(&channels).await,
             },
             // Whatever it says: everything is looked at.
             Event::StepFunctionsExecutionStatusChange(_) => {

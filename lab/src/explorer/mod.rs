@@ -208,16 +208,17 @@ pub fn shrink(plan: &Plan, violations: &[Violation]) -> Result<Plan, InstallErro
         let mut names = violations.iter().map(|violation| violation.invariant);
         names.any(|name| found.iter().any(|found| found.invariant == name))
     };
+    shortest(plan, |shorter| Ok(wanted(&run(shorter, false)?.violations)))
+}
+
+/// The plan without every happening that is not needed for it to violate.
+fn shortest<E>(plan: &Plan, mut violates: impl FnMut(&Plan) -> Result<bool, E>) -> Result<Plan, E> {
     let mut shortest = plan.clone();
-    let mut index = shortest.happenings.len();
-    while let Some(next) = index.checked_sub(1) {
-        index = next;
+    for index in (0..plan.happenings.len()).rev() {
         let mut shorter = shortest.clone();
-        if index < shorter.happenings.len() {
-            shorter.happenings.remove(index);
-            if wanted(&run(&shorter, false)?.violations) {
-                shortest = shorter;
-            }
+        shorter.happenings.remove(index);
+        if violates(&shorter)? {
+            shortest = shorter;
         }
     }
     Ok(shortest)
@@ -225,4 +226,27 @@ pub fn shrink(plan: &Plan, violations: &[Violation]) -> Result<Plan, InstallErro
 
 fn refused(error: &ApiError) -> InstallError {
     InstallError::Account(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_violation_does_not_need_is_cut_off_and_what_it_needs_stays_in_its_order() {
+        let known = known_calls().unwrap();
+        let mut plans = (0..).map(|seed| Plan::draw(seed, &known));
+        let plan = plans.find(|plan| plan.happenings.len() >= 6).unwrap();
+        let needed = [plan.happenings[1].clone(), plan.happenings[4].clone()];
+        let mut tried = 0;
+        let found = shortest(&plan, |shorter| {
+            tried += 1;
+            Ok::<_, InstallError>(needed.iter().all(|happening| shorter.happenings.contains(happening)))
+        });
+        let found = found.unwrap();
+        assert_eq!((found.happenings, found.seed), (needed.to_vec(), plan.seed));
+        assert_eq!(tried, plan.happenings.len());
+        let nothing = shortest(&plan, |_| Ok::<_, InstallError>(false)).unwrap();
+        assert_eq!(nothing.happenings, plan.happenings);
+    }
 }

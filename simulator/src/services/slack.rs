@@ -271,7 +271,10 @@ impl Slack {
             &json!({"ok": true, "team": "Simulated", "team_id": self.team, "user": "esclusa"}),
         );
         if let Some(headers) = answer.get_mut("headers").and_then(Value::as_object_mut) {
-            headers.insert("x-oauth-scopes".to_owned(), "chat:write".into());
+            headers.insert(
+                "x-oauth-scopes".to_owned(),
+                "chat:write,channels:read,groups:read".into(),
+            );
         }
         answer
     }
@@ -293,6 +296,11 @@ impl Slack {
         if text("authorization") != format!("Bearer {}", self.token) {
             return refused("invalid_auth");
         }
+        // What only reads takes no JSON.
+        if request.operation == "conversations.info" {
+            let channel = text("query").strip_prefix("channel=").unwrap_or_default();
+            return self.shown(channel);
+        }
         let Some(body) = body.as_object() else {
             return refused("invalid_json");
         };
@@ -302,6 +310,17 @@ impl Slack {
             "chat.update" => self.update(body),
             _ => refused("unknown_method"),
         }
+    }
+
+    /// A channel: <https://docs.slack.dev/reference/methods/conversations.info>. The app sees those that it is a member of.
+    fn shown(&self, channel: &str) -> Value {
+        if !self.channels.contains_key(channel) {
+            return refused("channel_not_found");
+        }
+        answered(
+            200,
+            &json!({"ok": true, "channel": {"id": channel, "name": "deployments", "is_channel": true, "is_member": true}}),
+        )
     }
 
     fn post(&mut self, body: &Map<String, Value>, kernel: &mut Kernel) -> Value {

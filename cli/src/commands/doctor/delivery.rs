@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use esclusa_adapters::client;
 use esclusa_adapters::queues::QueueReader;
 use esclusa_core::doctor::{ALARMS, AlarmFacts, AppFacts, FunctionFacts, Seen, SlackFacts, Subscriptions};
+use esclusa_core::pipeline::ChannelId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::looking::{seen, seen_by};
@@ -88,6 +90,7 @@ pub(super) async fn topics(
 pub(super) async fn slack(
     stack: &str,
     functions: &BTreeMap<String, Seen<FunctionFacts>>,
+    channels: &BTreeSet<ChannelId>,
     session: &Session,
 ) -> SlackFacts {
     let client = client!(aws_sdk_secretsmanager, session.config());
@@ -106,7 +109,7 @@ pub(super) async fn slack(
     }
     let [bot_token, signing_secret] = found;
     let app = match bot_token {
-        Some(_) => Some(app(stack, session).await),
+        Some(_) => Some(app(stack, channels, session).await),
         None => None,
     };
     SlackFacts {
@@ -116,12 +119,12 @@ pub(super) async fn slack(
     }
 }
 
-async fn app(stack: &str, session: &Session) -> Seen<AppFacts> {
+async fn app(stack: &str, channels: &BTreeSet<ChannelId>, session: &Session) -> Seen<AppFacts> {
     let answer = aws::invoke(
         session.config(),
         &format!("{stack}-notify"),
         aws::STACK,
-        &json!({"action": "check"}),
+        &json!({"action": "check", "channels": channels}),
     )
     .await;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -136,6 +139,11 @@ async fn app(stack: &str, session: &Session) -> Seen<AppFacts> {
                 .flatten()
                 .map(|scope| text(Some(scope)))
                 .collect(),
+            // What it does not say, or in other words, is not known.
+            channels: answer
+                .get("channels")
+                .and_then(|channels| BTreeMap::deserialize(channels).ok())
+                .unwrap_or_default(),
         },
     })
 }

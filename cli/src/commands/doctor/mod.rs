@@ -6,7 +6,7 @@ mod looking;
 mod pipelines;
 mod stack;
 
-use esclusa_core::doctor::{Finding, Observed, Seen, Status, diagnose};
+use esclusa_core::doctor::{Finding, Observed, Seen, SlackFacts, Status, diagnose};
 use serde_json::json;
 
 use crate::arguments::Doctor;
@@ -60,7 +60,7 @@ async fn observe(
         schedules: stack::schedules(stack, session).await,
         dead_letters: delivery::dead_letters(stack, session).await,
         topics: delivery::topics(&alarms, session).await,
-        slack: delivery::slack(stack, &functions, session).await,
+        slack: SlackFacts::default(),
         stack: stack.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: session.now()?,
@@ -70,8 +70,12 @@ async fn observe(
         pipelines: Seen::Absent,
     };
     output.moment("looking at the pipelines".to_owned());
+    let pipelines = pipelines::all(application, &home, &push, session).await;
+    let told = pipelines.found().into_iter().flatten();
+    let channels = told.flat_map(|pipeline| pipeline.channels.clone()).collect();
     Ok(Observed {
-        pipelines: pipelines::all(application, &home, &push, session).await,
+        slack: delivery::slack(stack, &observed.functions, &channels, session).await,
+        pipelines,
         ..observed
     })
 }

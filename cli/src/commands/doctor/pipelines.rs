@@ -50,7 +50,7 @@ async fn one(application: &str, home: &Home, push: &Seen<String>, session: &Sess
     let mut observed = ObservedPipeline {
         application: application.to_owned(),
         unreadable: None,
-        tells_slack: false,
+        channels: BTreeSet::new(),
         repositories: BTreeMap::new(),
         pushes: BTreeMap::new(),
         environments: Vec::new(),
@@ -72,7 +72,8 @@ async fn one(application: &str, home: &Home, push: &Seen<String>, session: &Sess
     }
     for environment in &environments {
         let told = environment.notifications.as_ref();
-        observed.tells_slack |= told.is_some_and(|notifications| notifications.slack.is_some());
+        let slack = told.and_then(|notifications| notifications.slack.as_ref());
+        observed.channels.extend(slack.map(|slack| slack.channel.clone()));
         observed.environments.push(look(environment, home, session).await);
     }
     observed

@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use esclusa_core::canonical::canonical_sha256;
+use esclusa_core::doctor::Membership;
 use esclusa_core::error::Failure;
 use esclusa_core::pipeline::Method;
 use esclusa_core::secret::Secret;
@@ -136,6 +137,25 @@ impl SlackClient {
         tested(&reply)
     }
 
+    /// Asks Slack whether the app is a member of a channel: <https://docs.slack.dev/reference/methods/conversations.info>. Nothing is written.
+    ///
+    /// # Errors
+    /// `Transient`: no answer, or none that says so.
+    pub async fn membership(&self, token: &Secret<String>, channel: &str) -> Result<Membership, Failure> {
+        // What only reads takes no JSON.
+        let url = format!("{API}/conversations.info?channel={channel}");
+        let call = Call {
+            method: Method::Get,
+            url: &url,
+            body: None,
+            headers: vec![bearer(token)],
+            timeout_seconds: WRITE_SECONDS,
+        };
+        let reply = self.0.send(call).await?;
+        let reply = reply.map_err(|unanswered| Failure::transient(format!("Slack: {}", unanswered.why)))?;
+        membership(&reply)
+    }
+
     async fn write(&self, method: &str, token: &Secret<String>, body: Map<String, Value>) -> Result<Written, Failure> {
         Ok(match self.send(method, token, body).await? {
             Ok(reply) => written(&reply),
@@ -150,12 +170,11 @@ impl SlackClient {
         body: Map<String, Value>,
     ) -> Result<Result<Reply, String>, Failure> {
         let url = format!("{API}/{method}");
-        let bearer = Secret::new(format!("Bearer {}", token.expose()));
         let call = Call {
             method: Method::Post,
             url: &url,
             body: Some(Value::Object(body).to_string()),
-            headers: vec![("authorization".to_owned(), bearer)],
+            headers: vec![bearer(token)],
             timeout_seconds: WRITE_SECONDS,
         };
         let sent = self.0.send(call).await?;
@@ -184,6 +203,12 @@ impl SlackClient {
             Err(Unanswered { why, .. }) => Err(Failure::transient(format!("Slack: {why}"))),
         }
     }
+}
+
+/// The header that says whose call it is.
+fn bearer(token: &Secret<String>) -> (String, Secret<String>) {
+    let bearer = Secret::new(format!("Bearer {}", token.expose()));
+    ("authorization".to_owned(), bearer)
 }
 
 fn members(message: &Value) -> Map<String, Value> {
@@ -221,6 +246,22 @@ fn tested(reply: &Reply) -> Result<Tested, Failure> {
         None => Err(Failure::transient(format!(
             "Slack answered with status {}",
             reply.status
+        ))),
+    }
+}
+
+fn membership(reply: &Reply) -> Result<Membership, Failure> {
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let is_member = answer.pointer("/channel/is_member").and_then(Value::as_bool);
+    match (is_member, answer.get("error").and_then(Value::as_str)) {
+        (Some(true), _) => Ok(Membership::Member),
+        (Some(false), _) => Ok(Membership::Stranger),
+        (None, Some("channel_not_found")) => Ok(Membership::NotThere),
+        (None, Some("missing_scope")) => Ok(Membership::NotTold),
+        (None, code) => Err(Failure::transient(format!(
+            "Slack answered with status {}: {}",
+            reply.status,
+            code.unwrap_or("no reason")
         ))),
     }
 }
@@ -282,6 +323,39 @@ mod tests {
             scopes: None,
             body: body.into(),
         })
+    }
+
+    #[test]
+    fn a_channel_has_the_app_as_a_member_or_says_why_nobody_knows() {
+        let asked = |body: &str| {
+            membership(&Reply {
+                status: 200,
+                retry_after: None,
+                scopes: None,
+                body: body.into(),
+            })
+        };
+        for (body, expected) in [
+            (
+                r#"{"ok": true, "channel": {"id": "C1", "is_member": true}}"#,
+                Membership::Member,
+            ),
+            (
+                r#"{"ok": true, "channel": {"id": "C1", "is_member": false}}"#,
+                Membership::Stranger,
+            ),
+            (r#"{"ok": false, "error": "channel_not_found"}"#, Membership::NotThere),
+            (
+                r#"{"ok": false, "error": "missing_scope", "needed": "channels:read"}"#,
+                Membership::NotTold,
+            ),
+        ] {
+            assert_eq!(asked(body).unwrap(), expected, "{body}");
+        }
+        for body in [r#"{"ok": false, "error": "fatal_error"}"#, "<html>"] {
+            let failure = asked(body).unwrap_err();
+            assert!(failure.kind.is_retryable(), "{failure}");
+        }
     }
 
     #[test]

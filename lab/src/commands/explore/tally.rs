@@ -180,3 +180,44 @@ impl Tally {
         faults.and_then(|faults| faults.get(fault)).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lab::explorer::Violation;
+
+    use super::*;
+
+    #[test]
+    fn a_tally_goes_on_where_the_same_program_left_it_and_begins_anew_otherwise() {
+        let file = std::env::temp_dir().join(format!("esclusa-tally-{}.json", std::process::id()));
+        let mut tally = Tally::resumed(&file, 7).unwrap();
+        assert_eq!(tally.explored, 0, "there is no file");
+        let outcome = |violations| Outcome {
+            violations,
+            ends: [("SUCCEEDED none".to_owned(), 2)].into(),
+            landed: Vec::new(),
+            transcript: Vec::new(),
+        };
+        let violation = Violation {
+            invariant: "I4",
+            what: "it ran twice".to_owned(),
+        };
+        tally.count(7, &outcome(Vec::new()));
+        tally.count(8, &outcome(vec![violation]));
+        tally.write(&file).unwrap();
+        let resumed = Tally::resumed(&file, 7).unwrap();
+        assert_eq!(
+            (resumed.explored, resumed.first("I4"), resumed.first("I")),
+            (2, Some(8), None)
+        );
+        assert_eq!(resumed.ends["SUCCEEDED none"], 4);
+        assert_eq!(Tally::resumed(&file, 8).unwrap().explored, 0, "other seeds");
+        let other = Tally {
+            program: "another".to_owned(),
+            ..resumed
+        };
+        other.write(&file).unwrap();
+        assert_eq!(Tally::resumed(&file, 7).unwrap().explored, 0, "another program");
+        fs::remove_file(file).unwrap();
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::expected::ALARMS;
 use super::installation::is_needed;
-use super::{AlarmFacts, AppFacts, DEPLOY, Group, Observed, Seen, Verdict, listed};
+use super::{AlarmFacts, AppFacts, DEPLOY, Group, Membership, Observed, Seen, Verdict, listed};
 use crate::words;
 
 /// What the app needs to write.
@@ -87,7 +87,7 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
         .found()
         .into_iter()
         .flatten()
-        .filter(|pipeline| pipeline.tells_slack)
+        .filter(|pipeline| !pipeline.channels.is_empty())
         .map(|pipeline| pipeline.application.as_str())
         .collect();
     let secrets = [
@@ -145,9 +145,27 @@ pub(super) fn slack(observed: &Observed, group: &mut Group<'_>) {
                     format!("add the scope `{WRITE}` to the app, and install it again"),
                 )
             }
-            AppFacts::Valid { team, .. } => Verdict::ok(format!(
-                "posts to the workspace `{team}`; whether it is a member of a channel shows with its first card"
-            )),
+            AppFacts::Valid { team, .. } => Verdict::ok(format!("posts to the workspace `{team}`")),
         });
+        if let Some(AppFacts::Valid { channels, .. }) = app.found() {
+            for (channel, membership) in channels {
+                group.add(format!("channel {channel}"), member(*membership));
+            }
+        }
+    }
+}
+
+fn member(membership: Membership) -> Verdict {
+    let invite = "invite the app there: `/invite @Esclusa`";
+    match membership {
+        Membership::Member => Verdict::ok("the app is a member"),
+        Membership::Stranger => Verdict::problem("the app is no member, and may not post there", invite),
+        Membership::NotThere => Verdict::problem(
+            "Slack shows the app no such channel",
+            "name it in the pipeline by the id in its details; if it is private, invite the app there: `/invite @Esclusa`",
+        ),
+        Membership::NotTold => Verdict::ok(
+            "whether the app is a member shows with its first card: it may not ask without the scopes `channels:read` and `groups:read`",
+        ),
     }
 }

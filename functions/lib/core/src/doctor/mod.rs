@@ -12,9 +12,9 @@ use serde::Serialize;
 
 pub use expected::{ALARMS, FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES, Trigger, sample_push};
 pub use observed::{
-    AlarmFacts, AppFacts, Elsewhere, FamilyFacts, FunctionFacts, MachineFacts, Observed, ObservedEnvironment,
-    ObservedPipeline, Recovery, RepositoryFacts, RuleFacts, ScheduleFacts, ServiceFacts, SlackFacts, Subscriptions,
-    TableFacts,
+    AlarmFacts, AppFacts, Elsewhere, FamilyFacts, FunctionFacts, MachineFacts, Membership, Observed,
+    ObservedEnvironment, ObservedPipeline, Recovery, RepositoryFacts, RuleFacts, ScheduleFacts, ServiceFacts,
+    SlackFacts, Subscriptions, TableFacts,
 };
 pub use seen::Seen;
 

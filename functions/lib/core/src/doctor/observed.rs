@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Seen;
+use crate::pipeline::ChannelId;
 use crate::plan::Powers;
 
 /// What was seen of an installation. The keys are the names that follow the name of the stack.
@@ -166,12 +168,28 @@ pub enum AppFacts {
         team: String,
         /// What it may do; empty where Slack does not say.
         scopes: Vec<String>,
+        /// What the channels of the pipelines are to it.
+        channels: BTreeMap<String, Membership>,
     },
     /// Slack does not take it.
     Refused {
         /// The word of Slack.
         code: String,
     },
+}
+
+/// What a channel of Slack is to the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// It is a member: it may post there.
+    Member,
+    /// It is none.
+    Stranger,
+    /// Slack knows no such channel, or shows the app none that is private and that it is no member of.
+    NotThere,
+    /// Its token may not ask.
+    NotTold,
 }
 
 /// Slack; each is absent where none is configured.
@@ -192,8 +210,8 @@ pub struct ObservedPipeline {
     pub application: String,
     /// Why it cannot be read, where it cannot.
     pub unreadable: Option<String>,
-    /// Whether it names a channel of Slack.
-    pub tells_slack: bool,
+    /// The channels of Slack that it names.
+    pub channels: BTreeSet<ChannelId>,
     /// The repositories of its images.
     pub repositories: BTreeMap<String, Seen<RepositoryFacts>>,
     /// Whether the rule of pushes matches a push to each of them.

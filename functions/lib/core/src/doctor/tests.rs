@@ -1,9 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::pipeline::ChannelId;
 
 const NOW: i64 = 1_790_000_000;
 
@@ -117,7 +118,7 @@ fn sound() -> Observed {
     let pipeline = ObservedPipeline {
         application: "shop".to_owned(),
         unreadable: None,
-        tells_slack: false,
+        channels: BTreeSet::new(),
         repositories: one(
             "shop",
             RepositoryFacts {
@@ -463,7 +464,7 @@ fn what_one_may_not_see_is_told_with_the_action_and_decides_nothing_else() {
     observed.alarms = Seen::Denied {
         action: denied("cloudwatch:DescribeAlarms"),
     };
-    pipeline(&mut observed).tells_slack = true;
+    pipeline(&mut observed).channels = told();
     environment(&mut observed).cluster_status = Seen::Denied {
         action: denied("ecs:DescribeClusters"),
     };
@@ -494,7 +495,7 @@ fn what_one_may_not_see_is_told_with_the_action_and_decides_nothing_else() {
 #[test]
 fn slack_is_looked_at_where_a_pipeline_names_it() {
     let mut observed = sound();
-    pipeline(&mut observed).tells_slack = true;
+    pipeline(&mut observed).channels = told();
     assert_eq!(ailing(&observed), ["problem bot token", "problem signing secret"]);
     observed.slack = SlackFacts {
         bot_token: Some(Seen::Found(true)),
@@ -508,6 +509,7 @@ fn slack_is_looked_at_where_a_pipeline_names_it() {
     let valid = |scopes: &[&str]| AppFacts::Valid {
         team: "Shop".to_owned(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        channels: BTreeMap::new(),
     };
     let refused = AppFacts::Refused {
         code: "invalid_auth".to_owned(),
@@ -521,6 +523,24 @@ fn slack_is_looked_at_where_a_pipeline_names_it() {
         observed.slack.app = Some(Seen::Found(app));
         assert_eq!(ailing(&observed), Vec::from_iter(expected));
     }
+    for (membership, expected) in [
+        (Membership::Member, None),
+        (Membership::Stranger, Some("problem channel C0SHOP")),
+        (Membership::NotThere, Some("problem channel C0SHOP")),
+        (Membership::NotTold, None),
+    ] {
+        observed.slack.app = Some(Seen::Found(AppFacts::Valid {
+            team: "Shop".to_owned(),
+            scopes: Vec::new(),
+            channels: [("C0SHOP".to_owned(), membership)].into(),
+        }));
+        assert_eq!(ailing(&observed), Vec::from_iter(expected));
+    }
+}
+
+/// The channels of a pipeline that tells people.
+fn told() -> BTreeSet<ChannelId> {
+    ["C0SHOP".parse().unwrap()].into()
 }
 
 #[test]
