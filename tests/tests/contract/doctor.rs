@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::doctor::{ALARMS, FUNCTIONS, MACHINES, Only, RULES, SCHEDULES, TABLES};
 use jiff::SignedDuration;
+use lab::example::Example;
 use lab::images::Kind;
 use lab::{Beside, Lab};
 use serde_json::{Value, json};
+use simulator::services::Slack;
 use simulator::{Principal, Settings, World};
 
+use crate::flows::altered_pipeline;
 use crate::story::Story;
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:esclusa-alarms";
@@ -220,6 +223,25 @@ fn slack_is_well_where_it_is_connected() {
     listen(&mut lab);
     lab.simulation().run_for(SignedDuration::from_mins(5));
     assert_eq!(ailing(&mut lab), (vec!["warning pipelines".to_owned()], 0));
+}
+
+#[test]
+fn a_channel_of_slack_is_well_once_the_app_is_a_member_of_it() {
+    let mut lab = Lab::beside(&Settings::default(), Beside::Slack).unwrap();
+    let example = Example::load("imagy-catalog").unwrap();
+    lab.add(&example).unwrap();
+    listen(&mut lab);
+    let told = "notifications: {slack: {channel: C0DEPLOY}}\nenvironments:\n";
+    let file = altered_pipeline(&example, "environments:\n", told);
+    let applied = lab.esclusa(&["pipelines", "apply", &file.to_string_lossy()]);
+    assert_eq!(applied.code, 0, "{}", applied.err);
+    lab.simulation().run_for(SignedDuration::from_mins(5));
+    let (mut before, _) = ailing(&mut lab);
+    let (slack, _) = lab.world_mut().service_mut::<Slack>().unwrap();
+    slack.invite("C0DEPLOY");
+    let (after, _) = ailing(&mut lab);
+    before.retain(|finding| !after.contains(finding));
+    assert_eq!(before, ["problem channel C0DEPLOY"]);
 }
 
 /// A piece that is added to the template is looked at, or this fails.
