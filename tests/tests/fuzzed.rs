@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use esclusa_tests::fuzzed::TARGETS;
 
 /// How large the corpus may become: it is read by every run of the tests and kept in the history for ever.
-const FILES_MAX: usize = 300;
+const FILES_MAX: usize = 350;
 const BYTES_MAX: usize = 1_000_000;
 
 fn corpus() -> PathBuf {

@@ -7,6 +7,7 @@
 
 mod ecs_answer;
 mod event;
+mod image;
 mod interaction;
 mod json;
 mod ledger;
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "event",
         check: event::check,
@@ -57,6 +58,10 @@ pub const TARGETS: [Target; 8] = [
     Target {
         name: "interaction",
         check: interaction::check,
+    },
+    Target {
+        name: "image",
+        check: image::check,
     },
 ];
 

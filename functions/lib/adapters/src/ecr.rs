@@ -8,13 +8,12 @@ use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::operation::get_download_url_for_layer::GetDownloadUrlForLayerError;
 use aws_sdk_ecr::types::{DescribeImagesFilter, ImageDetail, ImageFailureCode, ImageIdentifier, TagStatus};
-use esclusa_core::canonical::sha256_hex;
 use esclusa_core::error::Failure;
+use esclusa_core::image::{Configuration, Manifest, labels};
 use esclusa_core::pipeline::{self, Method};
 use esclusa_core::task_definition::Home;
 use esclusa_core::version::Version;
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::client;
 use crate::http::{Call, Http, Reply};
@@ -83,40 +82,6 @@ pub struct Image {
     pub artifact_media_type: Option<String>,
     /// `ACTIVE`, `ARCHIVED` or `ACTIVATING`; absent means `ACTIVE`.
     pub status: Option<String>,
-}
-
-/// The manifest of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest {
-    /// Its media type.
-    pub media_type: String,
-    /// The images of an index, one per platform, without attestations; empty for the manifest of a single image.
-    pub platforms: Vec<PlatformImage>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// The configuration; none for an index.
-    pub configuration: Option<Configuration>,
-}
-
-/// Where the configuration of an image lies.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Configuration {
-    /// Its digest.
-    pub digest: String,
-    /// How many bytes it has, as whoever pushed the manifest says.
-    #[serde(default)]
-    pub size: u64,
-}
-
-/// One image of an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlatformImage {
-    /// Its digest.
-    pub digest: String,
-    /// The operating system, such as `linux`.
-    pub os: String,
-    /// The architecture, such as `arm64` or `amd64`.
-    pub architecture: String,
 }
 
 /// Reads images and manifests. Changes nothing.
@@ -245,7 +210,7 @@ impl ImageReader {
         };
         if let Some(image) = answer.images.unwrap_or_default().into_iter().next() {
             let text = image.image_manifest.unwrap_or_default();
-            return read_manifest(digest, &text, image.image_manifest_media_type).map(Lookup::Found);
+            return Manifest::read(digest, &text, image.image_manifest_media_type).map(Lookup::Found);
         }
         match answer.failures.unwrap_or_default().into_iter().next() {
             None => Ok(Lookup::ImageNotFound),
@@ -314,7 +279,7 @@ impl ConfigurationReader {
             }
         };
         let url = url.ok_or_else(|| Failure::transient(format!("the answer to `{ACTION}` names no address")))?;
-        read_labels(digest, &self.download(digest, &url).await?)
+        labels(digest, &self.download(digest, &url).await?)
     }
 
     /// What lies at an address that ECR has signed, which is as good as a password for a while.
@@ -339,31 +304,6 @@ impl ConfigurationReader {
     }
 }
 
-/// Reads the labels out of a [configuration](https://github.com/opencontainers/image-spec/blob/main/config.md) of either standard.
-fn read_labels(digest: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
-    #[derive(Deserialize)]
-    struct Document {
-        #[serde(default)]
-        config: Option<Execution>,
-    }
-    #[derive(Deserialize)]
-    struct Execution {
-        #[serde(default, rename = "Labels")]
-        labels: Option<BTreeMap<String, Option<String>>>,
-    }
-    let came = format!("sha256:{}", sha256_hex(bytes));
-    if came != digest {
-        return Err(Failure::transient(format!(
-            "what came as the configuration `{digest}` of the image is `{came}`"
-        )));
-    }
-    let document: Document = serde_json::from_slice(bytes)
-        .map_err(|error| Failure::refused(format!("`{digest}` is not the configuration of an image: {error}")))?;
-    let labels = document.config.and_then(|config| config.labels).unwrap_or_default();
-    let labels = labels.into_iter();
-    Ok(labels.map(|(name, text)| (name, text.unwrap_or_default())).collect())
-}
-
 fn facts(action: &str, detail: ImageDetail) -> Result<Image, Failure> {
     let digest = detail.image_digest;
     let digest = digest.ok_or_else(|| Failure::transient(format!("the answer to `{action}` names no digest")))?;
@@ -377,54 +317,9 @@ fn facts(action: &str, detail: ImageDetail) -> Result<Image, Failure> {
     })
 }
 
-/// Reads a manifest of either standard; an index lists its images under `manifests`.
-fn read_manifest(digest: &str, text: &str, media_type: Option<String>) -> Result<Manifest, Failure> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Document {
-        media_type: Option<String>,
-        #[serde(default)]
-        manifests: Vec<Entry>,
-        #[serde(default)]
-        annotations: Option<BTreeMap<String, String>>,
-        config: Option<Configuration>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        digest: String,
-        platform: Option<Platform>,
-    }
-    #[derive(Deserialize)]
-    struct Platform {
-        os: String,
-        architecture: String,
-    }
-    let document: Document = serde_json::from_str(text)
-        .map_err(|error| Failure::refused(format!("the manifest of `{digest}` is not that of an image: {error}")))?;
-    let media_type = media_type.or(document.media_type).ok_or_else(|| {
-        Failure::refused(format!(
-            "the manifest of `{digest}` names no media type: push it again with a current builder"
-        ))
-    })?;
-    // Builders file attestations in the index as images for the platform `unknown/unknown`.
-    let platforms = document.manifests.into_iter().filter_map(|entry| {
-        let Platform { os, architecture } = entry.platform?;
-        (os != "unknown").then_some(PlatformImage {
-            digest: entry.digest,
-            os,
-            architecture,
-        })
-    });
-    Ok(Manifest {
-        media_type,
-        platforms: platforms.collect(),
-        annotations: document.annotations.unwrap_or_default(),
-        configuration: document.config,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use esclusa_core::canonical::sha256_hex;
     use serde_json::json;
 
     use super::*;
@@ -528,22 +423,6 @@ mod tests {
         let failure = reader.labels(&repository, &Configuration { size, ..named }).await;
         assert!(failure.unwrap_err().message.contains("bytes"));
         assert_eq!(recorded.requests().len(), sent.len());
-    }
-
-    #[test]
-    fn a_configuration_need_not_have_labels() {
-        let read = |text: &str| read_labels(&format!("sha256:{}", sha256_hex(text)), text.as_bytes()).unwrap();
-        for text in [
-            "{}",
-            r#"{"config": null}"#,
-            r#"{"config": {"Labels": null, "Env": []}}"#,
-        ] {
-            assert!(read(text).is_empty(), "{text}");
-        }
-        assert_eq!(read(r#"{"config": {"Labels": {"a": null, "b": "c"}}}"#)["a"], "");
-        let digest = format!("sha256:{}", sha256_hex("layer"));
-        let failure = read_labels(&digest, b"layer").unwrap_err();
-        assert!(!failure.kind.is_retryable(), "{failure:?}");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use esclusa_core::error::Failure;
-use esclusa_core::image::{deployable, said};
+use esclusa_core::image::{Manifest, deployable, said};
 use esclusa_core::pipeline::{
     ApplicationName, Digest, EnvironmentName, Image, Name, Pipeline, ResolvedEnvironment, ResolvedStep, Verification,
     resolve,
@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::{Planner, read};
 use crate::control::rows::VerifiedRow;
 use crate::control::{ControlTable, Key, Repository as RepositoryKey, Stored};
-use crate::ecr::{Lookup, Manifest, Repository};
+use crate::ecr::{Lookup, Repository};
 
 /// How many verified revisions of a service are looked back upon.
 const VERIFIED: usize = 50;

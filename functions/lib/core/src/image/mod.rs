@@ -1,8 +1,11 @@
 //! What an image says of itself, whether an object of a registry is one that can be deployed, and whether its
 //! repository is where Esclusa reads.
 
+mod manifest;
+
 use std::collections::BTreeMap;
 
+pub use self::manifest::{Configuration, Manifest, PlatformImage, labels};
 use crate::pipeline::{Image, Name};
 use crate::task_definition::Home;
 
