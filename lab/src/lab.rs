@@ -122,17 +122,7 @@ impl Lab {
     /// # Errors
     /// What the registry answers.
     pub fn push(&mut self, repository: &str, tag: Option<&str>, manifest: &str) -> Result<String, ApiError> {
-        let mut input = json!({
-            "repositoryName": repository,
-            "imageManifest": manifest,
-            "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
-        });
-        if let (Some(tag), Some(members)) = (tag, input.as_object_mut()) {
-            members.insert("imageTag".to_owned(), Value::from(tag));
-        }
-        let answer = self.simulation.world_mut().administer("ecr", "PutImage", input)?;
-        let digest = answer.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
-        Ok(digest.unwrap_or_default().to_owned())
+        push(self.world_mut(), repository, tag, manifest)
     }
 
     /// Puts a layer or a configuration into a repository, as clients do before they push the manifest that names it;
@@ -162,9 +152,7 @@ impl Lab {
     /// # Errors
     /// What the registry answers.
     pub fn push_example(&mut self, example: &Example, image: &str, tag: &str, kind: Kind) -> Result<String, ApiError> {
-        let found = example.pipeline.images.iter().find(|(key, _)| key.as_str() == image);
-        let (_, image) = found.ok_or_else(|| ApiError::client("UnknownImage", image))?;
-        self.push(image.repository.as_str(), Some(tag), &example.manifest(kind, tag))
+        push_example(self.world_mut(), example, image, tag, kind)
     }
 
     /// Runs the command `esclusa` with these words.
@@ -244,6 +232,41 @@ pub(crate) fn prepare(world: &mut World, beside: Beside) -> Result<(), InstallEr
         Behaviour { programs: vec![once] },
     );
     Ok(())
+}
+
+/// Pushes an image of an example in a world under a tag; its digest.
+///
+/// # Errors
+/// What the registry answers.
+pub fn push_example(
+    world: &mut World,
+    example: &Example,
+    image: &str,
+    tag: &str,
+    kind: Kind,
+) -> Result<String, ApiError> {
+    let found = example.pipeline.images.iter().find(|(key, _)| key.as_str() == image);
+    let (_, image) = found.ok_or_else(|| ApiError::client("UnknownImage", image))?;
+    push(
+        world,
+        image.repository.as_str(),
+        Some(tag),
+        &example.manifest(kind, tag),
+    )
+}
+
+fn push(world: &mut World, repository: &str, tag: Option<&str>, manifest: &str) -> Result<String, ApiError> {
+    let mut input = json!({
+        "repositoryName": repository,
+        "imageManifest": manifest,
+        "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
+    });
+    if let (Some(tag), Some(members)) = (tag, input.as_object_mut()) {
+        members.insert("imageTag".to_owned(), Value::from(tag));
+    }
+    let answer = world.administer("ecr", "PutImage", input)?;
+    let digest = answer.pointer("/image/imageId/imageDigest").and_then(Value::as_str);
+    Ok(digest.unwrap_or_default().to_owned())
 }
 
 /// Whether no execution runs and nothing is on its way.

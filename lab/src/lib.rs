@@ -15,4 +15,4 @@ pub mod target;
 pub mod walk;
 
 pub use deployer::{Beside, DEPLOYER, InstallError, install, repository};
-pub use lab::{AT_GATE, Answer, Lab, is_at_work, is_moving, is_settled};
+pub use lab::{AT_GATE, Answer, Lab, is_at_work, is_moving, is_settled, push_example};

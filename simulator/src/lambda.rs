@@ -150,6 +150,17 @@ struct Attempt {
     request_id: String,
     payload: Value,
     source: Source,
+    /// Since when it runs.
+    began: Option<Timestamp>,
+}
+
+/// How a function was used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FunctionUsage {
+    /// Invocations that are over, however they ended.
+    pub invocations: u32,
+    /// How long they took together: what a function waits for. Its own work takes no time in a simulated world.
+    pub duration: SignedDuration,
 }
 
 /// An invocation that the world must begin.
@@ -176,6 +187,7 @@ pub struct Lambda {
     attempts: BTreeMap<InvocationId, Attempt>,
     later: BTreeMap<TimerId, Attempt>,
     starts: VecDeque<Start>,
+    usage: BTreeMap<String, FunctionUsage>,
 }
 
 impl fmt::Debug for Lambda {
@@ -227,6 +239,12 @@ impl Lambda {
         self.functions.get(name).map(|function| &function.configuration)
     }
 
+    /// What each function has been used for, by name.
+    #[must_use]
+    pub fn usage(&self) -> &BTreeMap<String, FunctionUsage> {
+        &self.usage
+    }
+
     /// The log group of what a function writes.
     pub(crate) fn log_group(&self, function: &str) -> String {
         self.configuration(function)
@@ -268,6 +286,11 @@ impl Lambda {
         if let Some(function) = self.functions.get_mut(&attempt.function) {
             function.running = function.running.saturating_sub(1);
         }
+        let usage = self.usage.entry(attempt.function.clone()).or_default();
+        usage.invocations = usage.invocations.saturating_add(1);
+        if let Some(began) = attempt.began {
+            usage.duration = usage.duration.saturating_add(kernel.now().duration_since(began));
+        }
         match (&attempt.source, result) {
             (Source::Synchronous(request), result) => kernel.answer(*request, Ok(answer(result))),
             (Source::Asynchronous(_), Ok(_)) => {}
@@ -306,6 +329,7 @@ impl Lambda {
             request_id: kernel.uuid(),
             payload: request.input.get("Payload").cloned().unwrap_or_else(|| json!({})),
             source: Source::Synchronous(request.id),
+            began: None,
         };
         match kind {
             "RequestResponse" => match self.start(attempt, kernel) {
@@ -332,7 +356,7 @@ impl Lambda {
     }
 
     /// Begins an attempt, or gives it back when the function's reserved concurrency is used up.
-    fn start(&mut self, attempt: Attempt, kernel: &mut Kernel) -> Option<Attempt> {
+    fn start(&mut self, mut attempt: Attempt, kernel: &mut Kernel) -> Option<Attempt> {
         let Some(function) = self.functions.get_mut(&attempt.function) else {
             return Some(attempt);
         };
@@ -344,6 +368,7 @@ impl Lambda {
             return Some(attempt);
         }
         function.running += 1;
+        attempt.began = Some(kernel.now());
         let id = InvocationId(kernel.next_id());
         let configuration = &function.configuration;
         self.starts.push_back(Start {

@@ -27,7 +27,7 @@ mod world;
 pub use deploy::DeployError;
 pub use fault::{Fault, FaultKind, FunctionFault, Selector};
 pub use identity::{AccessKey, SECRET_ACCESS_KEY};
-pub use lambda::{FunctionConfiguration, FunctionError, Handler, Invocation, InvocationId, Lambda};
+pub use lambda::{FunctionConfiguration, FunctionError, FunctionUsage, Handler, Invocation, InvocationId, Lambda};
 pub use record::{CallOutcome, CallRecord, count_by_operation, used_actions};
 pub use simulation::Simulation;
 pub use simulator_dynamodb::{DynamoDb, plain_item};

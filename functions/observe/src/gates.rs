@@ -8,7 +8,9 @@ use esclusa_adapters::gates::{Electorate, Said, companions, verified_there};
 use esclusa_adapters::journal::Commit;
 use esclusa_adapters::planning::PlanRequest;
 use esclusa_core::error::Failure;
-use esclusa_core::gate::{GateFacts, GatePolicy, GateReport, Passage, is_let_in_at_expiry, looks_again, pass};
+use esclusa_core::gate::{
+    GateFacts, GatePolicy, GateReport, Passage, depends_on_upstream, is_let_in_at_expiry, looks_again, pass,
+};
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::pipeline::{Digest, Name, ResolvedEnvironment};
 use esclusa_core::wave::before;
@@ -55,11 +57,13 @@ impl Observe {
         };
         let mut asked = self.ask(&place, now).await?;
         // What has just come through needs no other look.
-        if stored.is_some() && self.looked_upstream(&place, &asked, now).await? {
+        let has_waited = stored.is_some();
+        let depends = has_waited && depends_on_upstream(&asked.passage, &asked.row.reports);
+        if depends && self.looked_upstream(&place, now).await? {
             asked = self.ask(&place, now).await?;
         }
         // Where there is no gate there is nothing to write down.
-        let says_something = stored.is_some() || !asked.row.reports.is_empty() || asked.row.closed.is_some();
+        let says_something = has_waited || !asked.row.reports.is_empty() || asked.row.closed.is_some();
         if says_something && stored.as_ref().map(|stored| &stored.row) != Some(&asked.row) {
             let mut facts = json!({
                 "planHash": deployment.plan_hash,
@@ -121,7 +125,7 @@ impl Observe {
     }
 
     /// Looks once more at a release where it came through, if it is time to. Whether that was done.
-    async fn looked_upstream(&self, place: &Place<'_>, asked: &Asked, now: Timestamp) -> Result<bool, Failure> {
+    async fn looked_upstream(&self, place: &Place<'_>, now: Timestamp) -> Result<bool, Failure> {
         let Place { release, policy, .. } = place;
         let mut looked = false;
         for upstream in before(&release.environments, &release.waves, policy.name.as_str()) {
@@ -135,7 +139,7 @@ impl Observe {
             else {
                 continue;
             };
-            if !looks_again(&asked.passage, &asked.row.reports, looked_at.unwrap_or(since), now) {
+            if !looks_again(looked_at.unwrap_or(since), now) {
                 continue;
             }
             looked = true;

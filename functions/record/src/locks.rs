@@ -10,6 +10,7 @@ use esclusa_adapters::locks::{StandingLock, out_of_queues, place_in_queue};
 use esclusa_core::error::Failure;
 use esclusa_core::ledger::RecordKind;
 use esclusa_core::protocol::lock::{Acquire, Claimant, Queued};
+use esclusa_core::supersession::is_urgent;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -126,8 +127,7 @@ impl Record {
             let place = Queued {
                 since,
                 deployment_id: deployment.deployment_id.clone(),
-                // Whoever goes back, or mends what is broken, waits for nothing but what is at work.
-                is_urgent: release.kind == ReleaseKind::Rollback || release.is_hotfix,
+                is_urgent: is_urgent(release.kind == ReleaseKind::Rollback, release.is_hotfix),
             };
             let queued = DeploymentRow {
                 queued_at: Some(since),

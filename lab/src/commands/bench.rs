@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
+use lab::{DEPLOYER, Lab, is_settled};
 use simulator::{CallRecord, Principal, Settings, World};
 use simulator_step_functions::StepFunctions;
 
@@ -20,6 +20,7 @@ mod costs;
 mod ledger;
 mod starts;
 mod wakes;
+mod work;
 
 /// The example whose image is deployed: a migration and a service, in two environments.
 const EXAMPLE: &str = "imagy-catalog";
@@ -36,7 +37,7 @@ pub(crate) struct Bench {
     /// With how many records in the ledger the audit queries are asked, besides 1,000
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     records: u32,
-    /// The folder with the programs of the functions, and of `examples/hello`, whose starts are measured
+    /// The folder with the programs of the functions, and of `examples/hello`, whose starts and work are measured
     #[arg(long)]
     programs: Option<PathBuf>,
 }
@@ -47,7 +48,8 @@ pub(crate) fn execute(bench: &Bench) -> Result<ExitCode, CommandError> {
         page.text("This is a build without optimisation: `scripts/bench` measures one with.")?;
     }
     deployments(bench, page)?;
-    costs::print(page)?;
+    let work = bench.programs.as_deref().map(work::measure).transpose()?;
+    costs::print(work, page)?;
     wakes::print(page)?;
     if let Some(programs) = &bench.programs {
         starts::print(programs, page)?;
@@ -92,6 +94,20 @@ fn deployments(bench: &Bench, page: &mut Page) -> Result<(), CommandError> {
         page.text(format_args!("  {:>9.1}  {what}", mean(count, deployments)))?;
     }
     Ok(())
+}
+
+/// Whether so many releases have been carried out.
+fn is_over(world: &World, releases: usize) -> bool {
+    let of_release = format!(":{DEPLOYER}-release:");
+    let machines = world.service::<StepFunctions>();
+    let started = machines.map_or(0, |machines| {
+        machines
+            .executions()
+            .iter()
+            .filter(|arn| arn.contains(&of_release))
+            .count()
+    });
+    started == releases && is_settled(world)
 }
 
 fn push_all(lab: &mut Lab, example: &Example, releases: u32) -> Result<(), CommandError> {

@@ -97,6 +97,28 @@ fn a_function_answers_and_fails_in_the_shape_of_lambda() {
 }
 
 #[test]
+fn what_a_function_waits_for_is_how_long_it_lasts() {
+    let mut simulation = simulation();
+    simulation.configure_function(FunctionConfiguration {
+        timeout_seconds: 3,
+        ..FunctionConfiguration::named("waiter")
+    });
+    simulation.register_function("waiter", |payload, _| {
+        Box::pin(async move {
+            if payload["ever"] == true {
+                std::future::pending::<()>().await;
+            }
+            Ok(payload)
+        })
+    });
+    for ever in [true, false, true] {
+        invoke(&mut simulation, "waiter", &json!({"ever": ever}));
+    }
+    let usage = simulation.world().service::<crate::Lambda>().unwrap().usage()["waiter"];
+    assert_eq!((usage.invocations, usage.duration), (3, SignedDuration::from_secs(6)));
+}
+
+#[test]
 fn a_failed_event_is_tried_again_after_one_minute_and_after_two_and_then_goes_to_its_queue() {
     let mut simulation = simulation();
     simulation

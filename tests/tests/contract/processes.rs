@@ -8,9 +8,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
+use lab::{Lab, push_example};
 use serde_json::{Value, json};
 use simulator::served::{Pace, Server};
 use simulator::{
@@ -96,15 +96,8 @@ fn server() -> Server {
 /// Pushes an image of a kind under a tag.
 fn push(server: &Server, tag: &'static str, kind: Kind) {
     let example = Example::load("imagy-catalog").unwrap();
-    let image = example.pipeline.images.values().next().unwrap();
-    let input = json!({
-        "repositoryName": image.repository.as_str(), "imageTag": tag, "imageManifest": kind.manifest(tag, &example.commands()),
-        "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
-    });
-    let put = server
-        .with_world(move |world| world.administer("ecr", "PutImage", input))
-        .unwrap();
-    put.unwrap();
+    let pushed = server.with_world(move |world| push_example(world, &example, "app", tag, kind));
+    pushed.unwrap().unwrap();
 }
 
 /// The executions of releases, in the order of their starts.

@@ -140,6 +140,13 @@ pub fn superseded_by<'a>(newest: Newest, waiting: Waiting, ours: &Asked, rivals:
     first.map(|rival| rival.release_id.as_str())
 }
 
+/// Whether a release goes before those that can wait for a lock: whoever goes back, or mends what is broken, waits for
+/// nothing but what is at work.
+#[must_use]
+pub const fn is_urgent(is_rollback: bool, is_hotfix: bool) -> bool {
+    is_rollback || is_hotfix
+}
+
 /// A release that waits for the lock of one that is in force and only soaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InQueue {

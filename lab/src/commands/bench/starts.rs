@@ -21,7 +21,7 @@ use crate::commands::CommandError;
 use crate::commands::page::Page;
 
 /// The functions.
-const FUNCTIONS: [&str; 10] = [
+pub(super) const FUNCTIONS: [&str; 10] = [
     "intake", "observe", "register", "migrate", "update", "traffic", "record", "resume", "notify", "console",
 ];
 

@@ -1,24 +1,108 @@
 //! How soon an execution goes on after what it waits for has happened, and what finding that out costs: by events, and
-//! by a waiter that polls, of the same deployment.
+//! by waiters that poll beside it, of the same deployment.
 
 use jiff::{SignedDuration, Timestamp};
 use lab::Lab;
 use lab::example::Example;
 use lab::images::Kind;
 use serde_json::{Value, json};
-use simulator::{Settings, World};
+use simulator::{CallOutcome, CallRecord, Settings, World};
 
-use super::EXAMPLE;
+use super::{EXAMPLE, is_over};
 use crate::commands::CommandError;
 use crate::commands::page::Page;
 
 /// How many images are pushed.
-const RELEASES: u32 = 5;
+const RELEASES: usize = 5;
 
-/// How often the stock waiters of the AWS clients ask: `tasks-stopped` of ECS, and `services-stable`.
-/// <https://docs.aws.amazon.com/cli/latest/reference/ecs/wait/>
-const TASK_POLL: SignedDuration = SignedDuration::from_secs(6);
-const SERVICE_POLL: SignedDuration = SignedDuration::from_secs(15);
+/// A release is over long before.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+
+/// A stock waiter of the AWS clients. <https://docs.aws.amazon.com/cli/latest/reference/ecs/wait/>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stock {
+    /// Until a task has stopped.
+    TasksStopped,
+    /// Until a service has one deployment and runs what it should.
+    ServicesStable,
+}
+
+impl Stock {
+    /// What somebody who made a call waits with.
+    fn after(operation: &str) -> Option<Self> {
+        match operation {
+            "RunTask" => Some(Self::TasksStopped),
+            "UpdateService" => Some(Self::ServicesStable),
+            _ => None,
+        }
+    }
+
+    /// How often it asks.
+    fn every(self) -> SignedDuration {
+        SignedDuration::from_secs(match self {
+            Self::TasksStopped => 6,
+            Self::ServicesStable => 15,
+        })
+    }
+
+    /// Asks once whether it is over.
+    fn is_over(self, world: &mut World, cluster: &str, resource: &str) -> Result<bool, CommandError> {
+        match self {
+            Self::TasksStopped => {
+                let input = json!({"cluster": cluster, "tasks": [resource]});
+                let described = world.administer("ecs", "DescribeTasks", input)?;
+                let status = described.pointer("/tasks/0/lastStatus");
+                Ok(status.is_some_and(|status| status == "STOPPED"))
+            }
+            Self::ServicesStable => {
+                let input = json!({"cluster": cluster, "services": [resource]});
+                let described = world.administer("ecs", "DescribeServices", input)?;
+                let count = |name: &str| described.pointer(&format!("/services/0/{name}"));
+                let deployments = count("deployments").and_then(Value::as_array);
+                Ok(deployments.is_some_and(|all| all.len() == 1) && count("runningCount") == count("desiredCount"))
+            }
+        }
+    }
+}
+
+/// A stock waiter that was started when a function had made the call.
+#[derive(Debug, Clone)]
+struct Waiter {
+    stock: Stock,
+    cluster: String,
+    /// The service, or the task: who has started it until its ARN is known.
+    resource: String,
+    began: Timestamp,
+    next: Timestamp,
+    asked: u32,
+    /// When it found that it is over.
+    found: Option<Timestamp>,
+}
+
+impl Waiter {
+    /// Whether it waits for this, which is named by its ARN.
+    fn is_for(&self, arn: &str) -> bool {
+        match self.stock {
+            Stock::TasksStopped => self.resource == arn,
+            Stock::ServicesStable => {
+                arn.ends_with(&format!(":service/{}/{}", last(&self.cluster), last(&self.resource)))
+            }
+        }
+    }
+
+    fn asks(&mut self, world: &mut World) -> Result<(), CommandError> {
+        let now = world.now();
+        if let Some(task) = task_of(world, &self.resource) {
+            self.resource = task;
+        }
+        self.asked += 1;
+        if self.stock.is_over(world, &self.cluster, &self.resource)? {
+            self.found = Some(now);
+        }
+        self.next = now.saturating_add(self.stock.every()).unwrap_or(Timestamp::MAX);
+        Ok(())
+    }
+}
 
 /// One wait of a state machine.
 #[derive(Debug, Clone)]
@@ -37,37 +121,116 @@ pub(super) fn print(page: &mut Page) -> Result<(), CommandError> {
     let example = Example::load(EXAMPLE)?;
     let mut lab = Lab::with_example(&Settings::default(), &example)?;
     lab.simulation().run_for(SignedDuration::from_mins(5));
+    let mut waiters = Vec::new();
     for number in 1..=RELEASES {
+        let from = lab.world().calls().len();
         lab.push_example(&example, "app", &format!("v1.{number}.0"), Kind::Good)?;
-        lab.settle();
+        waiters.extend(settle_with_waiters(&mut lab, number, from)?);
     }
     page.heading(
-        "From what is waited for to the execution that goes on: by an event, and by a stock waiter that polls",
+        "From what is waited for to the execution that goes on: by an event, and to a stock waiter that polls beside it",
     )?;
     page.faint("  waits         by event      polled      ratio    calls of ECS: by event      polled      ratio")?;
-    for (name, state, poll) in [
-        ("tasks", "AwaitTask", TASK_POLL),
-        ("services", "AwaitService", SERVICE_POLL),
+    for (name, state, stock) in [
+        ("tasks", "AwaitTask", Stock::TasksStopped),
+        ("services", "AwaitService", Stock::ServicesStable),
     ] {
         let waits = waits(&mut lab, state)?;
-        let by_event: f64 = waits.iter().map(|wait| seconds(wait.over, wait.resumed)).sum();
-        let polled: Vec<(f64, f64)> = waits.iter().map(|wait| polled(wait, poll)).collect();
-        let late: f64 = polled.iter().map(|(late, _)| late).sum();
-        let polls: f64 = polled.iter().map(|(_, polls)| polls).sum();
+        let (mut by_event, mut polled, mut looked, mut asked) = (0.0, 0.0, 0.0, 0.0);
+        for wait in &waits {
+            let (found, asks) = beside(wait, stock, &waiters)?;
+            by_event += seconds(wait.over, wait.resumed);
+            polled += seconds(wait.over, found);
+            looked += u32::try_from(looks(lab.world(), wait)).map_or(f64::NAN, f64::from);
+            asked += f64::from(asks);
+        }
         let count = u32::try_from(waits.len()).map_or(f64::NAN, f64::from);
-        let asked: usize = waits.iter().map(|wait| looks(lab.world(), wait)).sum();
-        let asked = u32::try_from(asked).map_or(f64::NAN, f64::from);
         page.text(format_args!(
             "  {name:<10}{:>9.2} s{:>10.2} s{:>11.2}{:>26.1}{:>12.1}{:>11.2}",
             by_event / count,
-            late / count,
-            by_event / late,
+            polled / count,
+            by_event / polled,
+            looked / count,
             asked / count,
-            polls / count,
-            asked / polls,
+            looked / asked,
         ))?;
     }
     Ok(())
+}
+
+/// Lets so many releases be carried out, with a stock waiter for each task that is run and each service that is updated
+/// by the calls from `from` on.
+fn settle_with_waiters(lab: &mut Lab, releases: usize, mut from: usize) -> Result<Vec<Waiter>, CommandError> {
+    let mut waiters: Vec<Waiter> = Vec::new();
+    let end = lab.world().now().saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
+    loop {
+        let next = waiters
+            .iter()
+            .filter(|waiter| waiter.found.is_none())
+            .map(|waiter| waiter.next)
+            .min();
+        let left = next.unwrap_or(end).duration_since(lab.world().now());
+        let is_done = lab.simulation().run_until(left, |world| {
+            started(world.calls(), from).is_some() || (next.is_none() && is_over(world, releases))
+        });
+        if let Some((index, waiter)) = started(lab.world().calls(), from) {
+            from = index + 1;
+            waiters.push(waiter);
+        } else if is_done || lab.world().now() >= end {
+            return Ok(waiters);
+        }
+        let now = lab.world().now();
+        for waiter in &mut waiters {
+            if waiter.found.is_none() && waiter.next <= now {
+                waiter.asks(lab.world_mut())?;
+            }
+        }
+    }
+}
+
+/// The first call from `from` on, with its place, after which somebody would wait.
+fn started(calls: &[CallRecord], from: usize) -> Option<(usize, Waiter)> {
+    let mut new = calls.iter().enumerate().skip(from);
+    new.find_map(|(index, call)| {
+        let is_ours = call.function.is_some() && call.service == "ecs" && call.outcome == CallOutcome::Success;
+        let stock = Stock::after(&call.operation).filter(|_| is_ours)?;
+        let text = |member: &str| call.input.get(member).and_then(Value::as_str).map(str::to_owned);
+        let resource = match stock {
+            Stock::TasksStopped => text("startedBy")?,
+            Stock::ServicesStable => text("service")?,
+        };
+        let waiter = Waiter {
+            stock,
+            cluster: text("cluster")?,
+            resource,
+            began: call.at,
+            next: call.at,
+            asked: 0,
+            found: None,
+        };
+        Some((index, waiter))
+    })
+}
+
+/// The name in an ARN, or the name as it is.
+fn last(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, last)| last)
+}
+
+/// The ARN of the task that somebody has started, as its events tell it: the record of a call has no answer.
+fn task_of(world: &World, started_by: &str) -> Option<String> {
+    let mut details = world.events().iter().filter_map(|event| event.get("detail"));
+    let of_task = details.find(|detail| detail.get("startedBy").is_some_and(|by| by == started_by))?;
+    of_task.get("taskArn")?.as_str().map(str::to_owned)
+}
+
+/// When the waiter beside a wait found out, and how often it had asked.
+fn beside(wait: &Wait, stock: Stock, waiters: &[Waiter]) -> Result<(Timestamp, u32), CommandError> {
+    let same = |waiter: &&Waiter| waiter.stock == stock && waiter.is_for(&wait.resource) && waiter.began <= wait.began;
+    let waiter = waiters.iter().filter(same).max_by_key(|waiter| waiter.began);
+    waiter
+        .and_then(|waiter| Some((waiter.found?, waiter.asked)))
+        .ok_or_else(|| CommandError::Refused(format!("no waiter beside `{}` found out", wait.resource)))
 }
 
 /// How often the function that waits asked ECS about what is waited for, in its sweeps too.
@@ -78,18 +241,6 @@ fn looks(world: &World, wait: &Wait) -> usize {
     let looks = calls.filter(|call| call.service == "ecs" && call.function.as_deref() == Some("esclusa-resume"));
     let during = looks.filter(|call| (wait.began..=wait.resumed).contains(&call.at));
     during.filter(|call| call.input.to_string().contains(name)).count()
-}
-
-/// What a waiter makes of a wait that asks at once and then again and again: how late it finds out, in seconds, and how
-/// often it has asked.
-fn polled(wait: &Wait, every: SignedDuration) -> (f64, f64) {
-    let mut asks = 1.0;
-    let mut at = wait.began;
-    while at < wait.over {
-        at = at.saturating_add(every).unwrap_or(Timestamp::MAX);
-        asks += 1.0;
-    }
-    (seconds(wait.over, at), asks)
 }
 
 /// The waits of all executions in a state, as their histories and ECS tell of them.

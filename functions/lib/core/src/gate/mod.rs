@@ -314,16 +314,21 @@ fn kept(gate: &str, since: Timestamp, failed: &str, mend: &str, now: Timestamp) 
     open(gate, format!("{failed}; it is refused unless {mend}"))
 }
 
-/// Whether a release that has waited is looked at once more where it came through, before it comes into the next
-/// environment: that it worked there counts for as long as somebody has seen it lately.
+/// Whether it counts now how a release does where it came through: it is about to come in, or waits for that.
 #[must_use]
-pub fn looks_again(passage: &Passage, reports: &[GateReport], looked_at: Timestamp, now: Timestamp) -> bool {
-    let is_next = match passage {
+pub fn depends_on_upstream(passage: &Passage, reports: &[GateReport]) -> bool {
+    match passage {
         Passage::Open => true,
         Passage::Wait { .. } => is_closed_upstream(reports),
         Passage::Over(_) => false,
-    };
-    is_next && now.duration_since(looked_at) >= SEEN_LATELY
+    }
+}
+
+/// Whether a release that has waited and depends on it is looked at once more where it came through: that it worked there
+/// counts for as long as somebody has seen it lately.
+#[must_use]
+pub fn looks_again(looked_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(looked_at) >= SEEN_LATELY
 }
 
 fn is_closed_upstream(reports: &[GateReport]) -> bool {
