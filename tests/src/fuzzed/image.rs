@@ -69,7 +69,8 @@ fn configuration(bytes: &[u8]) {
     let digest = format!("sha256:{}", sha256_hex(bytes));
     match labels(&digest, bytes) {
         Ok(labels) => {
-            let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            // What nobody looks at may be no text.
+            let document: Value = serde_json::from_str(&String::from_utf8_lossy(bytes)).unwrap_or_default();
             said(&labels, document.pointer("/config/Labels"));
         }
         Err(failure) => {
