@@ -116,17 +116,21 @@ async fn read(
             running_tasks: Vec::new(),
         });
     }
-    let service_deployment = match known {
-        Some(arn) => describe(ecs, &[arn.to_owned()]).await?.into_iter().next(),
-        None => find(ecs, cluster, &service, expected).await?,
+    let (service_deployment, found) = match known {
+        Some(arn) => (describe(ecs, &[arn.to_owned()]).await?.into_iter().next(), None),
+        None => find(ecs, cluster, &service, expected).await?.unzip(),
     };
-    let targets: Vec<String> = match &service_deployment {
-        Some(deployment) => deployment.target_revision_arn.iter().cloned().collect(),
+    let shown = match (&service_deployment, found.flatten()) {
+        (_, Some(revision)) => vec![revision],
+        (Some(deployment), None) => {
+            let target: Vec<String> = deployment.target_revision_arn.iter().cloned().collect();
+            revisions(ecs, &target).await?
+        }
         // It may be in force for longer than ECS lists service deployments: then the service shows the revision.
-        None if expected.is_adopted() => service.current_service_revisions.clone(),
-        None => Vec::new(),
+        (None, None) if expected.is_adopted() => revisions(ecs, &service.current_service_revisions).await?,
+        (None, None) => Vec::new(),
     };
-    let mut shown = revisions(ecs, &targets).await?.into_iter();
+    let mut shown = shown.into_iter();
     let (target_revision, may_be_proven) = match &service_deployment {
         Some(deployment) => (shown.next(), deployment.status == ServiceDeploymentStatus::Successful),
         None => {
@@ -148,13 +152,13 @@ async fn read(
     })
 }
 
-/// The service deployment that the step started or adopted, where ECS shows it.
+/// The service deployment that the step started or adopted, where ECS shows it, with the revision that it brings.
 async fn find(
     ecs: &EcsReader,
     cluster: &str,
     service: &ServiceFacts,
     expected: &Expected,
-) -> Result<Option<ServiceDeploymentFacts>, Failure> {
+) -> Result<Option<(ServiceDeploymentFacts, Option<RevisionFacts>)>, Failure> {
     let listed = listed(ecs, cluster, &service.service_arn).await?.into_iter();
     let looked_through: Vec<String> = if expected.is_adopted() {
         listed.take(LOOKED_THROUGH).collect()
@@ -169,22 +173,26 @@ async fn find(
         .iter()
         .filter_map(|deployment| deployment.target_revision_arn.clone())
         .collect();
-    let task_definitions: BTreeMap<String, String> = revisions(ecs, &targets)
+    let mut revisions: BTreeMap<String, RevisionFacts> = revisions(ecs, &targets)
         .await?
         .into_iter()
-        .map(|revision| (revision.arn, revision.task_definition_arn))
+        .map(|revision| (revision.arn.clone(), revision))
         .collect();
     let candidates: Vec<Candidate> = deployments
         .into_iter()
         .map(|deployment| {
             let target = deployment.target_revision_arn.as_ref();
+            let revision = target.and_then(|arn| revisions.get(arn));
             Candidate {
-                task_definition_arn: target.and_then(|arn| task_definitions.get(arn)).cloned(),
+                task_definition_arn: revision.map(|revision| revision.task_definition_arn.clone()),
                 deployment,
             }
         })
         .collect();
-    Ok(ours(&candidates, expected, service).cloned())
+    Ok(ours(&candidates, expected, service).map(|found| {
+        let target = found.target_revision_arn.as_ref();
+        (found.clone(), target.and_then(|arn| revisions.remove(arn)))
+    }))
 }
 
 /// The ARNs of the service deployments of a service, the newest first.
